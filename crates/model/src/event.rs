@@ -1,0 +1,76 @@
+//! One thing that happened.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use crate::Timestamp;
+
+/// One thing that happened, whatever door it came through: CloudEvents 1.0 attributes and the bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// CloudEvents `id`: unique per `source`, for people and functions. Not the key for deduplication.
+    pub id: String,
+    /// CloudEvents `source`: a URI reference that says where it happened.
+    pub source: String,
+    /// CloudEvents `type`, such as `tripline.kafka.record.v1`.
+    pub kind: String,
+    /// CloudEvents `subject`: what it happened to, such as an object's key.
+    pub subject: Option<String>,
+    /// When it happened, by the source's clock.
+    pub time: Timestamp,
+    /// CloudEvents `datacontenttype`.
+    pub content_type: Option<String>,
+    /// The bytes. `None` is "no value" (a Kafka tombstone), which is not the same as empty.
+    pub data: Option<Bytes>,
+    /// Further attributes; names are `[a-z0-9]{1,20}`.
+    pub extensions: BTreeMap<String, String>,
+}
+
+/// An event that breaks CloudEvents' rules.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidEvent {
+    /// `id`, `source` or `type` is empty.
+    #[error("the attribute `{0}` must not be empty")]
+    Empty(&'static str),
+    /// An extension's name is not `[a-z0-9]{1,20}`.
+    #[error("the extension name {0:?} must be 1 to 20 characters out of a-z and 0-9")]
+    ExtensionName(String),
+}
+
+impl Event {
+    /// Length of the data in bytes; a missing value has none.
+    pub fn data_len(&self) -> usize {
+        self.data.as_ref().map_or(0, Bytes::len)
+    }
+
+    /// Bytes that the event takes in memory, near enough to bound queues by.
+    pub fn weight(&self) -> usize {
+        let extensions: usize = self.extensions.iter().map(|(k, v)| k.len() + v.len()).sum();
+        let attributes = self.id.len() + self.source.len() + self.kind.len();
+        256 + attributes + extensions + self.data_len()
+    }
+
+    /// Checks the rules that hold for every event.
+    pub fn check(&self) -> Result<(), InvalidEvent> {
+        for (name, value) in [
+            ("id", &self.id),
+            ("source", &self.source),
+            ("type", &self.kind),
+        ] {
+            if value.is_empty() {
+                return Err(InvalidEvent::Empty(name));
+            }
+        }
+        let good = |name: &str| {
+            (1..=20).contains(&name.len())
+                && name
+                    .bytes()
+                    .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
+        };
+        match self.extensions.keys().find(|name| !good(name)) {
+            Some(name) => Err(InvalidEvent::ExtensionName(name.clone())),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! The nouns of Tripline, and the one port through which events come in.
+//!
+//! Nothing here does I/O, reads a clock or needs an async runtime: time and randomness are passed in. These types
+//! are not wire types: the journal and the API have their own and convert by hand.
+
+mod clock;
+mod cursor;
+mod dispatch;
+mod event;
+mod function;
+mod id;
+mod invocation;
+mod log;
+mod name;
+mod state;
+
+pub use clock::{Clock, ManualClock, Timestamp};
+pub use cursor::{CursorEntry, CursorError, Cursors};
+pub use dispatch::{Dispatch, Identity, Offer, Receipt, Rejected};
+pub use event::{Event, InvalidEvent};
+pub use function::{Execution, Function};
+pub use id::{InvalidRequestId, RequestId};
+pub use invocation::{Ending, Invocation};
+pub use log::{LogLine, LogStream};
+pub use name::{FunctionName, InvalidName, TriggerName};
+pub use state::{End, IllegalTransition, InvocationState, Transition};
