@@ -1,0 +1,96 @@
+use super::*;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::time::sleep;
+
+const LIMITS: Limits = Limits {
+    header: Duration::from_secs(10),
+    idle: Duration::from_secs(75),
+};
+
+fn paced() -> (Paced<DuplexStream>, DuplexStream, Turns) {
+    let (near, far) = duplex(64);
+    let turns = Turns::default();
+    let head_by = Instant::now() + LIMITS.header;
+    (Paced::new(near, LIMITS, turns.clone(), head_by), far, turns)
+}
+
+/// Sends a byte a second for as long as somebody listens.
+async fn trickle(mut far: DuplexStream) {
+    while far.write_all(b"x").await.is_ok() {
+        sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// Reads until the deadline strikes and says after how many seconds it did.
+async fn struck_after(mut paced: Paced<DuplexStream>) -> u64 {
+    let (started, mut buf) = (Instant::now(), [0; 16]);
+    loop {
+        match paced.read(&mut buf).await {
+            Ok(0) => panic!("the peer closed"),
+            Ok(_) => {}
+            Err(error) => {
+                assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+                return started.elapsed().as_secs();
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_head_has_its_time_from_the_accept() {
+    let (paced, _silent, _) = paced();
+    assert_eq!(struck_after(paced).await, 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trickling_head_gets_no_more_time() {
+    let (paced, far, _) = paced();
+    tokio::select! {
+        seconds = struck_after(paced) => assert_eq!(seconds, 10),
+        () = trickle(far) => panic!("nobody listened"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn between_requests_the_idle_time_counts() {
+    let (paced, _silent, turns) = paced();
+    drop(turns.begin());
+    assert_eq!(struck_after(paced).await, 75);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_later_head_has_its_time_from_its_first_byte() {
+    let (paced, far, turns) = paced();
+    drop(turns.begin());
+    let late = async {
+        sleep(Duration::from_secs(60)).await;
+        trickle(far).await;
+    };
+    tokio::select! {
+        seconds = struck_after(paced) => assert_eq!(seconds, 70),
+        () = late => panic!("nobody listened"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_application_works_nothing_strikes() {
+    let (mut paced, mut far, turns) = paced();
+    let _turn = turns.begin();
+    let body = async {
+        sleep(Duration::from_secs(3600)).await;
+        far.write_all(b"body").await
+    };
+    let mut buf = [0; 4];
+    let (read, _) = tokio::join!(paced.read_exact(&mut buf), body);
+    assert_eq!(read.unwrap(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_reads_nothing_is_given_up() {
+    let (mut paced, _far, turns) = paced();
+    let _turn = turns.begin();
+    let started = Instant::now();
+    let error = paced.write_all(&[0; 65]).await.unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    assert_eq!(started.elapsed(), LIMITS.idle);
+}

@@ -1,0 +1,154 @@
+//! Where on the gateway something listens: a method and a path pattern.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+use http::Method;
+
+/// The longest path pattern, in bytes.
+const MAX_PATH_BYTES: usize = 1024;
+
+/// The methods a route can have.
+const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+
+/// A method and a path pattern, written `POST /orders/{id}`. `{name}` stands for one segment, or for part of one, and
+/// `{*name}`, at the end only, for all that are left.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Route {
+    /// The one method it answers.
+    pub method: Method,
+    /// The pattern, beginning with `/`; compared with the path as it is sent, still percent-encoded.
+    pub path: String,
+}
+
+/// Why text is not a route.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidRoute {
+    /// It is not a method, a space and a path.
+    #[error("a route is a method and a path, such as `POST /orders/{{id}}`")]
+    Form,
+    /// The method is none that routes have.
+    #[error("`{0}` is not a method of routes: write GET, POST, PUT, PATCH or DELETE")]
+    Method(String),
+    /// The path does not begin with `/`.
+    #[error("the path must begin with `/`")]
+    NotAbsolute,
+    /// The path is longer than is allowed.
+    #[error("the path has more than {MAX_PATH_BYTES} bytes")]
+    TooLong,
+    /// A character that a path cannot have.
+    #[error("a path cannot have {0:?} in it: write it percent-encoded")]
+    Character(char),
+    /// The path matches no query, but has one.
+    #[error("a route matches the path only: leave out what follows `{0}`")]
+    Beyond(char),
+    /// Braces without a name, or that do not match.
+    #[error("write parameters as `{{name}}`, and braces that are none as `{{{{` and `}}}}`")]
+    Parameter,
+    /// Two parameters in one segment.
+    #[error("a segment of the path can have one parameter only")]
+    TwoInSegment,
+    /// Two parameters with one name.
+    #[error("the parameter `{0}` is there twice")]
+    Twice(String),
+    /// `{*name}` before the end.
+    #[error("`{{*name}}` can only be at the end of the path, after a `/`")]
+    CatchAll,
+}
+
+// === impl Route ===
+
+impl Route {
+    /// Checks the path and keeps both.
+    ///
+    /// # Errors
+    /// What is wrong with the path.
+    pub fn new(method: Method, path: &str) -> Result<Self, InvalidRoute> {
+        check_path(path)?;
+        let path = path.to_owned();
+        Ok(Self { method, path })
+    }
+
+    /// Whether no hub can have both: some request would match either, and neither is the more exact.
+    pub fn conflicts(&self, other: &Self) -> bool {
+        let mut both = matchit::Router::new();
+        let _ = both.insert(self.path.as_str(), ());
+        self.method == other.method
+            && matches!(
+                both.insert(other.path.as_str(), ()),
+                Err(matchit::InsertError::Conflict { .. })
+            )
+    }
+}
+
+impl FromStr for Route {
+    type Err = InvalidRoute;
+
+    fn from_str(text: &str) -> Result<Self, InvalidRoute> {
+        let (method, path) = text.trim().split_once(' ').ok_or(InvalidRoute::Form)?;
+        if !METHODS.contains(&method) {
+            return Err(InvalidRoute::Method(method.chars().take(20).collect()));
+        }
+        let method = Method::from_str(method).expect("the list holds methods");
+        Self::new(method, path.trim_start())
+    }
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, self.path)
+    }
+}
+
+fn check_path(path: &str) -> Result<(), InvalidRoute> {
+    if !path.starts_with('/') {
+        return Err(InvalidRoute::NotAbsolute);
+    }
+    if path.len() > MAX_PATH_BYTES {
+        return Err(InvalidRoute::TooLong);
+    }
+    if let Some(c) = path.chars().find(|c| matches!(c, '?' | '#')) {
+        return Err(InvalidRoute::Beyond(c));
+    }
+    if let Some(c) = path
+        .chars()
+        .find(|c| !c.is_ascii_graphic() || "\"<>\\^`|".contains(*c))
+    {
+        return Err(InvalidRoute::Character(c));
+    }
+    let mut router = matchit::Router::new();
+    router.insert(path, ()).map_err(|error| match error {
+        matchit::InsertError::InvalidCatchAll => InvalidRoute::CatchAll,
+        matchit::InsertError::InvalidParamSegment => InvalidRoute::TwoInSegment,
+        _ => InvalidRoute::Parameter,
+    })?;
+    let mut seen = BTreeSet::new();
+    match parameters(path).find(|name| !seen.insert(*name)) {
+        Some(name) => Err(InvalidRoute::Twice(name.to_owned())),
+        None => Ok(()),
+    }
+}
+
+/// The names of the parameters of a pattern that is known to be well-formed.
+fn parameters(path: &str) -> impl Iterator<Item = &str> {
+    // A segment has one parameter at most; doubled braces are plain characters and hold no name.
+    path.split('/').filter_map(|segment| {
+        let bytes = segment.as_bytes();
+        let mut at = 0;
+        while at < bytes.len() {
+            match (bytes[at], bytes.get(at + 1)) {
+                (b'{', Some(b'{')) | (b'}', Some(b'}')) => at += 2,
+                (b'{', _) => {
+                    let name = segment[at + 1..].split('}').next()?;
+                    return Some(name.trim_start_matches('*'));
+                }
+                _ => at += 1,
+            }
+        }
+        None
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,80 @@
+use super::*;
+use proptest::prelude::*;
+
+fn route(text: &str) -> Route {
+    text.parse().expect(text)
+}
+
+#[test]
+fn routes_are_read() {
+    for good in [
+        "GET /",
+        "POST /orders/{id}",
+        "PUT /files/{name}.jpg",
+        "DELETE /a/{b}/c/{d}",
+        "PATCH /all/{*rest}",
+        "POST /caf%C3%A9/{{literal}}",
+    ] {
+        assert_eq!(route(good).to_string(), good);
+    }
+    assert_eq!(route("  POST   /a ").to_string(), "POST /a");
+}
+
+#[test]
+fn every_mistake_has_its_own_words() {
+    let long = format!("GET /{}", "a".repeat(MAX_PATH_BYTES));
+    for (text, error) in [
+        ("", InvalidRoute::Form),
+        ("/orders", InvalidRoute::Form),
+        ("post /orders", InvalidRoute::Method("post".to_owned())),
+        ("HEAD /orders", InvalidRoute::Method("HEAD".to_owned())),
+        ("GET orders", InvalidRoute::NotAbsolute),
+        ("GET http://host/orders", InvalidRoute::NotAbsolute),
+        (long.as_str(), InvalidRoute::TooLong),
+        ("GET /a?b=c", InvalidRoute::Beyond('?')),
+        ("GET /a#b", InvalidRoute::Beyond('#')),
+        ("GET /café", InvalidRoute::Character('é')),
+        ("GET /a b", InvalidRoute::Character(' ')),
+        ("GET /a\u{1b}[31m", InvalidRoute::Character('\u{1b}')),
+        ("GET /{}", InvalidRoute::Parameter),
+        ("GET /{a", InvalidRoute::Parameter),
+        ("GET /a}", InvalidRoute::Parameter),
+        ("GET /{a}{b}", InvalidRoute::TwoInSegment),
+        ("GET /{*a}/b", InvalidRoute::CatchAll),
+        ("GET /{a}/{a}", InvalidRoute::Twice("a".to_owned())),
+        ("GET /{a}/x{{/{*a}", InvalidRoute::Twice("a".to_owned())),
+    ] {
+        assert_eq!(text.parse::<Route>(), Err(error), "{text}");
+    }
+}
+
+#[test]
+fn conflicts_go_both_ways() {
+    for (one, other, conflict) in [
+        ("GET /a", "GET /a", true),
+        ("GET /a", "POST /a", false),
+        ("GET /{a}", "GET /{b}", true),
+        ("GET /{a}/x", "GET /{b}/x", true),
+        ("GET /{a}/x", "GET /{b}/y", false),
+        ("GET /{*a}", "GET /{*b}", true),
+        // The more exact one wins: no conflict.
+        ("GET /orders/new", "GET /orders/{id}", false),
+        ("GET /a", "GET /a/", false),
+    ] {
+        let (one, other) = (route(one), route(other));
+        assert_eq!(one.conflicts(&other), conflict, "{one} and {other}");
+        assert_eq!(other.conflicts(&one), conflict, "{other} and {one}");
+    }
+}
+
+proptest! {
+    /// Whatever is read can be mounted, and is read again from what it prints.
+    #[test]
+    fn what_is_read_can_be_printed_and_mounted(path in "/[a-z{}*/%?é]{0,12}") {
+        if let Ok(route) = format!("GET {path}").parse::<Route>() {
+            prop_assert_eq!(route.to_string().parse(), Ok(route.clone()));
+            prop_assert!(matchit::Router::new().insert(route.path.as_str(), ()).is_ok());
+            prop_assert!(route.conflicts(&route));
+        }
+    }
+}

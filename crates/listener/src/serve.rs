@@ -1,0 +1,120 @@
+//! One connection from its accept to its close.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use http::{Request, StatusCode};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::timeout_at;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use crate::pace::{Paced, Turn, Turns};
+use crate::problem::{Accepted, Problem};
+use crate::{ListenerLimits, pace};
+
+/// Requests with more headers than this are answered with 431.
+const MAX_HEADERS: usize = 100;
+
+/// The smallest buffer hyper agrees to work with, in bytes.
+const MIN_BUFFER_BYTES: usize = 8192;
+
+/// What all connections of a listener share.
+pub(crate) struct Door {
+    pub(crate) limits: ListenerLimits,
+    pub(crate) tls: Option<TlsAcceptor>,
+    pub(crate) app: Router,
+    pub(crate) shutdown: CancellationToken,
+}
+
+// === impl Door ===
+
+impl Door {
+    /// Serves a connection to its end; asked to shut down, it ends after the request in flight.
+    pub(crate) async fn connection(&self, stream: TcpStream, peer: SocketAddr) {
+        // Answers are small and written whole: waiting to fill a packet only costs time.
+        let _ = stream.set_nodelay(true);
+        let head_by = tokio::time::Instant::now() + self.limits.header_timeout;
+        match &self.tls {
+            None => self.http(stream, peer, head_by).await,
+            Some(tls) => {
+                let handshake = timeout_at(head_by, tls.accept(stream));
+                match self.shutdown.run_until_cancelled(handshake).await {
+                    Some(Ok(Ok(stream))) => self.http(stream, peer, head_by).await,
+                    Some(Ok(Err(error))) => tracing::debug!(%peer, %error, "TLS handshake failed"),
+                    Some(Err(_)) | None => tracing::debug!(%peer, "TLS handshake not finished"),
+                }
+            }
+        }
+    }
+
+    async fn http<IO>(&self, stream: IO, peer: SocketAddr, head_by: tokio::time::Instant)
+    where
+        IO: AsyncRead + AsyncWrite + Unpin,
+    {
+        let turns = Turns::default();
+        let pace = pace::Limits {
+            header: self.limits.header_timeout,
+            idle: self.limits.idle_timeout,
+        };
+        let io = TokioIo::new(Paced::new(stream, pace, turns.clone(), head_by));
+        let service = service_fn(|mut request: Request<Incoming>| {
+            let turn = turns.begin();
+            request.extensions_mut().insert(ConnectInfo(peer));
+            answer(self.app.clone(), request, turn)
+        });
+        let max_header_bytes = self.limits.max_header_bytes;
+        let connection = http1::Builder::new()
+            // hyper has one timer for an idle connection and for a slow head; `Paced` tells them apart.
+            .header_read_timeout(None)
+            .max_headers(MAX_HEADERS)
+            .max_header_size(max_header_bytes)
+            .max_buf_size((2 * max_header_bytes).max(MIN_BUFFER_BYTES))
+            .serve_connection(io, service);
+        let mut connection = pin!(connection);
+        let ended = tokio::select! {
+            ended = &mut connection => ended,
+            () = self.shutdown.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%peer, %error, "connection ended early");
+        }
+    }
+}
+
+/// The app's answer. A panic costs its own request only; what the request did before it is not known.
+async fn answer(
+    app: Router,
+    request: Request<Incoming>,
+    turn: Turn,
+) -> Result<Response, Infallible> {
+    let answered = AssertUnwindSafe(app.oneshot(request.map(Body::new))).catch_unwind();
+    let response = match answered.await {
+        Ok(Ok(response)) => response,
+        Err(_) => Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "the request could not be answered",
+        )
+        .detail("this is a fault of the hub; its log says more")
+        .accepted(Accepted::Unknown)
+        .into_response(),
+    };
+    Ok(response.map(|body| Body::new(turn.over(body))))
+}

@@ -1,0 +1,169 @@
+//! The accept loop over real sockets: answers, limits, and how it ends.
+
+mod support;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::ConnectInfo;
+use axum::routing::get;
+use support::{PATIENCE, Served, read_to_close, read_until, send};
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio::time::timeout;
+use tripline_listener::{Listener, ListenerLimits};
+
+const ASK: &str = "GET / HTTP/1.1\r\nHost: hub\r\n\r\n";
+const DRAIN: Duration = Duration::from_secs(10);
+
+fn hello() -> Router {
+    Router::new().route("/", get(|| async { "hello!" }))
+}
+
+/// An app whose answer waits for a sign, and says when it began to wait.
+fn slow() -> (Router, Arc<Notify>, Arc<Notify>) {
+    let (began, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (tell, wait) = (Arc::clone(&began), Arc::clone(&go_on));
+    let answer = move || async move {
+        tell.notify_one();
+        wait.notified().await;
+        "hello!"
+    };
+    (Router::new().route("/", get(answer)), began, go_on)
+}
+
+#[tokio::test]
+async fn several_requests_on_one_connection_and_the_peer_is_known() {
+    let peer = |ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { format!("from {peer}.") };
+    let app = Router::new().route("/", get(peer));
+    let served = Served::start(app, ListenerLimits::default(), DRAIN).await;
+    let mut stream = served.connect().await;
+    let expected = format!("from {}.", stream.local_addr().unwrap());
+    for _ in 0..3 {
+        send(&mut stream, ASK).await;
+        read_until(&mut stream, &expected).await;
+    }
+}
+
+#[tokio::test]
+async fn a_head_that_never_ends_is_cut_and_others_are_served() {
+    let limits = ListenerLimits {
+        header_timeout: Duration::from_millis(100),
+        ..ListenerLimits::default()
+    };
+    let served = Served::start(hello(), limits, DRAIN).await;
+    let mut half = served.connect().await;
+    send(&mut half, "GET / HTTP/1.1\r\nHost: h").await;
+    let mut whole = served.connect().await;
+    send(&mut whole, ASK).await;
+    read_until(&mut whole, "hello!").await;
+    read_to_close(&mut half).await;
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed() {
+    let limits = ListenerLimits {
+        idle_timeout: Duration::from_millis(100),
+        ..ListenerLimits::default()
+    };
+    let served = Served::start(hello(), limits, DRAIN).await;
+    let mut stream = served.connect().await;
+    send(&mut stream, ASK).await;
+    assert!(read_to_close(&mut stream).await.contains("hello!"));
+}
+
+#[tokio::test]
+async fn large_heads_are_refused() {
+    let served = Served::start(hello(), ListenerLimits::default(), DRAIN).await;
+    let long = format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "a".repeat(33 * 1024));
+    let many = format!("GET / HTTP/1.1\r\n{}\r\n", "X: a\r\n".repeat(101));
+    for ask in [long, many] {
+        let mut stream = served.connect().await;
+        send(&mut stream, &ask).await;
+        read_until(&mut stream, "HTTP/1.1 431").await;
+    }
+    let fits = format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "a".repeat(31 * 1024));
+    let mut stream = served.connect().await;
+    send(&mut stream, &fits).await;
+    read_until(&mut stream, "hello!").await;
+}
+
+#[tokio::test]
+async fn over_the_cap_connections_wait_for_a_place() {
+    let (app, began, go_on) = slow();
+    let limits = ListenerLimits {
+        max_connections: 1,
+        ..ListenerLimits::default()
+    };
+    let served = Served::start(app, limits, DRAIN).await;
+    let mut first = served.connect().await;
+    send(&mut first, ASK).await;
+    timeout(PATIENCE, began.notified()).await.unwrap();
+    let mut second = served.connect().await;
+    send(&mut second, ASK).await;
+    // Were the cap not there, the second would begin; the first's whole answer gives it the time to.
+    go_on.notify_one();
+    read_until(&mut first, "hello!").await;
+    assert!(timeout(Duration::ZERO, began.notified()).await.is_err());
+    drop(first);
+    timeout(PATIENCE, began.notified()).await.unwrap();
+    go_on.notify_one();
+    read_until(&mut second, "hello!").await;
+}
+
+#[tokio::test]
+async fn a_drain_finishes_what_is_in_flight_and_closes_the_rest() {
+    let (app, began, go_on) = slow();
+    let mut served = Served::start(app, ListenerLimits::default(), Duration::from_secs(600)).await;
+    let (mut busy, mut silent) = (served.connect().await, served.connect().await);
+    send(&mut busy, ASK).await;
+    timeout(PATIENCE, began.notified()).await.unwrap();
+    served.shut_down();
+    read_to_close(&mut silent).await;
+    assert!(
+        TcpStream::connect(served.addr).await.is_err(),
+        "a newcomer got in"
+    );
+    go_on.notify_one();
+    assert!(read_to_close(&mut busy).await.contains("hello!"));
+    served.ended().await;
+}
+
+#[tokio::test]
+async fn a_drain_has_an_end() {
+    let (app, began, _go_on) = slow();
+    let drain = Duration::from_millis(50);
+    let mut served = Served::start(app, ListenerLimits::default(), drain).await;
+    let mut stuck = served.connect().await;
+    send(&mut stuck, ASK).await;
+    timeout(PATIENCE, began.notified()).await.unwrap();
+    served.shut_down();
+    served.ended().await;
+    assert_eq!(read_to_close(&mut stuck).await, "");
+}
+
+#[tokio::test]
+async fn a_panic_costs_one_request() {
+    async fn broken() -> &'static str {
+        panic!("a fault of the test's own")
+    }
+    let app = hello().route("/broken", get(broken));
+    let served = Served::start(app, ListenerLimits::default(), DRAIN).await;
+    let mut stream = served.connect().await;
+    send(&mut stream, "GET /broken HTTP/1.1\r\nHost: hub\r\n\r\n").await;
+    let answer = read_until(&mut stream, "\"accepted\":\"unknown\"").await;
+    assert!(answer.starts_with("HTTP/1.1 500") && !answer.contains("fault of the test"));
+    send(&mut stream, ASK).await;
+    read_until(&mut stream, "hello!").await;
+}
+
+#[tokio::test]
+async fn a_taken_address_is_named() {
+    let served = Served::start(hello(), ListenerLimits::default(), DRAIN).await;
+    let second = Listener::bind("admin", served.addr, ListenerLimits::default(), None).await;
+    let said = second.err().unwrap().to_string();
+    let expected = format!("the admin listener cannot listen on {}: ", served.addr);
+    assert!(said.starts_with(&expected), "{said}");
+}
