@@ -1,0 +1,69 @@
+//! The two traits that every kind of trigger implements, and the one that hides which kind it is.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use tripline_config::{SecretRef, Table};
+use tripline_listener::Route;
+use tripline_model::TriggerName;
+
+use crate::{TriggerContext, TriggerError};
+
+/// A kind of trigger, such as `kafka`.
+pub trait TriggerKind: Send + Sync + 'static {
+    /// What `kind = "..."` says in the config.
+    const NAME: &'static str;
+
+    /// What it makes.
+    type Trigger: Trigger;
+
+    /// Reads and checks a trigger's table; `kind`, `function`, `qps` and `enabled` are taken already. No I/O: the
+    /// same check runs on machines that reach nothing. `None`: what is wrong was recorded in the table.
+    fn build(&self, name: &TriggerName, table: &mut Table<'_>) -> Option<Self::Trigger>;
+}
+
+/// One configured trigger.
+pub trait Trigger: Send + Sync + 'static {
+    /// Gateway routes that it will mount. Two triggers with conflicting routes are a config error.
+    fn routes(&self) -> Vec<Route> {
+        Vec::new()
+    }
+
+    /// Secrets that it will ask for, so that the hub refuses to start without them.
+    fn secrets(&self) -> Vec<SecretRef> {
+        Vec::new()
+    }
+
+    /// Runs until `cx.shutdown()` is cancelled, then ends soon with `Ok`; or ends with what went wrong. It does not
+    /// start again by itself: the supervisor calls `run` again, on the same value.
+    fn run(&self, cx: TriggerContext) -> impl Future<Output = Result<(), TriggerError>> + Send;
+}
+
+/// A trigger of any kind. Implemented for every [`Trigger`], and by nothing else.
+pub trait AnyTrigger: Send + Sync + 'static {
+    /// See [`Trigger::routes`].
+    fn routes(&self) -> Vec<Route>;
+
+    /// See [`Trigger::secrets`].
+    fn secrets(&self) -> Vec<SecretRef>;
+
+    /// See [`Trigger::run`].
+    fn run(&self, cx: TriggerContext) -> Running<'_>;
+}
+
+/// A trigger's run.
+type Running<'t> = Pin<Box<dyn Future<Output = Result<(), TriggerError>> + Send + 't>>;
+
+impl<T: Trigger> AnyTrigger for T {
+    fn routes(&self) -> Vec<Route> {
+        Trigger::routes(self)
+    }
+
+    fn secrets(&self) -> Vec<SecretRef> {
+        Trigger::secrets(self)
+    }
+
+    fn run(&self, cx: TriggerContext) -> Running<'_> {
+        Box::pin(Trigger::run(self, cx))
+    }
+}
