@@ -1,0 +1,92 @@
+//! Why something could not be kept or read.
+
+use std::path::PathBuf;
+
+use tripline_model::{Execution, FunctionName, IllegalTransition, RequestId};
+
+/// Why the journal did not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum JournalError {
+    /// The disk is full. Nothing of the call was stored; ends can still be recorded.
+    #[error("the disk is full")]
+    Full,
+    /// A write or an fsync failed. What the call asked for may or may not be stored, and this journal takes no more
+    /// writes until the hub is started anew.
+    #[error("the journal takes no more writes: {0}")]
+    Poisoned(String),
+    /// The journal could not be used. Nothing of the call was stored.
+    #[error("the journal is not available: {0}")]
+    Unavailable(String),
+    /// The invocation is in a state that does not allow this. Nothing was stored.
+    #[error(transparent)]
+    Illegal(#[from] IllegalTransition),
+    /// There is no such invocation.
+    #[error("there is no invocation {0}")]
+    NotFound(RequestId),
+    /// An invocation of this id was accepted before. Nothing of the call was stored.
+    #[error("the RequestId {0} was used before")]
+    Duplicate(RequestId),
+    /// A function's execution mode is not the one it was created with. Nothing was stored.
+    #[error(
+        "the function `{function}` was created with execution `{}` and cannot become `{}`",
+        .locked.as_str(), .wanted.as_str()
+    )]
+    ExecutionLocked {
+        /// The function.
+        function: FunctionName,
+        /// The mode it was created with.
+        locked: Execution,
+        /// The mode that was asked for.
+        wanted: Execution,
+    },
+}
+
+/// Why a data directory could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process uses the directory.
+    #[error("{} is in use by the process {pid}", .dir.display())]
+    Locked {
+        /// The data directory.
+        dir: PathBuf,
+        /// The process that holds the lock; 0 if it left no number.
+        pid: u32,
+    },
+    /// The file was written by a newer version.
+    #[error("{} has schema version {found}; this version knows up to {known}", .path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// The version it has.
+        found: i64,
+        /// The newest version known here.
+        known: i64,
+    },
+    /// The file is not one of ours, or is damaged.
+    #[error("{} cannot be used: {reason}", .path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The operating system refused.
+    #[error("{}: {source}", .path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What it said.
+        source: std::io::Error,
+    },
+}
+
+/// Why log lines could not be kept or read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LogError {
+    /// The store is closed.
+    #[error("the log store is closed")]
+    Closed,
+    /// A file could not be read or written.
+    #[error("the log store failed: {0}")]
+    Failed(String),
+}

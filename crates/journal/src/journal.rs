@@ -1,0 +1,209 @@
+//! The port to what is durable about invocations.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tripline_model::{
+    Cursors, Ending, Execution, FunctionName, Invocation, InvocationState, Offer, RequestId,
+    Timestamp, TriggerName,
+};
+
+use crate::JournalError;
+
+/// An event that is to be accepted under a fresh id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewInvocation {
+    /// The id it gets if the happening is new. Never used before.
+    pub request_id: RequestId,
+    /// When it is accepted; windows of identities are counted from here.
+    pub accepted_at: Timestamp,
+    /// The event and its identity.
+    pub offer: Offer,
+}
+
+/// What became of one offer. Its cursors are written in every case but `KeyReused`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accepted {
+    /// It is on disk under the id it came with.
+    New(RequestId),
+    /// The happening was accepted before, under this id.
+    Known(RequestId),
+    /// Its position lies at or below the watermark of its stream.
+    Past,
+    /// Its key was used before with another digest; nothing of this offer was stored.
+    KeyReused,
+}
+
+/// Which invocations to list. All filters must hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Query {
+    /// Only of this function.
+    pub function: Option<FunctionName>,
+    /// Only through this trigger.
+    pub trigger: Option<TriggerName>,
+    /// Only in this state.
+    pub state: Option<InvocationState>,
+    /// Only with ids made at or after this time.
+    pub since: Option<Timestamp>,
+    /// Only with ids made before this time.
+    pub until: Option<Timestamp>,
+    /// Only with ids below this one: where the page before ended.
+    pub before: Option<RequestId>,
+    /// Invocations on a page, at most; 1 to 1,000, other values are taken as the nearest of these.
+    pub limit: usize,
+}
+
+/// A page of invocations, newest first, without data and results.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Page {
+    /// The invocations.
+    pub invocations: Vec<Invocation>,
+    /// What to pass as [`Query::before`] for the next page; `None` on the last one.
+    pub next: Option<RequestId>,
+}
+
+/// What is kept, and how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// How long a record is kept after its end.
+    pub keep_ended: Duration,
+    /// Bytes that the journal may take; above, ended records are removed, the oldest end first.
+    pub max_bytes: u64,
+}
+
+/// What a purge removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Purged {
+    /// Records of ended invocations.
+    pub invocations: u64,
+    /// Identities past their window.
+    pub identities: u64,
+}
+
+/// Whether the journal takes writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    /// It does.
+    Ok,
+    /// The disk is full: no new events are taken, ends are recorded.
+    Full,
+    /// A write failed, with these words: no more writes until the hub is started anew.
+    Poisoned(String),
+}
+
+/// Keeps what is durable about invocations. Every write is durable when its call returns `Ok`; an error other than
+/// [`JournalError::Poisoned`] means that nothing of the call was stored.
+///
+/// Calls made at the same time share one flush, so callers need not collect writes themselves. A write whose future
+/// is dropped may still happen.
+#[async_trait]
+pub trait Journal: Send + Sync + 'static {
+    /// Accepts a batch in one durable transaction: identity check, record, identity or watermark, cursors. Answers
+    /// in the order of the batch. Within a batch, too, a repeat is known.
+    async fn accept(&self, batch: Vec<NewInvocation>) -> Result<Vec<Accepted>, JournalError>;
+
+    /// What [`Journal::accept`] would answer if the happening was accepted before; `None` if it is new. Writes
+    /// nothing.
+    async fn find_identity(&self, offer: &Offer) -> Result<Option<Accepted>, JournalError>;
+
+    /// Records the start of an accepted invocation. `Illegal` in any other state.
+    async fn start(&self, id: RequestId, at: Timestamp) -> Result<(), JournalError>;
+
+    /// Records the end and drops the event's data. The first end wins: `Illegal` if there is one, or if the state
+    /// does not allow this end. Works on a full disk, where a large result may be left out and marked as cut.
+    async fn finish(&self, id: RequestId, ending: Ending) -> Result<(), JournalError>;
+
+    /// The longest waiting accepted invocations of a function, oldest first, with their data; up to `limit`.
+    async fn queued(
+        &self,
+        function: &FunctionName,
+        limit: usize,
+    ) -> Result<Vec<Invocation>, JournalError>;
+
+    /// How many accepted invocations wait, for each function that has any.
+    async fn queue_lengths(&self) -> Result<Vec<(FunctionName, u64)>, JournalError>;
+
+    /// Ends up to `limit` running invocations as lost and says which; call until it answers none.
+    async fn lose_running(
+        &self,
+        at: Timestamp,
+        reason: &str,
+        limit: usize,
+    ) -> Result<Vec<RequestId>, JournalError>;
+
+    /// Ends up to `limit` invocations of a function that were accepted before `accepted_before` and not started as
+    /// expired, and says which; call until it answers none.
+    async fn expire(
+        &self,
+        function: &FunctionName,
+        accepted_before: Timestamp,
+        at: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<RequestId>, JournalError>;
+
+    /// Ends up to `limit` accepted, not started invocations of a function as cancelled and says which; call until
+    /// it answers none.
+    async fn cancel_all(
+        &self,
+        function: &FunctionName,
+        at: Timestamp,
+        reason: &str,
+        limit: usize,
+    ) -> Result<Vec<RequestId>, JournalError>;
+
+    /// One invocation, with its data while that is kept, and its ending with the result.
+    async fn get(&self, id: RequestId) -> Result<Option<Invocation>, JournalError>;
+
+    /// A page of invocations, newest first.
+    async fn list(&self, query: &Query) -> Result<Page, JournalError>;
+
+    /// How many records there are of each function in each state; none for zero.
+    async fn counts(&self) -> Result<Vec<(FunctionName, InvocationState, u64)>, JournalError>;
+
+    /// Makes the functions known, each with the mode it is locked to from now on, and forgets those that are not
+    /// present. `ExecutionLocked` if a known one changed its mode; then nothing is changed.
+    async fn register_functions(
+        &self,
+        present: &[(FunctionName, Execution)],
+    ) -> Result<(), JournalError>;
+
+    /// Removes what retention no longer keeps, in small steps between which other writes go on.
+    async fn purge(&self, retention: &Retention, now: Timestamp) -> Result<Purged, JournalError>;
+
+    /// A UUID made when the journal was created: the stable name of this hub.
+    fn hub_id(&self) -> String;
+
+    /// Whether it takes writes.
+    fn health(&self) -> Health;
+
+    /// The cursors that are kept in the same transactions.
+    fn cursors(self: Arc<Self>) -> Arc<dyn Cursors>;
+
+    /// Writes out what is waiting, then closes. Later calls are `Unavailable`.
+    async fn close(&self);
+}
+
+// === impl Query ===
+
+impl Default for Query {
+    /// The newest 100 invocations.
+    fn default() -> Self {
+        Self {
+            function: None,
+            trigger: None,
+            state: None,
+            since: None,
+            until: None,
+            before: None,
+            limit: 100,
+        }
+    }
+}
+
+impl Query {
+    /// The limit that is used.
+    pub(crate) fn page_size(&self) -> usize {
+        self.limit.clamp(1, 1000)
+    }
+}

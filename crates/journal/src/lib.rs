@@ -1,0 +1,18 @@
+//! What is durable: the journal of invocations, and the log store. Both behind traits, on SQLite for use and in
+//! memory for tests.
+//!
+//! `DESIGN.md` beside this crate tells the schema, what is durable when, and how a crash is recovered from.
+
+mod error;
+mod journal;
+mod log_store;
+mod logs;
+mod memory;
+mod sqlite;
+
+pub use error::{JournalError, LogError, OpenError};
+pub use journal::{Accepted, Health, Journal, NewInvocation, Page, Purged, Query, Retention};
+pub use log_store::{LogStore, NewLine};
+pub use logs::{MemoryLogStore, SqliteLogStore};
+pub use memory::MemoryJournal;
+pub use sqlite::{JournalOptions, SqliteJournal};

@@ -1,0 +1,53 @@
+//! The port to what functions say while they run.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tripline_model::{LogLine, LogStream, RequestId, Timestamp};
+
+use crate::LogError;
+
+/// A line that is to be kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewLine {
+    /// Whose log.
+    pub request_id: RequestId,
+    /// When it was read.
+    pub at: Timestamp,
+    /// Where it was written.
+    pub stream: LogStream,
+    /// The bytes without the line end.
+    pub text: Bytes,
+    /// Bytes of text that are kept of this invocation's log; [`tripline_model::Function::max_log_bytes`].
+    pub max_log_bytes: u64,
+}
+
+/// Keeps log lines, numbers them per invocation, and lets readers follow.
+///
+/// Where an invocation's log reaches its limit, one `System` line `[log cut: ...]` is kept and what the function
+/// writes after it is dropped; `System` lines are kept beyond the limit, as the hub writes only a few.
+#[async_trait]
+pub trait LogStore: Send + Sync + 'static {
+    /// Takes lines in their order. Waits while the buffer is full, and returns before they are readable. Lines that
+    /// cannot be written (a full disk) are dropped, and counted in a `System` line once writing works again.
+    async fn append(&self, lines: Vec<NewLine>) -> Result<(), LogError>;
+
+    /// The lines after `after_seq` (0: from the first) in order, up to `limit`.
+    async fn read(
+        &self,
+        id: RequestId,
+        after_seq: u64,
+        limit: usize,
+    ) -> Result<Vec<LogLine>, LogError>;
+
+    /// Returns when there is, or may be, a line after `after_seq`, or the store is closed. Costs the writer nothing.
+    async fn changed(&self, id: RequestId, after_seq: u64);
+
+    /// Waits until everything appended before is readable.
+    async fn flush(&self) -> Result<(), LogError>;
+
+    /// Removes the logs that were last written to before `before`, a whole day's file at a time; says how many days.
+    async fn purge(&self, before: Timestamp) -> Result<u64, LogError>;
+
+    /// Writes out what was appended, then closes.
+    async fn close(&self);
+}

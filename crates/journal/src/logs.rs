@@ -1,0 +1,11 @@
+//! The log stores, and what they have in common: numbering, the limit, and followers.
+
+mod day;
+mod followers;
+mod memory;
+mod sqlite;
+mod tally;
+mod writer;
+
+pub use memory::MemoryLogStore;
+pub use sqlite::SqliteLogStore;

@@ -1,0 +1,198 @@
+//! The file of one day: the logs of the invocations accepted on it (UTC), whenever they were written.
+
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use tripline_model::{LogLine, LogStream, RequestId, Timestamp};
+
+use super::tally::{Placed, Tally};
+
+const VERSION: i64 = 1;
+
+const TABLES: &str = "
+CREATE TABLE IF NOT EXISTS lines (
+    id BLOB NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL, stream INTEGER NOT NULL,
+    text BLOB NOT NULL, PRIMARY KEY (id, seq)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS newest (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), at INTEGER NOT NULL);
+";
+
+/// `stream` of the line that says a log was cut; it reads as `System`.
+const CUT: u8 = 3;
+
+const MILLIS: i64 = 86_400_000;
+
+/// A day, counted from 1970-01-01.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Day(i64);
+
+// === impl Day ===
+
+impl Day {
+    /// The day whose file has an invocation's log.
+    pub(super) fn of(id: RequestId) -> Self {
+        Self(id.timestamp().as_millis().div_euclid(MILLIS))
+    }
+
+    /// The moment after the day.
+    pub(super) fn end(self) -> Timestamp {
+        Timestamp::from_millis((self.0 + 1) * MILLIS)
+    }
+
+    /// Its file in `dir`, such as `2026-11-24.db`.
+    pub(super) fn path(self, dir: &Path) -> PathBuf {
+        let text = Timestamp::from_millis(self.0 * MILLIS).to_string();
+        let date = text.split('T').next().unwrap_or_default();
+        dir.join(format!("{date}.db"))
+    }
+
+    /// The days that have a file in `dir`.
+    pub(super) fn all(dir: &Path) -> io::Result<Vec<Self>> {
+        let mut days = Vec::new();
+        for entry in fs::read_dir(dir)? {
+            let name = entry?.file_name();
+            let date = name.to_str().and_then(|name| name.strip_suffix(".db"));
+            let start = date.and_then(|date| Timestamp::parse(&format!("{date}T00:00:00Z")));
+            days.extend(start.map(|start| Self(start.as_millis().div_euclid(MILLIS))));
+        }
+        Ok(days)
+    }
+
+    /// Removes its file and what belongs to it.
+    pub(super) fn remove(self, dir: &Path) -> io::Result<()> {
+        let path = self.path(dir);
+        for suffix in ["-shm", "-wal", ""] {
+            let mut name = path.clone().into_os_string();
+            name.push(suffix);
+            match fs::remove_file(name) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Opens a day's file for writing; makes it if it is new.
+pub(super) fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
+    let mut only_ours = OpenOptions::new();
+    only_ours.append(true).create(true).mode(0o600);
+    // What goes wrong here goes wrong in SQLite, too, which says it better.
+    let _ = only_ours.open(path);
+    let connection = connect(path)?;
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version > VERSION {
+        let what = format!("{} has version {version}", path.display());
+        return Err(rusqlite::Error::ToSqlConversionFailure(what.into()));
+    }
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.execute_batch(TABLES)?;
+    connection.pragma_update(None, "user_version", VERSION)?;
+    Ok(connection)
+}
+
+/// Opens a day's file for reading; `None` while it is being made.
+pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Option<Connection>> {
+    let connection = connect(path)?;
+    connection.pragma_update(None, "query_only", true)?;
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    Ok((version > 0).then_some(connection))
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.pragma_update(None, "page_size", 8192)?;
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    Ok(connection)
+}
+
+/// Reads how far a log is.
+pub(super) fn tally(connection: &Connection, id: RequestId) -> rusqlite::Result<Tally> {
+    let mut select = connection.prepare_cached(
+        "SELECT coalesce(max(seq), 0), coalesce(sum(length(text)) FILTER (WHERE stream < 2), 0),
+         coalesce(max(stream = ?2), 0) FROM lines WHERE id = ?1",
+    )?;
+    select.query_row(params![id.as_bytes(), CUT], |row| {
+        Ok(Tally {
+            seq: row.get::<_, i64>(0)?.unsigned_abs(),
+            bytes: row.get::<_, i64>(1)?.unsigned_abs(),
+            cut: row.get(2)?,
+            lost: 0,
+        })
+    })
+}
+
+/// Writes lines and the time of the newest one.
+pub(super) fn insert(connection: &Connection, lines: &[Placed]) -> rusqlite::Result<()> {
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO lines (id, seq, at, stream, text) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    let mut newest = i64::MIN;
+    for Placed { line, is_cut } in lines {
+        let stream = if *is_cut { CUT } else { code(line.stream) };
+        insert.execute(params![
+            line.request_id.as_bytes(),
+            line.seq.cast_signed(),
+            line.at.as_millis(),
+            stream,
+            line.text.as_ref()
+        ])?;
+        newest = newest.max(line.at.as_millis());
+    }
+    connection
+        .prepare_cached(
+            "INSERT INTO newest (only_row, at) VALUES (1, ?1)
+             ON CONFLICT (only_row) DO UPDATE SET at = max(at, excluded.at)",
+        )?
+        .execute([newest])?;
+    Ok(())
+}
+
+/// When the newest line of the file was written.
+pub(super) fn newest(connection: &Connection) -> rusqlite::Result<Option<Timestamp>> {
+    let at = connection.query_row("SELECT at FROM newest", [], |row| row.get(0));
+    Ok(at.optional()?.map(Timestamp::from_millis))
+}
+
+/// Lines of one log.
+pub(super) fn read(
+    connection: &Connection,
+    id: RequestId,
+    after_seq: u64,
+    limit: usize,
+) -> rusqlite::Result<Vec<LogLine>> {
+    let mut select = connection.prepare_cached(
+        "SELECT seq, at, stream, text FROM lines WHERE id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
+    )?;
+    let after = i64::try_from(after_seq).unwrap_or(i64::MAX);
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = select.query_map(params![id.as_bytes(), after, limit], |row| {
+        Ok(LogLine {
+            request_id: id,
+            seq: row.get::<_, i64>(0)?.unsigned_abs(),
+            at: Timestamp::from_millis(row.get(1)?),
+            stream: match row.get(2)? {
+                0 => LogStream::Stdout,
+                1 => LogStream::Stderr,
+                _ => LogStream::System,
+            },
+            text: Bytes::from(row.get::<_, Vec<u8>>(3)?),
+        })
+    })?;
+    rows.collect()
+}
+
+fn code(stream: LogStream) -> u8 {
+    match stream {
+        LogStream::Stdout => 0,
+        LogStream::Stderr => 1,
+        LogStream::System => 2,
+    }
+}

@@ -1,0 +1,108 @@
+//! A log store that forgets everything at its end: for tests.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use tripline_model::{LogLine, RequestId, Timestamp};
+
+use super::followers::Followers;
+use super::tally::Tally;
+use crate::{LogError, LogStore, NewLine};
+
+/// A log store in memory.
+#[derive(Default)]
+pub struct MemoryLogStore {
+    logs: Mutex<State>,
+    followers: Followers,
+}
+
+#[derive(Default)]
+struct State {
+    logs: HashMap<RequestId, (Tally, Vec<LogLine>)>,
+    closed: bool,
+}
+
+// === impl MemoryLogStore ===
+
+impl MemoryLogStore {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn open(&self) -> Result<MutexGuard<'_, State>, LogError> {
+        let state = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.closed {
+            Err(LogError::Closed)
+        } else {
+            Ok(state)
+        }
+    }
+}
+
+#[async_trait]
+impl LogStore for MemoryLogStore {
+    async fn append(&self, lines: Vec<NewLine>) -> Result<(), LogError> {
+        let mut state = self.open()?;
+        for line in lines {
+            let id = line.request_id;
+            let (tally, log) = state.logs.entry(id).or_default();
+            let mut placed = Vec::new();
+            tally.place(line, &mut placed);
+            log.extend(placed.into_iter().map(|placed| placed.line));
+            self.followers.tell(id, tally.seq);
+        }
+        Ok(())
+    }
+
+    async fn read(
+        &self,
+        id: RequestId,
+        after_seq: u64,
+        limit: usize,
+    ) -> Result<Vec<LogLine>, LogError> {
+        let state = self.open()?;
+        let log = state.logs.get(&id).map_or(&[][..], |(_, log)| log);
+        let after = log.iter().filter(|line| line.seq > after_seq);
+        Ok(after.take(limit).cloned().collect())
+    }
+
+    async fn changed(&self, id: RequestId, after_seq: u64) {
+        let mut follower = self.followers.follow(id);
+        if matches!(self.read(id, after_seq, 1).await, Ok(lines) if lines.is_empty()) {
+            follower.beyond(after_seq).await;
+        }
+    }
+
+    async fn flush(&self) -> Result<(), LogError> {
+        self.open().map(drop)
+    }
+
+    async fn purge(&self, before: Timestamp) -> Result<u64, LogError> {
+        const DAY: i64 = 86_400_000;
+        let day = |id: &RequestId| id.timestamp().as_millis().div_euclid(DAY);
+        let mut state = self.open()?;
+        let mut newest: HashMap<i64, Timestamp> = HashMap::new();
+        for (id, (_, log)) in &state.logs {
+            for line in log {
+                let newest = newest.entry(day(id)).or_insert(line.at);
+                *newest = line.at.max(*newest);
+            }
+        }
+        let over = |day: &i64, newest: &Timestamp| {
+            *newest < before && (day + 1) * DAY <= before.as_millis()
+        };
+        newest.retain(|day, newest| over(day, newest));
+        state.logs.retain(|id, _| !newest.contains_key(&day(id)));
+        Ok(newest.len() as u64)
+    }
+
+    async fn close(&self) {
+        self.logs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .closed = true;
+        self.followers.close();
+    }
+}

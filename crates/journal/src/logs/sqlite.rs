@@ -1,0 +1,187 @@
+//! The log store on SQLite: a file per day, one thread that writes, readers beside it.
+
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use async_trait::async_trait;
+use rusqlite::Connection;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tripline_model::{LogLine, RequestId, Timestamp};
+
+use super::day::{self, Day};
+use super::followers::Followers;
+use super::writer::{Command, Writer};
+use crate::{LogError, LogStore, NewLine, OpenError};
+
+/// Bytes of lines that wait to be written; further writers wait.
+const BUFFER_BYTES: u32 = 16 << 20;
+/// Commands that wait, at most.
+const QUEUE: usize = 1024;
+/// Reads at the same time, and connections that are kept for the next ones.
+const READERS: usize = 4;
+/// What a line costs in the buffer beyond its text.
+const LINE_BYTES: usize = 64;
+
+/// Logs in a directory of their own.
+pub struct SqliteLogStore {
+    followers: Arc<Followers>,
+    queue: Mutex<Option<mpsc::Sender<Command>>>,
+    buffer: Arc<Semaphore>,
+    readers: Arc<Readers>,
+    reading: Arc<Semaphore>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+struct Readers {
+    dir: PathBuf,
+    idle: Mutex<Vec<(Day, Connection)>>,
+}
+
+// === impl SqliteLogStore ===
+
+impl SqliteLogStore {
+    /// Opens the logs in `dir`, which is made if need be. Whoever holds the journal's lock may open it.
+    pub fn open(dir: &Path) -> Result<Self, OpenError> {
+        let failed = |source| OpenError::Io {
+            path: dir.to_owned(),
+            source,
+        };
+        let mut only_ours = DirBuilder::new();
+        only_ours.recursive(true).mode(0o700);
+        only_ours.create(dir).map_err(failed)?;
+        let followers = Arc::new(Followers::default());
+        let writer = Writer::new(dir.to_owned(), Arc::clone(&followers));
+        let (sender, queue) = mpsc::channel(QUEUE);
+        let named = thread::Builder::new().name("log-writer".to_owned());
+        let writer = named.spawn(move || writer.run(queue)).map_err(failed)?;
+        Ok(Self {
+            followers,
+            queue: Mutex::new(Some(sender)),
+            buffer: Arc::new(Semaphore::new(BUFFER_BYTES as usize)),
+            readers: Arc::new(Readers {
+                dir: dir.to_owned(),
+                idle: Mutex::new(Vec::new()),
+            }),
+            reading: Arc::new(Semaphore::new(READERS)),
+            writer: Mutex::new(Some(writer)),
+        })
+    }
+
+    async fn send(&self, command: Command) -> Result<(), LogError> {
+        let queue = self.queue().ok_or(LogError::Closed)?;
+        queue.send(command).await.map_err(|_| LogError::Closed)
+    }
+
+    fn queue(&self) -> Option<mpsc::Sender<Command>> {
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.clone()
+    }
+}
+
+#[async_trait]
+impl LogStore for SqliteLogStore {
+    async fn append(&self, lines: Vec<NewLine>) -> Result<(), LogError> {
+        let bytes: usize = lines.iter().map(|line| line.text.len() + LINE_BYTES).sum();
+        let permits = u32::try_from(bytes).unwrap_or(u32::MAX).min(BUFFER_BYTES);
+        let room = Arc::clone(&self.buffer).acquire_many_owned(permits).await;
+        let room = room.map_err(|_| LogError::Closed)?;
+        self.send(Command::Lines(lines, room)).await
+    }
+
+    async fn read(
+        &self,
+        id: RequestId,
+        after_seq: u64,
+        limit: usize,
+    ) -> Result<Vec<LogLine>, LogError> {
+        let permit = Arc::clone(&self.reading).acquire_owned().await;
+        let permit = permit.map_err(|_| LogError::Closed)?;
+        let readers = Arc::clone(&self.readers);
+        let read = tokio::task::spawn_blocking(move || {
+            let found = readers.read(id, after_seq, limit);
+            drop(permit);
+            found
+        });
+        let found = read.await.map_err(|e| LogError::Failed(e.to_string()))?;
+        found.map_err(|error| LogError::Failed(error.to_string()))
+    }
+
+    async fn changed(&self, id: RequestId, after_seq: u64) {
+        let mut follower = self.followers.follow(id);
+        if matches!(self.read(id, after_seq, 1).await, Ok(lines) if lines.is_empty()) {
+            follower.beyond(after_seq).await;
+        }
+    }
+
+    async fn flush(&self) -> Result<(), LogError> {
+        let (reply, done) = oneshot::channel();
+        self.send(Command::Flush(reply)).await?;
+        done.await.map_err(|_| LogError::Closed)
+    }
+
+    async fn purge(&self, before: Timestamp) -> Result<u64, LogError> {
+        self.readers.forget();
+        let (reply, done) = oneshot::channel();
+        self.send(Command::Purge(before, reply)).await?;
+        let removed = done.await.map_err(|_| LogError::Closed)?;
+        // A read meanwhile may have opened a file that is gone now.
+        self.readers.forget();
+        removed
+    }
+
+    async fn close(&self) {
+        let lock = self.queue.lock();
+        drop(lock.unwrap_or_else(PoisonError::into_inner).take());
+        let lock = self.writer.lock();
+        let writer = lock.unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(writer) = writer {
+            let _ = tokio::task::spawn_blocking(move || writer.join()).await;
+        }
+        self.reading.close();
+        self.readers.forget();
+        self.followers.close();
+    }
+}
+
+// === impl Readers ===
+
+impl Readers {
+    fn read(&self, id: RequestId, after_seq: u64, limit: usize) -> rusqlite::Result<Vec<LogLine>> {
+        let day = Day::of(id);
+        let Some(file) = self.take(day)? else {
+            return Ok(Vec::new());
+        };
+        let found = day::read(&file, id, after_seq, limit)?;
+        let mut idle = self.lock();
+        if idle.len() >= READERS {
+            idle.remove(0);
+        }
+        idle.push((day, file));
+        Ok(found)
+    }
+
+    fn take(&self, day: Day) -> rusqlite::Result<Option<Connection>> {
+        let mut idle = self.lock();
+        if let Some(place) = idle.iter().position(|(of, _)| *of == day) {
+            return Ok(Some(idle.swap_remove(place).1));
+        }
+        drop(idle);
+        let path = day.path(&self.dir);
+        if path.exists() {
+            day::open_reader(&path)
+        } else {
+            Ok(None)
+        }
+    }
+
+    fn forget(&self) {
+        self.lock().clear();
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(Day, Connection)>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

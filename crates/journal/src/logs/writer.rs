@@ -1,0 +1,187 @@
+//! The thread that writes logs: what was appended during a transaction is the next one.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rusqlite::Connection;
+use tokio::sync::mpsc::Receiver;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tripline_model::{RequestId, Timestamp};
+
+use super::day::{self, Day};
+use super::followers::Followers;
+use super::tally::Tally;
+use crate::{LogError, NewLine};
+
+/// Lines in one transaction, near enough.
+const MAX_LINES: usize = 8192;
+/// Files that are held open for writing.
+const MAX_FILES: usize = 4;
+/// Logs whose place is kept in memory; others are looked up.
+const MAX_TALLIES: usize = 16_384;
+
+/// What the writer is asked for.
+pub(super) enum Command {
+    /// To write lines, which hold room in the buffer until they are.
+    Lines(Vec<NewLine>, OwnedSemaphorePermit),
+    /// To answer when everything before is written.
+    Flush(oneshot::Sender<()>),
+    /// To remove days last written to before a time.
+    Purge(Timestamp, oneshot::Sender<Result<u64, LogError>>),
+}
+
+/// What the writer thread owns.
+pub(super) struct Writer {
+    pub(super) dir: PathBuf,
+    pub(super) followers: Arc<Followers>,
+    files: HashMap<Day, Connection>,
+    tallies: HashMap<RequestId, Tally>,
+    /// Whether the last write failed: an outage is reported once.
+    failing: bool,
+}
+
+// === impl Writer ===
+
+impl Writer {
+    /// A writer of the files in `dir`.
+    pub(super) fn new(dir: PathBuf, followers: Arc<Followers>) -> Self {
+        Self {
+            dir,
+            followers,
+            files: HashMap::new(),
+            tallies: HashMap::new(),
+            failing: false,
+        }
+    }
+
+    /// Writes until the queue is closed and empty.
+    pub(super) fn run(mut self, mut queue: Receiver<Command>) {
+        while let Some(first) = queue.blocking_recv() {
+            let (mut lines, mut permits) = (Vec::new(), Vec::new());
+            let mut next = Some(first);
+            // Lines up to the next other command: a flush answers for all before it.
+            let other = loop {
+                match next {
+                    Some(Command::Lines(more, permit)) => {
+                        lines.extend(more);
+                        permits.push(permit);
+                    }
+                    other => break other,
+                }
+                next = if lines.len() < MAX_LINES {
+                    queue.try_recv().ok()
+                } else {
+                    None
+                };
+            };
+            self.write(lines);
+            drop(permits);
+            match other {
+                Some(Command::Flush(reply)) => drop(reply.send(())),
+                Some(Command::Purge(before, reply)) => drop(reply.send(self.purge(before))),
+                Some(Command::Lines(..)) | None => {}
+            }
+        }
+    }
+
+    fn write(&mut self, lines: Vec<NewLine>) {
+        let mut days: BTreeMap<Day, Vec<NewLine>> = BTreeMap::new();
+        for line in lines {
+            days.entry(Day::of(line.request_id)).or_default().push(line);
+        }
+        for (day, lines) in days {
+            let mut lost: HashMap<RequestId, u64> = HashMap::new();
+            for line in &lines {
+                *lost.entry(line.request_id).or_default() += 1;
+            }
+            match self.write_day(day, lines) {
+                Ok(()) => self.failing = false,
+                Err(error) => self.lose(day, lost, &error),
+            }
+        }
+        if self.tallies.len() > MAX_TALLIES {
+            self.tallies.clear();
+        }
+    }
+
+    fn write_day(&mut self, day: Day, lines: Vec<NewLine>) -> rusqlite::Result<()> {
+        self.open(day)?;
+        let Some(file) = self.files.get(&day) else {
+            return Ok(());
+        };
+        let transaction = file.unchecked_transaction()?;
+        let mut tallies: HashMap<RequestId, Tally> = HashMap::new();
+        let mut placed = Vec::with_capacity(lines.len());
+        for line in lines {
+            let id = line.request_id;
+            let tally = match tallies.get_mut(&id) {
+                Some(tally) => tally,
+                None => {
+                    let known = self.tallies.get(&id).copied();
+                    let known = known.map_or_else(|| day::tally(file, id), Ok)?;
+                    tallies.entry(id).or_insert(known)
+                }
+            };
+            tally.place(line, &mut placed);
+        }
+        if placed.is_empty() {
+            return Ok(());
+        }
+        day::insert(file, &placed)?;
+        transaction.commit()?;
+        for (id, tally) in &tallies {
+            self.followers.tell(*id, tally.seq);
+        }
+        self.tallies.extend(tallies);
+        Ok(())
+    }
+
+    /// Nothing of these lines was written.
+    fn lose(&mut self, day: Day, lost: HashMap<RequestId, u64>, error: &rusqlite::Error) {
+        if !self.failing {
+            self.failing = true;
+            tracing::warn!(%error, "log lines are lost: they cannot be written");
+        }
+        for (id, lines) in lost {
+            if let Some(tally) = self.tallies.get_mut(&id) {
+                tally.lost += lines;
+            } else if let Some(Ok(tally)) = self.files.get(&day).map(|file| day::tally(file, id)) {
+                let lost = lines;
+                self.tallies.insert(id, Tally { lost, ..tally });
+            }
+        }
+    }
+
+    fn open(&mut self, day: Day) -> rusqlite::Result<()> {
+        if self.files.contains_key(&day) {
+            return Ok(());
+        }
+        if self.files.len() >= MAX_FILES {
+            self.files.clear();
+        }
+        let file = day::open_writer(&day.path(&self.dir))?;
+        self.files.insert(day, file);
+        Ok(())
+    }
+
+    fn purge(&mut self, before: Timestamp) -> Result<u64, LogError> {
+        let failed = |error: &dyn std::error::Error| LogError::Failed(error.to_string());
+        let mut removed = 0;
+        for day in Day::all(&self.dir).map_err(|e| failed(&e))? {
+            if day.end() > before {
+                continue;
+            }
+            self.open(day).map_err(|e| failed(&e))?;
+            let newest = self.files.get(&day).map(day::newest).transpose();
+            let newest = newest.map_err(|e| failed(&e))?.flatten();
+            if newest.is_none_or(|newest| newest < before) {
+                self.files.remove(&day);
+                self.tallies.retain(|id, _| Day::of(*id) != day);
+                day.remove(&self.dir).map_err(|e| failed(&e))?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+}

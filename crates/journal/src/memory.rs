@@ -1,0 +1,254 @@
+//! A journal that forgets everything at its end: for tests of what uses a journal. It passes the same contract suite
+//! as the SQLite one, and can be told to be full or poisoned.
+
+mod state;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tripline_model::{
+    Clock, CursorEntry, CursorError, Cursors, End, Ending, Execution, FunctionName, Invocation,
+    InvocationState, Offer, RequestId, Timestamp, Transition, TriggerName,
+};
+
+use crate::{
+    Accepted, Health, Journal, JournalError, NewInvocation, Page, Purged, Query, Retention,
+};
+use state::State;
+
+/// A journal in memory.
+pub struct MemoryJournal {
+    clock: Arc<dyn Clock>,
+    hub_id: String,
+    state: Mutex<State>,
+}
+
+// === impl MemoryJournal ===
+
+impl MemoryJournal {
+    /// An empty journal; `clock` tells which identities are still within their window.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            clock,
+            hub_id: "00000000-0000-4000-8000-000000000000".to_owned(),
+            state: Mutex::new(State::default()),
+        }
+    }
+
+    /// Behaves from now on as on a disk of this health: `Full` refuses new events, `Poisoned` every write.
+    pub fn set_health(&self, health: Health) {
+        self.lock().health = health;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn growing(&self) -> Result<MutexGuard<'_, State>, JournalError> {
+        let state = self.writing()?;
+        match state.health {
+            Health::Full => Err(JournalError::Full),
+            Health::Ok | Health::Poisoned(_) => Ok(state),
+        }
+    }
+
+    fn writing(&self) -> Result<MutexGuard<'_, State>, JournalError> {
+        let state = self.reading()?;
+        match &state.health {
+            Health::Poisoned(why) => Err(JournalError::Poisoned(why.clone())),
+            Health::Ok | Health::Full => Ok(state),
+        }
+    }
+
+    fn reading(&self) -> Result<MutexGuard<'_, State>, JournalError> {
+        let state = self.lock();
+        if state.closed {
+            Err(JournalError::Unavailable(
+                "the journal is closed".to_owned(),
+            ))
+        } else {
+            Ok(state)
+        }
+    }
+}
+
+#[async_trait]
+impl Journal for MemoryJournal {
+    async fn accept(&self, batch: Vec<NewInvocation>) -> Result<Vec<Accepted>, JournalError> {
+        let mut state = self.growing()?;
+        if let Some(id) = state.duplicate(&batch) {
+            return Err(JournalError::Duplicate(id));
+        }
+        Ok(batch.into_iter().map(|new| state.accept(new)).collect())
+    }
+
+    async fn find_identity(&self, offer: &Offer) -> Result<Option<Accepted>, JournalError> {
+        Ok(self.reading()?.find(offer, self.clock.now()))
+    }
+
+    async fn start(&self, id: RequestId, at: Timestamp) -> Result<(), JournalError> {
+        let mut state = self.writing()?;
+        state.apply(id, Transition::Start)?.started_at = Some(at);
+        Ok(())
+    }
+
+    async fn finish(&self, id: RequestId, ending: Ending) -> Result<(), JournalError> {
+        self.writing()?.end(id, ending)
+    }
+
+    async fn queued(
+        &self,
+        function: &FunctionName,
+        limit: usize,
+    ) -> Result<Vec<Invocation>, JournalError> {
+        let state = self.reading()?;
+        let mut waiting: Vec<_> = state.waiting(function).cloned().collect();
+        waiting.sort_by_key(|invocation| (invocation.accepted_at, invocation.request_id));
+        waiting.truncate(limit);
+        Ok(waiting)
+    }
+
+    async fn queue_lengths(&self) -> Result<Vec<(FunctionName, u64)>, JournalError> {
+        let counts = self.reading()?.counts();
+        let waiting = counts.into_iter().filter_map(|((function, state), n)| {
+            (state == InvocationState::Accepted).then_some((function, n))
+        });
+        Ok(waiting.collect())
+    }
+
+    async fn lose_running(
+        &self,
+        at: Timestamp,
+        reason: &str,
+        limit: usize,
+    ) -> Result<Vec<RequestId>, JournalError> {
+        let mut state = self.writing()?;
+        let running = |i: &&Invocation| i.state == InvocationState::Running;
+        let ids = state.ids(running, limit);
+        state.end_all(ids, &Ending::new(End::Lost, at, reason))
+    }
+
+    async fn expire(
+        &self,
+        function: &FunctionName,
+        accepted_before: Timestamp,
+        at: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<RequestId>, JournalError> {
+        let mut state = self.writing()?;
+        let old = |i: &&Invocation| {
+            i.state == InvocationState::Accepted
+                && i.function == *function
+                && i.accepted_at < accepted_before
+        };
+        let ids = state.ids(old, limit);
+        state.end_all(ids, &Ending::new(End::Expired, at, "max_event_age"))
+    }
+
+    async fn cancel_all(
+        &self,
+        function: &FunctionName,
+        at: Timestamp,
+        reason: &str,
+        limit: usize,
+    ) -> Result<Vec<RequestId>, JournalError> {
+        let mut state = self.writing()?;
+        let waiting =
+            |i: &&Invocation| i.state == InvocationState::Accepted && i.function == *function;
+        let ids = state.ids(waiting, limit);
+        state.end_all(ids, &Ending::new(End::Cancelled, at, reason))
+    }
+
+    async fn get(&self, id: RequestId) -> Result<Option<Invocation>, JournalError> {
+        Ok(self.reading()?.invocations.get(&id).cloned())
+    }
+
+    async fn list(&self, query: &Query) -> Result<Page, JournalError> {
+        Ok(self.reading()?.list(query))
+    }
+
+    async fn counts(&self) -> Result<Vec<(FunctionName, InvocationState, u64)>, JournalError> {
+        let counts = self.reading()?.counts();
+        let flat = |((function, state), n)| (function, state, n);
+        Ok(counts.into_iter().map(flat).collect())
+    }
+
+    async fn register_functions(
+        &self,
+        present: &[(FunctionName, Execution)],
+    ) -> Result<(), JournalError> {
+        self.growing()?.register(present)
+    }
+
+    async fn purge(&self, retention: &Retention, now: Timestamp) -> Result<Purged, JournalError> {
+        Ok(self.writing()?.purge(retention, now))
+    }
+
+    fn hub_id(&self) -> String {
+        self.hub_id.clone()
+    }
+
+    fn health(&self) -> Health {
+        self.lock().health.clone()
+    }
+
+    fn cursors(self: Arc<Self>) -> Arc<dyn Cursors> {
+        self
+    }
+
+    async fn close(&self) {
+        self.lock().closed = true;
+    }
+}
+
+#[async_trait]
+impl Cursors for MemoryJournal {
+    async fn get(&self, trigger: &TriggerName, key: &[u8]) -> Result<Option<Bytes>, CursorError> {
+        let state = self.reading().map_err(cursor_error)?;
+        let key = (trigger.clone(), Bytes::copy_from_slice(key));
+        Ok(state.cursors.get(&key).cloned())
+    }
+
+    async fn range(
+        &self,
+        trigger: &TriggerName,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<CursorEntry>, CursorError> {
+        let state = self.reading().map_err(cursor_error)?;
+        let behind = |key: &Bytes| after.is_none_or(|after| key.as_ref().cmp(after).is_gt());
+        let wanted = |(owner, key): &(TriggerName, Bytes)| owner == trigger && behind(key);
+        let found = state.cursors.iter().filter(|(place, _)| wanted(place));
+        let entries = found.map(|((_, key), value)| CursorEntry {
+            key: key.clone(),
+            value: Some(value.clone()),
+        });
+        Ok(entries.take(limit).collect())
+    }
+
+    async fn put(
+        &self,
+        trigger: &TriggerName,
+        entries: Vec<CursorEntry>,
+    ) -> Result<(), CursorError> {
+        self.growing()
+            .map_err(cursor_error)?
+            .put_cursors(trigger, entries);
+        Ok(())
+    }
+
+    async fn watermark(
+        &self,
+        trigger: &TriggerName,
+        stream: &str,
+    ) -> Result<Option<u64>, CursorError> {
+        let state = self.reading().map_err(cursor_error)?;
+        let key = (Some(trigger.clone()), stream.to_owned());
+        Ok(state.watermarks.get(&key).copied())
+    }
+}
+
+fn cursor_error(error: JournalError) -> CursorError {
+    CursorError(error.to_string())
+}

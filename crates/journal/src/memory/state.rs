@@ -1,0 +1,299 @@
+//! What the memory journal holds, and how each write changes it.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use tripline_model::{
+    CursorEntry, Ending, Execution, FunctionName, Identity, Invocation, InvocationState, Offer,
+    RequestId, Timestamp, Transition, TriggerName,
+};
+
+use crate::{Accepted, Health, JournalError, NewInvocation, Page, Purged, Query, Retention};
+
+/// Everything there is.
+pub(super) struct State {
+    pub(super) invocations: BTreeMap<RequestId, Invocation>,
+    pub(super) watermarks: BTreeMap<(Option<TriggerName>, String), u64>,
+    pub(super) cursors: BTreeMap<(TriggerName, Bytes), Bytes>,
+    pub(super) health: Health,
+    pub(super) closed: bool,
+    identities: BTreeMap<(Option<TriggerName>, String), Remembered>,
+    functions: BTreeMap<FunctionName, Execution>,
+}
+
+struct Remembered {
+    id: RequestId,
+    digest: Option<[u8; 32]>,
+    until: Timestamp,
+}
+
+// === impl State ===
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            invocations: BTreeMap::new(),
+            watermarks: BTreeMap::new(),
+            cursors: BTreeMap::new(),
+            health: Health::Ok,
+            closed: false,
+            identities: BTreeMap::new(),
+            functions: BTreeMap::new(),
+        }
+    }
+}
+
+impl State {
+    /// An id of the batch that was used before.
+    pub(super) fn duplicate(&self, batch: &[NewInvocation]) -> Option<RequestId> {
+        let used = |new: &&NewInvocation| {
+            self.invocations.contains_key(&new.request_id)
+                && self.find(&new.offer, new.accepted_at).is_none()
+        };
+        batch.iter().find(used).map(|new| new.request_id)
+    }
+
+    /// Records one offer, unless it is known.
+    pub(super) fn accept(&mut self, new: NewInvocation) -> Accepted {
+        let NewInvocation {
+            request_id,
+            accepted_at,
+            offer,
+        } = new;
+        let found = self.find(&offer, accepted_at);
+        if found == Some(Accepted::KeyReused) {
+            return Accepted::KeyReused;
+        }
+        if let Some(trigger) = &offer.trigger {
+            self.put_cursors(trigger, offer.cursors.clone());
+        }
+        if let Some(found) = found {
+            return found;
+        }
+        self.remember(&offer, request_id, accepted_at);
+        let invocation = Invocation {
+            request_id,
+            function: offer.function,
+            trigger: offer.trigger,
+            state: InvocationState::Accepted,
+            accepted_at,
+            started_at: None,
+            ending: None,
+            data_len: offer.event.data_len() as u64,
+            event: offer.event,
+        };
+        self.invocations.insert(request_id, invocation);
+        Accepted::New(request_id)
+    }
+
+    /// Under what the offer's happening is known at `now`.
+    pub(super) fn find(&self, offer: &Offer, now: Timestamp) -> Option<Accepted> {
+        match &offer.identity {
+            Identity::Unique => None,
+            Identity::Key { key, digest, .. } => {
+                let name = (offer.trigger.clone(), key.clone());
+                let known = self.identities.get(&name).filter(|i| i.until > now)?;
+                let other = matches!((digest, known.digest), (Some(a), Some(b)) if *a != b);
+                Some(if other {
+                    Accepted::KeyReused
+                } else {
+                    Accepted::Known(known.id)
+                })
+            }
+            Identity::Position { stream, position } => {
+                let name = (offer.trigger.clone(), stream.clone());
+                let mark = self.watermarks.get(&name)?;
+                (position <= mark).then_some(Accepted::Past)
+            }
+        }
+    }
+
+    fn remember(&mut self, offer: &Offer, id: RequestId, at: Timestamp) {
+        match &offer.identity {
+            Identity::Unique => {}
+            Identity::Key {
+                key,
+                window,
+                digest,
+            } => {
+                let remembered = Remembered {
+                    id,
+                    digest: *digest,
+                    until: at.plus(*window),
+                };
+                self.identities
+                    .insert((offer.trigger.clone(), key.clone()), remembered);
+            }
+            Identity::Position { stream, position } => {
+                self.watermarks
+                    .insert((offer.trigger.clone(), stream.clone()), *position);
+            }
+        }
+    }
+
+    /// Moves an invocation on, or says why not.
+    pub(super) fn apply(
+        &mut self,
+        id: RequestId,
+        transition: Transition,
+    ) -> Result<&mut Invocation, JournalError> {
+        let invocation = self
+            .invocations
+            .get_mut(&id)
+            .ok_or(JournalError::NotFound(id))?;
+        invocation.state = invocation.state.apply(transition)?;
+        Ok(invocation)
+    }
+
+    /// Ends one invocation and drops its data.
+    pub(super) fn end(&mut self, id: RequestId, ending: Ending) -> Result<(), JournalError> {
+        let invocation = self.apply(id, Transition::End(ending.end))?;
+        invocation.ending = Some(ending);
+        invocation.event.data = None;
+        Ok(())
+    }
+
+    /// Ends all of these the same way.
+    pub(super) fn end_all(
+        &mut self,
+        ids: Vec<RequestId>,
+        ending: &Ending,
+    ) -> Result<Vec<RequestId>, JournalError> {
+        for id in &ids {
+            self.end(*id, ending.clone())?;
+        }
+        Ok(ids)
+    }
+
+    /// The lowest ids of those that match.
+    pub(super) fn ids(
+        &self,
+        matches: impl Fn(&&Invocation) -> bool,
+        limit: usize,
+    ) -> Vec<RequestId> {
+        let found = self.invocations.values().filter(matches).take(limit);
+        found.map(|invocation| invocation.request_id).collect()
+    }
+
+    /// The accepted, not started invocations of a function.
+    pub(super) fn waiting(&self, function: &FunctionName) -> impl Iterator<Item = &Invocation> {
+        self.invocations
+            .values()
+            .filter(move |i| i.state == InvocationState::Accepted && i.function == *function)
+    }
+
+    /// Records per function and state.
+    pub(super) fn counts(&self) -> Vec<((FunctionName, InvocationState), u64)> {
+        let mut counts: Vec<((FunctionName, InvocationState), u64)> = Vec::new();
+        for invocation in self.invocations.values() {
+            let key = (invocation.function.clone(), invocation.state);
+            match counts.iter_mut().find(|(known, _)| *known == key) {
+                Some((_, n)) => *n += 1,
+                None => counts.push((key, 1)),
+            }
+        }
+        counts
+    }
+
+    /// The page that `query` asks for.
+    pub(super) fn list(&self, query: &Query) -> Page {
+        let wanted = |i: &&Invocation| {
+            query.function.as_ref().is_none_or(|f| i.function == *f)
+                && query
+                    .trigger
+                    .as_ref()
+                    .is_none_or(|t| i.trigger.as_ref() == Some(t))
+                && query.state.is_none_or(|s| i.state == s)
+                && query
+                    .since
+                    .is_none_or(|t| i.request_id >= RequestId::floor(t))
+                && query
+                    .until
+                    .is_none_or(|t| i.request_id < RequestId::floor(t))
+                && query.before.is_none_or(|id| i.request_id < id)
+        };
+        let size = query.page_size();
+        let mut found: Vec<_> = self
+            .invocations
+            .values()
+            .rev()
+            .filter(wanted)
+            .take(size + 1)
+            .cloned()
+            .collect();
+        let more = found.len() > size;
+        found.truncate(size);
+        for invocation in &mut found {
+            invocation.event.data = None;
+            if let Some(ending) = &mut invocation.ending {
+                ending.result = None;
+            }
+        }
+        let next = found.last().filter(|_| more).map(|last| last.request_id);
+        Page {
+            invocations: found,
+            next,
+        }
+    }
+
+    /// See [`crate::Journal::register_functions`].
+    pub(super) fn register(
+        &mut self,
+        present: &[(FunctionName, Execution)],
+    ) -> Result<(), JournalError> {
+        for (function, wanted) in present {
+            match self.functions.get(function) {
+                Some(locked) if locked != wanted => {
+                    return Err(JournalError::ExecutionLocked {
+                        function: function.clone(),
+                        locked: *locked,
+                        wanted: *wanted,
+                    });
+                }
+                _ => {}
+            }
+        }
+        self.functions = present.iter().cloned().collect();
+        Ok(())
+    }
+
+    /// Writes and removes cursors.
+    pub(super) fn put_cursors(&mut self, trigger: &TriggerName, entries: Vec<CursorEntry>) {
+        for CursorEntry { key, value } in entries {
+            let key = (trigger.clone(), key);
+            match value {
+                Some(value) => self.cursors.insert(key, value),
+                None => self.cursors.remove(&key),
+            };
+        }
+    }
+
+    /// Removes ended records past their time, then the oldest ends until the rest fits.
+    pub(super) fn purge(&mut self, retention: &Retention, now: Timestamp) -> Purged {
+        let before = (self.invocations.len(), self.identities.len());
+        let limit = now.minus(retention.keep_ended);
+        let kept = |i: &Invocation| i.ending.as_ref().is_none_or(|end| end.at >= limit);
+        self.invocations.retain(|_, invocation| kept(invocation));
+        self.identities.retain(|_, known| known.until > now);
+        while self.weight() > retention.max_bytes {
+            let ended = self.invocations.values().filter_map(|i| {
+                let ending = i.ending.as_ref()?;
+                Some((ending.at, i.request_id))
+            });
+            let Some((_, id)) = ended.min() else { break };
+            self.invocations.remove(&id);
+        }
+        Purged {
+            invocations: (before.0 - self.invocations.len()) as u64,
+            identities: (before.1 - self.identities.len()) as u64,
+        }
+    }
+
+    fn weight(&self) -> u64 {
+        let weights = self.invocations.values().map(|i| {
+            let result = i.ending.as_ref().and_then(|e| e.result.as_ref());
+            i.event.weight() + result.map_or(0, Bytes::len)
+        });
+        weights.sum::<usize>() as u64
+    }
+}

@@ -1,0 +1,361 @@
+//! The journal on SQLite: one writer thread with group commit, a checkpoint thread, and connections that read.
+
+mod checkpoint;
+mod data_dir;
+mod group;
+mod identity;
+mod job;
+mod open;
+mod read;
+mod readers;
+mod reserve;
+mod row;
+mod schema;
+mod shared;
+mod writer;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::{Semaphore, mpsc};
+use tripline_model::{
+    Clock, CursorEntry, CursorError, Cursors, End, Ending, Execution, FunctionName, Invocation,
+    InvocationState, Offer, RequestId, Timestamp, TriggerName,
+};
+
+use crate::{
+    Accepted, Health, Journal, JournalError, NewInvocation, OpenError, Page, Purged, Query,
+    Retention,
+};
+use group::{Failure, Group, Several};
+use job::{Job, Need, Work};
+use readers::Readers;
+use shared::Shared;
+
+/// How a journal is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JournalOptions {
+    /// Connections that read, 1 to 64; further readers wait.
+    pub readers: usize,
+    /// Bytes of events that may wait to be written; further writers wait.
+    pub queue_bytes: u32,
+    /// Bytes on the disk that are held back so that ends can be recorded when it is full, 1 MiB or more. The
+    /// write-ahead log is kept within half of it.
+    pub reserve_bytes: u64,
+}
+
+/// The journal in a data directory.
+pub struct SqliteJournal {
+    clock: Arc<dyn Clock>,
+    hub_id: String,
+    shared: Arc<Shared>,
+    readers: Readers,
+    queue: Mutex<Option<mpsc::Sender<Box<dyn Work>>>>,
+    queue_bytes: u32,
+    room: Arc<Semaphore>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// Records that are removed in one transaction.
+const PURGE_STEP: u64 = 500;
+
+// === impl JournalOptions ===
+
+impl Default for JournalOptions {
+    fn default() -> Self {
+        Self {
+            readers: 4,
+            queue_bytes: 64 << 20,
+            reserve_bytes: 32 << 20,
+        }
+    }
+}
+
+// === impl SqliteJournal ===
+
+impl SqliteJournal {
+    /// Opens the journal in `dir`, or makes it; takes the directory for this process alone. Blocks while a log that
+    /// a crash left is brought in. `clock` tells which identities are still within their window.
+    pub fn open(
+        dir: &Path,
+        options: JournalOptions,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, OpenError> {
+        open::open(dir, options, clock)
+    }
+
+    async fn write<T, F>(&self, room: bool, weight: usize, run: F) -> Result<T, JournalError>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Group<'_>) -> Result<T, Failure> + Send + 'static,
+    {
+        let closed = || JournalError::Unavailable("the journal is closed".to_owned());
+        let queue = self.queue();
+        let queue = queue.ok_or_else(closed)?;
+        let bytes = u32::try_from(weight).unwrap_or(u32::MAX);
+        let permits = bytes.clamp(1, self.queue_bytes);
+        let queued = Arc::clone(&self.room).acquire_many_owned(permits).await;
+        let queued = queued.map_err(|_| closed())?;
+        let (job, answer) = Job::queued(Need { room, weight }, queued, run);
+        queue.send(job).await.map_err(|_| self.writer_gone())?;
+        drop(queue);
+        answer.await.map_err(|_| self.writer_gone())?
+    }
+
+    /// A write that does without room for more.
+    async fn amend<T, F>(&self, run: F) -> Result<T, JournalError>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Group<'_>) -> Result<T, Failure> + Send + 'static,
+    {
+        self.write(false, 512, run).await
+    }
+
+    async fn end_several(
+        &self,
+        which: Several,
+        ending: Ending,
+        limit: usize,
+    ) -> Result<Vec<RequestId>, JournalError> {
+        self.amend(move |group| group.end_several(&which, &ending, limit))
+            .await
+    }
+
+    fn queue(&self) -> Option<mpsc::Sender<Box<dyn Work>>> {
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.clone()
+    }
+
+    fn writer_gone(&self) -> JournalError {
+        match self.shared.health() {
+            Health::Poisoned(why) => JournalError::Poisoned(why),
+            Health::Ok | Health::Full => {
+                JournalError::Poisoned("the writer thread is gone".to_owned())
+            }
+        }
+    }
+
+    /// One transaction each time, so that others write in between.
+    async fn purge_ended(&self, before: Timestamp, limit: u64) -> Result<u64, JournalError> {
+        self.amend(move |group| group.purge_ended(before, limit))
+            .await
+    }
+}
+
+#[async_trait]
+impl Journal for SqliteJournal {
+    async fn accept(&self, batch: Vec<NewInvocation>) -> Result<Vec<Accepted>, JournalError> {
+        let weight = batch.iter().map(|new| new.offer.event.weight()).sum();
+        self.write(true, weight, move |group| group.accept(&batch))
+            .await
+    }
+
+    async fn find_identity(&self, offer: &Offer) -> Result<Option<Accepted>, JournalError> {
+        if offer.identity == tripline_model::Identity::Unique {
+            return Ok(None);
+        }
+        let (shared, now) = (Arc::clone(&self.shared), self.clock.now());
+        let offer = Offer {
+            event: tripline_model::Event {
+                data: None,
+                ..offer.event.clone()
+            },
+            ..offer.clone()
+        };
+        self.readers
+            .read(move |c| read::find_identity(c, &shared.spans, &offer, now))
+            .await
+    }
+
+    async fn start(&self, id: RequestId, at: Timestamp) -> Result<(), JournalError> {
+        self.amend(move |group| group.start(id, at)).await
+    }
+
+    async fn finish(&self, id: RequestId, ending: Ending) -> Result<(), JournalError> {
+        let weight = 512 + ending.result.as_ref().map_or(0, Bytes::len);
+        self.write(false, weight, move |group| group.finish(id, &ending))
+            .await
+    }
+
+    async fn queued(
+        &self,
+        function: &FunctionName,
+        limit: usize,
+    ) -> Result<Vec<Invocation>, JournalError> {
+        let function = function.clone();
+        self.readers
+            .read(move |c| read::queued(c, &function, limit))
+            .await
+    }
+
+    async fn queue_lengths(&self) -> Result<Vec<(FunctionName, u64)>, JournalError> {
+        let counts = Journal::counts(self).await?;
+        let waiting = counts.into_iter().filter_map(|(function, state, n)| {
+            (state == InvocationState::Accepted).then_some((function, n))
+        });
+        Ok(waiting.collect())
+    }
+
+    async fn lose_running(
+        &self,
+        at: Timestamp,
+        reason: &str,
+        limit: usize,
+    ) -> Result<Vec<RequestId>, JournalError> {
+        let ending = Ending::new(End::Lost, at, reason);
+        self.end_several(Several::Running, ending, limit).await
+    }
+
+    async fn expire(
+        &self,
+        function: &FunctionName,
+        accepted_before: Timestamp,
+        at: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<RequestId>, JournalError> {
+        let old = Several::Old(function.clone(), accepted_before);
+        let ending = Ending::new(End::Expired, at, "max_event_age");
+        self.end_several(old, ending, limit).await
+    }
+
+    async fn cancel_all(
+        &self,
+        function: &FunctionName,
+        at: Timestamp,
+        reason: &str,
+        limit: usize,
+    ) -> Result<Vec<RequestId>, JournalError> {
+        let waiting = Several::Waiting(function.clone());
+        let ending = Ending::new(End::Cancelled, at, reason);
+        self.end_several(waiting, ending, limit).await
+    }
+
+    async fn get(&self, id: RequestId) -> Result<Option<Invocation>, JournalError> {
+        self.readers.read(move |c| read::get(c, id)).await
+    }
+
+    async fn list(&self, query: &Query) -> Result<Page, JournalError> {
+        let query = query.clone();
+        self.readers.read(move |c| read::list(c, &query)).await
+    }
+
+    async fn counts(&self) -> Result<Vec<(FunctionName, InvocationState, u64)>, JournalError> {
+        self.readers.read(read::counts).await
+    }
+
+    async fn register_functions(
+        &self,
+        present: &[(FunctionName, Execution)],
+    ) -> Result<(), JournalError> {
+        let present = present.to_vec();
+        self.write(true, 512, move |group| group.register(&present))
+            .await
+    }
+
+    async fn purge(&self, retention: &Retention, now: Timestamp) -> Result<Purged, JournalError> {
+        let mut purged = Purged::default();
+        loop {
+            let before = now.minus(retention.keep_ended);
+            let removed = self.purge_ended(before, PURGE_STEP).await?;
+            let limit = PURGE_STEP.cast_signed();
+            let forgotten = self
+                .amend(move |group| group.purge_identities(now, limit))
+                .await?;
+            purged.invocations += removed;
+            purged.identities += forgotten;
+            if removed == 0 && forgotten == 0 {
+                break;
+            }
+        }
+        while self.readers.read(read::used_bytes).await? > retention.max_bytes {
+            let any = Timestamp::from_millis(i64::MAX);
+            let removed = self.purge_ended(any, PURGE_STEP).await?;
+            purged.invocations += removed;
+            if removed == 0 {
+                break;
+            }
+        }
+        Ok(purged)
+    }
+
+    fn hub_id(&self) -> String {
+        self.hub_id.clone()
+    }
+
+    fn health(&self) -> Health {
+        self.shared.health()
+    }
+
+    fn cursors(self: Arc<Self>) -> Arc<dyn Cursors> {
+        self
+    }
+
+    async fn close(&self) {
+        let lock =
+            |queue: &Mutex<Option<_>>| queue.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(lock(&self.queue));
+        self.readers.close();
+        let writer = self
+            .writer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(writer) = writer {
+            // A writer that panicked has said so in the health.
+            let _ = tokio::task::spawn_blocking(move || writer.join()).await;
+        }
+    }
+}
+
+#[async_trait]
+impl Cursors for SqliteJournal {
+    async fn get(&self, trigger: &TriggerName, key: &[u8]) -> Result<Option<Bytes>, CursorError> {
+        let (trigger, key) = (trigger.clone(), key.to_vec());
+        let read = self.readers.read(move |c| read::cursor(c, &trigger, &key));
+        read.await.map_err(cursor_error)
+    }
+
+    async fn range(
+        &self,
+        trigger: &TriggerName,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<CursorEntry>, CursorError> {
+        let (trigger, after) = (trigger.clone(), after.map(<[u8]>::to_vec));
+        let read = self
+            .readers
+            .read(move |c| read::cursors(c, &trigger, after.as_deref(), limit));
+        read.await.map_err(cursor_error)
+    }
+
+    async fn put(
+        &self,
+        trigger: &TriggerName,
+        entries: Vec<CursorEntry>,
+    ) -> Result<(), CursorError> {
+        let trigger = trigger.clone();
+        let write = self.write(true, 512, move |group| {
+            group.put_cursors(&trigger, &entries)
+        });
+        write.await.map_err(cursor_error)
+    }
+
+    async fn watermark(
+        &self,
+        trigger: &TriggerName,
+        stream: &str,
+    ) -> Result<Option<u64>, CursorError> {
+        let (trigger, stream) = (trigger.clone(), stream.to_owned());
+        let read = self
+            .readers
+            .read(move |c| read::watermark(c, trigger.as_str(), &stream));
+        read.await.map_err(cursor_error)
+    }
+}
+
+fn cursor_error(error: JournalError) -> CursorError {
+    CursorError(error.to_string())
+}

@@ -1,0 +1,79 @@
+//! The data directory: made for one user, used by one hub at a time.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+
+use crate::OpenError;
+
+/// Holds the directory until it is dropped. The kernel lets go of it when the process ends, however it ends.
+pub(super) struct DirLock(#[expect(dead_code, reason = "held, not used")] Flock<File>);
+
+/// Makes the directory if need be, keeps others out of it, and locks it.
+pub(super) fn claim(dir: &Path) -> Result<DirLock, OpenError> {
+    let failed = |source| OpenError::Io {
+        path: dir.to_owned(),
+        source,
+    };
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .map_err(failed)?;
+    let mode = fs::metadata(dir).map_err(failed)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        fs::set_permissions(dir, Permissions::from_mode(0o700)).map_err(failed)?;
+    }
+    lock(dir)
+}
+
+/// Makes names in the directory durable.
+pub(super) fn sync(dir: &Path) -> Result<(), OpenError> {
+    File::open(dir)
+        .and_then(|dir| dir.sync_all())
+        .map_err(|source| OpenError::Io {
+            path: dir.to_owned(),
+            source,
+        })
+}
+
+fn lock(dir: &Path) -> Result<DirLock, OpenError> {
+    let path = dir.join("lock");
+    let failed = |source| OpenError::Io {
+        path: path.clone(),
+        source,
+    };
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).mode(0o600);
+    let file = options.open(&path).map_err(failed)?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(mut held) => {
+            write_pid(&mut held).map_err(failed)?;
+            Ok(DirLock(held))
+        }
+        Err((mut file, Errno::EWOULDBLOCK)) => Err(OpenError::Locked {
+            dir: dir.to_owned(),
+            pid: read_pid(&mut file),
+        }),
+        Err((_, errno)) => Err(failed(errno.into())),
+    }
+}
+
+fn write_pid(file: &mut File) -> io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    writeln!(file, "{}", std::process::id())
+}
+
+fn read_pid(file: &mut File) -> u32 {
+    let mut text = String::new();
+    // Nothing depends on the number: it is only for the message.
+    let read = file.take(32).read_to_string(&mut text);
+    read.ok()
+        .and_then(|_| text.trim().parse().ok())
+        .unwrap_or(0)
+}

@@ -1,0 +1,148 @@
+//! Starts and ends.
+
+use rusqlite::{OptionalExtension, params};
+use tripline_model::{
+    End, Ending, FunctionName, InvocationState, RequestId, Timestamp, Transition,
+};
+
+use super::{Failure, Group};
+use crate::JournalError;
+use crate::sqlite::row;
+
+/// On a full disk, longer results are left out.
+const TIGHT_RESULT_BYTES: usize = 4096;
+
+/// Invocations that are ended the same way.
+pub(in crate::sqlite) enum Several {
+    /// Those that were started.
+    Running,
+    /// Those of a function that wait.
+    Waiting(FunctionName),
+    /// Those of a function that wait and were accepted before a time.
+    Old(FunctionName, Timestamp),
+}
+
+impl Group<'_> {
+    /// Records a start.
+    pub(in crate::sqlite) fn start(&mut self, id: RequestId, at: Timestamp) -> Result<(), Failure> {
+        let mut update = self.connection.prepare_cached(
+            "UPDATE invocations SET state = 1, started_at = ?2 WHERE id = ?1 AND state = 0
+             RETURNING function",
+        )?;
+        let started = update
+            .query_row(params![id.as_bytes(), at.as_millis()], |found| {
+                row::function(found, 0)
+            })
+            .optional()?;
+        let Some(function) = started else {
+            return Err(self.refuse(id, Transition::Start)?);
+        };
+        self.count(&function, InvocationState::Accepted, -1);
+        self.count(&function, InvocationState::Running, 1);
+        Ok(())
+    }
+
+    /// Records an end and drops the event's data.
+    pub(in crate::sqlite) fn finish(
+        &mut self,
+        id: RequestId,
+        ending: &Ending,
+    ) -> Result<(), Failure> {
+        let left_out = |result: &[u8]| self.tight && result.len() > TIGHT_RESULT_BYTES;
+        let result = ending.result.as_deref();
+        let kept = result.filter(|result| !left_out(result));
+        let cut = ending.result_cut || (result.is_some() && kept.is_none());
+        let from = state_before(ending.end);
+        let mut update = self.connection.prepare_cached(
+            "UPDATE invocations SET state = ?3, ended_at = ?4, reason = ?5, detail = ?6, exit_code = ?7,
+             signal = ?8, result_cut = ?9 WHERE id = ?1 AND state = ?2 RETURNING function",
+        )?;
+        let values = params![
+            id.as_bytes(),
+            row::state_code(from),
+            row::state_code(InvocationState::Ended(ending.end)),
+            ending.at.as_millis(),
+            ending.reason,
+            ending.detail,
+            ending.exit_code,
+            ending.signal,
+            cut
+        ];
+        let ended = update.query_row(values, |found| row::function(found, 0));
+        let Some(function) = ended.optional()? else {
+            return Err(self.refuse(id, Transition::End(ending.end))?);
+        };
+        self.connection
+            .prepare_cached("DELETE FROM payloads WHERE id = ?1")?
+            .execute([id.as_bytes()])?;
+        if let Some(kept) = kept {
+            self.connection
+                .prepare_cached("INSERT INTO results (id, data) VALUES (?1, ?2)")?
+                .execute(params![id.as_bytes(), kept])?;
+        }
+        self.count(&function, from, -1);
+        self.count(&function, InvocationState::Ended(ending.end), 1);
+        Ok(())
+    }
+
+    /// Ends up to `limit` invocations; says which.
+    pub(in crate::sqlite) fn end_several(
+        &mut self,
+        which: &Several,
+        ending: &Ending,
+        limit: usize,
+    ) -> Result<Vec<RequestId>, Failure> {
+        let ids = self.find_several(which, limit)?;
+        for id in &ids {
+            self.finish(*id, ending)?;
+        }
+        Ok(ids)
+    }
+
+    fn find_several(&self, which: &Several, limit: usize) -> rusqlite::Result<Vec<RequestId>> {
+        let (function, before) = match which {
+            Several::Running => return self.running(limit),
+            Several::Waiting(function) => (function, i64::MAX),
+            Several::Old(function, before) => (function, before.as_millis()),
+        };
+        let mut select = self.connection.prepare_cached(
+            "SELECT id FROM invocations WHERE state = 0 AND function = ?1 AND accepted_at < ?2
+             ORDER BY accepted_at, id LIMIT ?3",
+        )?;
+        let values = params![function.as_str(), before, row::number(limit)];
+        let found = select.query_map(values, |found| row::id(found, 0))?;
+        found.collect()
+    }
+
+    fn running(&self, limit: usize) -> rusqlite::Result<Vec<RequestId>> {
+        let mut select = self
+            .connection
+            .prepare_cached("SELECT id FROM invocations WHERE state = 1 ORDER BY id LIMIT ?1")?;
+        let found = select.query_map([row::number(limit)], |found| row::id(found, 0))?;
+        found.collect()
+    }
+
+    /// Why the transition was not possible.
+    fn refuse(&self, id: RequestId, transition: Transition) -> Result<Failure, Failure> {
+        let state = self
+            .connection
+            .prepare_cached("SELECT state FROM invocations WHERE id = ?1")?
+            .query_row([id.as_bytes()], |found| row::state(found, 0))
+            .optional()?;
+        Ok(Failure::Refused(match state {
+            None => JournalError::NotFound(id),
+            Some(state) => match state.apply(transition) {
+                Err(illegal) => JournalError::Illegal(illegal),
+                Ok(_) => JournalError::Unavailable(format!("{id} changed while it was written")),
+            },
+        }))
+    }
+}
+
+/// The one state from which this end is reached.
+fn state_before(end: End) -> InvocationState {
+    match InvocationState::Accepted.apply(Transition::End(end)) {
+        Ok(_) => InvocationState::Accepted,
+        Err(_) => InvocationState::Running,
+    }
+}

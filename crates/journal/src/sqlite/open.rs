@@ -1,0 +1,109 @@
+//! Opening a journal: claim the directory, bring the file up, start the threads.
+
+use std::path::Path;
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+
+use rusqlite::Connection;
+use tokio::sync::{Semaphore, mpsc};
+use tripline_model::Clock;
+
+use super::readers::Readers;
+use super::reserve::Reserve;
+use super::shared::Shared;
+use super::writer::{Checkpoints, LogLimits, Writer};
+use super::{JournalOptions, SqliteJournal, checkpoint, data_dir, schema};
+use crate::OpenError;
+
+/// Writes that wait, at most.
+const QUEUE: usize = 1024;
+
+/// See [`SqliteJournal::open`].
+pub(super) fn open(
+    dir: &Path,
+    options: JournalOptions,
+    clock: Arc<dyn Clock>,
+) -> Result<SqliteJournal, OpenError> {
+    let reserve_bytes = options.reserve_bytes.max(1 << 20);
+    let lock = data_dir::claim(dir)?;
+    let path = dir.join("journal.db");
+    let connection = schema::open_writer(&path)?;
+    let reserve = Reserve::new(dir, reserve_bytes);
+    move_log(&connection, &reserve).map_err(schema::unusable(&path))?;
+    data_dir::sync(dir)?;
+    let shared = Arc::new(Shared::new());
+    if reserve.make().is_err() {
+        shared.set_full(true);
+    }
+    shared
+        .spans
+        .load(&connection)
+        .map_err(schema::unusable(&path))?;
+    let hub_id = connection
+        .query_row("SELECT value FROM meta WHERE name = 'hub_id'", [], |row| {
+            row.get(0)
+        })
+        .map_err(schema::unusable(&path))?;
+    let readers = Readers::open(&path, options.readers.clamp(1, 64))?;
+    let log = LogLimits::within(reserve_bytes, &path);
+    let writer = Writer {
+        connection,
+        shared: Arc::clone(&shared),
+        reserve,
+        checkpoints: start_checkpoints(&path, &shared, log.soft)?,
+        log,
+        lock,
+        written: 0,
+        look_again: None,
+    };
+    let (sender, queue) = mpsc::channel(QUEUE);
+    let writer = spawn("journal-writer", dir, move || writer.run(queue))?;
+    let queue_bytes = options.queue_bytes.max(1);
+    Ok(SqliteJournal {
+        clock,
+        hub_id,
+        shared,
+        readers,
+        queue: Mutex::new(Some(sender)),
+        queue_bytes,
+        room: Arc::new(Semaphore::new(queue_bytes as usize)),
+        writer: Mutex::new(Some(writer)),
+    })
+}
+
+/// Brings everything of a log that a crash left behind into the file, fsync included, before anything is read: after
+/// a failed fsync, what the log seems to hold may be in the page cache only.
+fn move_log(connection: &Connection, reserve: &Reserve) -> rusqlite::Result<()> {
+    let moved = schema::checkpoint(connection, "TRUNCATE");
+    if moved.is_err() && reserve.release().is_ok() {
+        // Only a full disk gets better by this; any other error comes again.
+        return schema::checkpoint(connection, "TRUNCATE").map(drop);
+    }
+    moved.map(drop)
+}
+
+fn start_checkpoints(
+    path: &Path,
+    shared: &Arc<Shared>,
+    long: u64,
+) -> Result<Checkpoints, OpenError> {
+    let connection = schema::open_second(path)?;
+    let (wake, wakes) = sync_channel(1);
+    let shared = Arc::clone(shared);
+    let run = move || checkpoint::run(&connection, &shared, &wakes, long);
+    let thread = spawn("journal-checkpoint", path, run)?;
+    Ok(Checkpoints { wake, thread })
+}
+
+fn spawn(
+    name: &str,
+    path: &Path,
+    run: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, OpenError> {
+    let named = thread::Builder::new().name(name.to_owned());
+    named.spawn(run).map_err(|source| OpenError::Io {
+        path: path.to_owned(),
+        source,
+    })
+}

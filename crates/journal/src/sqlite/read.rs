@@ -1,0 +1,218 @@
+//! What readers ask.
+
+use bytes::Bytes;
+use rusqlite::{Connection, OptionalExtension, Params, ToSql, named_params, params};
+use tripline_model::{
+    CursorEntry, FunctionName, Identity, Invocation, InvocationState, Offer, RequestId, Timestamp,
+    TriggerName,
+};
+
+use super::identity::{self, Spans};
+use super::row;
+use crate::{Accepted, Page, Query};
+
+/// See [`crate::Journal::find_identity`].
+pub(super) fn find_identity(
+    connection: &Connection,
+    spans: &Spans,
+    offer: &Offer,
+    now: Timestamp,
+) -> rusqlite::Result<Option<Accepted>> {
+    let trigger = offer.trigger.as_ref();
+    match &offer.identity {
+        Identity::Unique => Ok(None),
+        Identity::Key { key, digest, .. } => {
+            let wanted = (identity::hash(trigger, key), digest.as_ref());
+            identity::find(connection, spans, wanted, now)
+        }
+        Identity::Position { stream, position } => {
+            let via = trigger.map_or("", TriggerName::as_str);
+            let mark = watermark(connection, via, stream)?;
+            let past = mark.is_some_and(|mark| *position <= mark);
+            Ok(past.then_some(Accepted::Past))
+        }
+    }
+}
+
+/// The watermark of a stream.
+pub(super) fn watermark(
+    connection: &Connection,
+    via: &str,
+    stream: &str,
+) -> rusqlite::Result<Option<u64>> {
+    let position = connection
+        .prepare_cached("SELECT position FROM watermarks WHERE via = ?1 AND stream = ?2")?
+        .query_row([via, stream], |found| found.get::<_, i64>(0))
+        .optional()?;
+    Ok(position.map(i64::cast_unsigned))
+}
+
+/// See [`crate::Journal::queued`].
+pub(super) fn queued(
+    connection: &Connection,
+    function: &FunctionName,
+    limit: usize,
+) -> rusqlite::Result<Vec<Invocation>> {
+    let sql = format!(
+        "SELECT {} FROM invocations WHERE state = 0 AND function = ?1 ORDER BY accepted_at, id LIMIT ?2",
+        row::COLUMNS
+    );
+    let mut select = connection.prepare_cached(&sql)?;
+    let rows = select.query_map(
+        params![function.as_str(), row::number(limit)],
+        row::invocation,
+    )?;
+    let mut queued = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+    for invocation in &mut queued {
+        invocation.event.data = bytes_of(connection, PAYLOAD, invocation.request_id)?;
+    }
+    Ok(queued)
+}
+
+/// See [`crate::Journal::get`].
+pub(super) fn get(connection: &Connection, id: RequestId) -> rusqlite::Result<Option<Invocation>> {
+    let sql = format!("SELECT {} FROM invocations WHERE id = ?1", row::COLUMNS);
+    let mut select = connection.prepare_cached(&sql)?;
+    let found = select.query_row([id.as_bytes()], row::invocation);
+    let Some(mut invocation) = found.optional()? else {
+        return Ok(None);
+    };
+    match &mut invocation.ending {
+        Some(ending) => ending.result = bytes_of(connection, RESULT, id)?,
+        None => invocation.event.data = bytes_of(connection, PAYLOAD, id)?,
+    }
+    Ok(Some(invocation))
+}
+
+/// See [`crate::Journal::list`].
+pub(super) fn list(connection: &Connection, query: &Query) -> rusqlite::Result<Page> {
+    let mut sql = format!(
+        "SELECT {} FROM invocations WHERE id >= :since",
+        row::COLUMNS
+    );
+    let floor = |at: Option<Timestamp>| at.map(RequestId::floor);
+    let since = floor(query.since).map_or([0; 16], |id| *id.as_bytes());
+    let upper = match (query.before, floor(query.until)) {
+        (Some(before), Some(until)) => Some(before.min(until)),
+        (before, until) => before.or(until),
+    };
+    let upper = upper.map(|id| *id.as_bytes());
+    let size = query.page_size();
+    let wanted = row::number(size + 1);
+    let function = query.function.as_ref().map(FunctionName::as_str);
+    let trigger = query.trigger.as_ref().map(TriggerName::as_str);
+    let mut values: Vec<(&str, &dyn ToSql)> = vec![(":since", &since), (":wanted", &wanted)];
+    if let Some(upper) = &upper {
+        sql.push_str(" AND id < :upper");
+        values.push((":upper", upper));
+    }
+    if let Some(function) = &function {
+        sql.push_str(" AND function = :function");
+        values.push((":function", function));
+    }
+    if let Some(trigger) = &trigger {
+        sql.push_str(" AND via = :via");
+        values.push((":via", trigger));
+    }
+    if let Some(state) = query.state {
+        sql.push_str(&state_condition(state));
+    }
+    sql.push_str(" ORDER BY id DESC LIMIT :wanted");
+    let mut select = connection.prepare_cached(&sql)?;
+    let rows = select.query_map(&values[..], row::invocation)?;
+    let mut invocations = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+    let more = invocations.len() > size;
+    invocations.truncate(size);
+    let last = invocations.last().filter(|_| more);
+    Ok(Page {
+        next: last.map(|last| last.request_id),
+        invocations,
+    })
+}
+
+/// See [`crate::Journal::counts`].
+pub(super) fn counts(
+    connection: &Connection,
+) -> rusqlite::Result<Vec<(FunctionName, InvocationState, u64)>> {
+    let mut select = connection.prepare_cached(
+        "SELECT function, state, n FROM counts WHERE n > 0 ORDER BY function, state",
+    )?;
+    let rows = select.query_map([], |found| {
+        let n: i64 = found.get(2)?;
+        Ok((
+            row::function(found, 0)?,
+            row::state(found, 1)?,
+            n.unsigned_abs(),
+        ))
+    })?;
+    rows.collect()
+}
+
+/// One cursor.
+pub(super) fn cursor(
+    connection: &Connection,
+    trigger: &TriggerName,
+    key: &[u8],
+) -> rusqlite::Result<Option<Bytes>> {
+    let sql = "SELECT value FROM cursors WHERE via = ?1 AND key = ?2";
+    bytes(connection, sql, params![trigger.as_str(), key])
+}
+
+/// Cursors in the order of their keys.
+pub(super) fn cursors(
+    connection: &Connection,
+    trigger: &TriggerName,
+    after: Option<&[u8]>,
+    limit: usize,
+) -> rusqlite::Result<Vec<CursorEntry>> {
+    // No key is smaller than the empty one, so without `after` even that is found.
+    let compare = if after.is_some() { ">" } else { ">=" };
+    let sql = format!(
+        "SELECT key, value FROM cursors WHERE via = :via AND key {compare} :after ORDER BY key LIMIT :limit"
+    );
+    let mut select = connection.prepare_cached(&sql)?;
+    let values = named_params! {
+        ":via": trigger.as_str(), ":after": after.unwrap_or_default(), ":limit": row::number(limit)
+    };
+    let rows = select.query_map(values, |found| {
+        Ok(CursorEntry {
+            key: Bytes::from(found.get::<_, Vec<u8>>(0)?),
+            value: Some(Bytes::from(found.get::<_, Vec<u8>>(1)?)),
+        })
+    })?;
+    rows.collect()
+}
+
+/// Bytes of the file that hold something.
+pub(super) fn used_bytes(connection: &Connection) -> rusqlite::Result<u64> {
+    let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let pages = pragma("page_count")? - pragma("freelist_count")?;
+    Ok((pages * pragma("page_size")?).unsigned_abs())
+}
+
+const PAYLOAD: &str = "SELECT data FROM payloads WHERE id = ?1";
+const RESULT: &str = "SELECT data FROM results WHERE id = ?1";
+
+fn bytes_of(connection: &Connection, sql: &str, id: RequestId) -> rusqlite::Result<Option<Bytes>> {
+    bytes(connection, sql, [id.as_bytes()])
+}
+
+fn bytes(
+    connection: &Connection,
+    sql: &str,
+    values: impl Params,
+) -> rusqlite::Result<Option<Bytes>> {
+    let mut select = connection.prepare_cached(sql)?;
+    let found = select.query_row(values, |found| found.get::<_, Vec<u8>>(0));
+    Ok(found.optional()?.map(Bytes::from))
+}
+
+/// Ends other than success are few and have an index. Of the other states the newest are near the newest ids, so a
+/// walk from there is right, and the `+` keeps SQLite from sorting a whole index instead.
+fn state_condition(state: InvocationState) -> String {
+    match row::state_code(state) {
+        1 => " AND state = 1".to_owned(),
+        code @ (0 | 2) => format!(" AND +state = {code}"),
+        code => format!(" AND state > 2 AND state = {code}"),
+    }
+}

@@ -1,0 +1,64 @@
+//! A few connections that only read, each used by one call at a time.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::Connection;
+use tokio::sync::Semaphore;
+
+use super::schema;
+use super::shared::call_error;
+use crate::{JournalError, OpenError};
+
+/// The connections. Callers wait while all are used.
+#[derive(Clone)]
+pub(super) struct Readers {
+    free: Arc<Mutex<Vec<Connection>>>,
+    permits: Arc<Semaphore>,
+}
+
+// === impl Readers ===
+
+impl Readers {
+    /// Opens `count` connections.
+    pub(super) fn open(path: &Path, count: usize) -> Result<Self, OpenError> {
+        let connections = (0..count).map(|_| schema::open_reader(path));
+        let free = connections.collect::<Result<Vec<_>, _>>()?;
+        Ok(Self {
+            permits: Arc::new(Semaphore::new(free.len())),
+            free: Arc::new(Mutex::new(free)),
+        })
+    }
+
+    /// Reads, on a thread that may block.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, JournalError> {
+        let closed = || JournalError::Unavailable("the journal is closed".to_owned());
+        let permit = Arc::clone(&self.permits).acquire_owned().await;
+        let permit = permit.map_err(|_| closed())?;
+        let free = Arc::clone(&self.free);
+        let read = tokio::task::spawn_blocking(move || {
+            let lock = || free.lock().unwrap_or_else(PoisonError::into_inner);
+            let connection = lock().pop().expect("a permit stands for a connection");
+            let found = ask(&connection);
+            lock().push(connection);
+            drop(permit);
+            found
+        });
+        let found = read
+            .await
+            .map_err(|error| JournalError::Unavailable(error.to_string()))?;
+        found.map_err(|error| call_error(&error))
+    }
+
+    /// Ends reading: later reads are `Unavailable`.
+    pub(super) fn close(&self) {
+        self.permits.close();
+        self.free
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+    }
+}

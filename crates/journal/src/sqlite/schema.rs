@@ -1,0 +1,159 @@
+//! The tables, and how connections to them are opened.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use crate::OpenError;
+
+/// The version of [`TABLES`], in `PRAGMA user_version`.
+pub(super) const VERSION: i64 = 1;
+
+/// Bytes of a page.
+pub(super) const PAGE_BYTES: u64 = 8192;
+
+/// "TRIP": says that a file is ours.
+const APPLICATION_ID: i64 = 0x5452_4950;
+
+/// `state`: 0 accepted, 1 running, 2 succeeded, then the other ends. Times are milliseconds since 1970.
+const TABLES: &str = "
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE functions (name TEXT PRIMARY KEY, execution TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE invocations (
+    id BLOB PRIMARY KEY, function TEXT NOT NULL, via TEXT, state INTEGER NOT NULL,
+    accepted_at INTEGER NOT NULL, started_at INTEGER, ended_at INTEGER,
+    reason TEXT, detail TEXT, exit_code INTEGER, signal INTEGER, result_cut INTEGER,
+    event_id TEXT NOT NULL, source TEXT NOT NULL, kind TEXT NOT NULL, subject TEXT,
+    time INTEGER NOT NULL, content_type TEXT, extensions TEXT, data_len INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX by_function ON invocations (function, id);
+CREATE INDEX by_trigger ON invocations (via, id) WHERE via IS NOT NULL;
+CREATE INDEX waiting ON invocations (function, accepted_at, id) WHERE state = 0;
+CREATE INDEX running ON invocations (id) WHERE state = 1;
+CREATE INDEX troubled ON invocations (state, id) WHERE state > 2;
+CREATE INDEX ended ON invocations (ended_at, id) WHERE ended_at IS NOT NULL;
+CREATE TABLE payloads (id BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE results (id BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE counts (
+    function TEXT NOT NULL, state INTEGER NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (function, state)
+) WITHOUT ROWID;
+CREATE TABLE identities (
+    span INTEGER NOT NULL, bucket INTEGER NOT NULL, hash BLOB NOT NULL,
+    id BLOB NOT NULL, digest BLOB, expires_at INTEGER NOT NULL, PRIMARY KEY (span, bucket, hash)
+) WITHOUT ROWID;
+CREATE TABLE watermarks (
+    via TEXT NOT NULL, stream TEXT NOT NULL, position INTEGER NOT NULL, PRIMARY KEY (via, stream)
+) WITHOUT ROWID;
+CREATE TABLE cursors (
+    via TEXT NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL, PRIMARY KEY (via, key)
+) WITHOUT ROWID;
+";
+
+/// Opens the file for writing; makes it if it is new.
+pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
+    // SQLite gives its side files the mode of this one.
+    let mut only_ours = OpenOptions::new();
+    only_ours.read(true).append(true).create(true).mode(0o600);
+    only_ours.open(path).map_err(|source| OpenError::Io {
+        path: path.to_owned(),
+        source,
+    })?;
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(unusable(path))?;
+    prepare(&connection, path)?;
+    Ok(connection)
+}
+
+/// Opens a further connection that writes: for checkpoints.
+pub(super) fn open_second(path: &Path) -> Result<Connection, OpenError> {
+    let open = || {
+        let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        // A checkpoint that waits for readers holds up the writer, which must be the one with more patience.
+        connection.busy_timeout(Duration::from_millis(200))?;
+        Ok(connection)
+    };
+    open().map_err(unusable(path))
+}
+
+/// Opens a connection that cannot write.
+pub(super) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
+    connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(unusable(path))
+}
+
+/// Moves the write-ahead log into the file; answers the frames in the log and how many of them are moved.
+pub(super) fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<(i64, i64)> {
+    let sql = format!("PRAGMA wal_checkpoint({mode})");
+    connection.query_row(&sql, [], |row| Ok((row.get(1)?, row.get(2)?)))
+}
+
+/// The error that says `path` cannot be used.
+pub(super) fn unusable(path: &Path) -> impl Fn(rusqlite::Error) -> OpenError + '_ {
+    |error| OpenError::Unusable {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    }
+}
+
+fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.set_prepared_statement_cache_capacity(64);
+    // After a failed fsync, closing must not write: what is kept is what was kept then.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    // Else a statement is planned anew for each value that is compared with the condition of a partial index.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    connection.pragma_update(None, "page_size", PAGE_BYTES.cast_signed())?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "cache_size", -16_384)?;
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    Ok(connection)
+}
+
+fn prepare(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    let pragma = |name: &str| -> Result<i64, OpenError> {
+        connection
+            .pragma_query_value(None, name, |row| row.get(0))
+            .map_err(unusable(path))
+    };
+    let (version, application) = (pragma("user_version")?, pragma("application_id")?);
+    if version > VERSION {
+        return Err(OpenError::Newer {
+            path: path.to_owned(),
+            found: version,
+            known: VERSION,
+        });
+    }
+    let empty = pragma("schema_version")? == 0;
+    if !empty && (application != APPLICATION_ID || version < 1) {
+        return Err(OpenError::Unusable {
+            path: path.to_owned(),
+            reason: "it is a database, but not a journal of Tripline".to_owned(),
+        });
+    }
+    connection
+        .pragma_update(None, "journal_mode", "WAL")
+        .map_err(unusable(path))?;
+    if empty {
+        create(connection).map_err(unusable(path))?;
+    }
+    Ok(())
+}
+
+fn create(connection: &Connection) -> rusqlite::Result<()> {
+    let hub_id = new_hub_id();
+    connection.execute_batch(&format!(
+        "BEGIN IMMEDIATE; {TABLES} INSERT INTO meta (name, value) VALUES ('hub_id', '{hub_id}');
+         PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;"
+    ))
+}
+
+fn new_hub_id() -> String {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).expect("the kernel gives random bytes");
+    uuid::Builder::from_random_bytes(bytes)
+        .into_uuid()
+        .to_string()
+}

@@ -1,0 +1,288 @@
+//! The one thread that writes. What was queued during a flush is the next transaction: no timer, and one fsync for
+//! all who wait.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use tokio::sync::mpsc::Receiver;
+use tokio::time::Instant;
+
+use super::data_dir::DirLock;
+use super::group::{Failure, Group};
+use super::job::Work;
+use super::reserve::Reserve;
+use super::schema;
+use super::shared::{Meaning, Shared, call_error, meaning};
+use crate::{Health, JournalError};
+
+/// Bounds of one transaction, so that nobody waits long for the one before.
+const MAX_JOBS: usize = 1024;
+const MAX_BYTES: usize = 4 << 20;
+
+/// What the writer thread owns.
+pub(super) struct Writer {
+    pub(super) connection: Connection,
+    pub(super) shared: Arc<Shared>,
+    pub(super) reserve: Reserve,
+    pub(super) checkpoints: Checkpoints,
+    /// How long the log may get.
+    pub(super) log: LogLimits,
+    /// Let go of when the last write is done.
+    pub(super) lock: DirLock,
+    /// Bytes written since the last checkpoint was asked for, nearly.
+    pub(super) written: u64,
+    /// On a full disk: when to look for room again.
+    pub(super) look_again: Option<Instant>,
+}
+
+/// How long the log may get, in bytes.
+pub(super) struct LogLimits {
+    path: PathBuf,
+    /// Above, the checkpoint thread cuts it.
+    pub(super) soft: u64,
+    /// Above, the writer cuts it before it writes more.
+    hard: u64,
+}
+
+/// The checkpoint thread.
+pub(super) struct Checkpoints {
+    /// Wakes it; dropped, ends it.
+    pub(super) wake: SyncSender<()>,
+    pub(super) thread: JoinHandle<()>,
+}
+
+/// On a full disk, room is looked for this often, at most.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+type Jobs = Vec<Box<dyn Work>>;
+
+/// Says so if the thread ends before its time.
+struct Alarm(Arc<Shared>);
+
+// === impl Writer ===
+
+impl Writer {
+    /// Writes until the queue is closed and empty.
+    pub(super) fn run(mut self, mut queue: Receiver<Box<dyn Work>>) {
+        let _alarm = Alarm(Arc::clone(&self.shared));
+        while let Some(first) = queue.blocking_recv() {
+            let (mut jobs, mut weight) = (Vec::new(), first.need().weight);
+            jobs.push(first);
+            while jobs.len() < MAX_JOBS && weight < MAX_BYTES {
+                let Ok(next) = queue.try_recv() else { break };
+                weight += next.need().weight;
+                jobs.push(next);
+            }
+            self.write(jobs);
+            self.tend_log(weight as u64);
+        }
+        self.finish();
+    }
+
+    fn write(&mut self, jobs: Jobs) {
+        match self.shared.health() {
+            Health::Ok => self.write_group(jobs),
+            Health::Full => self.write_tight(jobs),
+            Health::Poisoned(why) => answer(jobs, &JournalError::Poisoned(why)),
+        }
+    }
+
+    fn write_group(&mut self, mut jobs: Jobs) {
+        match self.transaction(&mut jobs, false) {
+            Ok(()) => jobs.into_iter().for_each(|job| job.answer(Ok(()))),
+            Err(failure) => self.recover(jobs, &failure),
+        }
+    }
+
+    /// Nothing of the jobs is stored, unless the journal is poisoned.
+    fn recover(&mut self, jobs: Jobs, failure: &Failure) {
+        let Some(error) = self.verdict(failure) else {
+            self.enter_full();
+            return self.write_tight(jobs);
+        };
+        if jobs.len() == 1 || matches!(error, JournalError::Poisoned(_)) {
+            return answer(jobs, &error);
+        }
+        // One of them is at fault; the others must not pay for it.
+        for job in jobs {
+            self.write(vec![job]);
+        }
+    }
+
+    /// What a failed transaction's callers are told; `None` if the disk is full.
+    fn verdict(&self, failure: &Failure) -> Option<JournalError> {
+        let error = match failure {
+            Failure::Refused(why) | Failure::Undo(why) => return Some(why.clone()),
+            Failure::Sql(error) => error,
+        };
+        match meaning(error) {
+            Meaning::Full => None,
+            Meaning::Call => Some(call_error(error)),
+            Meaning::Poison => {
+                self.shared.poison(&error.to_string());
+                Some(JournalError::Poisoned(error.to_string()))
+            }
+        }
+    }
+
+    /// On a full disk: what needs room is refused, the rest is written with what the reserve left.
+    fn write_tight(&mut self, jobs: Jobs) {
+        let (growing, ending): (Jobs, Jobs) = jobs.into_iter().partition(|job| job.need().room);
+        if !growing.is_empty() && self.leave_full() {
+            return self.write_group(ending.into_iter().chain(growing).collect());
+        }
+        answer(growing, &JournalError::Full);
+        if self.log.length() > self.log.soft {
+            self.cut_log_or_say_so();
+        }
+        self.write_ends(ending);
+    }
+
+    fn write_ends(&mut self, mut jobs: Jobs) {
+        if jobs.is_empty() {
+            return;
+        }
+        let Err(failure) = self.transaction(&mut jobs, true) else {
+            return jobs.into_iter().for_each(|job| job.answer(Ok(())));
+        };
+        let error = self.verdict(&failure).unwrap_or(JournalError::Full);
+        if jobs.len() == 1 || matches!(error, JournalError::Poisoned(_)) {
+            return answer(jobs, &error);
+        }
+        for job in jobs {
+            self.write_ends(vec![job]);
+        }
+    }
+
+    fn transaction(&self, jobs: &mut Jobs, tight: bool) -> Result<(), Failure> {
+        let done = Group::begin(&self.connection, &self.shared.spans, tight)
+            .map_err(Failure::Sql)
+            .and_then(|mut group| {
+                for job in jobs {
+                    job.attempt(&mut group)?;
+                }
+                group.commit().map_err(Failure::Sql)
+            });
+        if done.is_err()
+            && !self.connection.is_autocommit()
+            && let Err(error) = self.connection.execute_batch("ROLLBACK")
+        {
+            self.shared.poison(&error.to_string());
+        }
+        done
+    }
+
+    fn enter_full(&mut self) {
+        self.shared.set_full(true);
+        self.look_again = Some(Instant::now() + LOOK_EVERY);
+        if let Err(error) = self.reserve.release() {
+            tracing::error!(%error, "the reserve could not be given to the journal");
+        }
+        // The reserve is larger than the log: there is room to move all of it, and then the log's room is free.
+        self.cut_log_or_say_so();
+    }
+
+    /// Takes the reserve back, if the disk has room again.
+    fn leave_full(&mut self) -> bool {
+        let now = Instant::now();
+        if self.look_again.is_some_and(|at| now < at) {
+            return false;
+        }
+        self.look_again = Some(now + LOOK_EVERY);
+        let room = self.reserve.make().is_ok();
+        if room {
+            self.shared.set_full(false);
+        }
+        room
+    }
+
+    fn tend_log(&mut self, weight: u64) {
+        // Whole pages go to the log, of every index that is touched.
+        self.written += weight * 4;
+        if self.log.length() > self.log.hard {
+            // A log that grows while it cannot be moved would outgrow the reserve.
+            if self.cut_log().is_err() && self.shared.health() == Health::Ok {
+                self.enter_full();
+            }
+        } else if self.written > self.log.soft {
+            self.written = 0;
+            // If it is awake already, it sees this too.
+            let _ = self.checkpoints.wake.try_send(());
+        }
+    }
+
+    /// Moves the whole log into the file and cuts it; an error says that there is no room for it.
+    fn cut_log(&self) -> Result<(), JournalError> {
+        if matches!(self.shared.health(), Health::Poisoned(_)) {
+            return Ok(());
+        }
+        let moving = self.shared.moving_log();
+        let moved = schema::checkpoint(&self.connection, "TRUNCATE");
+        drop(moving);
+        let Err(error) = moved else {
+            return Ok(());
+        };
+        match meaning(&error) {
+            Meaning::Full => return Err(JournalError::Full),
+            Meaning::Poison => self.shared.poison(&format!("checkpoint: {error}")),
+            Meaning::Call => tracing::warn!(%error, "a checkpoint was put off"),
+        }
+        Ok(())
+    }
+
+    fn cut_log_or_say_so(&self) {
+        if let Err(error) = self.cut_log() {
+            tracing::warn!(%error, "the journal's log cannot be moved");
+        }
+    }
+
+    fn finish(self) {
+        drop(self.checkpoints.wake);
+        let _ = self.checkpoints.thread.join();
+        if matches!(self.shared.health(), Health::Poisoned(_)) {
+            return;
+        }
+        if let Err(error) = schema::checkpoint(&self.connection, "TRUNCATE") {
+            tracing::warn!(%error, "the journal's log stays; the next start moves it");
+        }
+        drop(self.connection);
+        drop(self.lock);
+    }
+}
+
+// === impl LogLimits ===
+
+impl LogLimits {
+    /// Limits under which moving the whole log takes less room than the reserve has.
+    pub(super) fn within(reserve: u64, path: &Path) -> Self {
+        let mut log = path.as_os_str().to_owned();
+        log.push("-wal");
+        Self {
+            path: log.into(),
+            soft: reserve / 4,
+            hard: reserve / 2,
+        }
+    }
+
+    fn length(&self) -> u64 {
+        std::fs::metadata(&self.path).map_or(0, |file| file.len())
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.poison("the writer thread panicked");
+        }
+    }
+}
+
+fn answer(jobs: Jobs, error: &JournalError) {
+    for job in jobs {
+        job.answer(Err(error.clone()));
+    }
+}

@@ -1,0 +1,39 @@
+//! What every journal does, run against each.
+
+mod accepting;
+mod ending;
+mod keeping;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use tripline_journal::{JournalOptions, MemoryJournal, SqliteJournal};
+use tripline_model::{Cursors, ManualClock};
+
+use crate::support::clock;
+
+/// A journal under test, with its clock.
+pub(crate) struct Subject {
+    pub(crate) journal: Arc<dyn tripline_journal::Journal>,
+    pub(crate) cursors: Arc<dyn Cursors>,
+    pub(crate) clock: Arc<ManualClock>,
+}
+
+/// Runs one check against each journal.
+pub(crate) async fn each<F: Future<Output = ()>>(check: impl Fn(Subject) -> F) {
+    let dir = tempfile::tempdir().unwrap();
+    let (memory_clock, sqlite_clock) = (clock(), clock());
+    let memory = Arc::new(MemoryJournal::new(memory_clock.clone()));
+    check(subject(memory, memory_clock)).await;
+    let options = JournalOptions::default();
+    let sqlite = SqliteJournal::open(dir.path(), options, sqlite_clock.clone()).unwrap();
+    check(subject(Arc::new(sqlite), sqlite_clock)).await;
+}
+
+fn subject<J: tripline_journal::Journal>(journal: Arc<J>, clock: Arc<ManualClock>) -> Subject {
+    Subject {
+        cursors: journal.clone().cursors(),
+        journal,
+        clock,
+    }
+}

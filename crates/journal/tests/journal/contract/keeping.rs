@@ -1,0 +1,231 @@
+//! Reading, counting, functions, retention.
+
+use std::time::Duration;
+
+use tripline_journal::{JournalError, Page, Query, Retention};
+use tripline_model::{End, Ending, Execution, Identity, InvocationState, RequestId};
+
+use super::{Subject, each};
+use crate::support::*;
+
+const EVERYTHING: u64 = u64::MAX;
+
+#[tokio::test]
+async fn the_queue_is_in_order_with_data() {
+    each(|s| async move {
+        let mut ids = Vec::new();
+        for n in 0..5 {
+            ids.push(accept(&*s.journal, "f", at(n)).await);
+        }
+        accept(&*s.journal, "g", at(0)).await;
+        s.journal.start(ids[0], at(9)).await.unwrap();
+        let queued = s.journal.queued(&function("f"), 3).await.unwrap();
+        let queued_ids: Vec<_> = queued.iter().map(|i| i.request_id).collect();
+        assert_eq!(queued_ids, ids[1..4]);
+        assert!(queued.iter().all(|i| i.event == event(b"data")));
+        let mut lengths = s.journal.queue_lengths().await.unwrap();
+        lengths.sort();
+        assert_eq!(lengths, [(function("f"), 4), (function("g"), 1)]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn counts_follow_every_move() {
+    each(|s| async move {
+        for n in 0..4 {
+            let id = accept(&*s.journal, "f", at(n)).await;
+            if n < 3 {
+                s.journal.start(id, at(9)).await.unwrap();
+            }
+            if n < 2 {
+                end(&s, id, End::Succeeded, 10).await;
+            }
+        }
+        let mut counts = s.journal.counts().await.unwrap();
+        counts.sort_by_key(|(_, state, _)| state.as_str());
+        let f = function("f");
+        let expected = [
+            (f.clone(), InvocationState::Accepted, 1),
+            (f.clone(), InvocationState::Running, 1),
+            (f, InvocationState::Ended(End::Succeeded), 2),
+        ];
+        assert_eq!(counts, expected);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn lists_are_filtered_and_paged_newest_first() {
+    each(|s| async move {
+        let mut ids = Vec::new();
+        for n in 0..6 {
+            ids.push(accept(&*s.journal, if n % 2 == 0 { "f" } else { "g" }, at(n)).await);
+        }
+        let mut called = new_at(at(6), offer("f", Identity::Unique));
+        called.offer.trigger = None;
+        ids.push(called.request_id);
+        s.journal.accept(vec![called]).await.unwrap();
+        for n in [0, 2] {
+            s.journal.start(ids[n], at(9)).await.unwrap();
+        }
+        end(&s, ids[0], End::Failed, 10).await;
+        let list = async |query: Query| {
+            let Page { invocations, next } = s.journal.list(&query).await.unwrap();
+            assert!(invocations.iter().all(|i| i.event.data.is_none()));
+            (
+                invocations.iter().map(|i| i.request_id).collect::<Vec<_>>(),
+                next,
+            )
+        };
+        let pick = |n: &[usize]| n.iter().map(|n| ids[*n]).collect::<Vec<_>>();
+        let all = Query {
+            limit: 4,
+            ..Query::default()
+        };
+        assert_eq!(list(all.clone()).await, (pick(&[6, 5, 4, 3]), Some(ids[3])));
+        let rest = Query {
+            before: Some(ids[3]),
+            ..all.clone()
+        };
+        assert_eq!(list(rest).await, (pick(&[2, 1, 0]), None));
+        let f = Query {
+            function: Some(function("f")),
+            ..all.clone()
+        };
+        assert_eq!(list(f.clone()).await.0, pick(&[6, 4, 2, 0]));
+        let through = Query {
+            trigger: Some(trigger()),
+            ..f.clone()
+        };
+        assert_eq!(list(through).await.0, pick(&[4, 2, 0]));
+        let times = Query {
+            since: Some(at(1)),
+            until: Some(at(4)),
+            ..all.clone()
+        };
+        assert_eq!(list(times).await.0, pick(&[3, 2, 1]));
+        for (state, expected) in [
+            (InvocationState::Ended(End::Failed), &[0][..]),
+            (InvocationState::Running, &[2]),
+            (InvocationState::Accepted, &[6, 4]),
+            (InvocationState::Ended(End::Succeeded), &[]),
+        ] {
+            let query = Query {
+                state: Some(state),
+                ..f.clone()
+            };
+            assert_eq!(list(query).await.0, pick(expected), "{state}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_function_keeps_its_mode_until_it_is_gone() {
+    each(|s| async move {
+        let (f, g) = (function("f"), function("g"));
+        let both = [(f.clone(), Execution::Async), (g.clone(), Execution::Sync)];
+        s.journal.register_functions(&both).await.unwrap();
+        s.journal.register_functions(&both).await.unwrap();
+        let changed = [
+            (function("h"), Execution::Sync),
+            (f.clone(), Execution::Sync),
+        ];
+        let locked = JournalError::ExecutionLocked {
+            function: f.clone(),
+            locked: Execution::Async,
+            wanted: Execution::Sync,
+        };
+        assert_eq!(s.journal.register_functions(&changed).await, Err(locked));
+        // The refused call changed nothing: `h` is still free, `g` still locked.
+        let gone = [(function("h"), Execution::Async), (g, Execution::Sync)];
+        s.journal.register_functions(&gone).await.unwrap();
+        s.journal.register_functions(&changed).await.unwrap_err();
+        let back = [(f, Execution::Sync)];
+        s.journal.register_functions(&back).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn records_are_kept_from_their_end_not_from_their_beginning() {
+    each(|s| async move {
+        let mut ids = Vec::new();
+        for n in 0..4 {
+            ids.push(accept(&*s.journal, "f", at(n)).await);
+        }
+        for (n, hours) in [(0, 30), (1, 1), (2, 2)] {
+            s.journal.start(ids[n], at(9)).await.unwrap();
+            end(&s, ids[n], End::Succeeded, 3600 * hours).await;
+        }
+        let key = new_at(at(0), offer("f", key("k", HOUR, None)));
+        let (key_id, offered) = (key.request_id, key.offer.clone());
+        s.journal.accept(vec![key]).await.unwrap();
+        let retention = Retention {
+            keep_ended: 72 * HOUR,
+            max_bytes: EVERYTHING,
+        };
+        let now = at(3600 * 75);
+        let purged = s.journal.purge(&retention, now).await.unwrap();
+        assert_eq!((purged.invocations, purged.identities), (2, 1));
+        let kept = async |id| s.journal.get(id).await.unwrap().is_some();
+        let states = [
+            kept(ids[0]).await,
+            kept(ids[1]).await,
+            kept(ids[2]).await,
+            kept(ids[3]).await,
+        ];
+        assert_eq!(states, [true, false, false, true]);
+        assert!(kept(key_id).await);
+        s.clock.set(now);
+        assert_eq!(s.journal.find_identity(&offered).await, Ok(None));
+        let counts = s.journal.counts().await.unwrap();
+        let ended = InvocationState::Ended(End::Succeeded);
+        assert!(counts.contains(&(function("f"), ended, 1)), "{counts:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn above_the_size_ended_ones_go_and_open_ones_stay() {
+    each(|s| async move {
+        let open = accept(&*s.journal, "f", at(0)).await;
+        let ended = accept(&*s.journal, "f", at(0)).await;
+        s.journal.start(ended, at(1)).await.unwrap();
+        end(&s, ended, End::Failed, 2).await;
+        let nothing = Retention {
+            keep_ended: Duration::MAX,
+            max_bytes: 1,
+        };
+        let purged = s.journal.purge(&nothing, at(3)).await.unwrap();
+        assert_eq!(purged.invocations, 1);
+        assert_eq!(s.journal.get(ended).await, Ok(None));
+        assert!(s.journal.get(open).await.unwrap().is_some());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_closed_journal_says_so() {
+    each(|s| async move {
+        s.journal.close().await;
+        let new = new_at(at(0), offer("f", Identity::Unique));
+        let answer = s.journal.accept(vec![new]).await;
+        assert!(
+            matches!(answer, Err(JournalError::Unavailable(_))),
+            "{answer:?}"
+        );
+        let answer = s.journal.get(id_at(at(0))).await;
+        assert!(
+            matches!(answer, Err(JournalError::Unavailable(_))),
+            "{answer:?}"
+        );
+    })
+    .await;
+}
+
+async fn end(s: &Subject, id: RequestId, end: End, seconds: u64) {
+    let ending = Ending::new(end, at(seconds), "test");
+    s.journal.finish(id, ending).await.unwrap();
+}

@@ -1,0 +1,147 @@
+//! A disk that is really full: a small tmpfs, which takes root to mount.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tripline_journal::{Accepted, Health, Journal, JournalError, NewInvocation};
+use tripline_model::{End, Ending, Identity, InvocationState};
+
+use crate::support::*;
+
+struct SmallDisk {
+    at: PathBuf,
+    _dir: tempfile::TempDir,
+}
+
+impl SmallDisk {
+    fn mount() -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let at = dir.path().join("disk");
+        std::fs::create_dir(&at).unwrap();
+        let mount = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=12m", "tmpfs"])
+            .arg(&at)
+            .output();
+        let mounted = mount.is_ok_and(|done| done.status.success());
+        mounted.then_some(Self { at, _dir: dir })
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let done = Command::new("umount").arg("-l").arg(&self.at).status();
+        assert!(done.is_ok_and(|status| status.success()));
+    }
+}
+
+fn large() -> NewInvocation {
+    let mut new = new_at(at(0), offer("f", Identity::Unique));
+    new.offer.event.data = Some(Bytes::from(vec![b'x'; 60_000]));
+    new
+}
+
+/// Fills the disk and answers the one that was refused.
+async fn fill(journal: &dyn Journal) -> NewInvocation {
+    for _ in 0..1000 {
+        let new = large();
+        match journal.accept(vec![new.clone()]).await {
+            Ok(_) => {}
+            Err(error) => {
+                assert_eq!(error, JournalError::Full);
+                return new;
+            }
+        }
+    }
+    panic!("the disk never got full");
+}
+
+async fn accept_when_there_is_room(journal: &dyn Journal) {
+    let wait = async {
+        while journal.accept(vec![large()]).await == Err(JournalError::Full) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(20), wait).await;
+    waited.expect("events are taken when there is room again");
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_events_and_records_ends() {
+    let Some(disk) = SmallDisk::mount() else {
+        println!("SKIPPED: a full disk: a tmpfs cannot be mounted here");
+        return;
+    };
+    let data = disk.at.join("data");
+    let ballast = disk.at.join("ballast");
+    std::fs::write(&ballast, vec![1; 5 << 20]).unwrap();
+    let journal = open(&data);
+    let mut running = Vec::new();
+    for _ in 0..40 {
+        let id = accept(&journal, "f", at(0)).await;
+        journal.start(id, at(1)).await.unwrap();
+        running.push(id);
+    }
+    let refused = fill(&journal).await;
+    assert_eq!(journal.health(), Health::Full);
+    assert!(!reserve_is_there(&data), "the reserve was not used");
+    assert_eq!(Journal::get(&journal, refused.request_id).await, Ok(None));
+
+    for id in &running {
+        let mut ending = Ending::new(End::Succeeded, at(2), "exit_code");
+        ending.result = Some(Bytes::from(vec![b'r'; 200_000]));
+        journal.finish(*id, ending).await.unwrap();
+        let read = Journal::get(&journal, *id).await.unwrap().unwrap();
+        let ending = read.ending.unwrap();
+        assert_eq!(read.state, InvocationState::Ended(End::Succeeded));
+        assert!(
+            ending.result.is_none() && ending.result_cut,
+            "no room for results"
+        );
+    }
+    assert_eq!(journal.accept(vec![large()]).await, Err(JournalError::Full));
+
+    std::fs::remove_file(&ballast).unwrap();
+    accept_when_there_is_room(&journal).await;
+    assert_eq!(journal.health(), Health::Ok);
+    assert!(reserve_is_there(&data));
+    journal.close().await;
+}
+
+#[tokio::test]
+async fn a_start_on_a_full_disk_still_ends_what_ran() {
+    let Some(disk) = SmallDisk::mount() else {
+        println!("SKIPPED: a start on a full disk: a tmpfs cannot be mounted here");
+        return;
+    };
+    let padding = disk.at.join("padding");
+    std::fs::write(&padding, vec![1; 2 << 20]).unwrap();
+    let journal = open(&disk.at);
+    let running = accept(&journal, "f", at(0)).await;
+    journal.start(running, at(1)).await.unwrap();
+    fill(&journal).await;
+    journal.close().await;
+    std::fs::remove_file(&padding).unwrap();
+    // All that is left but the room for one small transaction.
+    let mut ballast = std::fs::File::create(disk.at.join("ballast")).unwrap();
+    while ballast.write_all(&[1; 4096]).is_ok() {}
+    ballast
+        .set_len(ballast.metadata().unwrap().len() - (400 << 10))
+        .unwrap();
+
+    let journal = open(&disk.at);
+    assert_eq!(journal.health(), Health::Full);
+    let lost = journal.lose_running(at(2), "hub_restarted", 10).await;
+    assert_eq!(lost, Ok(vec![running]));
+    let new = large();
+    let id = new.request_id;
+    let answer = journal.accept(vec![new]).await;
+    assert!(answer == Err(JournalError::Full) || answer == Ok(vec![Accepted::New(id)]));
+    journal.close().await;
+}
+
+fn reserve_is_there(data: &Path) -> bool {
+    data.join("reserve").exists()
+}

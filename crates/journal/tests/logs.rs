@@ -1,0 +1,222 @@
+//! The contract that every log store keeps, and what the SQLite one keeps beyond it.
+
+#![expect(clippy::unwrap_used, reason = "in tests that is how to fail")]
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tripline_journal::{LogError, LogStore, MemoryLogStore, NewLine, SqliteLogStore};
+use tripline_model::{LogStream, RequestId, Timestamp};
+
+const NOW: Timestamp = Timestamp::from_millis(1_795_555_058_243);
+const DAY: Duration = Duration::from_secs(86_400);
+
+type Store = Arc<dyn LogStore>;
+
+async fn each<F: Future<Output = ()>>(check: impl Fn(Store) -> F) {
+    check(Arc::new(MemoryLogStore::new())).await;
+    let dir = tempfile::tempdir().unwrap();
+    let sqlite: Store = Arc::new(SqliteLogStore::open(&dir.path().join("logs")).unwrap());
+    check(sqlite.clone()).await;
+    sqlite.close().await;
+}
+
+fn id(n: u8) -> RequestId {
+    RequestId::new(NOW, [n; 10])
+}
+
+fn line(of: RequestId, text: &str) -> NewLine {
+    NewLine {
+        request_id: of,
+        at: NOW,
+        stream: LogStream::Stdout,
+        text: Bytes::copy_from_slice(text.as_bytes()),
+        max_log_bytes: 100_000,
+    }
+}
+
+async fn texts(store: &Store, of: RequestId, after: u64, limit: usize) -> Vec<(u64, String)> {
+    store.flush().await.unwrap();
+    let lines = store.read(of, after, limit).await.unwrap();
+    let text = |text: &Bytes| String::from_utf8_lossy(text).into_owned();
+    lines.iter().map(|l| (l.seq, text(&l.text))).collect()
+}
+
+fn numbered(texts: &[&str]) -> Vec<(u64, String)> {
+    (1..)
+        .zip(texts.iter().map(|text| (*text).to_owned()))
+        .collect()
+}
+
+#[tokio::test]
+async fn lines_are_numbered_per_log_and_read_from_a_place() {
+    each(|store| async move {
+        let lines = vec![line(id(1), "a"), line(id(2), "x"), line(id(1), "b")];
+        store.append(lines).await.unwrap();
+        let mut odd = line(id(1), "");
+        odd.text = Bytes::from_static(b"\xff\0");
+        odd.stream = LogStream::Stderr;
+        store.append(vec![odd.clone()]).await.unwrap();
+        let all = texts(&store, id(1), 0, 9).await;
+        assert_eq!(all, numbered(&["a", "b", "\u{fffd}\0"]));
+        assert_eq!(texts(&store, id(2), 0, 9).await, numbered(&["x"]));
+        assert_eq!(texts(&store, id(1), 1, 1).await, [(2, "b".to_owned())]);
+        assert_eq!(texts(&store, id(3), 0, 9).await, []);
+        let third = store.read(id(1), 2, 9).await.unwrap().remove(0);
+        assert_eq!(
+            (third.text, third.stream, third.at),
+            (odd.text, LogStream::Stderr, NOW)
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_log_is_cut_at_its_limit_and_says_so_once() {
+    each(|store| async move {
+        let short = |text: &str| NewLine {
+            max_log_bytes: 10,
+            ..line(id(1), text)
+        };
+        let mut system = short("stopped");
+        system.stream = LogStream::System;
+        let lines = vec![short("1234567"), short("89abcd"), short("e"), system];
+        store.append(lines).await.unwrap();
+        let cut = "[log cut: it reached its limit of 10 bytes]";
+        let kept = numbered(&["1234567", "89a", cut, "stopped"]);
+        assert_eq!(texts(&store, id(1), 0, 9).await, kept);
+        assert_eq!(
+            store.read(id(1), 2, 1).await.unwrap()[0].stream,
+            LogStream::System
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_follower_waits_for_news_and_misses_none() {
+    each(|store| async move {
+        let writer = store.clone();
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(async move {
+            for n in 0..500 {
+                writer
+                    .append(vec![line(id(1), &n.to_string())])
+                    .await
+                    .unwrap();
+                tokio::task::yield_now().await;
+            }
+        });
+        let follow = async {
+            let mut seen = 0;
+            while seen < 500 {
+                store.changed(id(1), seen).await;
+                for line in store.read(id(1), seen, 7).await.unwrap() {
+                    seen += 1;
+                    assert_eq!(
+                        (line.seq, line.text),
+                        (seen, Bytes::from((seen - 1).to_string()))
+                    );
+                }
+            }
+        };
+        let followed = tokio::time::timeout(Duration::from_secs(20), follow).await;
+        followed.expect("all lines are seen");
+        tasks.join_all().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_closed_store_lets_followers_go() {
+    each(|store| async move {
+        let follower = store.clone();
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(async move { follower.changed(id(1), 0).await });
+        store.flush().await.unwrap();
+        store.close().await;
+        let gone = tokio::time::timeout(Duration::from_secs(20), tasks.join_next()).await;
+        assert!(gone.expect("the follower was let go").is_some());
+        let answer = store.append(vec![line(id(1), "a")]).await;
+        assert_eq!(answer, Err(LogError::Closed));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_day_goes_when_nothing_of_it_was_written_lately() {
+    each(|store| async move {
+        let next_day = RequestId::new(NOW.plus(DAY), [3; 10]);
+        let late = NewLine {
+            at: NOW.plus(DAY),
+            ..line(id(2), "late")
+        };
+        let lines = vec![line(id(1), "a"), late, line(next_day, "n")];
+        store.append(lines).await.unwrap();
+        store.flush().await.unwrap();
+        assert_eq!(store.purge(NOW.plus(DAY)).await, Ok(0));
+        assert_eq!(texts(&store, id(1), 0, 9).await, numbered(&["a"]));
+        let after = NOW.plus(DAY + Duration::from_secs(1));
+        assert_eq!(store.purge(after).await, Ok(1));
+        assert_eq!(texts(&store, id(1), 0, 9).await, []);
+        assert_eq!(texts(&store, next_day, 0, 9).await, numbered(&["n"]));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn logs_go_on_where_they_were_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let short = |text: &str| NewLine {
+        max_log_bytes: 4,
+        ..line(id(1), text)
+    };
+    let store: Store = Arc::new(SqliteLogStore::open(dir.path()).unwrap());
+    store.append(vec![short("ab")]).await.unwrap();
+    store.close().await;
+    let store: Store = Arc::new(SqliteLogStore::open(dir.path()).unwrap());
+    store.append(vec![short("cdef")]).await.unwrap();
+    store.close().await;
+    let store: Store = Arc::new(SqliteLogStore::open(dir.path()).unwrap());
+    store.append(vec![short("g")]).await.unwrap();
+    let cut = "[log cut: it reached its limit of 4 bytes]";
+    assert_eq!(
+        texts(&store, id(1), 0, 9).await,
+        numbered(&["ab", "cd", cut])
+    );
+    store.close().await;
+}
+
+#[tokio::test]
+async fn lost_lines_are_counted_once_writing_works_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let store: Store = Arc::new(SqliteLogStore::open(dir.path()).unwrap());
+    store.append(vec![line(id(1), "before")]).await.unwrap();
+    store.flush().await.unwrap();
+    let file = std::fs::read_dir(dir.path()).unwrap().find_map(|entry| {
+        let path = entry.unwrap().path();
+        (path.extension()? == "db").then_some(path)
+    });
+    let other = rusqlite::Connection::open(file.unwrap()).unwrap();
+    // Renamed under the writer's feet, and back.
+    other
+        .execute_batch("ALTER TABLE lines RENAME TO away")
+        .unwrap();
+    store
+        .append(vec![line(id(1), "lost"), line(id(1), "lost")])
+        .await
+        .unwrap();
+    store.flush().await.unwrap();
+    other
+        .execute_batch("ALTER TABLE away RENAME TO lines")
+        .unwrap();
+    store.append(vec![line(id(1), "after")]).await.unwrap();
+    let lost = "[2 log lines lost: they could not be written]";
+    assert_eq!(
+        texts(&store, id(1), 0, 9).await,
+        numbered(&["before", lost, "after"])
+    );
+    store.close().await;
+}
