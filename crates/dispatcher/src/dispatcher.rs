@@ -1,0 +1,145 @@
+//! The owner: starts the dispatcher's tasks, and waits for them at the end.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tripline_journal::{Journal, JournalError, LogStore};
+use tripline_model::{Clock, Function, FunctionName};
+use tripline_runtime::Runtime;
+
+use crate::hub::{Hub, Outside};
+use crate::ids::Mint;
+use crate::lane::Lane;
+use crate::recovery::recover;
+use crate::{DispatcherConfig, DispatcherHandle, Entropy};
+
+/// How long killed runs may take to be reclaimed and their ends to be written.
+const RECLAIM: Duration = Duration::from_secs(40);
+
+/// How long tasks may take to notice that nothing is waited for any more.
+const CLOSE: Duration = Duration::from_secs(5);
+
+/// Owns every task of the dispatcher. Dropped without [`Dispatcher::shutdown`], it stops starting, and what runs is
+/// left to the tasks' executor.
+pub struct Dispatcher {
+    hub: Arc<Hub>,
+}
+
+/// What a dispatcher is made of.
+pub struct DispatcherParts {
+    /// Its bounds.
+    pub config: DispatcherConfig,
+    /// Every function of the hub.
+    pub functions: Vec<Function>,
+    /// Where invocations are kept.
+    pub journal: Arc<dyn Journal>,
+    /// Where functions' output goes.
+    pub logs: Arc<dyn LogStore>,
+    /// The kinds of runtime there are.
+    pub runtimes: Vec<Arc<dyn Runtime>>,
+    /// The wall clock.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness for RequestIds.
+    pub entropy: Entropy,
+}
+
+/// Why a dispatcher could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum DispatcherError {
+    /// A function names a runtime that is not there.
+    #[error(
+        "the function `{function}` needs the runtime `{runtime}`, which this hub does not have"
+    )]
+    UnknownRuntime {
+        /// The function.
+        function: FunctionName,
+        /// The runtime.
+        runtime: &'static str,
+    },
+    /// The journal could not be recovered, or locks a function to another execution mode.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+// === impl Dispatcher ===
+
+impl Dispatcher {
+    /// Recovers what the journal holds, then begins to take events and to start what waits. Whatever an earlier life
+    /// of the hub left running must be dead before this is called.
+    pub async fn start(parts: DispatcherParts) -> Result<Self, DispatcherError> {
+        let runtimes: HashMap<_, _> = parts
+            .runtimes
+            .into_iter()
+            .map(|runtime| (runtime.kind(), runtime))
+            .collect();
+        let homeless = |function: &&Function| !runtimes.contains_key(function.runtime);
+        if let Some(function) = parts.functions.iter().find(homeless) {
+            return Err(DispatcherError::UnknownRuntime {
+                function: function.name.clone(),
+                runtime: function.runtime,
+            });
+        }
+        let journal = parts.journal.as_ref();
+        let queued = recover(journal, &parts.functions, parts.clock.as_ref()).await?;
+        let lane = |function: Function| {
+            let queued = queued.get(&function.name).copied().unwrap_or(0);
+            Lane::new(function, queued)
+        };
+        let lanes = parts.functions.into_iter().map(lane).collect();
+        let outside = Outside {
+            journal: parts.journal,
+            logs: parts.logs,
+            clock: parts.clock,
+            runtimes,
+            mint: Mint::new(parts.entropy),
+        };
+        let hub = Arc::new(Hub::new(parts.config, lanes, outside));
+        for lane in hub.lanes.values() {
+            lane.show_queued();
+            hub.tasks.spawn(hub.clone().feed(lane.clone()));
+        }
+        hub.tasks.spawn(hub.clone().expire());
+        Ok(Self { hub })
+    }
+
+    /// A handle for triggers and the API.
+    pub fn handle(&self) -> DispatcherHandle {
+        DispatcherHandle(self.hub.clone())
+    }
+
+    /// Resolves when the journal failed, with its words: the hub cannot go on and should exit.
+    pub async fn failure(&self) -> String {
+        let mut failure = self.hub.failure();
+        match failure.wait_for(Option::is_some).await {
+            Ok(why) => why.clone().unwrap_or_default(),
+            // The sender lives in the hub, which `self` holds.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Refuses new events, finishes accepting, starts nothing more, and waits for what runs. After the configured
+    /// time, what still runs is killed and ends as `terminated` (`hub_stopped`). Waiting work stays for the next life.
+    pub async fn shutdown(self) {
+        let hub = &self.hub;
+        hub.drain();
+        hub.tasks.close();
+        if timeout(hub.config.drain, hub.tasks.wait()).await.is_err() {
+            hub.stop_all();
+            let reclaimed = timeout(RECLAIM, hub.tasks.wait()).await;
+            if reclaimed.is_err() {
+                tracing::error!("some runs could not be ended in time");
+            }
+        }
+        hub.closed.cancel();
+        let _ = timeout(CLOSE, hub.tasks.wait()).await;
+    }
+}
+
+impl Drop for Dispatcher {
+    fn drop(&mut self) {
+        self.hub.drain();
+        self.hub.closed.cancel();
+    }
+}

@@ -1,0 +1,91 @@
+//! Finds the next invocation of a function that is to be started, whenever one of its slots is free.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tripline_model::Invocation;
+use tripline_runtime::{StopSignal, stop_channel};
+
+use crate::hub::Hub;
+use crate::lane::Lane;
+
+/// Invocations taken from the journal in one step.
+const STEP: usize = 64;
+
+/// How long to wait before a journal that could not be read is asked again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// An invocation that left the window and can be stopped from now on.
+pub(crate) struct Next {
+    pub(crate) invocation: Invocation,
+    pub(crate) signal: StopSignal,
+}
+
+// === impl Hub ===
+
+impl Hub {
+    /// Starts what waits, one after the other, until the hub halts. The only place from which anything is started.
+    pub(crate) async fn feed(self: Arc<Self>, lane: Arc<Lane>) {
+        loop {
+            let slot = tokio::select! {
+                biased;
+                () = self.halt.cancelled() => return,
+                slot = lane.slots.clone().acquire_owned() => slot,
+            };
+            let Ok(slot) = slot else { return };
+            let Some(next) = self.next(&lane).await else {
+                return;
+            };
+            let (hub, lane) = (self.clone(), lane.clone());
+            self.tasks.spawn(async move {
+                hub.invoke(&lane, next).await;
+                drop(slot);
+                // Something may have been put back.
+                lane.work.notify_one();
+            });
+        }
+    }
+
+    /// Waits for the next; `None` when the hub halts.
+    async fn next(&self, lane: &Lane) -> Option<Next> {
+        loop {
+            if self.halt.is_cancelled() {
+                return None;
+            }
+            if let Some(next) = self.pop(lane) {
+                return Some(next);
+            }
+            if lane.queue().overflow() > 0 && self.refill(lane).await {
+                continue;
+            }
+            tokio::select! {
+                () = self.halt.cancelled() => return None,
+                () = lane.work.notified() => {}
+            }
+        }
+    }
+
+    /// Takes the oldest out of the window. From then on it is found among the stoppers, with no moment in between.
+    fn pop(&self, lane: &Lane) -> Option<Next> {
+        let (stopper, signal) = stop_channel();
+        let mut queue = lane.queue();
+        let invocation = queue.pop()?;
+        self.stoppers().insert(invocation.request_id, stopper);
+        Some(Next { invocation, signal })
+    }
+
+    /// Fills the empty window from the journal; whether there is something to look at again.
+    async fn refill(&self, lane: &Lane) -> bool {
+        let _feed = lane.feed.lock().await;
+        let skip = lane.queue().skip();
+        let name = &lane.function.name;
+        // What is skipped may be among the oldest: the rest of the answer is new.
+        match self.journal.queued(name, skip.len() + STEP).await {
+            Ok(oldest) => lane.queue().refill(oldest, &skip) > 0,
+            Err(error) => {
+                tracing::warn!(function = %name, %error, "waiting work could not be read");
+                self.nap(PAUSE).await
+            }
+        }
+    }
+}

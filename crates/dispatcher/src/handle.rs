@@ -1,0 +1,111 @@
+//! What triggers and the API hold.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use metrics::counter;
+use tokio::time::timeout;
+use tripline_model::{
+    Dispatch, Function, FunctionName, Invocation, Offer, Receipt, Rejected, RequestId,
+};
+
+use crate::hub::Hub;
+use crate::{FunctionStatus, TerminateError, TerminateOutcome};
+
+/// How long somebody waits for the news of an end before the journal is asked again.
+const LOOK: Duration = Duration::from_secs(30);
+
+/// How long to wait before a journal that could not be read is asked again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// A cheap handle to the running dispatcher.
+#[derive(Clone)]
+pub struct DispatcherHandle(pub(crate) Arc<Hub>);
+
+// === impl DispatcherHandle ===
+
+impl DispatcherHandle {
+    /// Stops one invocation. One that was not started ends as `cancelled`. A running one is killed, or, with `grace`,
+    /// only asked to stop (SIGTERM): if it then ends well, it has succeeded.
+    pub async fn terminate(
+        &self,
+        id: RequestId,
+        grace: bool,
+    ) -> Result<TerminateOutcome, TerminateError> {
+        self.0.terminate(id, grace).await
+    }
+
+    /// From now on refuses new events and starts nothing more; what runs goes on.
+    pub fn drain(&self) {
+        self.0.drain();
+    }
+
+    /// Whether new events are refused because the hub is stopping.
+    pub fn draining(&self) -> bool {
+        self.0.is_draining()
+    }
+
+    /// Accepted invocations that wait for their start, of all functions.
+    pub fn queue_len(&self) -> u64 {
+        let lanes = self.0.lanes.values();
+        lanes.map(|lane| lane.queue().queued()).sum()
+    }
+
+    /// Invocations between their start and their end, of all functions.
+    pub fn running(&self) -> u64 {
+        self.0.lanes.values().map(|lane| lane.running()).sum()
+    }
+
+    /// Every function and what it has to do, in the order of their names.
+    pub fn functions(&self) -> Vec<FunctionStatus> {
+        self.0.lanes.values().map(|lane| lane.status()).collect()
+    }
+}
+
+#[async_trait]
+impl Dispatch for DispatcherHandle {
+    async fn try_dispatch(&self, offer: Offer) -> Result<Receipt, Rejected> {
+        let mut answers = self.try_dispatch_all(vec![offer]).await;
+        answers.pop().unwrap_or(Err(Rejected::Unknown))
+    }
+
+    async fn try_dispatch_all(&self, offers: Vec<Offer>) -> Vec<Result<Receipt, Rejected>> {
+        counted(self.0.push(offers).await)
+    }
+
+    async fn dispatch_all(&self, offers: Vec<Offer>) -> Vec<Result<Receipt, Rejected>> {
+        counted(self.0.pull(offers).await)
+    }
+
+    fn function(&self, name: &FunctionName) -> Option<Function> {
+        let lane = self.0.lanes.get(name)?;
+        Some(Function::clone(&lane.function))
+    }
+
+    async fn ended(&self, request_id: RequestId) -> Option<Invocation> {
+        let waiter = self.0.waiters.join(request_id);
+        loop {
+            let mut news = std::pin::pin!(waiter.news.notified());
+            // Listening before looking: an end in between is not missed.
+            news.as_mut().enable();
+            let wait = match self.0.journal.get(request_id).await {
+                Ok(None) => return None,
+                Ok(Some(invocation)) if invocation.state.is_end() => return Some(invocation),
+                Ok(Some(_)) => LOOK,
+                Err(_) => PAUSE,
+            };
+            tokio::select! {
+                _ = timeout(wait, news) => {}
+                () = self.0.closed.cancelled() => return None,
+            }
+        }
+    }
+}
+
+fn counted(answers: Vec<Result<Receipt, Rejected>>) -> Vec<Result<Receipt, Rejected>> {
+    for rejected in answers.iter().filter_map(|answer| answer.as_ref().err()) {
+        counter!("tripline_rejected_total", "reason" => rejected.as_str()).increment(1);
+    }
+    answers
+}

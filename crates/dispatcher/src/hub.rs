@@ -1,0 +1,205 @@
+//! What all parts of a dispatcher share.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use metrics::counter;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tripline_journal::{Journal, LogStore};
+use tripline_model::{Clock, End, FunctionName, RequestId, TriggerName};
+use tripline_runtime::{Runtime, Stop, Stopper};
+
+use crate::DispatcherConfig;
+use crate::ids::Mint;
+use crate::lane::Lane;
+use crate::limiter::Limiter;
+use crate::waiters::Waiters;
+
+/// How runs are stopped when the hub stops. What was not started by then stays in the queue.
+pub(crate) const HUB_STOPPED: Stop = Stop::Kill("hub_stopped");
+
+/// See the module.
+pub(crate) struct Hub {
+    pub(crate) config: DispatcherConfig,
+    pub(crate) lanes: BTreeMap<FunctionName, Arc<Lane>>,
+    pub(crate) runtimes: HashMap<&'static str, Arc<dyn Runtime>>,
+    pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) logs: Arc<dyn LogStore>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) mint: Mutex<Mint>,
+    pub(crate) limiter: Mutex<Limiter>,
+    /// Where the limiter's time begins.
+    pub(crate) began: Instant,
+    /// Waiting invocations and reserved places of all functions.
+    pub(crate) places: AtomicU64,
+    /// There may be a free place. Only the first in line listens.
+    pub(crate) room: Notify,
+    /// Pull sources that now offer.
+    pub(crate) pulling: AtomicUsize,
+    /// Pull sources stand in line here for the hub's limit,
+    pub(crate) line: Arc<tokio::sync::Mutex<()>>,
+    /// and here for their trigger's, if it has one.
+    pub(crate) trigger_lines: HashMap<TriggerName, Arc<tokio::sync::Mutex<()>>>,
+    /// How to stop what is being started or running.
+    pub(crate) stoppers: Mutex<HashMap<RequestId, Stopper>>,
+    pub(crate) waiters: Waiters,
+    /// Everything that must be waited for before the hub may go.
+    pub(crate) tasks: TaskTracker,
+    draining: AtomicBool,
+    /// Nothing more is started or accepted.
+    pub(crate) halt: CancellationToken,
+    /// Nothing is waited for any more.
+    pub(crate) closed: CancellationToken,
+    failure: watch::Sender<Option<String>>,
+}
+
+/// What a hub is made of that comes from outside.
+pub(crate) struct Outside {
+    pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) logs: Arc<dyn LogStore>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) runtimes: HashMap<&'static str, Arc<dyn Runtime>>,
+    pub(crate) mint: Mint,
+}
+
+// === impl Hub ===
+
+impl Hub {
+    pub(crate) fn new(config: DispatcherConfig, lanes: Vec<Lane>, outside: Outside) -> Self {
+        let limits = lanes.iter().filter_map(|lane| {
+            let function = &lane.function;
+            function.qps.map(|limit| (function.name.clone(), limit))
+        });
+        let share = config.push_share_percent;
+        let limiter = Limiter::new(config.qps, share, limits, &config.trigger_qps);
+        let lines = config.trigger_qps.keys();
+        let places = lanes.iter().map(|lane| lane.queue().queued()).sum();
+        Self {
+            trigger_lines: lines.map(|name| (name.clone(), Arc::default())).collect(),
+            lanes: lanes
+                .into_iter()
+                .map(|lane| (lane.function.name.clone(), Arc::new(lane)))
+                .collect(),
+            config,
+            runtimes: outside.runtimes,
+            journal: outside.journal,
+            logs: outside.logs,
+            clock: outside.clock,
+            mint: Mutex::new(outside.mint),
+            limiter: Mutex::new(limiter),
+            began: Instant::now(),
+            places: AtomicU64::new(places),
+            room: Notify::new(),
+            pulling: AtomicUsize::new(0),
+            line: Arc::default(),
+            stoppers: Mutex::default(),
+            waiters: Waiters::default(),
+            tasks: TaskTracker::new(),
+            draining: AtomicBool::new(false),
+            halt: CancellationToken::new(),
+            closed: CancellationToken::new(),
+            failure: watch::Sender::new(None),
+        }
+    }
+
+    pub(crate) fn limiter(&self) -> MutexGuard<'_, Limiter> {
+        self.limiter.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn stoppers(&self) -> MutexGuard<'_, HashMap<RequestId, Stopper>> {
+        self.stoppers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks a run to stop; whether there is one.
+    pub(crate) fn stop(&self, id: RequestId, how: Stop) -> bool {
+        let stoppers = self.stoppers();
+        stoppers.get(&id).map(|stopper| stopper.stop(how)).is_some()
+    }
+
+    /// Kills everything that runs, because the hub stops.
+    pub(crate) fn stop_all(&self) {
+        let stoppers = self.stoppers();
+        tracing::warn!(running = stoppers.len(), "killing what still runs");
+        stoppers
+            .values()
+            .for_each(|stopper| stopper.stop(HUB_STOPPED));
+    }
+
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::SeqCst);
+        self.halt.cancel();
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::SeqCst)
+    }
+
+    /// The journal is poisoned: it is unknown what the last write left on disk, so nothing more is written or started.
+    pub(crate) fn fail(&self, why: String) {
+        self.failure.send_if_modified(|failure| {
+            let first = failure.is_none();
+            if first {
+                tracing::error!(
+                    why,
+                    "the journal failed; nothing more is accepted or started"
+                );
+                *failure = Some(why);
+            }
+            first
+        });
+        self.halt.cancel();
+    }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failure.borrow().is_some()
+    }
+
+    pub(crate) fn failure(&self) -> watch::Receiver<Option<String>> {
+        self.failure.subscribe()
+    }
+
+    /// Takes a place in the hub's queue; `forced` takes it in any case.
+    pub(crate) fn take_place(&self, forced: bool) -> bool {
+        let max = if forced {
+            u64::MAX
+        } else {
+            self.config.max_queued
+        };
+        let more = |now: u64| (now < max).then(|| now + 1);
+        let taken = self
+            .places
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, more);
+        taken.is_ok()
+    }
+
+    /// `count` places in the hub's and the function's queue are free again.
+    pub(crate) fn free_places(&self, lane: &Lane, count: u64) {
+        let less = |now: u64| Some(now.saturating_sub(count));
+        let _ = self
+            .places
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
+        lane.room.notify_one();
+        self.room.notify_one();
+        lane.show_queued();
+    }
+
+    /// An end is durable.
+    pub(crate) fn note_end(&self, lane: &Lane, id: RequestId, end: End) {
+        let function = lane.function.name.to_string();
+        let state = end.as_str();
+        counter!("tripline_invocations_ended_total", "function" => function, "state" => state)
+            .increment(1);
+        self.waiters.ended(id);
+    }
+
+    /// Sleeps, unless the hub stops starting; whether it slept to the end.
+    pub(crate) async fn nap(&self, span: Duration) -> bool {
+        let halted = self.halt.cancelled();
+        tokio::time::timeout(span, halted).await.is_err()
+    }
+}

@@ -1,0 +1,43 @@
+//! The one way through the house: an event is admitted, made durable, started at most once, and its end is written.
+//!
+//! [`Dispatcher`] owns every task and is kept by the binary; [`DispatcherHandle`] is what triggers and the API hold.
+//! Why nothing can be started twice, crash point by crash point, is written in `DESIGN.md` beside this crate.
+//!
+//! | step | file |
+//! |---|---|
+//! | may it come in: rules, places in the queue, limits | `admission`, `limiter`, `queue` |
+//! | pull sources wait their turn | `pull` |
+//! | it becomes durable and gets its RequestId | `commit`, `ids` |
+//! | it waits, in memory and in the journal | `queue`, `feeder`, `expiry` |
+//! | it is started, runs, and ends | `invocation`, `output` |
+//! | after a restart | `recovery` |
+
+mod admission;
+mod commit;
+mod dispatcher;
+mod expiry;
+mod feeder;
+mod handle;
+mod hub;
+mod ids;
+mod invocation;
+mod lane;
+mod limiter;
+mod output;
+mod pull;
+mod push;
+mod queue;
+mod recovery;
+mod settings;
+mod status;
+mod terminate;
+#[cfg(test)]
+mod tests;
+mod waiters;
+
+pub use dispatcher::{Dispatcher, DispatcherError, DispatcherParts};
+pub use handle::DispatcherHandle;
+pub use ids::Entropy;
+pub use settings::DispatcherConfig;
+pub use status::FunctionStatus;
+pub use terminate::{TerminateError, TerminateOutcome};

@@ -1,0 +1,183 @@
+//! Exact limits on accepted events per second: never more than N in any window of one second, and N when N are
+//! offered. A token bucket of the same rate lets 2N through in its first second, and again after each idle one.
+//!
+//! Pure: time is passed in, as the time since some beginning.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, VecDeque};
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use tripline_model::{FunctionName, TriggerName};
+
+/// The window of every limit.
+const SECOND: Duration = Duration::from_secs(1);
+
+/// The log of one limit: when each event of the last second was admitted. At most `limit` stamps of 16 bytes.
+#[derive(Debug)]
+pub(crate) struct Window {
+    limit: u32,
+    stamps: VecDeque<Duration>,
+}
+
+/// All limits of a hub. An event takes from all of its own, or from none.
+#[derive(Debug)]
+pub(crate) struct Limiter {
+    hub: Window,
+    /// The part of the hub's limit that pull sources can use.
+    pull: Window,
+    functions: HashMap<FunctionName, Window>,
+    triggers: HashMap<TriggerName, Window>,
+    /// The latest time seen: callers race, and stamps must not go back.
+    latest: Duration,
+}
+
+/// Who asks: somebody who can be told to come back, or somebody who waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    Push,
+    Pull,
+}
+
+/// Whose bound it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    Hub,
+    Function,
+    Trigger,
+}
+
+/// What one admitted event took, so that it can be given back.
+#[derive(Debug, Clone)]
+pub(crate) struct Charge {
+    at: Duration,
+    source: Source,
+    function: FunctionName,
+    trigger: Option<TriggerName>,
+}
+
+/// A used-up limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct OverLimit {
+    pub(crate) scope: Scope,
+    pub(crate) limit: u32,
+    /// After exactly this time there is room for one.
+    pub(crate) retry_after: Duration,
+}
+
+// === impl Window ===
+
+impl Window {
+    pub(crate) fn new(limit: NonZeroU32) -> Self {
+        Self {
+            limit: limit.get(),
+            stamps: VecDeque::new(),
+        }
+    }
+
+    /// How long until there is room for one; zero if there is now. `now` never goes back.
+    pub(crate) fn wait(&mut self, now: Duration) -> Duration {
+        while self.stamps.front().is_some_and(|at| now - *at >= SECOND) {
+            self.stamps.pop_front();
+        }
+        match self.stamps.front() {
+            Some(first) if self.stamps.len() >= self.limit as usize => *first + SECOND - now,
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// Takes one; `wait` must have answered zero for the same `now`.
+    pub(crate) fn take(&mut self, now: Duration) {
+        self.stamps.push_back(now);
+    }
+
+    /// Gives one back that was taken at `at`, if it still counts.
+    pub(crate) fn give_back(&mut self, at: Duration) {
+        if let Ok(place) = self.stamps.binary_search(&at) {
+            self.stamps.remove(place);
+        }
+    }
+}
+
+// === impl Limiter ===
+
+impl Limiter {
+    /// `push_share` is the percentage of `hub` that pull sources cannot use.
+    pub(crate) fn new(
+        hub: NonZeroU32,
+        push_share: u8,
+        functions: impl Iterator<Item = (FunctionName, NonZeroU32)>,
+        triggers: &HashMap<TriggerName, NonZeroU32>,
+    ) -> Self {
+        let percent = u64::from(100 - push_share.min(100));
+        let pull = u64::from(hub.get()) * percent / 100;
+        let pull = u32::try_from(pull).ok().and_then(NonZeroU32::new);
+        let window =
+            |(name, limit): (&TriggerName, &NonZeroU32)| (name.clone(), Window::new(*limit));
+        Self {
+            hub: Window::new(hub),
+            pull: Window::new(pull.unwrap_or(NonZeroU32::MIN)),
+            functions: functions
+                .map(|(name, limit)| (name, Window::new(limit)))
+                .collect(),
+            triggers: triggers.iter().map(window).collect(),
+            latest: Duration::ZERO,
+        }
+    }
+
+    /// Admits one event, or says which limit keeps it out longest.
+    pub(crate) fn admit(
+        &mut self,
+        now: Duration,
+        source: Source,
+        function: &FunctionName,
+        trigger: Option<&TriggerName>,
+    ) -> Result<Charge, OverLimit> {
+        self.latest = self.latest.max(now);
+        let charge = Charge {
+            at: self.latest,
+            source,
+            function: function.clone(),
+            trigger: trigger.cloned(),
+        };
+        let mut worst: Option<OverLimit> = None;
+        self.each(&charge, |scope, window| {
+            let retry_after = window.wait(charge.at);
+            let before = worst.map_or(Duration::ZERO, |worst| worst.retry_after);
+            if retry_after > before {
+                let limit = window.limit;
+                worst = Some(OverLimit {
+                    scope,
+                    limit,
+                    retry_after,
+                });
+            }
+        });
+        if let Some(refusal) = worst {
+            return Err(refusal);
+        }
+        self.each(&charge, |_, window| window.take(charge.at));
+        Ok(charge)
+    }
+
+    /// Gives back what an event took that was not accepted after all.
+    pub(crate) fn give_back(&mut self, charge: &Charge) {
+        self.each(charge, |_, window| window.give_back(charge.at));
+    }
+
+    fn each(&mut self, charge: &Charge, mut on: impl FnMut(Scope, &mut Window)) {
+        on(Scope::Hub, &mut self.hub);
+        if charge.source == Source::Pull {
+            on(Scope::Hub, &mut self.pull);
+        }
+        if let Some(window) = self.functions.get_mut(&charge.function) {
+            on(Scope::Function, window);
+        }
+        let trigger = charge.trigger.as_ref();
+        if let Some(window) = trigger.and_then(|name| self.triggers.get_mut(name)) {
+            on(Scope::Trigger, window);
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Offers that wait: a pull source stands in line, takes its turn, and goes to the end of the line for the rest.
+//!
+//! There are three lines, always taken in this order: the trigger's (if it has a limit), the function's, the hub's.
+//! Whoever is held up by one bound keeps the line of that bound, and leaves those behind it to others.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::time::timeout;
+use tripline_model::{Offer, Receipt, Rejected};
+
+use crate::admission::{Known, Refusal, Ticket};
+use crate::commit::BATCH;
+use crate::hub::Hub;
+use crate::lane::Lane;
+use crate::limiter::{Scope, Source};
+
+/// Events in one turn while others wait in line.
+const SHARED_TURN: usize = 100;
+
+/// A wait for the limiter is at least this long, so that a busy source gets a few events at a time and not one.
+const NAP: Duration = Duration::from_millis(5);
+
+/// How often a full queue or disk is looked at when no news of it comes.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// What became of the offers of one turn, in order.
+enum Step {
+    Answered(Offer, Result<Receipt, Rejected>),
+    Admitted(Ticket),
+}
+
+type Ordered = (Offer, Option<Result<Receipt, Rejected>>);
+
+/// The places in line that a source holds.
+struct Lines {
+    waits: [Option<Arc<Mutex<()>>>; 3],
+    held: [Option<OwnedMutexGuard<()>>; 3],
+}
+
+/// Counts a source for as long as it offers.
+struct Pulling<'a>(&'a AtomicUsize);
+
+// === impl Hub ===
+
+impl Hub {
+    /// Offers events in order, waiting while a bound that passes stands in the way.
+    pub(crate) async fn pull(
+        self: &Arc<Self>,
+        offers: Vec<Offer>,
+    ) -> Vec<Result<Receipt, Rejected>> {
+        let _counted = Pulling::count(&self.pulling);
+        let mut answers = Vec::with_capacity(offers.len());
+        let mut rest = VecDeque::from(offers);
+        while !rest.is_empty() {
+            let steps = self.turn(&mut rest).await;
+            let (order, tickets) = split(steps);
+            let receipts = self.accept(tickets).await;
+            if receipts.contains(&Err(Rejected::StorageFull)) {
+                // Nothing of it was stored: the whole turn is offered again when there may be room.
+                order
+                    .into_iter()
+                    .rev()
+                    .for_each(|(offer, _)| rest.push_front(offer));
+                self.nap(LOOK).await;
+                continue;
+            }
+            let given_up = receipts.iter().find_map(|receipt| receipt.clone().err());
+            let given_up = given_up.filter(Rejected::is_passing);
+            let mut receipts = receipts.into_iter();
+            let receipts = order
+                .into_iter()
+                .map(|(_, answer)| answer.or_else(|| receipts.next()));
+            answers.extend(receipts.map(|receipt| receipt.unwrap_or(Err(Rejected::Unknown))));
+            if let Some(why) = given_up {
+                // What comes behind must not be accepted before it.
+                answers.extend(rest.drain(..).map(|_| Err(why.clone())));
+            }
+        }
+        answers
+    }
+
+    /// Waits in line, then takes what it may of the offers in front that go the same way.
+    async fn turn(self: &Arc<Self>, rest: &mut VecDeque<Offer>) -> Vec<Step> {
+        let mut steps = Vec::new();
+        let Some(first) = rest.front() else {
+            return steps;
+        };
+        let way = (first.function.clone(), first.trigger.clone());
+        let lane = self.lanes.get(&way.0).cloned();
+        let mut lines = self.lines(first, lane.as_deref());
+        lines.stand().await;
+        while let Some(offer) = rest.pop_front() {
+            if (&offer.function, &offer.trigger) != (&way.0, &way.1)
+                || steps.len() >= self.quantum()
+            {
+                rest.push_front(offer);
+                break;
+            }
+            let known = match self.admit(offer, Source::Pull) {
+                Ok(ticket) => Known::Admitted(ticket),
+                Err(refusal) => self.recognise(refusal).await,
+            };
+            match known {
+                Known::Admitted(ticket) => steps.push(Step::Admitted(ticket)),
+                Known::Answered(offer, answer) => steps.push(Step::Answered(offer, answer)),
+                Known::New(refusal) => match refusal.passing {
+                    None => steps.push(Step::Answered(refusal.offer, Err(refusal.rejected))),
+                    Some(_) if !steps.is_empty() => {
+                        rest.push_front(refusal.offer);
+                        break;
+                    }
+                    Some(scope) => {
+                        lines.keep(scope);
+                        self.wait_for(&refusal, lane.as_deref()).await;
+                        rest.push_front(refusal.offer);
+                        lines.stand().await;
+                    }
+                },
+            }
+        }
+        steps
+    }
+
+    /// Waits until it may be worth another try.
+    async fn wait_for(&self, refusal: &Refusal, lane: Option<&Lane>) {
+        let room = match (refusal.passing, lane) {
+            (Some(Scope::Function), Some(lane)) => &lane.room,
+            _ => &self.room,
+        };
+        match &refusal.rejected {
+            Rejected::OverLimit { retry_after, .. } => {
+                self.nap(NAP.max(*retry_after)).await;
+            }
+            Rejected::QueueFull { .. } => {
+                let news = async {
+                    tokio::select! {
+                        () = room.notified() => {}
+                        () = self.halt.cancelled() => {}
+                    }
+                };
+                let _ = timeout(LOOK, news).await;
+            }
+            _ => {
+                self.nap(LOOK).await;
+            }
+        }
+    }
+
+    fn quantum(&self) -> usize {
+        match self.pulling.load(Ordering::Relaxed) {
+            0 | 1 => BATCH,
+            _ => SHARED_TURN,
+        }
+    }
+
+    fn lines(&self, offer: &Offer, lane: Option<&Lane>) -> Lines {
+        let trigger = offer.trigger.as_ref();
+        let trigger = trigger.and_then(|name| self.trigger_lines.get(name));
+        let function = lane.map(|lane| lane.line.clone());
+        Lines {
+            waits: [trigger.cloned(), function, Some(self.line.clone())],
+            held: [None, None, None],
+        }
+    }
+}
+
+// === impl Lines ===
+
+impl Lines {
+    /// Stands in every line in which it does not stand yet, to the front.
+    async fn stand(&mut self) {
+        for (wait, held) in self.waits.iter().zip(&mut self.held) {
+            if let (Some(wait), None) = (wait, &held) {
+                *held = Some(wait.clone().lock_owned().await);
+            }
+        }
+    }
+
+    /// Leaves the lines behind that of `scope`.
+    fn keep(&mut self, scope: Scope) {
+        let kept = match scope {
+            Scope::Trigger => 1,
+            Scope::Function => 2,
+            Scope::Hub => 3,
+        };
+        self.held[kept..].fill_with(|| None);
+    }
+}
+
+// === impl Pulling ===
+
+impl<'a> Pulling<'a> {
+    fn count(pulling: &'a AtomicUsize) -> Self {
+        pulling.fetch_add(1, Ordering::Relaxed);
+        Self(pulling)
+    }
+}
+
+impl Drop for Pulling<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Offers in order with their answers, `None` where a ticket decides; and the tickets.
+fn split(steps: Vec<Step>) -> (Vec<Ordered>, Vec<Ticket>) {
+    let mut tickets = Vec::new();
+    let order = steps.into_iter().map(|step| match step {
+        Step::Answered(offer, answer) => (offer, Some(answer)),
+        Step::Admitted(ticket) => {
+            let offer = ticket.offer.clone();
+            tickets.push(ticket);
+            (offer, None)
+        }
+    });
+    (order.collect(), tickets)
+}

@@ -1,0 +1,100 @@
+//! Offers that do not wait: whoever offers is told to come back.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tripline_model::{Identity, Offer, Receipt, Rejected, TriggerName};
+
+use crate::admission::{Known, Ticket};
+use crate::commit::BATCH;
+use crate::hub::Hub;
+use crate::limiter::Source;
+
+/// The answers of one batch, some of which the journal still has to give.
+#[derive(Default)]
+struct Batch {
+    answers: Vec<Option<Result<Receipt, Rejected>>>,
+    tickets: Vec<Ticket>,
+    /// Streams in which an event was refused for now. What lies behind it must not be accepted before it, or the
+    /// stream's watermark would pass over it.
+    blocked: HashMap<(Option<TriggerName>, String), Rejected>,
+}
+
+// === impl Hub ===
+
+impl Hub {
+    /// Offers events in order, without waiting for limits.
+    pub(crate) async fn push(
+        self: &Arc<Self>,
+        offers: Vec<Offer>,
+    ) -> Vec<Result<Receipt, Rejected>> {
+        let mut answers = Vec::with_capacity(offers.len());
+        let mut batch = Batch::default();
+        for offer in offers {
+            batch.offer(self, offer).await;
+            if batch.tickets.len() == BATCH {
+                batch.settle(self, &mut answers).await;
+            }
+        }
+        batch.settle(self, &mut answers).await;
+        answers
+    }
+}
+
+// === impl Batch ===
+
+impl Batch {
+    async fn offer(&mut self, hub: &Arc<Hub>, offer: Offer) {
+        let stream = stream(&offer);
+        let blocked = stream.as_ref().and_then(|stream| self.blocked.get(stream));
+        if let Some(rejected) = blocked {
+            self.answers.push(Some(Err(rejected.clone())));
+            return;
+        }
+        let known = match hub.admit(offer, Source::Push) {
+            Ok(ticket) => Known::Admitted(ticket),
+            Err(refusal) => hub.recognise(refusal).await,
+        };
+        let answer = match known {
+            Known::Admitted(ticket) => {
+                self.tickets.push(ticket);
+                None
+            }
+            Known::Answered(_, answer) => Some(answer),
+            Known::New(refusal) => {
+                self.block(stream, &refusal.rejected);
+                Some(Err(refusal.rejected))
+            }
+        };
+        self.answers.push(answer);
+    }
+
+    fn block(&mut self, stream: Option<(Option<TriggerName>, String)>, rejected: &Rejected) {
+        if let Some(stream) = stream.filter(|_| rejected.is_passing()) {
+            self.blocked.insert(stream, rejected.clone());
+        }
+    }
+
+    /// Hands over what was admitted, and moves all answers out.
+    async fn settle(&mut self, hub: &Arc<Hub>, out: &mut Vec<Result<Receipt, Rejected>>) {
+        let streams: Vec<_> = self.tickets.iter().map(|one| stream(&one.offer)).collect();
+        let receipts = hub.accept(std::mem::take(&mut self.tickets)).await;
+        for (stream, receipt) in streams.into_iter().zip(&receipts) {
+            if let Err(rejected) = receipt {
+                self.block(stream, rejected);
+            }
+        }
+        let mut receipts = receipts.into_iter();
+        for answer in self.answers.drain(..) {
+            let receipt = answer.or_else(|| receipts.next());
+            out.push(receipt.unwrap_or(Err(Rejected::Unknown)));
+        }
+    }
+}
+
+fn stream(offer: &Offer) -> Option<(Option<TriggerName>, String)> {
+    match &offer.identity {
+        Identity::Position { stream, .. } => Some((offer.trigger.clone(), stream.clone())),
+        Identity::Unique | Identity::Key { .. } => None,
+    }
+}

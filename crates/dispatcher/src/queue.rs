@@ -1,0 +1,159 @@
+//! What waits for its start, of one function: a bounded window in memory, the rest in the journal alone.
+//!
+//! Pure bookkeeping; whoever holds it keeps these rules. `queued` counts what the journal holds as accepted. An id is
+//! `held` while it is in the window or being started. What is queued and not held is the overflow: while there is
+//! any, newly accepted work joins it, so that the window always has the oldest.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashSet, VecDeque};
+
+use tripline_model::{Invocation, RequestId, Timestamp};
+
+/// Invocations in the window, at most.
+const WINDOW_COUNT: usize = 512;
+
+/// Bytes of events in the window, at most, beside one event that may be larger.
+const WINDOW_BYTES: usize = 4 * 1024 * 1024;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    window: VecDeque<Invocation>,
+    bytes: usize,
+    held: HashSet<RequestId>,
+    /// Given to the journal; its answer is not booked yet.
+    committing: HashSet<RequestId>,
+    queued: u64,
+    reserved: u64,
+}
+
+// === impl Queue ===
+
+impl Queue {
+    /// A queue whose work is in the journal.
+    pub(crate) fn with_queued(queued: u64) -> Self {
+        Self {
+            queued,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn queued(&self) -> u64 {
+        self.queued
+    }
+
+    /// Work that is in the journal alone.
+    pub(crate) fn overflow(&self) -> u64 {
+        self.queued.saturating_sub(self.held.len() as u64)
+    }
+
+    /// When the oldest in the window was accepted.
+    pub(crate) fn oldest(&self) -> Option<Timestamp> {
+        self.window.front().map(|first| first.accepted_at)
+    }
+
+    /// Takes a place for an event on its way to the journal, if there are fewer than `max`.
+    pub(crate) fn reserve(&mut self, max: u64) -> bool {
+        let free = self.queued + self.reserved < max;
+        self.reserved += u64::from(free);
+        free
+    }
+
+    /// Gives a place back.
+    pub(crate) fn release(&mut self) {
+        self.reserved -= 1;
+    }
+
+    /// The id is on its way to the journal.
+    pub(crate) fn commit(&mut self, id: RequestId) {
+        self.committing.insert(id);
+    }
+
+    /// The journal did not take the id.
+    pub(crate) fn not_committed(&mut self, id: RequestId) {
+        self.committing.remove(&id);
+    }
+
+    /// The journal has it; its place was reserved before, and is released by the caller. Whether it is waiting now: it
+    /// may have been ended already.
+    pub(crate) fn committed(&mut self, invocation: Invocation) -> bool {
+        if !self.committing.remove(&invocation.request_id) {
+            return false;
+        }
+        let first_in_line = self.overflow() == 0;
+        self.queued += 1;
+        if first_in_line && self.has_room(&invocation) {
+            self.push(invocation);
+        }
+        true
+    }
+
+    /// The next to be started. It stays held until it is started, dropped or put back.
+    pub(crate) fn pop(&mut self) -> Option<Invocation> {
+        let next = self.window.pop_front()?;
+        self.bytes -= next.event.weight();
+        Some(next)
+    }
+
+    /// It was popped, and is still to be started.
+    pub(crate) fn put_back(&mut self, invocation: Invocation) {
+        self.bytes += invocation.event.weight();
+        self.window.push_front(invocation);
+    }
+
+    /// It was popped, and is no longer waiting.
+    pub(crate) fn left(&mut self, id: RequestId) {
+        if self.held.remove(&id) {
+            self.queued -= 1;
+        }
+    }
+
+    /// The journal ended it while it was waiting. Says whether it left the queue now: one that is on its way into the
+    /// queue will not arrive, and one that is being started leaves when its start is refused.
+    pub(crate) fn drop_ended(&mut self, id: RequestId) -> bool {
+        let place = self.window.iter().position(|at| at.request_id == id);
+        if let Some(gone) = place.and_then(|place| self.window.remove(place)) {
+            self.bytes -= gone.event.weight();
+            self.held.remove(&id);
+        } else if self.committing.remove(&id) || self.held.contains(&id) {
+            return false;
+        }
+        self.queued = self.queued.saturating_sub(1);
+        true
+    }
+
+    /// Ids that must not be taken from the journal now.
+    pub(crate) fn skip(&self) -> HashSet<RequestId> {
+        self.held.union(&self.committing).copied().collect()
+    }
+
+    /// Takes the oldest from the journal, which were read after `skip` was taken. Says how many.
+    pub(crate) fn refill(&mut self, oldest: Vec<Invocation>, skip: &HashSet<RequestId>) -> usize {
+        let mut taken = 0;
+        for invocation in oldest {
+            let id = invocation.request_id;
+            if skip.contains(&id) || self.held.contains(&id) || self.committing.contains(&id) {
+                continue;
+            }
+            if !self.has_room(&invocation) {
+                break;
+            }
+            self.push(invocation);
+            taken += 1;
+        }
+        taken
+    }
+
+    fn has_room(&self, invocation: &Invocation) -> bool {
+        let fits = self.bytes + invocation.event.weight() <= WINDOW_BYTES;
+        self.window.is_empty() || (fits && self.window.len() < WINDOW_COUNT)
+    }
+
+    fn push(&mut self, invocation: Invocation) {
+        self.held.insert(invocation.request_id);
+        self.bytes += invocation.event.weight();
+        self.window.push_back(invocation);
+    }
+}

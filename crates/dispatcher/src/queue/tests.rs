@@ -1,0 +1,125 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use tripline_model::{Event, FunctionName, InvocationState};
+
+use super::*;
+
+fn invocation(n: u64, bytes: usize) -> Invocation {
+    let at = Timestamp::from_millis(i64::try_from(n).unwrap());
+    Invocation {
+        request_id: RequestId::new(at, [0; 10]),
+        function: FunctionName::new("f").unwrap(),
+        trigger: None,
+        state: InvocationState::Accepted,
+        accepted_at: at,
+        started_at: None,
+        ending: None,
+        data_len: bytes as u64,
+        event: Event {
+            id: n.to_string(),
+            source: "/s".to_owned(),
+            kind: "k".to_owned(),
+            subject: None,
+            time: at,
+            content_type: None,
+            data: Some(vec![0; bytes].into()),
+            extensions: BTreeMap::new(),
+        },
+    }
+}
+
+fn accept(queue: &mut Queue, invocation: Invocation) {
+    assert!(queue.reserve(u64::MAX));
+    queue.commit(invocation.request_id);
+    queue.release();
+    assert!(queue.committed(invocation));
+}
+
+#[test]
+fn the_window_is_bounded_in_count_and_bytes() {
+    for (bytes, most) in [(0, WINDOW_COUNT), (1 << 20, 3), (1 << 23, 1)] {
+        let mut queue = Queue::default();
+        (0..600).for_each(|n| accept(&mut queue, invocation(n, bytes)));
+        assert_eq!((queue.window.len(), queue.queued()), (most, 600));
+        assert_eq!(queue.overflow(), 600 - most as u64);
+    }
+}
+
+#[test]
+fn places_count_what_is_on_its_way() {
+    let mut queue = Queue::with_queued(1);
+    assert!(queue.reserve(3) && queue.reserve(3) && !queue.reserve(3));
+    queue.release();
+    assert!(queue.reserve(3));
+}
+
+#[test]
+fn what_is_ended_on_its_way_in_does_not_arrive() {
+    let mut queue = Queue::default();
+    let one = invocation(1, 0);
+    queue.commit(one.request_id);
+    assert!(!queue.drop_ended(one.request_id));
+    assert!(!queue.committed(one));
+    assert_eq!((queue.queued(), queue.pop()), (0, None));
+}
+
+#[derive(Debug, Clone)]
+enum Act {
+    Accept,
+    Start,
+    PutBack,
+    Refill,
+    End(prop::sample::Index),
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        6 => Just(Act::Accept),
+        4 => Just(Act::Start),
+        1 => Just(Act::PutBack),
+        2 => Just(Act::Refill),
+        2 => any::<prop::sample::Index>().prop_map(Act::End),
+    ]
+}
+
+proptest! {
+    /// Beside a plain ordered map of what waits: the counts agree, and what is popped is always the oldest.
+    #[test]
+    fn like_a_plain_list(acts in prop::collection::vec(act(), 1..300)) {
+        let (mut queue, mut waiting) = (Queue::default(), BTreeMap::new());
+        let mut made = 0;
+        for act in acts {
+            match act {
+                Act::Accept => {
+                    made += 1;
+                    let new = invocation(made, 1 << 20);
+                    waiting.insert(new.request_id, new.clone());
+                    accept(&mut queue, new);
+                }
+                Act::Start => if let Some(next) = queue.pop() {
+                    prop_assert_eq!(waiting.first_key_value().unwrap().0, &next.request_id);
+                    waiting.remove(&next.request_id);
+                    queue.left(next.request_id);
+                }
+                Act::PutBack => if let Some(next) = queue.pop() {
+                    queue.put_back(next);
+                }
+                Act::Refill => if queue.window.is_empty() {
+                    let skip = queue.skip();
+                    let oldest = waiting.values().take(skip.len() + 2).cloned().collect();
+                    queue.refill(oldest, &skip);
+                }
+                Act::End(any) => if !waiting.is_empty() {
+                    let id = *waiting.keys().nth(any.index(waiting.len())).unwrap();
+                    waiting.remove(&id);
+                    prop_assert!(queue.drop_ended(id));
+                }
+            }
+            prop_assert_eq!(queue.queued(), waiting.len() as u64);
+            prop_assert_eq!(queue.overflow(), (waiting.len() - queue.window.len()) as u64);
+            let weight: usize = queue.window.iter().map(|one| one.event.weight()).sum();
+            prop_assert_eq!(queue.bytes, weight);
+        }
+    }
+}

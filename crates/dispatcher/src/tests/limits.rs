@@ -1,0 +1,231 @@
+//! What comes in, and what does not.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::time::{Instant, timeout};
+use tripline_journal::Journal;
+use tripline_model::{CursorEntry, Dispatch, FunctionName, Receipt, Rejected};
+
+use super::{World, accepted, function, keyed, offer, placed, tally, trigger};
+
+#[tokio::test(start_paused = true)]
+async fn of_3000_calls_at_once_1000_are_accepted() {
+    let world = World::new();
+    let dispatcher = world.start().await;
+    let handle = dispatcher.handle();
+    for _ in 0..3 {
+        let answers = join_all((0..3000).map(|_| handle.try_dispatch(offer("ok")))).await;
+        assert_eq!(
+            tally(&answers),
+            [("new", 1000), ("over_limit", 2000)].into()
+        );
+        let refused = answers
+            .iter()
+            .find_map(|answer| answer.clone().err())
+            .unwrap();
+        let Rejected::OverLimit {
+            retry_after,
+            scope,
+            limit,
+        } = refused
+        else {
+            panic!("{refused:?}");
+        };
+        assert_eq!((scope.as_str(), limit), ("the hub", 1000));
+        assert_eq!(retry_after, Duration::from_secs(1));
+        tokio::time::advance(retry_after - Duration::from_micros(1)).await;
+        assert!(handle.try_dispatch(offer("ok")).await.is_err());
+        tokio::time::advance(Duration::from_micros(1)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_event_leaves_no_record() {
+    let mut world = World::new();
+    world.config.qps = NonZeroU32::MIN;
+    let dispatcher = world.start().await;
+    let answers = dispatcher
+        .handle()
+        .try_dispatch_all(vec![offer("hang"); 10])
+        .await;
+    assert_eq!(tally(&answers), [("new", 1), ("over_limit", 9)].into());
+    let page = world.journal.list(&Default::default()).await.unwrap();
+    assert_eq!(page.invocations.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pull_flood_leaves_push_its_share() {
+    let world = World::new();
+    let dispatcher = world.start().await;
+    let handle = dispatcher.handle();
+    let pulls = (0..4).map(|_| handle.dispatch_all(vec![offer("ok"); 2000]));
+    let began = Instant::now();
+    let flood = join_all(pulls);
+    let push = async {
+        let mut second = Vec::new();
+        for _ in 0..5 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let answers = join_all((0..200).map(|_| handle.try_dispatch(offer("ok")))).await;
+            second.push(tally(&answers)["new"]);
+        }
+        second
+    };
+    let (pulled, pushed) = tokio::join!(flood, push);
+    assert_eq!(pushed, [200; 5]);
+    for answers in pulled {
+        assert_eq!(tally(&answers), [("new", 2000)].into());
+    }
+    // 8000 at no more than 800 in any second; waiting in steps of 5 ms costs little.
+    let took = began.elapsed();
+    assert!(
+        took >= Duration::from_secs(9) && took < Duration::from_secs(10),
+        "{took:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_sources_are_served_in_turn() {
+    let mut world = World::new();
+    world.config.qps = NonZeroU32::new(1000).unwrap();
+    let dispatcher = world.start().await;
+    let handle = dispatcher.handle();
+    let large = handle.dispatch_all(vec![offer("ok"); 8000]);
+    let small = async {
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        handle.dispatch_all(vec![offer("ok"); 100]).await
+    };
+    let small = timeout(Duration::from_millis(3000), small);
+    let (large, small) = tokio::join!(large, small);
+    assert_eq!(tally(&small.expect("starved")), [("new", 100)].into());
+    assert_eq!(tally(&large), [("new", 8000)].into());
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_slow_trigger_does_not_hold_up_another() {
+    let mut world = World::new();
+    world.config.trigger_qps = [(trigger("slow"), NonZeroU32::MIN)].into();
+    let dispatcher = world.start().await;
+    let handle = dispatcher.handle();
+    let mut slow = offer("ok");
+    slow.trigger = Some(trigger("slow"));
+    let slow = handle.dispatch_all(vec![slow; 10]);
+    let quick = timeout(
+        Duration::from_secs(1),
+        handle.dispatch_all(vec![offer("ok"); 500]),
+    );
+    let began = Instant::now();
+    let (slow, quick) = tokio::join!(slow, quick);
+    assert_eq!(tally(&quick.expect("held up")), [("new", 500)].into());
+    assert_eq!(tally(&slow), [("new", 10)].into());
+    assert!(began.elapsed() >= Duration::from_secs(9));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repeat_gets_its_id_even_over_the_limit() {
+    let mut world = World::new();
+    world.config.qps = NonZeroU32::MIN;
+    let dispatcher = world.start().await;
+    let handle = dispatcher.handle();
+    let id = accepted(&handle, keyed("ok", "k")).await;
+    assert!(handle.try_dispatch(offer("ok")).await.is_err());
+    let again = handle.try_dispatch(keyed("ok", "k")).await;
+    assert_eq!(again, Ok(Receipt::Known(id)));
+    // Also when there is still a cursor to write, which a known event may bring along.
+    let mut with_cursor = keyed("ok", "k");
+    let (key, value) = ("at".into(), Some("7".into()));
+    with_cursor.cursors.push(CursorEntry { key, value });
+    assert_eq!(
+        handle.try_dispatch(with_cursor).await,
+        Ok(Receipt::Known(id))
+    );
+    let cursors = world.journal.clone().cursors();
+    assert_eq!(
+        cursors.get(&trigger("t"), b"at").await.unwrap(),
+        Some("7".into())
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_duplicate_gives_its_token_back() {
+    let mut world = World::new();
+    world.config.qps = NonZeroU32::new(2).unwrap();
+    let dispatcher = world.start().await;
+    let handle = dispatcher.handle();
+    for _ in 0..20 {
+        handle.try_dispatch(keyed("ok", "k")).await.unwrap();
+    }
+    handle.try_dispatch(offer("ok")).await.unwrap();
+    assert!(handle.try_dispatch(offer("ok")).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_overtakes_a_refused_event_of_its_stream() {
+    let mut world = World::new();
+    world.config.qps = NonZeroU32::new(2).unwrap();
+    world.functions[0].qps = NonZeroU32::new(1);
+    world.functions.push(function("g"));
+    let dispatcher = world.start().await;
+    let handle = dispatcher.handle();
+    let mut third = placed("ok", 3);
+    third.function = FunctionName::new("g").unwrap();
+    let answers = handle
+        .try_dispatch_all(vec![placed("ok", 1), placed("ok", 2), third.clone()])
+        .await;
+    assert_eq!(tally(&answers), [("new", 1), ("over_limit", 2)].into());
+    let rest = handle.dispatch_all(vec![placed("ok", 2), third]).await;
+    assert_eq!(tally(&rest), [("new", 2)].into());
+    assert_eq!(
+        handle.try_dispatch(placed("ok", 3)).await,
+        Ok(Receipt::Past)
+    );
+}
+
+#[tokio::test]
+async fn full_queues_refuse_push_and_hold_pull() {
+    for (function, hub) in [(3, 100), (100, 3)] {
+        let mut world = World::new();
+        world.functions[0].max_queued = function;
+        world.config.max_queued = hub;
+        let dispatcher = world.start().await;
+        let handle = dispatcher.handle();
+        accepted(&handle, offer("held")).await;
+        super::until(async || handle.running() == 1).await;
+        let answers = join_all((0..10).map(|_| handle.try_dispatch(offer("held")))).await;
+        assert_eq!(tally(&answers), [("new", 3), ("queue_full", 7)].into());
+        let pull = handle.dispatch_all(vec![offer("held"); 5]);
+        let free = async {
+            for waiting in 0..9 {
+                super::until(async || world.runtime.order.lock().unwrap().len() > waiting).await;
+                world.runtime.release.add_permits(1);
+            }
+        };
+        let (answers, ()) = tokio::join!(pull, free);
+        assert_eq!(tally(&answers), [("new", 5)].into());
+    }
+}
+
+#[tokio::test]
+async fn what_can_never_come_in_is_refused_for_good() {
+    let mut world = World::new();
+    world.config.max_event_bytes = 100;
+    let dispatcher = world.start().await;
+    let handle = dispatcher.handle();
+    let mut unknown = offer("ok");
+    unknown.function = FunctionName::new("nobody").unwrap();
+    let mut large = offer("ok");
+    large.event.data = Some(vec![0; 100].into());
+    let mut invalid = offer("ok");
+    invalid.event.id.clear();
+    let offers = vec![unknown, large, invalid, offer("ok")];
+    let words = [
+        ("unknown_function", 1),
+        ("too_large", 1),
+        ("invalid", 1),
+        ("new", 1),
+    ]
+    .into();
+    assert_eq!(tally(&handle.try_dispatch_all(offers.clone()).await), words);
+    assert_eq!(tally(&handle.dispatch_all(offers).await), words);
+}
