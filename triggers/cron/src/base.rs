@@ -1,0 +1,67 @@
+//! How far a timer came, on disk: the instant after which its next tick lies.
+//!
+//! The journal keeps the watermark of accepted ticks. The note here adds what no tick says: when the timer was first
+//! seen with this schedule, and which ticks were given up. It names the schedule, so that one that is changed (and
+//! perhaps changed back) begins anew instead of catching up.
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use tripline_model::{CursorEntry, CursorError, Timestamp};
+use tripline_trigger::{TriggerContext, TriggerError};
+
+use crate::schedule::Schedule;
+
+/// The note's key.
+const KEY: &[u8] = b"base";
+
+/// The stream of positions of one schedule.
+pub(crate) fn stream(schedule: &Schedule) -> String {
+    let digest = Sha256::digest(format!("{}\n{}", schedule.text(), schedule.zone()));
+    let short: String = digest.iter().take(8).map(|b| format!("{b:02x}")).collect();
+    format!("ticks:{short}")
+}
+
+/// The base to go on from: what was kept, or now for a schedule that was not the trigger's last time.
+pub(crate) async fn load(cx: &TriggerContext, stream: &str) -> Result<Timestamp, TriggerError> {
+    let kept = cx.cursors().get(cx.name(), KEY).await.map_err(unreadable)?;
+    let Some(noted) = kept.and_then(|note| parse(&note, stream)) else {
+        return reset(cx, stream).await;
+    };
+    let watermark = cx.cursors().watermark(cx.name(), stream).await;
+    let accepted = watermark.map_err(unreadable)?;
+    let accepted = accepted.and_then(|millis| i64::try_from(millis).ok());
+    Ok(accepted.map_or(noted, |millis| noted.max(Timestamp::from_millis(millis))))
+}
+
+/// Makes now the base.
+pub(crate) async fn reset(cx: &TriggerContext, stream: &str) -> Result<Timestamp, TriggerError> {
+    let now = cx.clock().now();
+    save(cx, stream, now).await?;
+    Ok(now)
+}
+
+/// Keeps `base` for the next start.
+pub(crate) async fn save(
+    cx: &TriggerContext,
+    stream: &str,
+    base: Timestamp,
+) -> Result<(), TriggerError> {
+    let entry = CursorEntry {
+        key: Bytes::from_static(KEY),
+        value: Some(Bytes::from(format!("{stream} {}", base.as_millis()))),
+    };
+    let written = cx.cursors().put(cx.name(), vec![entry]).await;
+    written.map_err(|error| {
+        TriggerError::new("how far the timer came cannot be written").caused_by(error)
+    })
+}
+
+fn parse(note: &[u8], stream: &str) -> Option<Timestamp> {
+    let (noted_stream, millis) = std::str::from_utf8(note).ok()?.split_once(' ')?;
+    let millis = millis.parse().ok()?;
+    (noted_stream == stream).then(|| Timestamp::from_millis(millis))
+}
+
+fn unreadable(error: CursorError) -> TriggerError {
+    TriggerError::new("how far the timer came cannot be read").caused_by(error)
+}

@@ -1,0 +1,47 @@
+//! The cron trigger: offers an event at each instant of a schedule, in a time zone, and knows what was missed.
+//!
+//! [`CronKind`] is all there is to use. `README.md` beside this crate says what the config takes and what is promised.
+
+mod base;
+mod config;
+mod event;
+mod heartbeat;
+mod planner;
+mod run;
+mod schedule;
+
+use std::sync::Arc;
+
+use tripline_config::Table;
+use tripline_model::TriggerName;
+use tripline_trigger::TriggerKind;
+
+use heartbeat::Heartbeat;
+
+pub use run::CronTrigger;
+
+/// `kind = "cron"`. All triggers that one value builds share one scheduler job.
+#[derive(Default)]
+pub struct CronKind {
+    heartbeat: Arc<Heartbeat>,
+}
+
+// === impl CronKind ===
+
+impl CronKind {
+    /// The kind. Nothing runs until one of its triggers does.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl TriggerKind for CronKind {
+    const NAME: &'static str = "cron";
+
+    type Trigger = CronTrigger;
+
+    fn build(&self, _name: &TriggerName, table: &mut Table<'_>) -> Option<CronTrigger> {
+        let config = config::read(table)?;
+        Some(CronTrigger::new(config, Arc::clone(&self.heartbeat)))
+    }
+}

@@ -1,0 +1,146 @@
+//! What callers get.
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use tripline_listener::{Accepted, Problem};
+use tripline_model::{End, Ending, Invocation, RequestId};
+
+/// The header that carries the receipt.
+const REQUEST_ID: HeaderName = HeaderName::from_static("tripline-request-id");
+
+/// The header that says that the receipt is an earlier one.
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// The header that says that the result was longer than is kept.
+const RESULT_CUT: HeaderName = HeaderName::from_static("tripline-result-cut");
+
+/// An event on disk.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Receipted {
+    /// Its receipt.
+    pub(crate) request_id: RequestId,
+    /// It was accepted earlier, for the same key.
+    pub(crate) is_replay: bool,
+}
+
+/// A refusal before anything was offered.
+pub(crate) fn refused(
+    status: StatusCode,
+    kind: &'static str,
+    title: &str,
+    detail: impl Into<String>,
+) -> Problem {
+    Problem::new(status, kind, title)
+        .detail(detail)
+        .accepted(Accepted::No)
+}
+
+// === impl Receipted ===
+
+impl Receipted {
+    /// The answer of an asynchronous function: the receipt, and where to ask.
+    pub(crate) fn accepted(self) -> Response {
+        let id = self.request_id;
+        let body = format!("{{\"request_id\":\"{id}\"}}");
+        let mut response = (StatusCode::ACCEPTED, body).into_response();
+        let headers = response.headers_mut();
+        let json = HeaderValue::from_static("application/json");
+        headers.insert(header::CONTENT_TYPE, json);
+        if let Ok(location) = HeaderValue::try_from(format!("/v1/invocations/{id}")) {
+            headers.insert(header::LOCATION, location);
+        }
+        self.marked(response)
+    }
+
+    /// The answer of a synchronous function: its result, or how it ended instead.
+    pub(crate) fn ended(self, invocation: Option<Invocation>) -> Response {
+        let ending = invocation.and_then(|invocation| invocation.ending);
+        let response = match ending {
+            None => self
+                .problem(
+                    StatusCode::GONE,
+                    "expired",
+                    "how it ended is no longer known",
+                )
+                .into_response(),
+            Some(ending) if ending.end == End::Succeeded => result(ending),
+            Some(ending) => self.failure(&ending).into_response(),
+        };
+        self.marked(response)
+    }
+
+    fn failure(self, ending: &Ending) -> Problem {
+        let (status, kind, title) = match ending.end {
+            End::Succeeded | End::Failed => (
+                StatusCode::BAD_GATEWAY,
+                "function_failed",
+                "the function failed",
+            ),
+            End::TimedOut => (
+                StatusCode::GATEWAY_TIMEOUT,
+                "function_timed_out",
+                "the function ran longer than it may",
+            ),
+            End::Terminated => (
+                StatusCode::BAD_GATEWAY,
+                "function_terminated",
+                "the function was stopped",
+            ),
+            End::Lost => (
+                StatusCode::BAD_GATEWAY,
+                "function_lost",
+                "the function was started, and how it ended is not known",
+            ),
+            End::Expired => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "function_expired",
+                "the function was not started in time and will not be",
+            ),
+            End::Cancelled => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "function_cancelled",
+                "the function was not started and will not be",
+            ),
+        };
+        let detail = match (&ending.detail, ending.exit_code, ending.signal) {
+            (Some(detail), _, _) => detail.clone(),
+            (None, Some(code), _) => format!("exit code {code}"),
+            (None, None, Some(signal)) => format!("signal {signal}"),
+            (None, None, None) => ending.reason.clone(),
+        };
+        self.problem(status, kind, title).detail(detail)
+    }
+
+    fn problem(self, status: StatusCode, kind: &'static str, title: &str) -> Problem {
+        Problem::new(status, kind, title).request_id(self.request_id)
+    }
+
+    fn marked(self, mut response: Response) -> Response {
+        let headers = response.headers_mut();
+        if let Ok(id) = HeaderValue::try_from(self.request_id.to_string()) {
+            headers.insert(REQUEST_ID, id);
+        }
+        if self.is_replay {
+            headers.insert(REPLAYED, HeaderValue::from_static("true"));
+        }
+        response
+    }
+}
+
+fn result(ending: Ending) -> Response {
+    let bytes = ending.result.unwrap_or_default();
+    let kind = match std::str::from_utf8(&bytes) {
+        Ok(_) => "text/plain; charset=utf-8",
+        Err(_) => "application/octet-stream",
+    };
+    let mut response = (StatusCode::OK, bytes).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    // A function's output may hold what a stranger sent in: no browser is to take it for a page.
+    let nosniff = HeaderValue::from_static("nosniff");
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+    if ending.result_cut {
+        headers.insert(RESULT_CUT, HeaderValue::from_static("true"));
+    }
+    response
+}

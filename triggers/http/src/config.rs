@@ -1,0 +1,163 @@
+//! The trigger's table in `tripline.toml`.
+
+use std::time::Duration;
+
+use tripline_config::{ByteSize, FromToml, SecretRef, Table, Value, format_duration};
+use tripline_listener::Route;
+
+/// The largest `max_body`, in bytes: a body is held in memory and written to the journal whole.
+const MAX_BODY: ByteSize = ByteSize(6 << 20);
+
+/// The longest `idempotency_window`.
+const MAX_WINDOW: Duration = Duration::from_secs(30 * 86_400);
+
+/// What the table says.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    /// Where it listens.
+    pub(crate) route: Route,
+    /// Who may call.
+    pub(crate) auth: Auth,
+    /// The largest body, in bytes.
+    pub(crate) max_body: usize,
+    /// From the head of a request to the last byte of its body.
+    pub(crate) body_timeout: Duration,
+    /// How long an `Idempotency-Key` is remembered.
+    pub(crate) idempotency_window: Duration,
+}
+
+/// Who may call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Auth {
+    /// Everybody who can reach the gateway.
+    None,
+    /// Who knows this token.
+    Bearer(SecretRef),
+}
+
+/// Reads the table; `None` if something is wrong, which is recorded then.
+pub(crate) fn read(table: &mut Table<'_>) -> Option<Config> {
+    let route: Option<RouteText> = table.required("route");
+    let auth: Option<Auth> = table.required("auth");
+    let max_body = table.or("max_body", ByteSize(1 << 20));
+    let body_timeout = table.or("body_timeout", Duration::from_secs(30));
+    let idempotency_window = table.or("idempotency_window", Duration::from_secs(86_400));
+    table.finish();
+
+    let mut right = true;
+    if max_body > MAX_BODY {
+        let message = format!("`max_body` is above the maximum of {MAX_BODY}");
+        table.error("max_body", message, None);
+        right = false;
+    }
+    if body_timeout.is_zero() {
+        let help = Some("leave it out for 30s".to_owned());
+        table.error("body_timeout", "no body can be there within no time", help);
+        right = false;
+    }
+    if idempotency_window > MAX_WINDOW {
+        let most = format_duration(MAX_WINDOW);
+        let message = format!("`idempotency_window` is above the maximum of {most}");
+        table.error("idempotency_window", message, None);
+        right = false;
+    }
+    let (RouteText(route), auth) = (route?, auth?);
+    right.then_some(Config {
+        route,
+        auth,
+        max_body: usize::try_from(max_body.0).unwrap_or(usize::MAX),
+        body_timeout,
+        idempotency_window,
+    })
+}
+
+/// A route as the file has it.
+struct RouteText(Route);
+
+impl FromToml for RouteText {
+    const EXPECTED: &'static str = "a method and a path";
+    const EXAMPLE: &'static str = "\"POST /orders/{id}\"";
+
+    fn from_toml(value: &Value<'_>) -> Result<Self, String> {
+        let text = value
+            .as_str()
+            .ok_or_else(|| format!("this is {}", value.kind_name()))?;
+        text.parse().map(Self).map_err(|error| {
+            let error: tripline_listener::InvalidRoute = error;
+            error.to_string()
+        })
+    }
+}
+
+impl FromToml for Auth {
+    const EXPECTED: &'static str =
+        "{ bearer = { env = \"NAME\" } }, or \"none\" to let everybody in";
+
+    fn from_toml(value: &Value<'_>) -> Result<Self, String> {
+        if value.is_table() {
+            let bearer = value.section(|table| table.required("bearer"));
+            return bearer.map(Self::Bearer).ok_or_else(String::new);
+        }
+        match value.as_str() {
+            Some("none") => Ok(Self::None),
+            Some(_) => Err("this word is not known".to_owned()),
+            None => Err(format!("this is {}", value.kind_name())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tripline_config::Document;
+
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, String> {
+        let document = Document::new("tripline.toml", text);
+        document.read(read).map_err(|errors| errors.to_string())
+    }
+
+    #[test]
+    fn the_defaults() {
+        let config = parse("route = 'POST /orders/{id}'\nauth = 'none'").expect("enough");
+        assert_eq!(config.route.to_string(), "POST /orders/{id}");
+        assert_eq!(config.auth, Auth::None);
+        assert_eq!(config.max_body, 1 << 20);
+        assert_eq!(config.body_timeout, Duration::from_secs(30));
+        assert_eq!(config.idempotency_window, Duration::from_secs(86_400));
+    }
+
+    #[test]
+    fn no_auth_must_be_written_to_be_had() {
+        let report = parse("route = 'POST /a'").expect_err("`auth` is missing");
+        assert!(report.contains("missing key `auth`"), "{report}");
+        assert!(
+            report.contains("or \"none\" to let everybody in"),
+            "{report}"
+        );
+        for wrong in ["'off'", "true", "''", "{}", "{ bearer = 'hunter2' }"] {
+            let report = parse(&format!("route = 'POST /a'\nauth = {wrong}"));
+            let report = report.expect_err("not known");
+            assert!(!report.contains("hunter2"), "{report}");
+        }
+        let config = parse("route = 'POST /a'\nauth = { bearer = { env = 'T' } }").expect("right");
+        assert_eq!(config.auth, Auth::Bearer(SecretRef::Env("T".to_owned())));
+    }
+
+    #[test]
+    fn everything_at_once() {
+        let text = "route = 'FETCH /a'\nauth = 1\nmax_body = '7MiB'\nbody_timeout = '0s'\nidempotency_window = '31d'\nmethods = ['GET']\n";
+        let report = parse(text).expect_err("all of it is wrong");
+        for words in [
+            "`FETCH` is not a method",
+            "e.g. \"POST /orders/{id}\"",
+            "wrong value for `auth`: this is an integer",
+            "`max_body` is above the maximum of 6MiB",
+            "no body can be there within no time",
+            "`idempotency_window` is above the maximum of 30d",
+            "unknown key `methods`",
+        ] {
+            assert!(report.contains(words), "{words:?} is not in\n{report}");
+        }
+    }
+}

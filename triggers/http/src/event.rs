@@ -1,0 +1,51 @@
+//! A request as an event.
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, header};
+use tripline_model::{Event, Timestamp, TriggerName};
+
+/// CloudEvents `type` of requests that are no CloudEvents themselves.
+const KIND: &str = "tripline.http.request.v1";
+
+/// A request that is no CloudEvent. Its headers stay here: `Authorization` and cookies are nobody's business further in.
+pub(crate) fn plain(
+    trigger: &TriggerName,
+    id: String,
+    request: &Parts,
+    body: Bytes,
+    now: Timestamp,
+) -> Event {
+    Event {
+        id,
+        source: format!("/triggers/{trigger}"),
+        kind: KIND.to_owned(),
+        subject: Some(request.uri.path().to_owned()),
+        time: now,
+        content_type: content_type(&request.headers),
+        data: Some(body),
+        extensions: Default::default(),
+    }
+}
+
+/// Adds how the event came: method, path and query as sent, and the route's parameters, decoded, as a JSON object.
+pub(crate) fn add_request(event: &mut Event, request: &Parts, params: Vec<(String, String)>) {
+    let mut add = |name: &str, value: String| event.extensions.insert(name.to_owned(), value);
+    add("httpmethod", request.method.to_string());
+    add("httppath", request.uri.path().to_owned());
+    if let Some(query) = request.uri.query() {
+        add("httpquery", query.to_owned());
+    }
+    if !params.is_empty() {
+        let params = params
+            .into_iter()
+            .map(|(name, value)| (name, serde_json::Value::String(value)));
+        let object = serde_json::Value::Object(params.collect());
+        add("httpparams", object.to_string());
+    }
+}
+
+fn content_type(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::CONTENT_TYPE)?;
+    value.to_str().ok().map(str::to_owned)
+}

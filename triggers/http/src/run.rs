@@ -1,0 +1,197 @@
+//! A running trigger: its route on the gateway, and what is done with each request.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::StatusCode;
+use http::request::Parts;
+use tripline_config::SecretRef;
+use tripline_listener::{Bearer, GatewayHandler, Problem, Route, read_body};
+use tripline_model::{Event, Execution, Identity, Receipt, Rejected, Timestamp};
+use tripline_trigger::{Trigger, TriggerContext, TriggerError};
+
+use crate::answer::{Receipted, refused};
+use crate::cloudevents::{self, Form, NotACloudEvent};
+use crate::config::{Auth, Config};
+use crate::{event, key};
+
+/// One route.
+#[derive(Debug)]
+pub struct HttpTrigger {
+    config: Config,
+}
+
+/// Answers the route while the trigger runs.
+struct Handler {
+    config: Config,
+    bearer: Option<Bearer>,
+    cx: TriggerContext,
+}
+
+// === impl HttpTrigger ===
+
+impl HttpTrigger {
+    pub(crate) fn new(config: Config) -> Self {
+        Self { config }
+    }
+}
+
+impl Trigger for HttpTrigger {
+    fn routes(&self) -> Vec<Route> {
+        vec![self.config.route.clone()]
+    }
+
+    fn secrets(&self) -> Vec<SecretRef> {
+        match &self.config.auth {
+            Auth::None => Vec::new(),
+            Auth::Bearer(reference) => vec![reference.clone()],
+        }
+    }
+
+    async fn run(&self, cx: TriggerContext) -> Result<(), TriggerError> {
+        let bearer = match &self.config.auth {
+            Auth::None => None,
+            Auth::Bearer(reference) => Some(Bearer::new(cx.secret(reference)?.expose())),
+        };
+        let handler = Arc::new(Handler {
+            config: self.config.clone(),
+            bearer,
+            cx: cx.clone(),
+        });
+        let route = &self.config.route;
+        let mount = cx.gateway().mount(route, handler).map_err(|error| {
+            TriggerError::new(format!("`{route}` cannot be mounted")).caused_by(error)
+        })?;
+        cx.fact("route", route.to_string());
+        cx.ready();
+        cx.shutdown().cancelled().await;
+        drop(mount);
+        Ok(())
+    }
+}
+
+// === impl Handler ===
+
+#[async_trait]
+impl GatewayHandler for Handler {
+    async fn handle(&self, params: Vec<(String, String)>, request: Request) -> Response {
+        match self.accept(params, request).await {
+            Ok(receipted) => self.answer(receipted).await,
+            Err(problem) => problem.into_response(),
+        }
+    }
+}
+
+impl Handler {
+    /// From the request to the receipt. What needs no body is checked before it is read.
+    async fn accept(
+        &self,
+        params: Vec<(String, String)>,
+        request: Request,
+    ) -> Result<Receipted, Problem> {
+        let (parts, body) = request.into_parts();
+        if !self.lets_in(&parts) {
+            let detail = "send `Authorization: Bearer TOKEN` with the token of this route";
+            let title = "the caller is not known";
+            let status = StatusCode::UNAUTHORIZED;
+            return Err(refused(status, "unauthorized", title, detail));
+        }
+        let form = Form::of(&parts.headers);
+        if let Form::Unsupported(why) = form {
+            let title = "the content type is not taken";
+            let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+            return Err(refused(status, "unsupported_media_type", title, why));
+        }
+        let key = key::of(&parts.headers).map_err(|error| {
+            let title = "the idempotency key is not valid";
+            let status = StatusCode::BAD_REQUEST;
+            refused(status, "invalid_idempotency_key", title, error.to_string())
+        })?;
+        let body = read_body(body, self.config.max_body, self.config.body_timeout).await?;
+        let identity = self.identity(key.as_deref(), &parts, &body);
+        let id = match key {
+            Some(key) => key,
+            None => new_id(self.cx.clock().now()).map_err(|error| {
+                tracing::error!(%error, "the system has no random bytes");
+                Rejected::Unavailable
+            })?,
+        };
+        let event = self.event(form, id, &parts, body);
+        let mut event = event.map_err(|error| {
+            let title = "the CloudEvent is not valid";
+            let status = StatusCode::BAD_REQUEST;
+            refused(status, "invalid_cloudevent", title, error.to_string())
+        })?;
+        event::add_request(&mut event, &parts, params);
+        let offer = self.cx.offer(event, identity);
+        let receipt = self.cx.dispatch().try_dispatch(offer).await?;
+        let is_replay = !matches!(receipt, Receipt::New(_));
+        // A receipt without an id is given for positions in a stream, which requests do not have.
+        let request_id = receipt.request_id().ok_or(Rejected::Unknown)?;
+        Ok(Receipted {
+            request_id,
+            is_replay,
+        })
+    }
+
+    async fn answer(&self, receipted: Receipted) -> Response {
+        match self.cx.function().execution {
+            Execution::Async => receipted.accepted(),
+            // A caller that goes away drops this wait and nothing else: the function runs on.
+            Execution::Sync => {
+                let ended = self.cx.dispatch().ended(receipted.request_id).await;
+                receipted.ended(ended)
+            }
+        }
+    }
+
+    fn lets_in(&self, parts: &Parts) -> bool {
+        match &self.bearer {
+            Some(bearer) => bearer.allows(&parts.headers),
+            None => true,
+        }
+    }
+
+    fn identity(&self, key: Option<&str>, parts: &Parts, body: &Bytes) -> Identity {
+        match key {
+            None => Identity::Unique,
+            Some(key) => Identity::Key {
+                key: format!("{} {key}", self.config.route),
+                window: self.config.idempotency_window,
+                digest: Some(key::digest(&parts.method, &parts.uri, &parts.headers, body)),
+            },
+        }
+    }
+
+    /// `id` is for a request that is no CloudEvent: those have their own.
+    fn event(
+        &self,
+        form: Form,
+        id: String,
+        parts: &Parts,
+        body: Bytes,
+    ) -> Result<Event, NotACloudEvent> {
+        let now = self.cx.clock().now();
+        match form {
+            Form::Binary => cloudevents::binary(&parts.headers, body, now),
+            Form::Structured => cloudevents::structured(&body, now),
+            Form::Plain | Form::Unsupported(_) => {
+                Ok(event::plain(self.cx.name(), id, parts, body, now))
+            }
+        }
+    }
+}
+
+/// An id for an event that brought none: the time, and 16 bytes that nobody has had before.
+fn new_id(now: Timestamp) -> Result<String, getrandom::Error> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes)?;
+    let unique: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(format!("{}-{unique}", now.as_millis()))
+}
+
+#[cfg(test)]
+mod tests;
