@@ -1,0 +1,90 @@
+//! What stands in the trigger's way, from both sides, as the one state that people see.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use tripline_trigger::TriggerContext;
+
+/// Tells the hub about trouble and its end, each once.
+pub(crate) struct Health {
+    cx: TriggerContext,
+    secrets: Vec<String>,
+    state: Mutex<State>,
+}
+
+/// What is in the way.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    /// Whether the group has given out its partitions, be it none to us.
+    pub(crate) joined: bool,
+    /// The brokers cannot be reached or refuse the login.
+    pub(crate) brokers: Option<String>,
+    /// Topics that cannot be read, and why.
+    pub(crate) topics: BTreeMap<String, String>,
+    /// The hub takes no events.
+    pub(crate) hub: Option<String>,
+    said: Option<Said>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Said {
+    Ready,
+    Trouble(String),
+}
+
+// === impl Health ===
+
+impl Health {
+    /// `secrets` are values that never show, whoever quotes them.
+    pub(crate) fn new(cx: TriggerContext, secrets: Vec<String>) -> Self {
+        Self {
+            cx,
+            secrets,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Changes what is known and tells the hub if that changes anything.
+    pub(crate) fn update(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut state);
+        let say = match state.worst() {
+            Some(what) => Said::Trouble(what),
+            None if state.joined => Said::Ready,
+            None => return,
+        };
+        if state.said.as_ref() == Some(&say) {
+            return;
+        }
+        match &say {
+            Said::Ready => self.cx.ready(),
+            Said::Trouble(what) => self.cx.trouble(self.redacted(what)),
+        }
+        state.said = Some(say);
+    }
+
+    /// Whether the brokers answer, as far as is known.
+    pub(crate) fn brokers_answer(&self) -> bool {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.brokers.is_none()
+    }
+
+    /// The same text without the values of secrets.
+    pub(crate) fn redacted(&self, text: &str) -> String {
+        let mut shown = text.to_owned();
+        for secret in self.secrets.iter().filter(|secret| !secret.is_empty()) {
+            shown = shown.replace(secret.as_str(), "***");
+        }
+        shown
+    }
+}
+
+// === impl State ===
+
+impl State {
+    fn worst(&self) -> Option<String> {
+        let topic = self.topics.iter().next();
+        let topic = topic.map(|(topic, why)| format!("topic `{topic}` cannot be read: {why}"));
+        self.hub.clone().or_else(|| self.brokers.clone()).or(topic)
+    }
+}

@@ -1,0 +1,149 @@
+//! Which of librdkafka's properties may be set, and why the others may not.
+
+/// What the hub says about a property.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Passed on as written.
+    Allowed,
+    /// Passed on; its value is a secret and is not written in the file.
+    Secret,
+    /// Refused, with the reason.
+    Refused(&'static str),
+    /// Not known here.
+    Unknown,
+}
+
+const ALLOWED: [&str; 48] = [
+    "bootstrap.servers",
+    "broker.address.family",
+    "broker.address.ttl",
+    "check.crcs",
+    "client.dns.lookup",
+    "client.id",
+    "client.rack",
+    "connections.max.idle.ms",
+    "coordinator.query.interval.ms",
+    "enable.metrics.push",
+    "enable.ssl.certificate.verification",
+    "fetch.error.backoff.ms",
+    "fetch.max.bytes",
+    "fetch.message.max.bytes",
+    "fetch.min.bytes",
+    "fetch.queue.backoff.ms",
+    "fetch.wait.max.ms",
+    "group.instance.id",
+    "heartbeat.interval.ms",
+    "isolation.level",
+    "max.partition.fetch.bytes",
+    "max.poll.interval.ms",
+    "metadata.max.age.ms",
+    "partition.assignment.strategy",
+    "queued.max.messages.kbytes",
+    "queued.min.messages",
+    "receive.message.max.bytes",
+    "reconnect.backoff.max.ms",
+    "reconnect.backoff.ms",
+    "retry.backoff.max.ms",
+    "retry.backoff.ms",
+    "sasl.mechanism",
+    "sasl.mechanisms",
+    "sasl.username",
+    "security.protocol",
+    "session.timeout.ms",
+    "socket.connection.setup.timeout.ms",
+    "socket.keepalive.enable",
+    "socket.timeout.ms",
+    "ssl.ca.location",
+    "ssl.ca.pem",
+    "ssl.certificate.location",
+    "ssl.certificate.pem",
+    "ssl.cipher.suites",
+    "ssl.endpoint.identification.algorithm",
+    "ssl.key.location",
+    "ssl.keystore.location",
+    "topic.metadata.refresh.interval.ms",
+];
+
+const SECRET: [&str; 4] = [
+    "sasl.password",
+    "ssl.key.password",
+    "ssl.key.pem",
+    "ssl.keystore.password",
+];
+
+const BEHIND_RECEIPTS: &str =
+    "the hub commits offsets itself, only for records that are safe in its journal";
+const LOADS_CODE: &str = "it makes librdkafka load or run code that is not part of the hub";
+const CALLBACK: &str = "the hub handles these events itself";
+
+const REFUSED: [(&str, &str); 24] = [
+    ("auto.commit.interval.ms", BEHIND_RECEIPTS),
+    ("enable.auto.commit", BEHIND_RECEIPTS),
+    ("enable.auto.offset.store", BEHIND_RECEIPTS),
+    ("offset.store.method", BEHIND_RECEIPTS),
+    ("offset.store.path", BEHIND_RECEIPTS),
+    ("plugin.library.paths", LOADS_CODE),
+    ("sasl.kerberos.kinit.cmd", LOADS_CODE),
+    ("ssl.engine.location", LOADS_CODE),
+    ("ssl.engine.id", LOADS_CODE),
+    ("ssl.providers", LOADS_CODE),
+    ("interceptors", LOADS_CODE),
+    ("allow.auto.create.topics", "the hub never creates topics"),
+    (
+        "enable.partition.eof",
+        "the hub sees the end of a partition without it",
+    ),
+    (
+        "group.remote.assignor",
+        "only the `classic` group protocol is supported",
+    ),
+    (
+        "metadata.broker.list",
+        "it is another name of `bootstrap.servers`",
+    ),
+    (
+        "statistics.interval.ms",
+        "the hub measures lag and health at its own pace",
+    ),
+    ("debug", "the hub needs librdkafka's log as it is"),
+    ("log_level", "the hub needs librdkafka's log as it is"),
+    ("log.queue", "the hub needs librdkafka's log as it is"),
+    (
+        "topic.blacklist",
+        "`topics` says which topics are read, and only those are",
+    ),
+    (
+        "enable.sasl.oauthbearer.unsecure.jwt",
+        "unsigned tokens authenticate nobody",
+    ),
+    ("error_cb", CALLBACK),
+    ("rebalance_cb", CALLBACK),
+    ("offset_commit_cb", CALLBACK),
+];
+
+/// What the hub says about the property `name`.
+pub(crate) fn verdict(name: &str) -> Verdict {
+    if ALLOWED.contains(&name) {
+        return Verdict::Allowed;
+    }
+    if SECRET.contains(&name) {
+        return Verdict::Secret;
+    }
+    if name.starts_with("test.mock.") {
+        return Verdict::Refused("it replaces the brokers with a simulation");
+    }
+    if name.starts_with("sasl.oauthbearer.") || name.starts_with("sasl.kerberos.") {
+        return Verdict::Refused(
+            "the hub is built for PLAIN and SCRAM logins and for client certificates",
+        );
+    }
+    REFUSED
+        .iter()
+        .find(|(refused, _)| *refused == name)
+        .map_or(Verdict::Unknown, |(_, why)| Verdict::Refused(why))
+}
+
+/// Every name that may be written, for suggestions.
+pub(crate) fn settable() -> impl Iterator<Item = &'static str> {
+    ALLOWED.into_iter().chain(SECRET)
+}

@@ -1,0 +1,312 @@
+//! The consumer's side of the bookkeeping: which partitions are ours, what is on its way to the hub, what is safe.
+//!
+//! Lives on the consumer's thread. Everything that librdkafka is asked here is bounded in time, because the group
+//! waits for a member that does not poll.
+
+mod commits;
+mod lag;
+mod rebalance;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::BorrowedMessage;
+use rdkafka::types::RDKafkaErrorCode as Code;
+use rdkafka::{Message, Offset, TopicPartitionList};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout};
+use tripline_model::Identity;
+use tripline_trigger::TriggerContext;
+
+use crate::batch::{Carried, Lease, MAX_BYTES, MAX_RECORDS, Settled};
+use crate::config::{KafkaConfig, NullValue};
+use crate::context::Callbacks;
+use crate::event::{Record, to_event};
+use crate::health::Health;
+use crate::pacing::Pacing;
+use crate::positions::Note;
+
+pub(crate) type Client = BaseConsumer<Callbacks>;
+
+/// Topic and partition.
+pub(crate) type Place = (String, i32);
+
+/// What a session is given.
+pub(crate) struct Setup {
+    pub(crate) cx: TriggerContext,
+    pub(crate) config: Arc<KafkaConfig>,
+    pub(crate) health: Arc<Health>,
+    pub(crate) pacing: Pacing,
+    pub(crate) runtime: Handle,
+    /// Records to the hub; a full queue is what pauses partitions.
+    pub(crate) out: mpsc::Sender<Vec<Carried>>,
+    /// How far they are safe.
+    pub(crate) back: mpsc::Receiver<Settled>,
+}
+
+/// Why a consumer is given up.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// The trigger is to stop.
+    Stopped,
+    /// A new consumer can go on at once.
+    Rebuild(String),
+    /// No consumer can go on.
+    Failed(String),
+}
+
+/// One consumer's state.
+pub(crate) struct Session {
+    setup: Setup,
+    cluster: String,
+    topic_ids: HashMap<String, String>,
+    partitions: BTreeMap<Place, Assigned>,
+    /// Polled, not handed over yet.
+    pending: Vec<Carried>,
+    pending_bytes: usize,
+    /// Handed over, not finished.
+    outstanding: usize,
+    /// Since when the queue to the hub has been full.
+    full_since: Option<Instant>,
+    is_paused: bool,
+    lag: lag::Lag,
+    /// Topics whose state is unknown or bad are asked for again.
+    topics_in_doubt: bool,
+    topics_asked_at: Option<Instant>,
+    ending: Option<Ending>,
+}
+
+/// A partition that is ours.
+struct Assigned {
+    lease: Arc<Lease>,
+    stream: String,
+    note: Note,
+    /// Offsets below it are safe.
+    next: u64,
+    /// The offset that was stored last, to be committed.
+    stored: Option<u64>,
+}
+
+// === impl Session ===
+
+impl Session {
+    pub(crate) fn new(setup: Setup) -> Self {
+        let now = Instant::now();
+        Self {
+            setup,
+            cluster: String::new(),
+            topic_ids: HashMap::new(),
+            partitions: BTreeMap::new(),
+            pending: Vec::new(),
+            pending_bytes: 0,
+            outstanding: 0,
+            full_since: None,
+            is_paused: false,
+            lag: lag::Lag::new(now),
+            topics_in_doubt: true,
+            topics_asked_at: None,
+            ending: None,
+        }
+    }
+
+    /// The cluster's id, once it is known.
+    pub(crate) fn connected(&mut self, cluster: String) {
+        self.cluster = cluster;
+    }
+
+    pub(crate) fn redacted(&self, text: &str) -> String {
+        self.setup.health.redacted(text)
+    }
+
+    /// Why this consumer is to be given up, if it is.
+    pub(crate) fn take_ending(&mut self) -> Option<Ending> {
+        self.ending.take()
+    }
+
+    /// Remembers a topic's id; another one than a partition was planned with means that the topic was made anew.
+    pub(crate) fn learn_topic_id(&mut self, topic: &str, id: String) {
+        let planned = self
+            .partitions
+            .iter()
+            .filter(|((name, _), _)| name == topic);
+        let mut known = planned.map(|(_, assigned)| assigned.note.topic_id.as_ref());
+        if known.any(|planned| planned != Some(&id)) {
+            self.give_up(format!("topic `{topic}` has another id than before"));
+        }
+        self.topic_ids.insert(topic.to_owned(), id);
+    }
+
+    /// A record came.
+    pub(crate) fn take(&mut self, message: &BorrowedMessage<'_>) {
+        let place = (message.topic().to_owned(), message.partition());
+        let (Some(assigned), Ok(offset)) =
+            (self.partitions.get(&place), u64::try_from(message.offset()))
+        else {
+            return;
+        };
+        let record = Record::of(message);
+        let skipped = record.value.is_none() && self.setup.config.null_value == NullValue::Skip;
+        let offer = (!skipped).then(|| {
+            let event = to_event(&record, &self.cluster, self.setup.cx.clock().now());
+            self.pending_bytes += event.weight();
+            let stream = assigned.stream.clone();
+            self.setup.cx.offer(
+                event,
+                Identity::Position {
+                    stream,
+                    position: offset,
+                },
+            )
+        });
+        let lease = Arc::clone(&assigned.lease);
+        self.pending.push(Carried {
+            lease,
+            offset,
+            offer,
+        });
+    }
+
+    /// `poll` gave an error.
+    pub(crate) fn failed(&mut self, error: &KafkaError) {
+        match error {
+            KafkaError::MessageConsumptionFatal(code) => {
+                let why = format!("the client cannot go on: {code}");
+                self.ending.get_or_insert(Ending::Failed(why));
+            }
+            KafkaError::MessageConsumption(Code::AutoOffsetReset | Code::OffsetOutOfRange) => {
+                self.give_up("the brokers do not have the next record any more".to_owned());
+            }
+            // Its words have come to `complained`.
+            _ => {}
+        }
+    }
+
+    /// What is due: receipts, hand-over, pauses, commits, measurements.
+    pub(crate) fn tick(&mut self, consumer: &Client, is_drained: bool) {
+        while let Ok(settled) = self.setup.back.try_recv() {
+            self.settled(settled);
+        }
+        self.hand_over(is_drained);
+        self.pause_or_resume(consumer);
+        self.store(consumer);
+        self.ask_for_topics(consumer);
+        self.watch_progress(consumer);
+    }
+
+    /// Whether no more records should be polled for now.
+    pub(crate) fn is_full(&self) -> bool {
+        self.pending.len() >= MAX_RECORDS || self.pending_bytes >= MAX_BYTES
+    }
+
+    /// Whether polling can be left for the moment: the queue is full, and has not been for long.
+    pub(crate) fn rests(&self) -> bool {
+        self.is_full() && !self.is_paused
+    }
+
+    pub(crate) fn has_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// Waits for news from the hub, but not long.
+    pub(crate) fn wait_for_hub(&mut self, within: Duration) -> bool {
+        let runtime = self.setup.runtime.clone();
+        let news = runtime.block_on(async { timeout(within, self.setup.back.recv()).await });
+        match news {
+            Ok(Some(settled)) => self.settled(settled),
+            // The hub's side is gone: nothing will come any more.
+            Ok(None) => self.outstanding = 0,
+            Err(_) => return false,
+        }
+        true
+    }
+
+    fn give_up(&mut self, why: String) {
+        self.ending.get_or_insert(Ending::Rebuild(why));
+    }
+
+    fn settled(&mut self, settled: Settled) {
+        for (lease, next) in settled.reached {
+            let place = (lease.topic.to_string(), lease.partition);
+            if let Some(assigned) = self.partitions.get_mut(&place) {
+                // A partition that came back has another lease, and a position of its own.
+                if Arc::ptr_eq(&assigned.lease, &lease) {
+                    assigned.next = assigned.next.max(next);
+                }
+            }
+        }
+        if settled.finished {
+            self.outstanding = self.outstanding.saturating_sub(1);
+        }
+    }
+
+    fn hand_over(&mut self, is_drained: bool) {
+        if self.pending.is_empty() || !(is_drained || self.is_full()) {
+            return;
+        }
+        match self.setup.out.try_send(std::mem::take(&mut self.pending)) {
+            Ok(()) => {
+                self.outstanding += 1;
+                self.pending_bytes = 0;
+                self.full_since = None;
+            }
+            Err(mpsc::error::TrySendError::Full(records)) => {
+                self.pending = records;
+                self.full_since.get_or_insert_with(Instant::now);
+            }
+            Err(mpsc::error::TrySendError::Closed(_)) => {
+                self.ending.get_or_insert(Ending::Stopped);
+            }
+        }
+    }
+
+    /// A pause throws away what was fetched, so a short wait goes without one. A resume waits until nearly all is done.
+    fn pause_or_resume(&mut self, consumer: &Client) {
+        let patience = self.setup.pacing.pause_after;
+        let waited = self
+            .full_since
+            .is_some_and(|since| since.elapsed() >= patience);
+        if !self.is_paused && waited && self.is_full() {
+            self.is_paused = true;
+            self.tell_pause();
+            self.apply_pause(consumer);
+        } else if self.is_paused && self.pending.is_empty() && self.outstanding <= 1 {
+            self.is_paused = false;
+            self.tell_pause();
+            let ours = self.ours();
+            if let Err(error) = consumer.resume(&ours) {
+                self.give_up(format!("partitions cannot be resumed: {error}"));
+            }
+        }
+    }
+
+    fn tell_pause(&self) {
+        self.setup.cx.fact("paused", self.is_paused);
+    }
+
+    fn apply_pause(&mut self, consumer: &Client) {
+        let ours = self.ours();
+        if let Err(error) = consumer.pause(&ours) {
+            self.give_up(format!("partitions cannot be paused: {error}"));
+        }
+    }
+
+    /// All our partitions with what they reached.
+    fn ours(&self) -> TopicPartitionList {
+        let mut list = TopicPartitionList::new();
+        for ((topic, partition), assigned) in &self.partitions {
+            add(&mut list, topic, *partition, assigned.next);
+        }
+        list
+    }
+}
+
+/// Adds a position to a list.
+fn add(list: &mut TopicPartitionList, topic: &str, partition: i32, next: u64) {
+    let offset = i64::try_from(next).unwrap_or(i64::MAX);
+    list.add_partition_offset(topic, partition, Offset::Offset(offset))
+        .expect("the partition was just added and the offset is not negative");
+}

@@ -1,0 +1,177 @@
+//! Brokers that fail, and a hub that does not keep up.
+
+use std::time::Duration;
+
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+use tokio::time::{Instant, sleep};
+use tripline_model::Rejected;
+use tripline_trigger::testkit::TestContext;
+use tripline_trigger::{FactValue, TriggerState};
+
+use super::brokers::{Brokers, numbers, probe};
+use super::{Hasty, all_values, until, until_fact};
+
+const STOP: Duration = Duration::from_secs(5);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn brokers_that_go_are_told_and_come_back_by_themselves() {
+    let brokers = Brokers::start(1).with_topic("gone", 1);
+    let probe = probe(&brokers, "gone");
+    let around = TestContext::new("orders");
+    let run = around.run(Hasty::new(&brokers.servers, "gone").build());
+    run.wait_state(TriggerState::Running).await;
+    brokers.ask(|mock| mock.broker_down(1).unwrap());
+    run.wait_state(TriggerState::Troubled).await;
+    let error = run.status().error.expect("trouble has words");
+    assert!(
+        error.contains("127.0.0.1") || error.contains("broker"),
+        "{error}"
+    );
+    brokers.ask(|mock| mock.broker_up(1).unwrap());
+    run.wait_state(TriggerState::Running).await;
+    probe.write("gone", 1, numbers(0, 10));
+    around.dispatch().wait_accepted(10).await;
+    brokers.ask(|mock| mock.broker_down(1).unwrap());
+    run.wait_state(TriggerState::Troubled).await;
+    run.stop(STOP)
+        .await
+        .expect("ends in time without brokers, too");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_without_brokers_is_trouble_and_ends_in_time() {
+    // Bound and never listened on: nobody else gets the port, and nobody answers.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let servers = socket.local_addr().unwrap().to_string();
+    let around = TestContext::new("orders");
+    let run = around.run(Hasty::new(&servers, "none").build());
+    run.wait_state(TriggerState::Troubled).await;
+    let error = run.status().error.expect("trouble has words");
+    assert!(error.contains(&servers), "{error}");
+    run.stop(STOP).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_topic_is_trouble_until_it_is_there() {
+    let brokers = Brokers::start(1);
+    let around = TestContext::new("orders");
+    brokers.ask(|mock| {
+        let error = RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+        mock.create_topic("missing", 1, 1).unwrap();
+        mock.topic_error("missing", error).unwrap();
+    });
+    let run = around.run(Hasty::new(&brokers.servers, "missing").build());
+    run.wait_state(TriggerState::Troubled).await;
+    let error = run.status().error.expect("trouble has words");
+    assert!(error.contains("topic `missing` cannot be read"), "{error}");
+    brokers.ask(|mock| {
+        mock.topic_error("missing", RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR)
+            .unwrap();
+    });
+    let probe = probe(&brokers, "missing");
+    probe.write("missing", 1, numbers(0, 3));
+    run.wait_state(TriggerState::Running).await;
+    around.dispatch().wait_accepted(3).await;
+    run.stop(STOP).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_over_its_limit_pauses_partitions_and_stays_in_the_group() {
+    let brokers = Brokers::start(1).with_topic("limit", 2);
+    let probe = probe(&brokers, "limit");
+    probe.write("limit", 2, numbers(0, 6_000));
+    let around = TestContext::new("orders");
+    around.dispatch().hold();
+    let interval = Duration::from_secs(3);
+    let hasty = Hasty::new(&brokers.servers, "limit")
+        .with("session.timeout.ms", "3000")
+        .with("heartbeat.interval.ms", "200")
+        .with("max.poll.interval.ms", "3000");
+    let run = around.run(hasty.build());
+    until_fact(&run, "paused", true).await;
+    let until_then = Instant::now() + interval + interval / 2;
+    while Instant::now() < until_then {
+        let status = run.status();
+        assert_eq!(status.state, TriggerState::Running);
+        assert_eq!(
+            status.facts.get("partitions"),
+            Some(&FactValue::from(2_u64))
+        );
+        assert!(
+            around.dispatch().offered().len() <= 1_000,
+            "one hand-over at a time"
+        );
+        assert_eq!(
+            probe.committed("limit", 2),
+            0,
+            "no offset without a receipt"
+        );
+        sleep(Duration::from_millis(100)).await;
+    }
+    around.dispatch().release();
+    around.dispatch().wait_accepted(6_000).await;
+    until_fact(&run, "paused", false).await;
+    until("offsets follow", || {
+        (probe.committed("limit", 2) == 6_000).then_some(())
+    })
+    .await;
+    assert_eq!(
+        run.status().facts.get("rebuilds"),
+        Some(&FactValue::from(0_u64))
+    );
+    run.stop(STOP).await.unwrap();
+    assert!(
+        numbers(0, 6_000).eq(all_values(&around)),
+        "each record once"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_that_wait_without_progress_get_a_new_consumer() {
+    let brokers = Brokers::start(1).with_topic("stuck", 1);
+    let probe = probe(&brokers, "stuck");
+    let around = TestContext::new("orders");
+    let mut hasty = Hasty::new(&brokers.servers, "stuck");
+    hasty.config.stall_after = Duration::from_secs(1);
+    let run = around.run(hasty.build());
+    run.wait_state(TriggerState::Running).await;
+    brokers.ask(|mock| {
+        let error = RDKafkaRespErr::RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR;
+        mock.request_errors(RDKafkaApiKey::Fetch, &[error; 1_000]);
+    });
+    probe.write("stuck", 1, numbers(0, 5));
+    until("the consumer is made anew", || {
+        let rebuilds = run.status().facts.get("rebuilds").cloned();
+        (rebuilds != Some(FactValue::from(0_u64))).then_some(())
+    })
+    .await;
+    brokers.ask(|mock| mock.clear_request_errors(RDKafkaApiKey::Fetch));
+    around.dispatch().wait_accepted(5).await;
+    run.stop(STOP).await.unwrap();
+    assert!(numbers(0, 5).eq(all_values(&around)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_that_cannot_store_is_trouble_and_loses_nothing() {
+    let brokers = Brokers::start(1).with_topic("full", 1);
+    let probe = probe(&brokers, "full");
+    let around = TestContext::new("orders");
+    let run = around.run(Hasty::new(&brokers.servers, "full").build());
+    run.wait_state(TriggerState::Running).await;
+    around.dispatch().reject_all(Some(Rejected::StorageFull));
+    probe.write("full", 1, numbers(0, 5));
+    run.wait_state(TriggerState::Troubled).await;
+    assert!(
+        run.status()
+            .error
+            .expect("trouble has words")
+            .contains("disk is full")
+    );
+    assert_eq!(probe.committed("full", 1), 0);
+    around.dispatch().reject_all(None);
+    run.wait_state(TriggerState::Running).await;
+    around.dispatch().wait_accepted(5).await;
+    run.stop(STOP).await.unwrap();
+    assert!(numbers(0, 5).eq(all_values(&around)));
+}
