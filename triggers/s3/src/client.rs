@@ -1,0 +1,347 @@
+//! The object store's two doors that we use: listings through the SDK, the Listen stream by hand.
+
+use std::error::Error;
+use std::time::{Duration, UNIX_EPOCH};
+
+use aws_credential_types::Credentials;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{
+    BehaviorVersion, Region, RequestChecksumCalculation, ResponseChecksumValidation,
+};
+use aws_sdk_s3::error::{DisplayErrorContext, SdkError};
+use aws_sdk_s3::types::EncodingType;
+use aws_sigv4::http_request::{
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
+    UriPathNormalizationMode, sign,
+};
+use aws_sigv4::sign::v4;
+use aws_smithy_http_client::Builder;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use tripline_config::Secret;
+use tripline_model::Timestamp;
+
+use crate::config::S3Config;
+use crate::dialect::{bare_etag, form_decode};
+use crate::event::Listed;
+use crate::identity::ObjectState;
+use crate::record::good_key;
+
+/// Everything that SigV4 wants escaped in a query.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// A bucket, with the credentials to look into it.
+pub(crate) struct Bucket {
+    client: Client,
+    stream: reqwest::Client,
+    config: S3Config,
+    credentials: Credentials,
+}
+
+/// Where a listing goes on.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Place {
+    token: Option<String>,
+    key_marker: Option<String>,
+    version_marker: Option<String>,
+}
+
+/// Part of a listing.
+#[derive(Debug)]
+pub(crate) struct Page {
+    pub(crate) objects: Vec<Listed>,
+    /// `None`: this was the last page.
+    pub(crate) next: Option<Place>,
+}
+
+/// The store did not do as asked.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}: {why}")]
+pub(crate) struct StoreError {
+    what: &'static str,
+    why: String,
+}
+
+// === impl Bucket ===
+
+impl Bucket {
+    pub(crate) fn open(
+        config: &S3Config,
+        access_key: &Secret,
+        secret_key: &Secret,
+    ) -> Result<Self, StoreError> {
+        let (access, secret) = (access_key.expose(), secret_key.expose());
+        let credentials = Credentials::new(access, secret, None, None, "tripline.toml");
+        let http = Builder::new()
+            .tls_provider(Provider::Rustls(CryptoMode::Ring))
+            .build_https();
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(Duration::from_secs(5))
+            .read_timeout(Duration::from_secs(60))
+            .operation_attempt_timeout(Duration::from_secs(60))
+            .operation_timeout(Duration::from_secs(180))
+            .build();
+        let settings = aws_sdk_s3::Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .credentials_provider(credentials.clone())
+            .endpoint_url(config.endpoint.as_str())
+            .region(Region::new(config.region.clone()))
+            .force_path_style(true)
+            .http_client(http)
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+            .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+            .retry_config(RetryConfig::standard().with_max_attempts(2))
+            .timeout_config(timeouts)
+            .build();
+        // One process, one TLS: it may be set already, by the binary or by another trigger.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        // No total timeout: the stream has no end. The heartbeat bounds each wait.
+        let stream = reqwest::Client::builder()
+            .connect_timeout(Duration::from_secs(5))
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build()
+            .map_err(|err| StoreError::new("the HTTP client cannot be built", &err))?;
+        let (client, config) = (Client::from_conf(settings), config.clone());
+        Ok(Self {
+            client,
+            stream,
+            config,
+            credentials,
+        })
+    }
+
+    /// The SDK's client, to put objects with.
+    #[cfg(test)]
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Whether objects of the bucket have (or had) versions. Stores that do not know the question have none.
+    pub(crate) async fn is_versioned(&self) -> Result<bool, StoreError> {
+        let asked = self
+            .client
+            .get_bucket_versioning()
+            .bucket(&self.config.bucket);
+        match asked.send().await {
+            Ok(answer) => Ok(answer.status.is_some()),
+            Err(SdkError::ServiceError(refused))
+                if does_not_know(refused.raw().status().as_u16()) =>
+            {
+                Ok(false)
+            }
+            Err(err) => Err(StoreError::new(
+                "the bucket cannot be asked for versioning",
+                &err,
+            )),
+        }
+    }
+
+    /// A page of current objects, in order of their keys.
+    pub(crate) async fn objects(&self, place: Place) -> Result<Page, StoreError> {
+        let request = self
+            .client
+            .list_objects_v2()
+            .bucket(&self.config.bucket)
+            .set_prefix(Some(self.config.prefix.clone()).filter(|prefix| !prefix.is_empty()))
+            .encoding_type(EncodingType::Url)
+            .set_continuation_token(place.token);
+        let answer = request.send().await;
+        let answer = answer.map_err(|err| StoreError::new("the bucket cannot be listed", &err))?;
+        let escaped = answer.encoding_type == Some(EncodingType::Url);
+        let (more, token) = (
+            answer.is_truncated == Some(true),
+            answer.next_continuation_token,
+        );
+        let objects = answer
+            .contents
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|object| {
+                let size = object.size;
+                let state = state(
+                    object.key?,
+                    None,
+                    object.e_tag,
+                    object.last_modified,
+                    escaped,
+                )?;
+                Some(listed(state, size))
+            });
+        let objects = objects.collect();
+        let next = token.filter(|_| more).map(|token| Place {
+            token: Some(token),
+            ..Place::default()
+        });
+        Ok(Page { objects, next })
+    }
+
+    /// A page of all versions of all objects, in order of their keys.
+    pub(crate) async fn versions(&self, place: Place) -> Result<Page, StoreError> {
+        let request = self
+            .client
+            .list_object_versions()
+            .bucket(&self.config.bucket)
+            .set_prefix(Some(self.config.prefix.clone()).filter(|prefix| !prefix.is_empty()))
+            .encoding_type(EncodingType::Url)
+            .set_key_marker(place.key_marker)
+            .set_version_id_marker(place.version_marker);
+        let answer = request.send().await;
+        let answer =
+            answer.map_err(|err| StoreError::new("the versions cannot be listed", &err))?;
+        let escaped = answer.encoding_type == Some(EncodingType::Url);
+        let more = answer.is_truncated == Some(true);
+        let objects = answer
+            .versions
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|object| {
+                let version = object
+                    .version_id
+                    .filter(|id| !matches!(id.as_str(), "" | "null"));
+                let size = object.size;
+                let state = state(
+                    object.key?,
+                    version,
+                    object.e_tag,
+                    object.last_modified,
+                    escaped,
+                )?;
+                Some(listed(state, size))
+            });
+        let objects = objects.collect();
+        let key_marker = answer.next_key_marker.filter(|key| more && !key.is_empty());
+        let version_marker = answer.next_version_id_marker.filter(|id| !id.is_empty());
+        // The marker is escaped like the keys, and wanted unescaped.
+        let next = key_marker.and_then(|key| {
+            if escaped {
+                form_decode(&key)
+            } else {
+                Some(key)
+            }
+        });
+        let next = next.map(|key| Place {
+            token: None,
+            key_marker: Some(key),
+            version_marker,
+        });
+        Ok(Page { objects, next })
+    }
+
+    /// Asks for the Listen stream. The answer's head comes with the first line.
+    pub(crate) async fn listen(
+        &self,
+        heartbeat: Duration,
+        now: Timestamp,
+    ) -> Result<reqwest::Response, StoreError> {
+        let url = self.listen_url(heartbeat);
+        let request = self.signed(&url, now)?;
+        let request = reqwest::Request::try_from(request)
+            .map_err(|err| StoreError::new("the Listen request cannot be built", &err))?;
+        let answer = self.stream.execute(request).await;
+        // The URL in reqwest's errors holds nothing secret, but says nothing new either.
+        let answer = answer.map_err(|err| {
+            StoreError::new("the Listen stream cannot be opened", &err.without_url())
+        })?;
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        Err(StoreError {
+            what: "the Listen stream was refused",
+            why: format!("{} (only MinIO and its kin have one)", answer.status()),
+        })
+    }
+
+    fn listen_url(&self, heartbeat: Duration) -> String {
+        let config = &self.config;
+        let mut query = vec![("ping", heartbeat.as_secs().to_string())];
+        query.extend(
+            config
+                .events
+                .to_subscribe()
+                .into_iter()
+                .map(|name| ("events", name)),
+        );
+        query.push(("prefix", config.prefix.clone()));
+        query.push(("suffix", config.suffix.clone()));
+        let query: Vec<String> = query
+            .iter()
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, RESERVED)))
+            .collect();
+        format!("{}{}?{}", config.endpoint, config.bucket, query.join("&"))
+    }
+
+    fn signed(&self, url: &str, now: Timestamp) -> Result<http::Request<Vec<u8>>, StoreError> {
+        let failed = |err: &dyn Error| StoreError::new("the Listen request cannot be signed", err);
+        let mut settings = SigningSettings::default();
+        settings.percent_encoding_mode = PercentEncodingMode::Single;
+        settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+        settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+        let millis = u64::try_from(now.as_millis()).unwrap_or(0);
+        let identity = self.credentials.clone().into();
+        let params = v4::SigningParams::builder()
+            .identity(&identity)
+            .region(&self.config.region)
+            .name("s3")
+            .time(UNIX_EPOCH + Duration::from_millis(millis))
+            .settings(settings)
+            .build()
+            .map_err(|err| failed(&err))?
+            .into();
+        let mut request = http::Request::get(url)
+            .body(Vec::new())
+            .map_err(|err| failed(&err))?;
+        let plain = SignableRequest::new("GET", url, std::iter::empty(), SignableBody::Bytes(&[]));
+        let signed = sign(plain.map_err(|err| failed(&err))?, &params);
+        let (instructions, _) = signed.map_err(|err| failed(&err))?.into_parts();
+        instructions.apply_to_request_http1x(&mut request);
+        Ok(request)
+    }
+}
+
+// === impl StoreError ===
+
+impl StoreError {
+    fn new(what: &'static str, why: &dyn Error) -> Self {
+        let why = DisplayErrorContext(why).to_string();
+        // The SDK appends its whole error as debug text.
+        let brief = why.split(" (").next().unwrap_or_default().chars().take(300);
+        Self {
+            what,
+            why: brief.collect(),
+        }
+    }
+}
+
+/// Statuses by which stores say that they have no such feature.
+fn does_not_know(status: u16) -> bool {
+    matches!(status, 405 | 501)
+}
+
+fn state(
+    key: String,
+    version_id: Option<String>,
+    etag: Option<String>,
+    modified: Option<aws_sdk_s3::primitives::DateTime>,
+    escaped: bool,
+) -> Option<ObjectState> {
+    let key = if escaped { form_decode(&key)? } else { key };
+    Some(ObjectState {
+        version_id,
+        etag: etag.as_deref().map_or("", bare_etag).to_owned(),
+        modified: Timestamp::from_millis(modified?.to_millis().ok()?),
+        key: Some(key).filter(|key| good_key(key))?,
+    })
+}
+
+fn listed(state: ObjectState, size: Option<i64>) -> Listed {
+    let size = size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0);
+    Listed { state, size }
+}

@@ -1,0 +1,179 @@
+//! From notifications to offers: what is wanted, under which identity, and what the inventory notes of it.
+
+use std::time::Duration;
+
+use tripline_model::{CursorEntry, CursorError, Offer, Receipt, Rejected};
+use tripline_trigger::TriggerContext;
+
+use crate::config::S3Config;
+use crate::event::Source;
+use crate::identity::{ObjectState, Sighting, key, notified, tag_of};
+use crate::inventory::{Inventory, entry, note_suffix, state_of, state_suffix};
+use crate::keylocks::KeyLocks;
+use crate::names::is_creation;
+use crate::record::Notification;
+use crate::tally::Tally;
+
+/// Turns what was heard about one bucket into offers.
+pub(crate) struct Intake {
+    pub(crate) cx: TriggerContext,
+    pub(crate) config: S3Config,
+    pub(crate) source: Source,
+    pub(crate) inventory: Inventory,
+    pub(crate) locks: KeyLocks,
+    pub(crate) tally: Tally,
+}
+
+/// How the offers are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// The sender can be told to come again.
+    Push,
+    /// We wait until there is room.
+    Pull,
+}
+
+/// Not everything was accepted; all of it can be offered again.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NotTaken {
+    #[error(transparent)]
+    Cursors(#[from] CursorError),
+    #[error(transparent)]
+    Rejected(#[from] Rejected),
+}
+
+// === impl Intake ===
+
+impl Intake {
+    /// Offers what is wanted of `heard`, all in one dispatch. On `Ok`, everything is on disk or refused for good.
+    pub(crate) async fn take(
+        &self,
+        heard: &[Notification],
+        manner: Manner,
+    ) -> Result<(), NotTaken> {
+        let config = &self.config;
+        let mut about: Vec<&Notification> = Vec::new();
+        about.extend(
+            heard
+                .iter()
+                .filter(|one| one.bucket == config.bucket && config.covers(&one.key)),
+        );
+        let keys = about.iter().filter(|one| needs_inventory(one));
+        let _held = self
+            .locks
+            .hold(keys.map(|one| one.key.clone()).collect())
+            .await;
+        let (mut offers, mut notes) = (Vec::new(), Vec::new());
+        for one in about {
+            let wanted = config.events.wants(&one.name);
+            if is_creation(&one.name) {
+                let (identity, written) = self.creation(one).await?;
+                if wanted {
+                    offers.push(self.offer(one, identity, vec![written]));
+                } else {
+                    notes.push(written);
+                }
+            } else if wanted {
+                offers.push(self.offer(one, notified(one), Vec::new()));
+            }
+        }
+        self.inventory.put(notes).await?;
+        self.dispatch(offers, manner).await
+    }
+
+    /// The identity of a creation, and the entry that goes with it.
+    async fn creation(&self, one: &Notification) -> Result<(String, CursorEntry), CursorError> {
+        let noted = self.cx.clock().now();
+        if let Some(state) = ObjectState::of(one) {
+            let written = entry(
+                &state.key,
+                &state_suffix(&state),
+                Some(&state.sighting(noted)),
+            );
+            return Ok((state.identity(&self.config.bucket), written));
+        }
+        // The server does not tell which listed state this is. If the listing came first, it is that one.
+        let group = self.inventory.group(&one.key).await?;
+        let found = group
+            .sightings
+            .iter()
+            .find(|(_, seen)| seen.is_claimed_by(one));
+        if let Some((suffix, seen)) = found {
+            let claimed = Sighting {
+                claimed_by: Some(tag_of(one)),
+                ..seen.clone()
+            };
+            let state = state_of(&one.key, suffix, seen);
+            return Ok((
+                state.identity(&self.config.bucket),
+                entry(&one.key, suffix, Some(&claimed)),
+            ));
+        }
+        let note = Sighting {
+            etag: one.etag.clone(),
+            at: one.time.as_millis(),
+            noted: noted.as_millis(),
+            listed: false,
+            claimed_by: None,
+        };
+        Ok((
+            notified(one),
+            entry(&one.key, &note_suffix(one), Some(&note)),
+        ))
+    }
+
+    fn offer(&self, one: &Notification, name: String, cursors: Vec<CursorEntry>) -> Offer {
+        let event = self.source.notified(one, &name);
+        let mut offer = self.cx.offer(event, key(name));
+        offer.cursors = cursors;
+        offer
+    }
+
+    async fn dispatch(&self, offers: Vec<Offer>, manner: Manner) -> Result<(), NotTaken> {
+        if offers.is_empty() {
+            return Ok(());
+        }
+        let dispatch = self.cx.dispatch();
+        let answers = match manner {
+            Manner::Push => dispatch.try_dispatch_all(offers).await,
+            Manner::Pull => dispatch.dispatch_all(offers).await,
+        };
+        for answer in answers {
+            match answer {
+                Ok(_) => {}
+                Err(rejected) if waits(&rejected) => return Err(rejected.into()),
+                Err(rejected) => {
+                    tracing::warn!(trigger = %self.cx.name(), "a notification was put aside: {rejected}");
+                    self.tally.put_aside(1);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+// === impl NotTaken ===
+
+impl NotTaken {
+    /// When to come again.
+    pub(crate) fn retry_after(&self) -> Duration {
+        match self {
+            Self::Rejected(Rejected::OverLimit { retry_after, .. }) => *retry_after,
+            Self::Rejected(_) | Self::Cursors(_) => Duration::from_secs(1),
+        }
+    }
+}
+
+/// Whether offering the same later can help: a missing function can come back with the next start of the hub.
+pub(crate) fn waits(rejected: &Rejected) -> bool {
+    rejected.is_passing() || matches!(rejected, Rejected::UnknownFunction(_))
+}
+
+/// Whether this was accepted now, and not before.
+pub(crate) fn is_new(answer: &Result<Receipt, Rejected>) -> bool {
+    matches!(answer, Ok(Receipt::New(_)))
+}
+
+fn needs_inventory(one: &Notification) -> bool {
+    is_creation(&one.name) && ObjectState::of(one).is_none()
+}

@@ -1,0 +1,64 @@
+//! One at a time per object: a notification and the listing must not both take the same object for news.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
+use tokio::sync::Notify;
+
+/// Which objects are being worked on.
+#[derive(Default)]
+pub(crate) struct KeyLocks {
+    held: Mutex<HashSet<String>>,
+    freed: Notify,
+}
+
+/// Holds some keys; dropping it lets them go.
+pub(crate) struct Held<'a> {
+    locks: &'a KeyLocks,
+    keys: Vec<String>,
+}
+
+// === impl KeyLocks ===
+
+impl KeyLocks {
+    /// Waits until nobody holds any of `keys`, then holds all of them: all or none, so that two cannot wait for each
+    /// other.
+    pub(crate) async fn hold(&self, mut keys: Vec<String>) -> Held<'_> {
+        keys.sort_unstable();
+        keys.dedup();
+        loop {
+            let freed = self.freed.notified();
+            tokio::pin!(freed);
+            // Before the look: what is let go from here on wakes us.
+            freed.as_mut().enable();
+            if self.try_hold(&keys) {
+                return Held { locks: self, keys };
+            }
+            freed.await;
+        }
+    }
+
+    fn try_hold(&self, keys: &[String]) -> bool {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let free = !keys.iter().any(|key| held.contains(key));
+        if free {
+            held.extend(keys.iter().cloned());
+        }
+        free
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        let mut held = self
+            .locks
+            .held
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        for key in &self.keys {
+            held.remove(key);
+        }
+        drop(held);
+        self.locks.freed.notify_waiters();
+    }
+}

@@ -1,0 +1,29 @@
+//! The trigger kind `s3`: fires when an object is created (or something else happens to one) in an S3-compatible
+//! store.
+//!
+//! Notifications come as MinIO's Listen stream or as webhooks, or not at all; in every mode the bucket is listed as
+//! well and compared with an inventory kept in the journal, so that what no notification told is found. The README
+//! says when two sightings are the same happening, server by server.
+
+mod client;
+mod config;
+mod dialect;
+mod event;
+mod health;
+mod identity;
+mod intake;
+mod inventory;
+mod keylocks;
+mod listen;
+mod names;
+mod reconcile;
+mod record;
+mod run;
+mod tally;
+mod webhook;
+
+pub use config::S3Kind;
+pub use run::S3Trigger;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,174 @@
+//! MinIO's Listen stream: lines of JSON without end. The server stores nothing: what is said while nobody listens, or
+//! while the listener is slow, is lost. So one half only reads, and the listing makes up for every gap.
+
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use sha2::{Digest, Sha256};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::timeout;
+
+use crate::client::Bucket;
+use crate::dialect::Ingress;
+use crate::health::{Health, Part};
+use crate::intake::{Intake, Manner};
+use crate::record::{Message, Notification, parse};
+
+/// The longest line that is taken, in bytes; S3 notifications have at most 64 KiB.
+const MAX_LINE_BYTES: usize = 256 * 1024;
+/// Notifications that wait for their dispatch. What comes on top is left to the listing.
+const WAITING: usize = 4096;
+/// Notifications offered in one dispatch.
+const BATCH: usize = 256;
+/// Heartbeats that may stay away before the stream counts as dead.
+const MISSED_HEARTBEATS: u32 = 3;
+/// The server sends the answer's head with its first line.
+const OPENING: Duration = Duration::from_secs(10);
+const FIRST_WAIT: Duration = Duration::from_millis(250);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// One trigger's stream.
+pub(crate) struct Listening<'a> {
+    pub(crate) intake: &'a Intake,
+    pub(crate) bucket: &'a Bucket,
+    pub(crate) health: &'a Health,
+    /// Asks for a listing.
+    pub(crate) gap: &'a Notify,
+    pub(crate) heartbeat: Duration,
+}
+
+/// Cuts a stream of bytes into lines.
+#[derive(Default)]
+struct Lines {
+    buffer: BytesMut,
+    /// Bytes at the front that hold no line end.
+    searched: usize,
+}
+
+// === impl Listening ===
+
+impl Listening<'_> {
+    /// Listens for ever, through all interruptions.
+    pub(crate) async fn run(&self) {
+        let (heard, waiting) = mpsc::channel(WAITING);
+        tokio::join!(self.keep_reading(heard), self.keep_dispatching(waiting));
+    }
+
+    async fn keep_reading(&self, heard: mpsc::Sender<Notification>) {
+        let mut failures = 0;
+        loop {
+            let why = match self.read(&heard, &mut failures).await {
+                Ok(()) => "the server closed the Listen stream".to_owned(),
+                Err(why) => why,
+            };
+            self.intake.cx.fact("listening", false);
+            self.health.trouble(Part::Notifications, why);
+            let wait = backoff(
+                failures,
+                self.intake.cx.hub_id(),
+                self.intake.cx.name().as_str(),
+            );
+            failures = failures.saturating_add(1);
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// One connection, from the request to its end.
+    async fn read(
+        &self,
+        heard: &mpsc::Sender<Notification>,
+        failures: &mut u32,
+    ) -> Result<(), String> {
+        let now = self.intake.cx.clock().now();
+        let opened = timeout(OPENING, self.bucket.listen(self.heartbeat, now)).await;
+        let opened = opened.map_err(|_| "the Listen stream does not open".to_owned())?;
+        let mut answer = opened.map_err(|err| err.to_string())?;
+        let silence = self.heartbeat * MISSED_HEARTBEATS;
+        let (mut lines, mut subscribed) = (Lines::default(), false);
+        loop {
+            let chunk = timeout(silence, answer.chunk()).await;
+            let chunk = chunk.map_err(|_| format!("no heartbeat for {} s", silence.as_secs()))?;
+            let chunk =
+                chunk.map_err(|err| format!("the Listen stream broke: {}", err.without_url()))?;
+            let Some(chunk) = chunk else { return Ok(()) };
+            lines.buffer.extend_from_slice(&chunk);
+            while let Some(line) = lines.next() {
+                if !subscribed {
+                    subscribed = true;
+                    *failures = 0;
+                    self.intake.cx.fact("listening", true);
+                    self.health.well(Part::Notifications);
+                    self.gap.notify_one();
+                }
+                self.hear(&line, heard);
+            }
+            if lines.buffer.len() > MAX_LINE_BYTES {
+                return Err(format!("a line has more than {MAX_LINE_BYTES} bytes"));
+            }
+        }
+    }
+
+    fn hear(&self, line: &[u8], heard: &mpsc::Sender<Notification>) {
+        if line.trim_ascii().is_empty() {
+            return;
+        }
+        let parsed = parse(line, Ingress::Listen, self.intake.config.dialect);
+        let message = parsed.unwrap_or_else(|why| Message {
+            notifications: Vec::new(),
+            put_aside: vec![why],
+        });
+        for why in &message.put_aside {
+            let name = self.intake.cx.name();
+            tracing::warn!(trigger = %name, "a line of the Listen stream was put aside: {why}");
+        }
+        self.intake.tally.put_aside(message.put_aside.len() as u64);
+        for notification in message.notifications {
+            if heard.try_send(notification).is_err() {
+                // Never wait here: a slow reader loses lines without a sign.
+                self.gap.notify_one();
+            }
+        }
+    }
+
+    async fn keep_dispatching(&self, mut waiting: mpsc::Receiver<Notification>) {
+        let mut batch = Vec::with_capacity(BATCH);
+        while waiting.recv_many(&mut batch, BATCH).await > 0 {
+            while let Err(not_taken) = self.intake.take(&batch, Manner::Pull).await {
+                self.health.trouble(Part::Dispatch, not_taken.to_string());
+                tokio::time::sleep(not_taken.retry_after()).await;
+            }
+            self.health.well(Part::Dispatch);
+            batch.clear();
+        }
+    }
+}
+
+// === impl Lines ===
+
+impl Lines {
+    fn next(&mut self) -> Option<BytesMut> {
+        let found = self.buffer[self.searched..]
+            .iter()
+            .position(|byte| *byte == b'\n');
+        let Some(at) = found else {
+            self.searched = self.buffer.len();
+            return None;
+        };
+        let line = self.buffer.split_to(self.searched + at);
+        self.buffer.advance(1);
+        self.searched = 0;
+        Some(line)
+    }
+}
+
+/// Doubles with every failure. A part of it depends on who waits, so that hubs do not come back all at once.
+fn backoff(failures: u32, hub: &str, trigger: &str) -> Duration {
+    let full = FIRST_WAIT
+        .saturating_mul(1 << failures.min(10))
+        .min(LONGEST_WAIT);
+    let digest = Sha256::digest(format!("{hub} {trigger} {failures}"));
+    full.mul_f64(0.5 + f64::from(digest[0]) / 512.0)
+}
+
+#[cfg(test)]
+mod tests;

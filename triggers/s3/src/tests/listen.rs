@@ -1,0 +1,186 @@
+//! The Listen stream, and the listing that makes up for its gaps.
+
+use std::time::Duration;
+
+use tripline_model::Rejected;
+use tripline_trigger::testkit::{Run, TestContext};
+use tripline_trigger::{FactValue, TriggerState};
+
+use super::fixtures::{LISTEN_UPLOADS, operations};
+use super::store::Store;
+use super::{around, is_synthetic, noon, restarted, subjects, trigger};
+
+async fn listening(store: &Store, around: &TestContext, more: &str) -> Run {
+    let text = format!("mode = 'listen'\nheartbeat = '1s'\n{more}");
+    let run = around.run(trigger(&store.endpoint, &text));
+    run.wait_state(TriggerState::Running).await;
+    run
+}
+
+async fn stop(run: Run) {
+    run.stop(Duration::from_secs(5)).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_recorded_stream_gives_every_creation() {
+    let (store, around) = (Store::start().await, around());
+    let run = listening(&store, &around, "").await;
+    LISTEN_UPLOADS.lines().for_each(|line| store.say(line));
+    let made = operations("minio").into_iter().filter(|call| {
+        let makes = ["put_object", "copy_object", "complete_multipart_upload"];
+        let op = call["op"].as_str().unwrap();
+        let failed = call["result"].get("error").is_some();
+        makes.contains(&op) && call["args"]["Bucket"] == "uploads" && !failed
+    });
+    let mut keys: Vec<String> = made
+        .map(|call| call["args"]["Key"].as_str().unwrap().to_owned())
+        .collect();
+    keys.sort_unstable();
+    let accepted = around.dispatch().wait_accepted(keys.len()).await;
+    assert_eq!(subjects(accepted.iter().map(|(_, offer)| offer)), keys);
+    stop(run).await;
+    assert_eq!(around.dispatch().offered().len(), keys.len());
+}
+
+#[tokio::test]
+async fn notification_and_listing_of_one_object_give_one_receipt() {
+    for (listed_first, settle) in [(true, "0s"), (false, "0s")] {
+        let (store, around) = (Store::start().await, around());
+        let more = format!("settle = '{settle}'\nreconcile_interval = '100ms'\n");
+        let run = listening(&store, &around, &more).await;
+        let at = noon(-60);
+        if listed_first {
+            store.put("k", "", "e", at);
+            around.dispatch().wait_accepted(1).await;
+            store.tell("k", "e", at);
+            around.dispatch().wait_offered(2).await;
+        } else {
+            store.tell("k", "e", at);
+            around.dispatch().wait_accepted(1).await;
+            store.put("k", "", "e", at);
+        }
+        store.wait_listings(store.listings() + 4).await;
+        stop(run).await;
+        assert_eq!(
+            around.dispatch().accepted().len(),
+            1,
+            "listed first: {listed_first}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_is_said_into_a_gap_is_found_and_counted() {
+    let (store, around) = (Store::start().await, around());
+    let run = listening(&store, &around, "reconcile_interval = '1h'\n").await;
+    store.wait_listings(2).await;
+    store.put("lost", "", "e", noon(-60));
+    store.cut();
+    store.wait_streams(2).await;
+    let accepted = around.dispatch().wait_accepted(1).await;
+    assert!(is_synthetic(&accepted[0].1));
+    store.tell("heard", "e", noon(0));
+    around.dispatch().wait_accepted(2).await;
+    assert_eq!(run.status().facts["missed"], FactValue::Count(1));
+    stop(run).await;
+}
+
+#[tokio::test]
+async fn a_stream_without_heartbeat_is_left() {
+    let (store, around) = (Store::start().await, around());
+    store.mute(true);
+    let run = listening(&store, &around, "").await;
+    run.wait_state(TriggerState::Troubled).await;
+    assert!(run.status().error.unwrap().contains("no heartbeat for 3 s"));
+    store.mute(false);
+    run.wait_state(TriggerState::Running).await;
+    stop(run).await;
+}
+
+#[tokio::test]
+async fn a_line_without_end_is_left_and_a_bad_one_put_aside() {
+    let (store, around) = (Store::start().await, around());
+    let run = listening(&store, &around, "").await;
+    store.say("{\"Records\":[{\"eventVersion\":\"9\"}]}");
+    store.say("<html>");
+    store.tell("k", "e", noon(0));
+    around.dispatch().wait_accepted(1).await;
+    assert_eq!(run.status().facts["put_aside"], FactValue::Count(2));
+    store.say_raw(vec![b'x'; 300 * 1024]);
+    store.wait_streams(2).await;
+    stop(run).await;
+}
+
+#[tokio::test]
+async fn a_flood_while_the_hub_is_full_is_made_up_for() {
+    let (store, around) = (Store::start().await, around());
+    let more = "settle = '0s'\nreconcile_interval = '1h'\n";
+    let run = listening(&store, &around, more).await;
+    store.wait_listings(2).await;
+    around.dispatch().hold();
+    // More than waits in memory: what does not fit is left to the listing.
+    for n in 0..5_000 {
+        let key = format!("k{n:04}");
+        store.put(&key, "", "e", noon(-60));
+        store.tell(&key, "e", noon(-60));
+    }
+    around.dispatch().wait_offered(1).await;
+    around.dispatch().release();
+    around.dispatch().wait_accepted(5_000).await;
+    stop(run).await;
+    assert_eq!(around.dispatch().accepted().len(), 5_000);
+}
+
+#[tokio::test]
+async fn a_young_object_is_left_to_its_notification() {
+    let (store, around) = (Store::start().await, around());
+    let more = "settle = '1h'\nreconcile_interval = '100ms'\n";
+    let run = listening(&store, &around, more).await;
+    store.put("young", "", "e", noon(0));
+    store.wait_listings(store.listings() + 4).await;
+    assert_eq!(around.dispatch().offered(), []);
+    around.clock().advance(Duration::from_secs(3601));
+    around.dispatch().wait_accepted(1).await;
+    stop(run).await;
+}
+
+#[tokio::test]
+async fn only_what_is_wanted_fires_and_the_rest_is_known() {
+    let (store, around) = (Store::start().await, around());
+    let more = "settle = '0s'\nreconcile_interval = '100ms'\n\
+                events = ['s3:ObjectCreated:Copy', 's3:ObjectRemoved:*']\n";
+    let run = listening(&store, &around, more).await;
+    store.tell("put", "e", noon(-60));
+    store.put("put", "", "e", noon(-60));
+    let removed =
+        super::store::minio_line("gone", "", noon(0)).replace("Created:Put", "Removed:Delete");
+    store.say(&removed);
+    let accepted = around.dispatch().wait_accepted(1).await;
+    store.wait_listings(store.listings() + 4).await;
+    stop(run).await;
+    assert_eq!(
+        accepted[0].1.event.kind,
+        "com.amazonaws.s3.ObjectRemoved:Delete"
+    );
+    assert_eq!(around.dispatch().offered().len(), 1);
+}
+
+#[tokio::test]
+async fn a_restart_remembers() {
+    let (store, before) = (Store::start().await, around());
+    let run = listening(&store, &before, "").await;
+    store.tell("k", "e", noon(-60));
+    store.put("k", "", "e", noon(-60));
+    before.dispatch().wait_accepted(1).await;
+    stop(run).await;
+    let after = restarted(&before);
+    after.dispatch().reject_all(Some(Rejected::Unavailable));
+    let run = listening(&store, &after, "reconcile_interval = '100ms'\n").await;
+    store.wait_listings(store.listings() + 4).await;
+    stop(run).await;
+    assert_eq!(
+        after.dispatch().offered().len(),
+        1,
+        "the listing offered what the stream had told"
+    );
+}

@@ -1,0 +1,178 @@
+//! Against a real server, if one is named in the environment: `TRIPLINE_TEST_S3_ENDPOINT`, `_ACCESS_KEY`, `_SECRET_KEY`
+//! (any S3 store), or the same with `MINIO` for one that has the Listen stream.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_s3::primitives::ByteStream;
+use tripline_config::{Document, Secret, SecretRef};
+use tripline_model::{Clock, Timestamp, TriggerName};
+use tripline_trigger::testkit::{Run, TestContext};
+use tripline_trigger::{TriggerKind, TriggerState};
+
+use super::{is_synthetic, subjects};
+use crate::client::Bucket;
+use crate::config::S3Config;
+use crate::{S3Kind, S3Trigger};
+
+/// Keys that every server takes and gives back.
+const KEYS: [&str; 12] = [
+    "#hash?query=1",
+    "%2e%2e/x",
+    "100%",
+    "a b+c%/ü.txt",
+    "a+b",
+    "emoji-😀",
+    "e\u{301}",
+    "new\nline",
+    "quote\"'&<>",
+    "rtl-\u{202e}-x",
+    "trailing space ",
+    "\u{e9}",
+];
+
+/// The wall time; real servers stamp objects with it.
+struct WallClock;
+
+impl Clock for WallClock {
+    fn now(&self) -> Timestamp {
+        let now = std::fs::metadata("/proc/self").unwrap().modified().unwrap();
+        let since = now.duration_since(std::time::UNIX_EPOCH).unwrap();
+        Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap())
+    }
+}
+
+/// A bucket of its own on a real server.
+struct Server {
+    endpoint: String,
+    keys: [String; 2],
+    bucket: String,
+    client: aws_sdk_s3::Client,
+}
+
+// === impl Server ===
+
+impl Server {
+    /// `None`, said aloud, if no such server is named.
+    async fn named(kind: &str, test: &str) -> Option<Self> {
+        let read = |part: &str| std::env::var(format!("TRIPLINE_TEST_{kind}_{part}")).ok();
+        let (Some(endpoint), Some(access), Some(secret)) =
+            (read("ENDPOINT"), read("ACCESS_KEY"), read("SECRET_KEY"))
+        else {
+            skipped(&format!(
+                "{test}: TRIPLINE_TEST_{kind}_ENDPOINT, _ACCESS_KEY, _SECRET_KEY name no server"
+            ));
+            return None;
+        };
+        let nanos = WallClock.now().as_millis();
+        let bucket = format!("tripline-{test}-{}-{nanos}", std::process::id());
+        let text = table(&endpoint, &bucket, "mode = 'poll'\n");
+        let config = Document::new("t.toml", text).read(S3Config::read).unwrap();
+        let opened = Bucket::open(&config, &Secret::new(&access), &Secret::new(&secret)).unwrap();
+        let client = opened.client().clone();
+        client.create_bucket().bucket(&bucket).send().await.unwrap();
+        Some(Self {
+            endpoint,
+            keys: [access, secret],
+            bucket,
+            client,
+        })
+    }
+
+    async fn put(&self, key: &str, body: &'static [u8]) {
+        let put = self.client.put_object().bucket(&self.bucket).key(key);
+        put.body(ByteStream::from_static(body))
+            .send()
+            .await
+            .unwrap();
+    }
+
+    fn around(&self) -> TestContext {
+        let env = |name: &str| SecretRef::Env(name.to_owned());
+        TestContext::new("uploads")
+            .with_clock(Arc::new(WallClock))
+            .with_secret(env("A"), &self.keys[0])
+            .with_secret(env("S"), &self.keys[1])
+    }
+
+    async fn run(&self, around: &TestContext, more: &str) -> Run {
+        let text = table(&self.endpoint, &self.bucket, more);
+        let name = TriggerName::new("uploads").unwrap();
+        let read = Document::new("t.toml", text).read(|root| S3Kind.build(&name, root));
+        let trigger: Arc<S3Trigger> = Arc::new(read.unwrap());
+        let run = around.run(trigger);
+        run.wait_state(TriggerState::Running).await;
+        run
+    }
+}
+
+fn table(endpoint: &str, bucket: &str, more: &str) -> String {
+    format!(
+        "endpoint = '{endpoint}'\nbucket = '{bucket}'\n\
+         access_key = {{ env = 'A' }}\nsecret_key = {{ env = 'S' }}\n{more}"
+    )
+}
+
+/// Says so on the terminal, and in the file that `TRIPLINE_TEST_SKIPS` names.
+fn skipped(why: &str) {
+    let line = format!("SKIPPED: {why}\n");
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
+    if let Ok(path) = std::env::var("TRIPLINE_TEST_SKIPS") {
+        let mut file = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)
+            .unwrap();
+        file.write_all(line.as_bytes()).unwrap();
+    }
+}
+
+async fn stop(run: Run) {
+    run.stop(Duration::from_secs(5)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_real_store_is_polled() {
+    let Some(server) = Server::named("S3", "polled").await else {
+        return;
+    };
+    server.put("before", b"1").await;
+    let poll = "mode = 'poll'\ninterval = '100ms'\n";
+    let around = server.around();
+    let run = server.run(&around, poll).await;
+    for key in KEYS {
+        server.put(key, b"22").await;
+    }
+    let accepted = around.dispatch().wait_accepted(KEYS.len()).await;
+    stop(run).await;
+    assert_eq!(subjects(accepted.iter().map(|(_, offer)| offer)), KEYS);
+    // While the hub is down.
+    server.put("down", b"333").await;
+    let after = server.around().with_dispatch(Arc::clone(around.dispatch()));
+    let run = server.run(&after, poll).await;
+    after.dispatch().wait_accepted(KEYS.len() + 1).await;
+    stop(run).await;
+    assert_eq!(after.dispatch().offered().len(), KEYS.len() + 1);
+}
+
+#[tokio::test]
+async fn a_real_minio_is_heard() {
+    let Some(server) = Server::named("MINIO", "heard").await else {
+        return;
+    };
+    let listen = "mode = 'listen'\nsettle = '0s'\nreconcile_interval = '200ms'\n";
+    let around = server.around();
+    let run = server.run(&around, listen).await;
+    for key in KEYS {
+        server.put(key, b"22").await;
+    }
+    let accepted = around.dispatch().wait_accepted(KEYS.len()).await;
+    assert_eq!(subjects(accepted.iter().map(|(_, offer)| offer)), KEYS);
+    assert!(accepted.iter().any(|(_, offer)| !is_synthetic(offer)));
+    // The same bytes again.
+    server.put("a+b", b"22").await;
+    around.dispatch().wait_accepted(KEYS.len() + 1).await;
+    stop(run).await;
+    assert_eq!(around.dispatch().accepted().len(), KEYS.len() + 1);
+}

@@ -1,0 +1,311 @@
+//! A store on loopback that speaks as recorded: listings, the question for versioning, and MinIO's Listen stream. It
+//! can cut, stall, drop and flood.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Query, State};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use http::{HeaderMap, StatusCode};
+use tokio::sync::{broadcast, watch};
+use tokio::task::JoinSet;
+use tripline_model::Timestamp;
+
+/// The store; dropping it takes it off the network.
+pub(super) struct Store {
+    pub(super) endpoint: String,
+    inner: Arc<Inner>,
+    _server: JoinSet<()>,
+}
+
+struct Inner {
+    data: Mutex<Data>,
+    lines: broadcast::Sender<Line>,
+    streams: watch::Sender<usize>,
+    listings: watch::Sender<usize>,
+}
+
+#[derive(Clone)]
+enum Line {
+    Say(Bytes),
+    Cut,
+}
+
+#[derive(Default)]
+struct Data {
+    /// Key, version (empty without), etag and time; in the order of a listing.
+    objects: Vec<(String, String, String, Timestamp)>,
+    versioned: bool,
+    /// Keys in listings as they are, as versitygw does.
+    verbatim: bool,
+    refuse: bool,
+    mute: bool,
+}
+
+// === impl Store ===
+
+impl Store {
+    pub(super) async fn start() -> Self {
+        let inner = Arc::new(Inner {
+            data: Mutex::default(),
+            lines: broadcast::channel(1 << 14).0,
+            streams: watch::channel(0).0,
+            listings: watch::channel(0).0,
+        });
+        let app = Router::new()
+            .fallback(answer)
+            .with_state(Arc::clone(&inner));
+        let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", socket.local_addr().unwrap());
+        let mut server = JoinSet::new();
+        server.spawn(async move { axum::serve(socket, app).await.unwrap() });
+        Self {
+            endpoint,
+            inner,
+            _server: server,
+        }
+    }
+
+    /// Puts an object, or a version of one, and tells nobody.
+    pub(super) fn put(&self, key: &str, version: &str, etag: &str, at: Timestamp) {
+        self.with(|data| {
+            data.objects
+                .retain(|(of, id, ..)| !(of == key && id == version));
+            data.objects
+                .push((key.to_owned(), version.to_owned(), etag.to_owned(), at));
+            // Keys ascend, and the newest version comes first.
+            data.objects
+                .sort_by(|a, b| a.0.cmp(&b.0).then(b.3.as_millis().cmp(&a.3.as_millis())));
+        });
+    }
+
+    pub(super) fn remove(&self, key: &str) {
+        self.with(|data| data.objects.retain(|(of, ..)| of != key));
+    }
+
+    /// Lists in the opposite order.
+    pub(super) fn reverse(&self) {
+        self.with(|data| data.objects.reverse());
+    }
+
+    pub(super) fn set_versioned(&self) {
+        self.with(|data| data.versioned = true);
+    }
+
+    pub(super) fn set_verbatim(&self) {
+        self.with(|data| data.verbatim = true);
+    }
+
+    /// Answers every request with 503.
+    pub(super) fn refuse(&self, refuse: bool) {
+        self.with(|data| data.refuse = refuse);
+    }
+
+    /// Opens streams, but sends no heartbeat after the first.
+    pub(super) fn mute(&self, mute: bool) {
+        self.with(|data| data.mute = mute);
+    }
+
+    /// Says a line to whoever listens.
+    pub(super) fn say(&self, line: &str) {
+        let _ = self.inner.lines.send(Line::Say(format!("{line}\n").into()));
+    }
+
+    /// As MinIO tells of an object in `uploads`.
+    pub(super) fn tell(&self, key: &str, etag: &str, at: Timestamp) {
+        self.say(&minio_line(key, etag, at));
+    }
+
+    /// Sends bytes without a line end.
+    pub(super) fn say_raw(&self, bytes: Vec<u8>) {
+        let _ = self.inner.lines.send(Line::Say(bytes.into()));
+    }
+
+    /// Cuts all streams.
+    pub(super) fn cut(&self) {
+        let _ = self.inner.lines.send(Line::Cut);
+    }
+
+    /// Waits until that many streams were opened since the start.
+    pub(super) async fn wait_streams(&self, count: usize) {
+        wait(self.inner.streams.subscribe(), count, "streams").await;
+    }
+
+    /// Waits until that many listings were asked for since the start.
+    pub(super) async fn wait_listings(&self, count: usize) {
+        wait(self.inner.listings.subscribe(), count, "listings").await;
+    }
+
+    pub(super) fn listings(&self) -> usize {
+        *self.inner.listings.borrow()
+    }
+
+    fn with(&self, change: impl FnOnce(&mut Data)) {
+        change(&mut self.inner.data.lock().unwrap());
+    }
+}
+
+async fn wait(mut counter: watch::Receiver<usize>, count: usize, what: &str) {
+    let patience = tripline_trigger::testkit::PATIENCE;
+    let waited = tokio::time::timeout(patience, counter.wait_for(|now| *now >= count)).await;
+    assert!(waited.is_ok(), "{count} {what} were not asked for");
+}
+
+/// A line of the Listen stream.
+pub(super) fn minio_line(key: &str, etag: &str, at: Timestamp) -> String {
+    let nanos = at.as_millis() * 1_000_000 + 123_456;
+    serde_json::json!({ "Records": [{
+        "eventVersion": "2.0", "eventSource": "minio:s3", "eventTime": at.to_string(),
+        "eventName": "s3:ObjectCreated:Put", "responseElements": { "x-amz-request-id": "1" },
+        "s3": { "configurationId": "Config", "bucket": { "name": "uploads" },
+            "object": { "key": key, "size": 1, "eTag": etag, "sequencer": format!("{nanos:X}") } },
+    }] })
+    .to_string()
+}
+
+async fn answer(
+    State(inner): State<Arc<Inner>>,
+    Query(query): Query<HashMap<String, String>>,
+    headers: HeaderMap,
+) -> Response {
+    let signed = headers
+        .get("authorization")
+        .and_then(|value| value.to_str().ok());
+    if !signed.is_some_and(|value| value.starts_with("AWS4-HMAC-SHA256 Credential=access/")) {
+        return StatusCode::FORBIDDEN.into_response();
+    }
+    let data = inner.data.lock().unwrap();
+    if data.refuse {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
+    if query.contains_key("events") {
+        return listen(&inner, data.mute);
+    }
+    if query.contains_key("versioning") {
+        let status = if data.versioned {
+            "<Status>Enabled</Status>"
+        } else {
+            ""
+        };
+        return xml("VersioningConfiguration", status);
+    }
+    inner.listings.send_modify(|count| *count += 1);
+    if query.contains_key("versions") {
+        return versions(&data, &query);
+    }
+    objects(&data, &query)
+}
+
+fn listen(inner: &Inner, mute: bool) -> Response {
+    let heard = inner.lines.subscribe();
+    let ping = Bytes::from_static(b"{\"Records\":null}\n");
+    let first = stream::iter([Ok::<_, Infallible>(ping.clone())]);
+    let rest = stream::unfold((heard, ping), move |(mut heard, ping)| async move {
+        let beat = tokio::time::sleep(std::time::Duration::from_millis(200));
+        tokio::select! {
+            line = heard.recv() => match line {
+                Ok(Line::Say(line)) => Some((Ok(line), (heard, ping))),
+                Ok(Line::Cut) | Err(_) => None,
+            },
+            () = beat, if !mute => Some((Ok(ping.clone()), (heard, ping))),
+        }
+    });
+    inner.streams.send_modify(|count| *count += 1);
+    let body = Body::from_stream(futures_util::StreamExt::chain(first, rest));
+    ([("content-type", "text/event-stream")], body).into_response()
+}
+
+fn objects(data: &Data, query: &HashMap<String, String>) -> Response {
+    let from: usize = query
+        .get("continuation-token")
+        .map_or(0, |token| token.parse().unwrap());
+    let (page, more) = page(data, query, from);
+    let mut body: String = page
+        .iter()
+        .map(|object| element("Contents", data, object))
+        .collect();
+    if more {
+        let next = from + page.len();
+        body += &format!("<NextContinuationToken>{next}</NextContinuationToken>");
+    }
+    xml("ListBucketResult", &(body + &tail(data, more)))
+}
+
+fn versions(data: &Data, query: &HashMap<String, String>) -> Response {
+    let marker =
+        ["key-marker", "version-id-marker"].map(|name| query.get(name).map(String::as_str));
+    let at = |(key, id, ..): &&(String, String, String, Timestamp)| {
+        marker == [Some(key.as_str()), Some(id.as_str())]
+    };
+    let from = data
+        .objects
+        .iter()
+        .position(|object| at(&object))
+        .map_or(0, |at| at + 1);
+    let (page, more) = page(data, query, from);
+    let mut body: String = page
+        .iter()
+        .map(|object| element("Version", data, object))
+        .collect();
+    if let Some((key, id, ..)) = page.last().filter(|_| more) {
+        let key = shown(data, key);
+        body += &format!("<NextKeyMarker>{key}</NextKeyMarker>");
+        body += &format!("<NextVersionIdMarker>{id}</NextVersionIdMarker>");
+    }
+    xml("ListVersionsResult", &(body + &tail(data, more)))
+}
+
+type Object = (String, String, String, Timestamp);
+
+/// Three objects a page, so that small tests turn pages.
+fn page(data: &Data, query: &HashMap<String, String>, from: usize) -> (Vec<Object>, bool) {
+    let prefix = query.get("prefix").map_or("", String::as_str);
+    let left = data.objects[from..]
+        .iter()
+        .filter(|(key, ..)| key.starts_with(prefix));
+    let page: Vec<Object> = left.take(3).cloned().collect();
+    let more = from + page.len() < data.objects.len() && page.len() == 3;
+    (page, more)
+}
+
+fn element(name: &str, data: &Data, (key, id, etag, at): &Object) -> String {
+    let id = if id.is_empty() { "null" } else { id };
+    let key = shown(data, key);
+    format!(
+        "<{name}><Key>{key}</Key><VersionId>{id}</VersionId><LastModified>{at}</LastModified>\
+         <ETag>&quot;{etag}&quot;</ETag><Size>1</Size></{name}>"
+    )
+}
+
+fn shown(data: &Data, key: &str) -> String {
+    if data.verbatim {
+        let escaped = key
+            .replace('&', "&amp;")
+            .replace('<', "&lt;")
+            .replace('>', "&gt;");
+        return escaped.replace('\n', "&#xA;").replace('\t', "&#x9;");
+    }
+    let bytes = key.bytes().map(|byte| match byte {
+        b' ' => "+".to_owned(),
+        b'/' | b'-' | b'.' | b'_' => char::from(byte).to_string(),
+        byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    });
+    bytes.collect()
+}
+
+fn tail(data: &Data, more: bool) -> String {
+    let encoding = if data.verbatim { "" } else { "url" };
+    format!("<IsTruncated>{more}</IsTruncated><EncodingType>{encoding}</EncodingType>")
+}
+
+fn xml(root: &str, body: &str) -> Response {
+    let head = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
+    let space = "http://s3.amazonaws.com/doc/2006-03-01/";
+    let text = format!("{head}<{root} xmlns=\"{space}\">{body}</{root}>");
+    ([("content-type", "application/xml")], text).into_response()
+}

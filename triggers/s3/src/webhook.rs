@@ -1,0 +1,92 @@
+//! The receiver on the gateway. 2xx means that everything in the POST is on disk, or can never be accepted: a store
+//! with a queue sends the same thing for ever until it hears 2xx, and holds up all that comes after it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use tokio::time::timeout;
+use tripline_listener::{Accepted, Bearer, GatewayHandler, Problem, read_body};
+
+use crate::dialect::Ingress;
+use crate::intake::{Intake, Manner};
+use crate::record::parse;
+
+/// S3 notifications have at most 64 KiB; forwarders put some together.
+const MAX_BODY_BYTES: usize = 1024 * 1024;
+const BODY_WITHIN: Duration = Duration::from_secs(10);
+/// Stores give up after some seconds; until then an answer must be there.
+const TAKEN_WITHIN: Duration = Duration::from_secs(2);
+
+/// Answers POSTs of notifications.
+pub(crate) struct Receiver {
+    pub(crate) intake: Arc<Intake>,
+    /// `None`: everybody may send.
+    pub(crate) bearer: Option<Bearer>,
+}
+
+#[async_trait]
+impl GatewayHandler for Receiver {
+    async fn handle(&self, _params: Vec<(String, String)>, request: Request) -> Response {
+        match self.receive(request).await {
+            Ok(()) => StatusCode::OK.into_response(),
+            Err(problem) => problem.into_response(),
+        }
+    }
+}
+
+// === impl Receiver ===
+
+impl Receiver {
+    async fn receive(&self, request: Request) -> Result<(), Problem> {
+        let known = self
+            .bearer
+            .as_ref()
+            .is_none_or(|bearer| bearer.allows(request.headers()));
+        if !known {
+            let title = "a bearer token is needed, and this is not the one";
+            let problem = Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", title);
+            return Err(problem.accepted(Accepted::No));
+        }
+        let body = match read_body(request.into_body(), MAX_BODY_BYTES, BODY_WITHIN).await {
+            Err(problem) if problem.status == StatusCode::PAYLOAD_TOO_LARGE => {
+                self.put_aside(&format!("it has more than {MAX_BODY_BYTES} bytes"));
+                return Ok(());
+            }
+            read => read?,
+        };
+        let message = match parse(&body, Ingress::Webhook, self.intake.config.dialect) {
+            Ok(message) => message,
+            Err(why) => {
+                self.put_aside(&why);
+                return Ok(());
+            }
+        };
+        for why in &message.put_aside {
+            self.put_aside(why);
+        }
+        let taking = self.intake.take(&message.notifications, Manner::Push);
+        match timeout(TAKEN_WITHIN, taking).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(not_taken)) => Err(come_again(&not_taken.to_string(), not_taken.retry_after())),
+            Err(_) => Err(come_again("the journal is slow", Duration::from_secs(1))),
+        }
+    }
+
+    fn put_aside(&self, why: &str) {
+        let name = self.intake.cx.name();
+        tracing::warn!(trigger = %name, "a notification was put aside: {why}");
+        self.intake.tally.put_aside(1);
+    }
+}
+
+fn come_again(why: &str, after: Duration) -> Problem {
+    let title = "not accepted yet: send it again";
+    let mut problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_accepted", title);
+    problem.retry_after = Some(after.max(Duration::from_secs(1)));
+    // Some of it may be on disk: sent again, that is known by its identity.
+    problem.detail(why).accepted(Accepted::Unknown)
+}
