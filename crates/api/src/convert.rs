@@ -1,0 +1,152 @@
+//! Model to wire, by hand: a change of the model that would change the API does not compile.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+use tripline_dispatcher::FunctionStatus;
+use tripline_model::{End, Event, Invocation, InvocationState, LogLine, Timestamp};
+use tripline_trigger::{FactValue, TriggerStatus};
+
+use crate::wire::{EndView, EventView, FunctionView, InvocationView, LogLineView, TriggerView};
+
+/// One invocation.
+pub(crate) fn invocation(invocation: &Invocation) -> InvocationView {
+    let ending = invocation.ending.as_ref();
+    InvocationView {
+        request_id: invocation.request_id.to_string(),
+        function: invocation.function.to_string(),
+        trigger: invocation.trigger.as_ref().map(ToString::to_string),
+        state: invocation.state.as_str(),
+        scf_status: scf_status(invocation.state),
+        ran: ran(invocation.state),
+        accepted_at: invocation.accepted_at.to_string(),
+        started_at: invocation.started_at.map(moment),
+        ended_at: ending.map(|ending| moment(ending.at)),
+        reason: ending.map(|ending| ending.reason.clone()),
+        detail: ending.and_then(|ending| ending.detail.clone()),
+        exit_code: ending.and_then(|ending| ending.exit_code),
+        signal: ending.and_then(|ending| ending.signal),
+        result_bytes: ending.and_then(|ending| Some(ending.result.as_ref()?.len() as u64)),
+        result_cut: ending.is_some_and(|ending| ending.result_cut),
+        event: event(&invocation.event, invocation.data_len),
+    }
+}
+
+fn event(event: &Event, data_bytes: u64) -> EventView {
+    EventView {
+        id: event.id.clone(),
+        source: event.source.clone(),
+        r#type: event.kind.clone(),
+        subject: event.subject.clone(),
+        time: event.time.to_string(),
+        content_type: event.content_type.clone(),
+        extensions: event.extensions.clone(),
+        data_bytes,
+    }
+}
+
+/// The state in Tencent SCF's words.
+fn scf_status(state: InvocationState) -> &'static str {
+    match state {
+        InvocationState::Accepted | InvocationState::Running => "RUNNING",
+        InvocationState::Ended(End::Succeeded) => "FINISHED",
+        InvocationState::Ended(End::Terminated | End::Cancelled) => "ABORTED",
+        InvocationState::Ended(End::Failed | End::TimedOut | End::Lost | End::Expired) => "FAILED",
+    }
+}
+
+fn ran(state: InvocationState) -> &'static str {
+    let ran = match state {
+        InvocationState::Accepted => Some(false),
+        // Its start is on disk; that its code ran is known at its end only.
+        InvocationState::Running => None,
+        InvocationState::Ended(end) => end.ran(),
+    };
+    match ran {
+        Some(true) => "yes",
+        Some(false) => "no",
+        None => "unknown",
+    }
+}
+
+/// The last event of a followed log.
+pub(crate) fn end(invocation: &Invocation) -> EndView {
+    let ending = invocation.ending.as_ref();
+    EndView {
+        state: invocation.state.as_str(),
+        reason: ending.map(|ending| ending.reason.clone()),
+        detail: ending.and_then(|ending| ending.detail.clone()),
+    }
+}
+
+/// One line of a log.
+pub(crate) fn log_line(line: &LogLine) -> LogLineView {
+    let text = std::str::from_utf8(&line.text).ok().map(str::to_owned);
+    let base64 = text.is_none().then(|| STANDARD.encode(&line.text));
+    LogLineView {
+        seq: line.seq,
+        at: line.at.to_string(),
+        stream: line.stream.as_str(),
+        text,
+        base64,
+    }
+}
+
+/// A function and what it has to do.
+pub(crate) fn function(status: &FunctionStatus) -> FunctionView {
+    let function = &status.function;
+    FunctionView {
+        name: function.name.to_string(),
+        execution: function.execution.as_str(),
+        runtime: function.runtime,
+        timeout_ms: millis(function.timeout),
+        grace_ms: millis(function.grace),
+        concurrency: function.concurrency.get(),
+        qps: function.qps.map(Into::into),
+        max_queued: function.max_queued,
+        max_event_age_ms: millis(function.max_event_age),
+        max_result_bytes: function.max_result_bytes as u64,
+        max_log_bytes: function.max_log_bytes,
+        queued: status.queued,
+        running: status.running,
+    }
+}
+
+/// How a trigger is doing.
+pub(crate) fn trigger(status: &TriggerStatus) -> TriggerView {
+    let facts = status.facts.iter();
+    TriggerView {
+        name: status.name.to_string(),
+        kind: status.kind.clone(),
+        function: status.function.to_string(),
+        state: status.state.as_str(),
+        since: status.since.to_string(),
+        error: status.error.clone(),
+        restarts: status.restarts,
+        retry_at: status.retry_at.map(moment),
+        accepted: status.accepted,
+        rejected: status.rejected,
+        facts: facts
+            .map(|(name, value)| ((*name).to_owned(), fact(value)))
+            .collect(),
+    }
+}
+
+fn fact(value: &FactValue) -> Value {
+    match value {
+        FactValue::Count(count) => (*count).into(),
+        FactValue::Flag(flag) => (*flag).into(),
+        FactValue::Text(text) => text.clone().into(),
+        FactValue::Time(at) => at.to_string().into(),
+    }
+}
+
+fn moment(at: Timestamp) -> String {
+    at.to_string()
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,52 @@
+//! Stands before every route: the host's name, then the token.
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use tripline_listener::Problem;
+
+use crate::{ApiState, Shared};
+
+/// The only paths that need no token: whether the process is alive, and whether it takes events.
+const OPEN_PATHS: [&str; 2] = ["/healthz", "/readyz"];
+
+/// Lets a request through, or answers it.
+pub(crate) async fn guard(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+    let mut response = match refuse(&shared.hub, &request) {
+        Some(problem) => problem.into_response(),
+        None => next.run(request).await,
+    };
+    let headers = response.headers_mut();
+    let nosniff = HeaderValue::from_static("nosniff");
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn refuse(hub: &ApiState, request: &Request) -> Option<Problem> {
+    if !host_is_ours(hub, request) {
+        let title = "this hub is not known by that host name";
+        let detail = "call it as localhost, by its listen address, or by a name in its config's allowed hosts";
+        let problem = Problem::new(StatusCode::MISDIRECTED_REQUEST, "unknown_host", title);
+        return Some(problem.detail(detail));
+    }
+    let is_open = OPEN_PATHS.contains(&request.uri().path());
+    if is_open || hub.token.allows(request.headers()) {
+        return None;
+    }
+    let title = "the token is missing or wrong";
+    let detail = "send `Authorization: Bearer TOKEN`; the token is in the file admin.token of the data directory";
+    Some(Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", title).detail(detail))
+}
+
+fn host_is_ours(hub: &ApiState, request: &Request) -> bool {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let (Some(host), None) = (hosts.next(), hosts.next()) else {
+        return false;
+    };
+    // `GET http://name/ HTTP/1.1` names a host twice; neither may be a stranger.
+    let in_target = request.uri().authority();
+    let target_is_ours = in_target.is_none_or(|name| hub.hosts.allows(name.as_str()));
+    target_is_ours && host.to_str().is_ok_and(|host| hub.hosts.allows(host))
+}

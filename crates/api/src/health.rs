@@ -1,0 +1,40 @@
+//! Is the process alive, does it take events, and its figures.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{StatusCode, header};
+use serde_json::json;
+use tripline_journal::Health;
+use tripline_listener::Problem;
+
+use crate::Shared;
+
+/// `GET /healthz`: the process answers.
+pub(crate) async fn healthz() -> Response {
+    Json(json!({ "status": "ok" })).into_response()
+}
+
+/// `GET /readyz`: the hub takes events, or why not.
+pub(crate) async fn readyz(State(shared): State<Shared>) -> Response {
+    let mut reasons = (shared.hub.not_ready)();
+    match shared.hub.journal.health() {
+        Health::Ok => {}
+        Health::Full => reasons.push("storage_full"),
+        // The words behind it are not for those without a token.
+        Health::Poisoned(_) => reasons.push("journal_failed"),
+    }
+    if reasons.is_empty() {
+        return Json(json!({ "status": "ready" })).into_response();
+    }
+    let title = "the hub takes no events now";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", title)
+        .detail(reasons.join(", "))
+        .into_response()
+}
+
+/// `GET /metrics`: the figures, in Prometheus' text format.
+pub(crate) async fn metrics(State(shared): State<Shared>) -> Response {
+    let kind = "text/plain; version=0.0.4; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], (shared.hub.metrics)()).into_response()
+}

@@ -1,0 +1,95 @@
+//! The names under which the API may be called. A browser sends the name it was told; a page that points its own DNS
+//! name at this machine ("DNS rebinding") is found out by it.
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::uri::Authority;
+
+/// Which host names are ours.
+#[derive(Debug, Clone)]
+pub struct AllowedHosts {
+    listen: IpAddr,
+    extra: Vec<String>,
+}
+
+// === impl AllowedHosts ===
+
+impl AllowedHosts {
+    /// Loopback names, the address listened on, and `extra` names (without a port, in any case). A hub that listens
+    /// on all addresses may be called by any address, which no DNS name can pretend to be.
+    pub fn new(listen: SocketAddr, extra: &[String]) -> Self {
+        Self {
+            listen: listen.ip(),
+            extra: extra.iter().map(|name| name.to_ascii_lowercase()).collect(),
+        }
+    }
+
+    /// Whether `host`, the value of a `Host` header, is one of ours. Its port does not matter.
+    pub fn allows(&self, host: &str) -> bool {
+        // User information has no place in a Host header.
+        let authority = Some(host).filter(|host| !host.contains('@'));
+        let Some(authority) = authority.and_then(|host| host.parse::<Authority>().ok()) else {
+            return false;
+        };
+        let name = authority.host().to_ascii_lowercase();
+        let bare = name
+            .strip_prefix('[')
+            .and_then(|name| name.strip_suffix(']'));
+        match bare.unwrap_or(&name).parse::<IpAddr>() {
+            Ok(ip) => ip.is_loopback() || ip == self.listen || self.listen.is_unspecified(),
+            Err(_) => name == "localhost" || self.extra.contains(&name),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hosts(listen: &str) -> AllowedHosts {
+        let listen = listen.parse().expect("an address");
+        AllowedHosts::new(listen, &["Hub.Example.com".to_owned()])
+    }
+
+    #[test]
+    fn ours_with_any_port() {
+        let hosts = hosts("192.0.2.7:8081");
+        for good in [
+            "localhost",
+            "LOCALHOST:8081",
+            "127.0.0.1:9",
+            "127.1.2.3",
+            "[::1]:8081",
+            "192.0.2.7",
+            "hub.example.com:443",
+        ] {
+            assert!(hosts.allows(good), "{good}");
+        }
+    }
+
+    #[test]
+    fn strangers() {
+        let hosts = hosts("192.0.2.7:8081");
+        for bad in [
+            "",
+            "evil.example",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "evil@localhost",
+            "192.0.2.8",
+            "localhost evil",
+            "http://localhost",
+            "hub.example.com.",
+            "[::2]",
+        ] {
+            assert!(!hosts.allows(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn listening_everywhere_takes_addresses_and_no_names() {
+        let hosts = hosts("0.0.0.0:8081");
+        assert!(hosts.allows("203.0.113.9:8081") && hosts.allows("[2001:db8::1]"));
+        assert!(!hosts.allows("evil.example"));
+    }
+}

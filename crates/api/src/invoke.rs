@@ -1,0 +1,183 @@
+//! `POST /v1/functions/{name}/invocations`: calls a function.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use sha2::{Digest, Sha256};
+use tripline_listener::{Accepted, Problem, read_body};
+use tripline_model::{
+    End, Ending, Event, Execution, FunctionName, Identity, Offer, Receipt, Rejected, RequestId,
+};
+
+use crate::invocations::result_response;
+use crate::refusal::{Segment, bad_request, unknown_invocation};
+use crate::wire::ReceiptView;
+use crate::{ApiState, Shared, functions};
+
+/// The longest time a body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long an idempotency key is remembered.
+const KEY_WINDOW: Duration = Duration::from_secs(24 * 3600);
+const MAX_KEY_BYTES: usize = 255;
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+const REQUEST_ID: HeaderName = HeaderName::from_static("tripline-request-id");
+
+/// Offers the body as an event: the receipt for an async function, the result for a sync one.
+pub(crate) async fn invoke(
+    State(shared): State<Shared>,
+    segment: Segment,
+    request: Request,
+) -> Result<Response, Problem> {
+    let hub = &shared.hub;
+    let name = functions::name(segment).map_err(not_accepted)?;
+    let Some(function) = hub.dispatch.function(&name) else {
+        return Err(Rejected::UnknownFunction(name).into());
+    };
+    let (parts, body) = request.into_parts();
+    let content_type = text_header(&parts.headers, header::CONTENT_TYPE)?;
+    let key = idempotency_key(&parts.headers)?;
+    let body = read_body(body, hub.max_event_bytes, BODY_TIMEOUT).await?;
+    let offer = Offer {
+        identity: identity(key, &name, content_type.as_deref(), &body),
+        event: event(&shared, &name, content_type, body),
+        function: name,
+        trigger: None,
+        cursors: Vec::new(),
+    };
+    let receipt = hub.dispatch.try_dispatch(offer).await?;
+    let id = receipt.request_id().ok_or(Rejected::Unavailable)?;
+    let mut response = match function.execution {
+        Execution::Async => receipt_response(id),
+        Execution::Sync => result_of(hub, id).await?,
+    };
+    let headers = response.headers_mut();
+    headers.insert(REQUEST_ID, id_value(id));
+    if matches!(receipt, Receipt::Known(_)) {
+        headers.insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    Ok(response)
+}
+
+fn receipt_response(id: RequestId) -> Response {
+    let location = format!("/v1/invocations/{id}");
+    let view = ReceiptView {
+        request_id: id.to_string(),
+    };
+    (
+        StatusCode::ACCEPTED,
+        [(header::LOCATION, location)],
+        Json(view),
+    )
+        .into_response()
+}
+
+fn id_value(id: RequestId) -> HeaderValue {
+    HeaderValue::try_from(id.to_string()).expect("a UUID is made of hex digits and dashes")
+}
+
+/// Waits for the end of a sync function's run. Whoever gives up waiting finds the result under its RequestId.
+async fn result_of(hub: &ApiState, id: RequestId) -> Result<Response, Problem> {
+    let ended = hub
+        .dispatch
+        .ended(id)
+        .await
+        .ok_or_else(|| unknown_invocation(id))?;
+    let ending = ended.ending.ok_or_else(|| unknown_invocation(id))?;
+    if ending.end != End::Succeeded {
+        return Err(failure(id, &ending));
+    }
+    let (result, cut) = match ending.result {
+        Some(result) => (Some(result), ending.result_cut),
+        None => {
+            let kept = crate::invocations::find(hub, id).await?.ending;
+            kept.map_or((None, false), |kept| (kept.result, kept.result_cut))
+        }
+    };
+    Ok(result_response(result.unwrap_or_default(), cut))
+}
+
+fn failure(id: RequestId, ending: &Ending) -> Problem {
+    let (status, kind) = match ending.end {
+        End::TimedOut | End::Expired => (StatusCode::GATEWAY_TIMEOUT, ending.end.as_str()),
+        _ => (StatusCode::BAD_GATEWAY, ending.end.as_str()),
+    };
+    let detail = ending
+        .detail
+        .clone()
+        .unwrap_or_else(|| ending.reason.clone());
+    Problem::new(
+        status,
+        kind,
+        format!("the invocation ended as {}", ending.end.as_str()),
+    )
+    .detail(detail)
+    .request_id(id)
+}
+
+fn event(shared: &Shared, name: &FunctionName, content_type: Option<String>, data: Bytes) -> Event {
+    let number = shared.calls.fetch_add(1, Ordering::Relaxed);
+    Event {
+        id: format!("{:x}-{number}", shared.born),
+        source: format!("/v1/functions/{name}"),
+        kind: "tripline.api.call.v1".to_owned(),
+        subject: None,
+        time: shared.hub.clock.now(),
+        content_type,
+        data: Some(data),
+        extensions: BTreeMap::new(),
+    }
+}
+
+fn identity(key: Option<String>, name: &FunctionName, kind: Option<&str>, body: &[u8]) -> Identity {
+    let Some(key) = key else {
+        return Identity::Unique;
+    };
+    let mut digest = Sha256::new();
+    let kind = kind.unwrap_or_default();
+    // The length keeps the two apart, wherever the border between them is moved to.
+    digest.update((kind.len() as u64).to_be_bytes());
+    digest.update(kind);
+    digest.update(body);
+    Identity::Key {
+        key: format!("{name}/{key}"),
+        window: KEY_WINDOW,
+        digest: Some(digest.finalize().into()),
+    }
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let key = text_header(headers, IDEMPOTENCY_KEY)?;
+    match key {
+        Some(key) if key.is_empty() || key.len() > MAX_KEY_BYTES => {
+            let detail = format!("`idempotency-key` has 1 to {MAX_KEY_BYTES} characters");
+            Err(not_accepted(bad_request(detail)))
+        }
+        key => Ok(key),
+    }
+}
+
+fn text_header(headers: &HeaderMap, name: HeaderName) -> Result<Option<String>, Problem> {
+    let mut values = headers.get_all(&name).iter();
+    let (value, more) = (values.next(), values.next());
+    let text = value
+        .map(|value| value.to_str().map(str::to_owned))
+        .transpose();
+    match (text, more) {
+        (Ok(text), None) => Ok(text),
+        _ => {
+            let detail = format!("`{name}` is given once, in visible ASCII");
+            Err(not_accepted(bad_request(detail)))
+        }
+    }
+}
+
+fn not_accepted(problem: Problem) -> Problem {
+    problem.accepted(Accepted::No)
+}

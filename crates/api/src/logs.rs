@@ -1,0 +1,92 @@
+//! `GET /v1/invocations/{id}/logs`: as text, JSON, or live.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, Uri, header};
+use tripline_listener::Problem;
+
+use crate::Shared;
+use crate::follow::{Form, LogReader, Until};
+use crate::invocations::find;
+use crate::params::Params;
+use crate::refusal::{Segment, bad_request, request_id};
+
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// Lines in one answer, at most, where a limit is asked for.
+const MAX_LIMIT: u64 = 1_000_000;
+
+/// Answers with the log, in pieces, as fast as the reader takes them.
+pub(crate) async fn logs(
+    State(shared): State<Shared>,
+    segment: Segment,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let id = request_id(segment)?;
+    let params = Params::read(&uri, &["format", "after", "limit", "follow"])?;
+    let follow = params.flag("follow")?;
+    let form = form(&params, &headers, follow)?;
+    let number = |text: &str| text.parse::<u64>().ok();
+    let after = params.get("after", "the number of a line", number)?;
+    let limit = params.limit("limit", MAX_LIMIT)?;
+    find(&shared.hub, id).await?;
+    let resume = if follow {
+        last_event_id(&headers)?
+    } else {
+        None
+    };
+    let after = resume.or(after).unwrap_or(0);
+    let until = if follow { Until::End } else { Until::Now };
+    let mut reader = LogReader::new(shared.hub, id, form, until).after(after);
+    if let Some(limit) = limit {
+        reader = reader.at_most(limit);
+    }
+    // What fails at once is a problem document; what fails later can only break the answer off.
+    let first = reader.next_piece().await?.unwrap_or_default();
+    let body = Body::from_stream(reader.into_stream(first));
+    Ok(([(header::CONTENT_TYPE, form.content_type())], body).into_response())
+}
+
+fn form(params: &Params, headers: &HeaderMap, follow: bool) -> Result<Form, Problem> {
+    let parse = |text: &str| match text {
+        "text" => Some(Form::Text),
+        "json" if !follow => Some(Form::Json),
+        "sse" if follow => Some(Form::Events),
+        _ => None,
+    };
+    let allowed = if follow {
+        "text or sse with follow=true"
+    } else {
+        "text or json"
+    };
+    if let Some(form) = params.get("format", allowed, parse)? {
+        return Ok(form);
+    }
+    let accept = headers
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok());
+    let wants = |kind: &str| accept.is_some_and(|accept| accept.contains(kind));
+    Ok(match follow {
+        true if wants("text/plain") && !wants("text/event-stream") => Form::Text,
+        true => Form::Events,
+        false if wants("application/json") && !wants("text/plain") => Form::Json,
+        false => Form::Text,
+    })
+}
+
+fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+    let Some(value) = headers.get(LAST_EVENT_ID) else {
+        return Ok(None);
+    };
+    let number = value
+        .to_str()
+        .ok()
+        .and_then(|text| text.trim().parse().ok());
+    let bad = || bad_request("`last-event-id` takes the id of an event of this stream");
+    number.map(Some).ok_or_else(bad)
+}
+
+/// A piece of an answer, or the error that breaks it off.
+pub(crate) type Piece = Result<Bytes, std::io::Error>;

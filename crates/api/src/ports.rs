@@ -1,0 +1,37 @@
+//! What the API needs of the dispatcher beyond taking events in.
+
+use async_trait::async_trait;
+use tripline_dispatcher::{DispatcherHandle, FunctionStatus, TerminateError, TerminateOutcome};
+use tripline_model::RequestId;
+
+/// Stops invocations and tells of functions.
+#[async_trait]
+pub trait Control: Send + Sync + 'static {
+    /// Every function and what it has to do, by name.
+    fn functions(&self) -> Vec<FunctionStatus>;
+
+    /// Stops an invocation; with `grace`, only asks it to stop.
+    ///
+    /// # Errors
+    /// There is none, it is over, or the journal failed.
+    async fn terminate(
+        &self,
+        id: RequestId,
+        grace: bool,
+    ) -> Result<TerminateOutcome, TerminateError>;
+}
+
+#[async_trait]
+impl Control for DispatcherHandle {
+    fn functions(&self) -> Vec<FunctionStatus> {
+        DispatcherHandle::functions(self)
+    }
+
+    async fn terminate(
+        &self,
+        id: RequestId,
+        grace: bool,
+    ) -> Result<TerminateOutcome, TerminateError> {
+        DispatcherHandle::terminate(self, id, grace).await
+    }
+}

@@ -1,0 +1,9 @@
+//! The router over a real dispatcher, journal and log store in memory, and a runtime whose runs do what the event says.
+
+mod access;
+mod hub;
+mod invocations;
+mod invoke;
+mod logs;
+mod runtime;
+mod status;

@@ -1,0 +1,58 @@
+//! `/v1/triggers`: where events come from.
+
+use axum::Json;
+use axum::extract::State;
+use http::StatusCode;
+use tripline_listener::Problem;
+use tripline_model::TriggerName;
+use tripline_trigger::UnknownTrigger;
+
+use crate::refusal::{Segment, named};
+use crate::wire::{TriggerView, TriggersView};
+use crate::{Shared, convert};
+
+const UNKNOWN: (&str, &str) = ("unknown_trigger", "there is no such trigger");
+
+/// `GET /v1/triggers`.
+pub(crate) async fn list(State(shared): State<Shared>) -> Json<TriggersView> {
+    let triggers = shared.hub.triggers.list();
+    let triggers = triggers.iter().map(convert::trigger).collect();
+    Json(TriggersView { triggers })
+}
+
+/// `GET /v1/triggers/{name}`.
+pub(crate) async fn show(
+    State(shared): State<Shared>,
+    segment: Segment,
+) -> Result<Json<TriggerView>, Problem> {
+    let name = name(segment)?;
+    let status = shared.hub.triggers.get(&name);
+    let status = status.ok_or_else(|| unknown(UnknownTrigger(name)))?;
+    Ok(Json(convert::trigger(&status)))
+}
+
+/// `POST /v1/triggers/{name}/pause`: answers when nothing of it runs any more.
+pub(crate) async fn pause(
+    State(shared): State<Shared>,
+    segment: Segment,
+) -> Result<Json<TriggerView>, Problem> {
+    let status = shared.hub.triggers.pause(&name(segment)?).await;
+    Ok(Json(convert::trigger(&status.map_err(unknown)?)))
+}
+
+/// `POST /v1/triggers/{name}/resume`.
+pub(crate) async fn resume(
+    State(shared): State<Shared>,
+    segment: Segment,
+) -> Result<Json<TriggerView>, Problem> {
+    let status = shared.hub.triggers.resume(&name(segment)?).await;
+    Ok(Json(convert::trigger(&status.map_err(unknown)?)))
+}
+
+fn name(segment: Segment) -> Result<TriggerName, Problem> {
+    named(segment, UNKNOWN.0, UNKNOWN.1)
+}
+
+fn unknown(error: UnknownTrigger) -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, UNKNOWN.0, UNKNOWN.1).detail(error.to_string())
+}
