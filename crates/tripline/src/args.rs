@@ -1,0 +1,58 @@
+//! What can be said on the command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::cli::ClientCommand;
+
+const EXAMPLES: &str = "\
+Examples:
+  tripline serve examples/quickstart/tripline.toml    run the hub
+  tripline check tripline.toml                        find every mistake in a configuration
+  tripline invoke hello --data 'world'                call a function, get a RequestId
+  tripline ps                                         what happened lately
+  tripline logs -f REQUEST_ID                         follow a run
+
+Exit codes: 0 well, 1 failed or refused, 2 wrong usage or configuration, 3 no hub reached, 4 not allowed";
+
+/// Events in, async functions run at most once, and a true answer to what happened.
+#[derive(Debug, Parser)]
+#[command(name = "tripline", version, about, after_help = EXAMPLES, max_term_width = 100)]
+pub(crate) struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The commands.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one, for the life of the process"
+)]
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the hub until it is told to stop (SIGTERM or Ctrl-C drains, a second one ends at once)
+    Serve {
+        /// The configuration
+        #[arg(default_value = "tripline.toml")]
+        file: PathBuf,
+    },
+    /// Check a configuration without network or disk; every error at once
+    Check {
+        /// The configuration
+        #[arg(default_value = "tripline.toml")]
+        file: PathBuf,
+        /// One JSON object an error
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Everything that talks to a running hub
+    #[command(flatten)]
+    Client(ClientCommand),
+}

@@ -1,0 +1,86 @@
+//! `tripline check`: a configuration, without network or disk beyond the file itself.
+
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::cli::Exit;
+use crate::config::Config;
+use crate::kinds::kinds;
+
+/// Reads a configuration file and its errors, for `check` and `serve` alike.
+pub(crate) fn load(file: &Path) -> Result<Config, Failure> {
+    let unreadable = |error: io::Error| Failure::Unreadable(format!("{}: {error}", file.display()));
+    let mut text = String::new();
+    // One byte more than a document may have: the reader itself says that it is too long.
+    let limit = tripline_config::MAX_DOCUMENT_BYTES as u64 + 1;
+    std::fs::File::open(file)
+        .and_then(|open| open.take(limit).read_to_string(&mut text))
+        .map_err(unreadable)?;
+    Config::read(file, &text, &kinds()).map_err(Failure::Wrong)
+}
+
+/// Why there is no configuration.
+pub(crate) enum Failure {
+    /// The file cannot be read as text.
+    Unreadable(String),
+    /// What is wrong in it.
+    Wrong(tripline_config::ConfigErrors),
+}
+
+/// Checks the file and says what was found.
+pub(crate) fn check(
+    file: &Path,
+    as_json: bool,
+    out: &mut impl Write,
+    errors: &mut impl Write,
+) -> Exit {
+    let found = load(file);
+    let exit = if found.is_ok() {
+        Exit::Done
+    } else {
+        Exit::Usage
+    };
+    say(file, found, as_json, out, errors).map_or(Exit::Failed, |()| exit)
+}
+
+fn say(
+    file: &Path,
+    found: Result<Config, Failure>,
+    as_json: bool,
+    out: &mut impl Write,
+    errors: &mut impl Write,
+) -> io::Result<()> {
+    let failure = match found {
+        Ok(config) => {
+            let (functions, triggers) = (config.functions.len(), config.triggers.len());
+            if !as_json {
+                writeln!(
+                    out,
+                    "{} is good: {functions} functions, {triggers} triggers",
+                    file.display()
+                )?;
+            }
+            return Ok(());
+        }
+        Err(failure) => failure,
+    };
+    match failure {
+        Failure::Unreadable(message) if as_json => {
+            writeln!(out, "{}", json!({ "message": message }))?
+        }
+        Failure::Unreadable(message) => writeln!(errors, "error: {message}")?,
+        Failure::Wrong(found) if as_json => {
+            for error in found.iter() {
+                let line = json!({
+                    "file": error.file, "line": error.line, "column": error.column,
+                    "path": error.path, "message": error.message, "help": error.help,
+                });
+                writeln!(out, "{line}")?;
+            }
+        }
+        Failure::Wrong(found) => write!(errors, "{found}")?,
+    }
+    Ok(())
+}

@@ -1,0 +1,223 @@
+//! The admin API as the commands use it: one verb per kind of request, every problem already turned into words.
+
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::{Method, RequestBuilder, Response, Url};
+use rustls::pki_types::{CertificateDer, pem::PemObject};
+use serde_json::Value;
+
+use super::failure::Failure;
+use super::locate::Hub;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest silence of the hub. A follower hears a keep-alive every 15 s.
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
+/// Largest answer that is held in memory.
+const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
+
+/// Speaks to one hub.
+pub(crate) struct AdminClient {
+    http: reqwest::Client,
+    url: Url,
+    token: String,
+}
+
+/// An answer of the hub, read to its end.
+pub(crate) struct Answer {
+    /// The `Tripline-Request-Id` header, if there was one.
+    pub(crate) request_id: Option<String>,
+    /// Whether the hub said 202: accepted, and no result yet.
+    pub(crate) is_receipt: bool,
+    /// The body.
+    pub(crate) body: Bytes,
+}
+
+// === impl AdminClient ===
+
+impl AdminClient {
+    /// A client for `hub`; `ca` names certificates in PEM that are trusted instead of the system's.
+    pub(crate) fn new(hub: Hub, ca: Option<&Path>) -> Result<Self, Failure> {
+        // No proxy: the token goes to the hub and to nobody else. No redirects, for the same reason.
+        let builder = reqwest::Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy();
+        let builder = if hub.url.scheme() == "https" && ca.is_none() {
+            // Fails only where the process has chosen a provider already, which is as good.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+            builder
+        } else {
+            // Plain HTTP gets an empty store, so that a machine without certificates can use it.
+            builder.tls_backend_preconfigured(tls_trusting(ca)?)
+        };
+        let http = builder
+            .build()
+            .map_err(|error| Failure::Usage(format!("TLS cannot be used: {}", causes(&error))))?;
+        Ok(Self {
+            http,
+            url: hub.url,
+            token: hub.token,
+        })
+    }
+
+    /// Reads JSON.
+    pub(crate) async fn get(
+        &self,
+        path: &[&str],
+        query: &[(&str, String)],
+    ) -> Result<Value, Failure> {
+        self.json(self.request(Method::GET, path, query)).await
+    }
+
+    /// Reads bytes.
+    pub(crate) async fn get_bytes(&self, path: &[&str]) -> Result<Bytes, Failure> {
+        let response = self.send(self.request(Method::GET, path, &[])).await?;
+        self.read(response).await
+    }
+
+    /// Orders something and reads JSON.
+    pub(crate) async fn post(&self, path: &[&str], body: &Value) -> Result<Value, Failure> {
+        self.json(self.request(Method::POST, path, &[]).json(body))
+            .await
+    }
+
+    /// Calls a function. Waits as long as a sync function runs.
+    pub(crate) async fn invoke(
+        &self,
+        function: &str,
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> Result<Answer, Failure> {
+        let mut request = self
+            .request(
+                Method::POST,
+                &["v1", "functions", function, "invocations"],
+                &[],
+            )
+            .body(body);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = self.send(request).await?;
+        let id = response.headers().get("tripline-request-id");
+        Ok(Answer {
+            request_id: id.and_then(|id| id.to_str().ok()).map(str::to_owned),
+            is_receipt: response.status() == reqwest::StatusCode::ACCEPTED,
+            body: self.read(response).await?,
+        })
+    }
+
+    /// Opens the live log after line `after`.
+    pub(crate) async fn follow(&self, request_id: &str, after: u64) -> Result<Response, Failure> {
+        let path = ["v1", "invocations", request_id, "logs"];
+        let request = self
+            .request(Method::GET, &path, &[("follow", "true".to_owned())])
+            .header("accept", "text/event-stream")
+            .header("last-event-id", after);
+        self.send(request).await
+    }
+
+    /// The next piece of an answer that comes in pieces; `None` at its end.
+    pub(crate) async fn next_chunk(
+        &self,
+        response: &mut Response,
+    ) -> Result<Option<Bytes>, Failure> {
+        let chunk = tokio::time::timeout(READ_TIMEOUT, response.chunk()).await;
+        match chunk {
+            Ok(chunk) => chunk.map_err(|error| self.lost(&error)),
+            Err(_) => Err(Failure::Unreachable {
+                url: self.url.to_string(),
+                why: format!("nothing heard for {} s", READ_TIMEOUT.as_secs()),
+            }),
+        }
+    }
+
+    fn lost(&self, error: &reqwest::Error) -> Failure {
+        Failure::Unreachable {
+            url: self.url.to_string(),
+            why: causes(error),
+        }
+    }
+
+    fn request(&self, method: Method, path: &[&str], query: &[(&str, String)]) -> RequestBuilder {
+        let mut url = self.url.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            // Escapes what a user typed, so that an odd id cannot become another path.
+            segments.clear().extend(path);
+        }
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        self.http.request(method, url).bearer_auth(&self.token)
+    }
+
+    async fn json(&self, request: RequestBuilder) -> Result<Value, Failure> {
+        let response = self.send(request.timeout(READ_TIMEOUT)).await?;
+        let body = self.read(response).await?;
+        serde_json::from_slice(&body).map_err(|_| self.stranger())
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
+        let response = request.send().await.map_err(|error| self.lost(&error))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let body = self.read(response).await?;
+        Err(Failure::from_answer(status.as_u16(), &body))
+    }
+
+    async fn read(&self, mut response: Response) -> Result<Bytes, Failure> {
+        let mut body = Vec::new();
+        while let Some(chunk) = self.next_chunk(&mut response).await? {
+            if body.len() + chunk.len() > MAX_ANSWER_BYTES {
+                return Err(self.stranger());
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body.into())
+    }
+
+    /// Something answers, but not a hub of this kind.
+    pub(crate) fn stranger(&self) -> Failure {
+        Failure::Refused(format!(
+            "what answers at {} is not a Tripline hub",
+            self.url
+        ))
+    }
+}
+
+fn tls_trusting(ca: Option<&Path>) -> Result<rustls::ClientConfig, Failure> {
+    let mut roots = rustls::RootCertStore::empty();
+    if let Some(path) = ca {
+        let unusable =
+            |why: String| Failure::Usage(format!("cannot use --ca {}: {why}", path.display()));
+        let certificates =
+            CertificateDer::pem_file_iter(path).map_err(|e| unusable(e.to_string()))?;
+        for certificate in certificates {
+            let certificate = certificate.map_err(|e| unusable(e.to_string()))?;
+            roots
+                .add(certificate)
+                .map_err(|e| unusable(e.to_string()))?;
+        }
+        if roots.is_empty() {
+            return Err(unusable("it holds no certificate".to_owned()));
+        }
+    }
+    let provider = rustls::crypto::ring::default_provider().into();
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Failure::Usage(format!("TLS cannot be used: {error}")))?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// The last cause says what happened ("connection refused"); the first only that something did.
+fn causes(error: &reqwest::Error) -> String {
+    let mut last: &dyn std::error::Error = error;
+    while let Some(next) = last.source() {
+        last = next;
+    }
+    last.to_string()
+}

@@ -1,0 +1,119 @@
+//! What can go wrong in a client command, and the exit code each has.
+
+use std::io;
+
+use serde_json::Value;
+
+use super::escape::one_line;
+
+/// How a client command ended; the number is the exit code of the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Everything was done.
+    Done = 0,
+    /// The hub refused, or a followed invocation did not succeed.
+    Failed = 1,
+    /// The command line, a file it names or the config cannot be used.
+    Usage = 2,
+    /// No hub answers at the address.
+    Unreachable = 3,
+    /// The hub does not accept the token, or there is none.
+    Unauthorised = 4,
+}
+
+/// Why a client command could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The command line or a file it names cannot be used.
+    #[error("{0}")]
+    Usage(String),
+    /// No hub answers.
+    #[error(
+        "no hub answers at {url}: {why}\nIs it running? Start it with `tripline serve`, or name its address with --admin URL"
+    )]
+    Unreachable { url: String, why: String },
+    /// No token, or the wrong one.
+    #[error("{0}")]
+    Unauthorised(String),
+    /// The hub answered with a problem.
+    #[error("{0}")]
+    Refused(String),
+    /// The output cannot be written.
+    #[error("the output cannot be written: {0}")]
+    Output(#[from] io::Error),
+}
+
+// === impl Failure ===
+
+impl Failure {
+    /// The exit code for this failure. A reader that went away (`tripline ps | head -1`) is no failure.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Usage(_) => Exit::Usage,
+            Self::Unreachable { .. } => Exit::Unreachable,
+            Self::Unauthorised(_) => Exit::Unauthorised,
+            Self::Refused(_) => Exit::Failed,
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
+            Self::Output(_) => Exit::Failed,
+        }
+    }
+
+    /// From an answer that is not a success: reads the problem document, if it is one.
+    pub(crate) fn from_answer(status: u16, body: &[u8]) -> Self {
+        let problem: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
+        let text = |key: &str| problem.get(key).and_then(Value::as_str).map(one_line);
+        let title = text("title").unwrap_or_else(|| format!("HTTP {status}").into());
+        let mut words = match text("detail") {
+            Some(detail) => format!("{title}: {detail}"),
+            None => title.into_owned(),
+        };
+        if let Some(id) = text("request_id") {
+            words.push_str(&format!("\nRequestId: {id}"));
+        }
+        if text("accepted").as_deref() == Some("unknown") {
+            words.push_str("\nWhether the event was accepted is not known");
+        }
+        if status == 401 || status == 403 {
+            Self::Unauthorised(format!("{words}\n{TOKEN_HELP}"))
+        } else {
+            Self::Refused(words)
+        }
+    }
+}
+
+/// Where a token comes from, for people who have the wrong one.
+pub(crate) const TOKEN_HELP: &str = "The token is taken from TRIPLINE_TOKEN, --token-file FILE, or admin.token in the \
+data directory (--data-dir DIR, --config FILE, ./tripline.toml, ./data)";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_becomes_words_and_a_code() {
+        let body = br#"{"title":"Over the limit","detail":"of the hub\u001b[2J","accepted":"no"}"#;
+        let failure = Failure::from_answer(429, body);
+        assert_eq!(failure.to_string(), "Over the limit: of the hub\\u{1b}[2J");
+        assert_eq!(failure.exit(), Exit::Failed);
+        let failure = Failure::from_answer(401, b"<html>");
+        assert!(failure.to_string().starts_with("HTTP 401\nThe token"));
+        assert_eq!(failure.exit(), Exit::Unauthorised);
+        let body = br#"{"title":"T","request_id":"r","accepted":"unknown"}"#;
+        let words = Failure::from_answer(503, body).to_string();
+        assert_eq!(
+            words,
+            "T\nRequestId: r\nWhether the event was accepted is not known"
+        );
+    }
+
+    #[test]
+    fn a_reader_that_went_away_is_no_failure() {
+        let gone = Failure::Output(io::ErrorKind::BrokenPipe.into());
+        assert_eq!(gone.exit(), Exit::Done);
+        assert_eq!(
+            Failure::Output(io::ErrorKind::StorageFull.into()).exit(),
+            Exit::Failed
+        );
+    }
+}

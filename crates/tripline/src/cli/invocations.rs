@@ -1,0 +1,210 @@
+//! `ps`, `show` and `terminate`.
+
+use serde_json::{Value, json};
+
+use super::args::{PsArgs, ShowArgs, TerminateArgs};
+use super::client::AdminClient;
+use super::failure::{Exit, Failure};
+use super::table::{NOTHING, list, text, text_or_dash, write_fields, write_table};
+use super::{Terminal, escape, times};
+
+/// Most invocations asked for at once.
+const PAGE: u64 = 500;
+
+/// Lists invocations, page by page.
+pub(crate) async fn ps(
+    args: PsArgs,
+    client: &AdminClient,
+    terminal: &mut Terminal<'_>,
+) -> Result<Exit, Failure> {
+    let filters = filters(&args, terminal)?;
+    let mut left = if args.all { u64::MAX } else { args.limit };
+    let mut rows = Vec::new();
+    let mut cursor: Option<String> = None;
+    loop {
+        let mut query = filters.clone();
+        query.push(("limit", left.min(PAGE).to_string()));
+        query.extend(cursor.take().map(|cursor| ("cursor", cursor)));
+        let page = client.get(&["v1", "invocations"], &query).await?;
+        let invocations = list(&page, "invocations");
+        left = left.saturating_sub(invocations.len() as u64);
+        for invocation in invocations {
+            if args.json {
+                writeln!(terminal.out, "{invocation}")?;
+            } else {
+                rows.push(ps_row(invocation, terminal));
+            }
+        }
+        cursor = text(&page, "next_cursor");
+        if cursor.is_none() || left == 0 || invocations.is_empty() {
+            break;
+        }
+    }
+    if args.json {
+        return Ok(Exit::Done);
+    }
+    let header = [
+        "REQUEST ID",
+        "FUNCTION",
+        "TRIGGER",
+        "STATE",
+        "ACCEPTED",
+        "RAN FOR",
+        "REASON",
+    ];
+    write_table(terminal.out, &header, rows)?;
+    if cursor.is_some() {
+        writeln!(
+            terminal.err,
+            "There are more: --limit N shows N, --all shows all"
+        )?;
+    }
+    Ok(Exit::Done)
+}
+
+fn filters(args: &PsArgs, terminal: &Terminal<'_>) -> Result<Vec<(&'static str, String)>, Failure> {
+    let since = match &args.since {
+        None => None,
+        Some(text) => Some(times::since(terminal.now, text).ok_or_else(|| {
+            let words = "--since takes a span such as 15m, 2h or 7d, or a moment such as 2026-11-24T21:00:00Z, not";
+            Failure::Usage(format!("{words} {text:?}"))
+        })?),
+    };
+    let all = [
+        ("function", args.function.clone()),
+        ("trigger", args.trigger.clone()),
+        ("state", args.state.clone()),
+        ("since", since),
+    ];
+    let given = all
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)));
+    Ok(given.collect())
+}
+
+fn ps_row(invocation: &Value, terminal: &Terminal<'_>) -> Vec<String> {
+    let reason = match text_or_dash(invocation, "state").as_str() {
+        "succeeded" => NOTHING.to_owned(),
+        _ => text_or_dash(invocation, "reason"),
+    };
+    let accepted = text(invocation, "accepted_at");
+    vec![
+        text_or_dash(invocation, "request_id"),
+        text_or_dash(invocation, "function"),
+        text_or_dash(invocation, "trigger"),
+        text_or_dash(invocation, "state"),
+        accepted.map_or_else(|| NOTHING.to_owned(), |at| times::ago(terminal.now, &at)),
+        ran_for(invocation, terminal).unwrap_or_else(|| NOTHING.to_owned()),
+        reason,
+    ]
+}
+
+/// How long it ran, or has run until now.
+fn ran_for(invocation: &Value, terminal: &Terminal<'_>) -> Option<String> {
+    let started = text(invocation, "started_at")?;
+    let until = text(invocation, "ended_at").unwrap_or_else(|| terminal.now.to_rfc3339());
+    times::between(&started, &until)
+}
+
+/// Shows one invocation, or its result.
+pub(crate) async fn show(
+    args: ShowArgs,
+    client: &AdminClient,
+    terminal: &mut Terminal<'_>,
+) -> Result<Exit, Failure> {
+    let path = ["v1", "invocations", &args.request_id, "result"];
+    if args.result {
+        let result = client.get_bytes(&path).await?;
+        write_document(&result, terminal)?;
+        return Ok(Exit::Done);
+    }
+    let invocation = client.get(&path[..3], &[]).await?;
+    if args.json {
+        writeln!(terminal.out, "{invocation}")?;
+    } else {
+        write_invocation(&invocation, terminal)?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Writes bytes of a function: as they are to a file or pipe, escaped to a terminal.
+pub(crate) fn write_document(bytes: &[u8], terminal: &mut Terminal<'_>) -> Result<(), Failure> {
+    if !terminal.is_terminal {
+        terminal.out.write_all(bytes)?;
+        return Ok(());
+    }
+    let shown = escape::document(bytes);
+    terminal.out.write_all(shown.as_bytes())?;
+    if !shown.is_empty() && !shown.ends_with('\n') {
+        writeln!(terminal.out)?;
+    }
+    Ok(())
+}
+
+fn write_invocation(invocation: &Value, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
+    let field = |key: &str| text(invocation, key);
+    let moment = |key: &str| {
+        let at = text(invocation, key)?;
+        Some(format!("{at} ({})", times::ago(terminal.now, &at)))
+    };
+    let event = invocation.get("event").unwrap_or(&Value::Null);
+    let attribute = |key: &str| text(event, key);
+    let result = field("result_bytes").map(|bytes| {
+        let cut = invocation.get("result_cut") == Some(&Value::Bool(true));
+        format!(
+            "{bytes} bytes{} (--result prints them)",
+            if cut { ", cut" } else { "" }
+        )
+    });
+    let fields = [
+        ("RequestId", field("request_id")),
+        ("Function", field("function")),
+        (
+            "Trigger",
+            field("trigger").or_else(|| Some("API".to_owned())),
+        ),
+        ("State", field("state")),
+        ("SCF status", field("scf_status")),
+        ("Code ran", field("ran")),
+        ("Accepted", moment("accepted_at")),
+        ("Started", moment("started_at")),
+        ("Ended", moment("ended_at")),
+        ("Ran for", ran_for(invocation, terminal)),
+        ("Reason", field("reason")),
+        ("Detail", field("detail")),
+        ("Exit code", field("exit_code")),
+        ("Signal", field("signal")),
+        ("Result", result),
+        ("Event type", attribute("type")),
+        ("Event source", attribute("source")),
+        ("Event subject", attribute("subject")),
+        ("Event id", attribute("id")),
+        ("Event time", attribute("time")),
+        ("Content type", attribute("content_type")),
+        (
+            "Event data",
+            attribute("data_bytes").map(|bytes| format!("{bytes} bytes")),
+        ),
+    ];
+    write_fields(terminal.out, &fields)?;
+    let extensions = event.get("extensions").and_then(Value::as_object);
+    for (name, value) in extensions.into_iter().flatten() {
+        let value = value.as_str().unwrap_or_default();
+        let (name, value) = (escape::one_line(name), escape::one_line(value));
+        writeln!(terminal.out, "Event {name}  {value}")?;
+    }
+    Ok(())
+}
+
+/// Stops an invocation.
+pub(crate) async fn terminate(
+    args: TerminateArgs,
+    client: &AdminClient,
+    terminal: &mut Terminal<'_>,
+) -> Result<Exit, Failure> {
+    let path = ["v1", "invocations", &args.request_id, "terminate"];
+    let answer = client.post(&path, &json!({ "grace": args.grace })).await?;
+    let outcome = text_or_dash(&answer, "outcome");
+    writeln!(terminal.out, "{}", escape::one_line(&outcome))?;
+    Ok(Exit::Done)
+}

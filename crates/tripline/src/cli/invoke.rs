@@ -1,0 +1,84 @@
+//! `invoke`: calls a function.
+
+use std::fs;
+use std::io::Read as _;
+
+use serde_json::Value;
+
+use super::args::InvokeArgs;
+use super::client::AdminClient;
+use super::failure::{Exit, Failure};
+use super::logs::{Shape, follow_to_end};
+use super::table::text;
+use super::{Terminal, escape, invocations};
+
+/// Largest event that is read into memory; the hub's own limit is below.
+const MAX_DATA_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Calls a function, prints the RequestId or the result, and follows the log if asked to.
+pub(crate) async fn invoke(
+    args: InvokeArgs,
+    client: &AdminClient,
+    terminal: &mut Terminal<'_>,
+) -> Result<Exit, Failure> {
+    let data = read_data(&args.data, terminal)?;
+    let given = [
+        ("content-type", &args.content_type),
+        ("idempotency-key", &args.key),
+    ];
+    let mut headers = Vec::new();
+    for (name, value) in given {
+        let Some(value) = value.as_deref() else {
+            continue;
+        };
+        if !value.bytes().all(|b| (b' '..=b'~').contains(&b)) {
+            let words = format!("{name} may hold printable ASCII only, not {value:?}");
+            return Err(Failure::Usage(words));
+        }
+        headers.push((name, value));
+    }
+    let answer = client.invoke(&args.function, &headers, data).await?;
+    if !answer.is_receipt {
+        // A sync function: the answer is its result, and it has ended already.
+        if let (true, Some(id)) = (args.follow, &answer.request_id) {
+            writeln!(terminal.err, "RequestId: {}", escape::one_line(id))?;
+        }
+        invocations::write_document(&answer.body, terminal)?;
+        return Ok(Exit::Done);
+    }
+    let receipt: Value = serde_json::from_slice(&answer.body).map_err(|_| client.stranger())?;
+    let id = text(&receipt, "request_id").ok_or_else(|| client.stranger())?;
+    if !args.follow {
+        writeln!(terminal.out, "{}", escape::one_line(&id))?;
+        return Ok(Exit::Done);
+    }
+    // The log goes to standard output alone, so that it can be piped.
+    writeln!(terminal.err, "RequestId: {}", escape::one_line(&id))?;
+    follow_to_end(&id, Shape::Text, client, terminal).await
+}
+
+fn read_data(data: &str, terminal: &mut Terminal<'_>) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let unreadable = |what: &str, error: std::io::Error| {
+        Failure::Usage(format!("--data: cannot read {what}: {error}"))
+    };
+    if data == "-" {
+        let input = terminal
+            .input
+            .take(MAX_DATA_BYTES + 1)
+            .read_to_end(&mut bytes);
+        input.map_err(|error| unreadable("standard input", error))?;
+    } else if let Some(path) = data.strip_prefix('@') {
+        let file = fs::File::open(path).map_err(|error| unreadable(path, error))?;
+        let read = file.take(MAX_DATA_BYTES + 1).read_to_end(&mut bytes);
+        read.map_err(|error| unreadable(path, error))?;
+    } else {
+        bytes.extend_from_slice(data.as_bytes());
+    }
+    if bytes.len() as u64 > MAX_DATA_BYTES {
+        return Err(Failure::Usage(format!(
+            "--data: more than {MAX_DATA_BYTES} bytes"
+        )));
+    }
+    Ok(bytes)
+}

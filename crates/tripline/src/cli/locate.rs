@@ -1,0 +1,166 @@
+//! Finds the hub: its address and the token. The token is never taken from the command line, where every user of the
+//! machine could read it.
+
+use std::fs;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use reqwest::Url;
+use toml::de::DeTable;
+
+use super::failure::{Failure, TOKEN_HELP};
+use super::{ClientOptions, Env};
+
+/// Where a hub listens when nothing else is said.
+pub(crate) const DEFAULT_ADMIN: &str = "http://127.0.0.1:8081";
+/// Most bytes read of a token, address or config file.
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
+
+/// A hub and the right to speak to it.
+pub(crate) struct Hub {
+    /// The address, without a path.
+    pub(crate) url: Url,
+    /// The bearer token.
+    pub(crate) token: String,
+}
+
+/// Finds the hub out of the options, the environment and the files that a hub leaves in its data directory.
+pub(crate) fn locate(options: &ClientOptions, env: Env<'_>) -> Result<Hub, Failure> {
+    let named = options.admin.clone().or_else(|| env("TRIPLINE_ADMIN"));
+    let data_dir = data_dir(options, env)?;
+    let url = match &named {
+        Some(url) => parse_url(url)?,
+        None => match read_small(&data_dir.path.join("admin.json"))? {
+            Some(text) => parse_url(&url_in(&text).unwrap_or_else(|| DEFAULT_ADMIN.to_owned()))?,
+            None => parse_url(DEFAULT_ADMIN)?,
+        },
+    };
+    let token = match (env("TRIPLINE_TOKEN"), &options.token_file) {
+        (Some(token), _) => token,
+        (None, Some(path)) => read_small(path)?
+            .ok_or_else(|| Failure::Usage(format!("there is no token file {}", path.display())))?,
+        (None, None) => token_in(&data_dir, &url)?,
+    };
+    let token = token.trim().to_owned();
+    if token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic()) {
+        let words = "the token is empty or has characters that no token has";
+        return Err(Failure::Unauthorised(format!("{words}\n{TOKEN_HELP}")));
+    }
+    Ok(Hub { url, token })
+}
+
+/// The data directory, and whether the user named it.
+struct DataDir {
+    path: PathBuf,
+    named: bool,
+}
+
+fn data_dir(options: &ClientOptions, env: Env<'_>) -> Result<DataDir, Failure> {
+    if let Some(path) = &options.data_dir {
+        return Ok(DataDir {
+            path: path.clone(),
+            named: true,
+        });
+    }
+    let given = options
+        .config
+        .clone()
+        .or_else(|| env("TRIPLINE_CONFIG").map(PathBuf::from));
+    let named = given.is_some();
+    let config = given.unwrap_or_else(|| PathBuf::from("tripline.toml"));
+    let path = match read_small(&config)? {
+        Some(text) => config.with_file_name(data_dir_in(&text, &config)?),
+        None if named => {
+            let words = format!("there is no config file {}", config.display());
+            return Err(Failure::Usage(words));
+        }
+        None => PathBuf::from("data"),
+    };
+    Ok(DataDir { path, named })
+}
+
+fn data_dir_in(text: &str, config: &Path) -> Result<String, Failure> {
+    // Only this one key matters here; `tripline check` judges the rest.
+    let document = DeTable::parse(text)
+        .map_err(|_| Failure::Usage(format!("{} is not valid TOML", config.display())))?;
+    let hub = document
+        .get_ref()
+        .get("hub")
+        .and_then(|hub| hub.get_ref().get("data_dir"));
+    Ok(hub
+        .and_then(|dir| dir.get_ref().as_str())
+        .unwrap_or("data")
+        .to_owned())
+}
+
+fn url_in(admin_json: &str) -> Option<String> {
+    let value: serde_json::Value = serde_json::from_str(admin_json).ok()?;
+    value.get("url")?.as_str().map(str::to_owned)
+}
+
+fn parse_url(text: &str) -> Result<Url, Failure> {
+    let url = Url::parse(text).ok().filter(|url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.host().is_some()
+            && matches!(url.path(), "" | "/")
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+    });
+    url.ok_or_else(|| {
+        let words = "the address of a hub is http://HOST:PORT or https://HOST:PORT, not";
+        Failure::Usage(format!("{words} {text:?}"))
+    })
+}
+
+fn token_in(data_dir: &DataDir, url: &Url) -> Result<String, Failure> {
+    // A token that merely lies around here belongs to a hub of this machine: it is not sent to another one.
+    if !data_dir.named && !is_loopback(url) {
+        let words = format!("no token was named for {url}, and it is not on this machine");
+        return Err(Failure::Unauthorised(format!("{words}\n{TOKEN_HELP}")));
+    }
+    let path = data_dir.path.join("admin.token");
+    read_small(&path)?.ok_or_else(|| {
+        let words = format!("there is no token in {}", path.display());
+        Failure::Unauthorised(format!("{words}\n{TOKEN_HELP}"))
+    })
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host_str() {
+        Some("localhost") => true,
+        Some(host) => {
+            let bare = host.trim_start_matches('[').trim_end_matches(']');
+            bare.parse::<std::net::IpAddr>()
+                .is_ok_and(|ip| ip.is_loopback())
+        }
+        None => false,
+    }
+}
+
+/// The text of a file; `None` if there is none.
+fn read_small(path: &Path) -> Result<Option<String>, Failure> {
+    let file = match fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unreadable(path, &error)),
+    };
+    let mut text = String::new();
+    file.take(MAX_FILE_BYTES)
+        .read_to_string(&mut text)
+        .map_err(|error| unreadable(path, &error))?;
+    Ok(Some(text))
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
+    let words = format!("cannot read {}: {error}", path.display());
+    if error.kind() == std::io::ErrorKind::PermissionDenied {
+        Failure::Unauthorised(format!("{words}\n{TOKEN_HELP}"))
+    } else {
+        Failure::Usage(words)
+    }
+}
+
+#[cfg(test)]
+#[path = "tests/locate.rs"]
+mod tests;

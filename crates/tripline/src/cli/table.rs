@@ -1,0 +1,67 @@
+//! Tables and lists of fields for people. Every cell is escaped here, so that no caller can forget to.
+
+use std::io::Write;
+
+use comfy_table::{Cell, Table, presets};
+use serde_json::Value;
+
+use super::escape::cell;
+use super::failure::Failure;
+
+/// Shown where there is nothing.
+pub(crate) const NOTHING: &str = "-";
+
+/// Writes a table without borders; columns are as wide as their widest cell.
+pub(crate) fn write_table(
+    out: &mut (dyn Write + Send),
+    header: &[&str],
+    rows: Vec<Vec<String>>,
+) -> Result<(), Failure> {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(header.iter().map(Cell::new));
+    for row in rows {
+        table.add_row(row.iter().map(|text| Cell::new(cell(text))));
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    writeln!(out, "{}", table.trim_fmt())?;
+    Ok(())
+}
+
+/// Writes one field a line, values below each other; fields without a value are left out.
+pub(crate) fn write_fields(
+    out: &mut (dyn Write + Send),
+    fields: &[(&str, Option<String>)],
+) -> Result<(), Failure> {
+    let width = fields.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    for (name, value) in fields {
+        if let Some(value) = value {
+            writeln!(out, "{name:width$}  {}", super::escape::one_line(value))?;
+        }
+    }
+    Ok(())
+}
+
+/// The member `key` as text: strings as they are, numbers in digits; `None` for null and nothing.
+pub(crate) fn text(value: &Value, key: &str) -> Option<String> {
+    match value.get(key)? {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    }
+}
+
+/// As [`text`], with a dash for nothing.
+pub(crate) fn text_or_dash(value: &Value, key: &str) -> String {
+    text(value, key).unwrap_or_else(|| NOTHING.to_owned())
+}
+
+/// The member `key`, a list; empty if it is none.
+pub(crate) fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
+    value
+        .get(key)
+        .and_then(Value::as_array)
+        .map_or(&[], Vec::as_slice)
+}

@@ -1,0 +1,109 @@
+//! A hub that answers from a script and keeps what it was asked.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+/// A request as it came in.
+#[derive(Debug, Clone)]
+pub(super) struct Asked {
+    /// `METHOD /path?query`.
+    pub(super) line: String,
+    pub(super) headers: axum::http::HeaderMap,
+    pub(super) body: Vec<u8>,
+}
+
+/// Answers by `METHOD /path`; several answers for one are given in turn, the last one for ever.
+#[derive(Default)]
+struct Script {
+    answers: HashMap<String, Vec<(u16, Vec<u8>)>>,
+    asked: Vec<Asked>,
+}
+
+/// The hub. Dropping it ends it.
+pub(super) struct FakeHub {
+    pub(super) url: String,
+    script: Arc<Mutex<Script>>,
+    _server: JoinSet<()>,
+}
+
+// === impl FakeHub ===
+
+impl FakeHub {
+    pub(super) async fn start() -> Self {
+        let script = Arc::new(Mutex::new(Script::default()));
+        let app = Router::new()
+            .fallback(reply)
+            .with_state(Arc::clone(&script));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("bound"));
+        let mut server = JoinSet::new();
+        server.spawn(async move {
+            let _ = axum::serve(listener, app).await;
+        });
+        Self {
+            url,
+            script,
+            _server: server,
+        }
+    }
+
+    /// An address where nobody listens.
+    pub(super) async fn gone() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("bound"));
+        Self {
+            url,
+            script: Arc::default(),
+            _server: JoinSet::new(),
+        }
+    }
+
+    pub(super) fn answer(&self, to: &str, status: u16, body: impl AsRef<[u8]>) {
+        let answer = (status, body.as_ref().to_vec());
+        let mut script = lock(&self.script);
+        script
+            .answers
+            .entry(to.to_owned())
+            .or_default()
+            .push(answer);
+    }
+
+    pub(super) fn asked(&self) -> Vec<Asked> {
+        lock(&self.script).asked.clone()
+    }
+}
+
+fn lock(script: &Mutex<Script>) -> MutexGuard<'_, Script> {
+    script.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn reply(State(script): State<Arc<Mutex<Script>>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, 1 << 20)
+        .await
+        .expect("a small body");
+    let line = format!("{} {}", parts.method, parts.uri);
+    let key = format!("{} {}", parts.method, parts.uri.path());
+    let mut script = lock(&script);
+    script.asked.push(Asked {
+        line,
+        headers: parts.headers,
+        body: body.to_vec(),
+    });
+    let (status, body) = match script.answers.get_mut(&key) {
+        None => (404, br#"{"title":"not in the script"}"#.to_vec()),
+        Some(answers) if answers.len() > 1 => answers.remove(0),
+        Some(answers) => answers[0].clone(),
+    };
+    let response = Response::builder()
+        .status(status)
+        .header("tripline-request-id", "the-id");
+    response.body(Body::from(body)).expect("a response")
+}

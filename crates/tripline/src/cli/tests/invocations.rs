@@ -1,0 +1,159 @@
+//! `ps`, `show`, `terminate`.
+
+use serde_json::json;
+
+use super::{Exit, FakeHub, pipe, terminal};
+
+const ID: &str = "019ab3c8-6d0f-7c51-9d2e-0f4a5b6c7d8e";
+
+fn invocation() -> serde_json::Value {
+    json!({
+        "request_id": ID, "function": "bill", "trigger": null, "state": "failed",
+        "scf_status": "FAILED", "ran": "yes",
+        "accepted_at": "2026-11-24T11:59:48.000Z", "started_at": "2026-11-24T11:59:49.000Z",
+        "ended_at": "2026-11-24T11:59:49.250Z", "reason": "exit_code",
+        "detail": "exit code 1\u{1b}[2J", "exit_code": 1, "signal": null, "result_bytes": 5,
+        "result_cut": true,
+        "event": {"id": "e-1", "source": "/v1", "type": "t", "subject": "a\nb", "time": "2026-11-24T11:59:48.000Z",
+            "content_type": null, "extensions": {"partition": "3"}, "data_bytes": 12},
+    })
+}
+
+fn page(next: Option<&str>) -> String {
+    json!({ "invocations": [invocation()], "next_cursor": next }).to_string()
+}
+
+#[tokio::test]
+async fn ps_is_a_table_with_whole_ids() {
+    let hub = FakeHub::start().await;
+    hub.answer("GET /v1/invocations", 200, page(Some("next")));
+    let args = [
+        "ps",
+        "--function",
+        "bill",
+        "--state",
+        "failed",
+        "--since",
+        "15m",
+        "--limit",
+        "1",
+    ];
+    let ran = pipe(&hub, &args).await;
+    assert_eq!(ran.exit, Exit::Done, "{ran:?}");
+    let lines: Vec<_> = ran.out.lines().collect();
+    assert_eq!(lines.len(), 2, "{}", ran.out);
+    let cells: Vec<_> = lines[1]
+        .split("  ")
+        .map(str::trim)
+        .filter(|cell| !cell.is_empty())
+        .collect();
+    assert_eq!(
+        cells,
+        [ID, "bill", "-", "failed", "12s ago", "250ms", "exit_code"]
+    );
+    assert!(ran.err.contains("--all"), "{ran:?}");
+    let asked = &hub.asked()[0];
+    let query = "function=bill&state=failed&since=2026-11-24T11%3A45%3A00.000Z&limit=1";
+    assert_eq!(asked.line, format!("GET /v1/invocations?{query}"));
+    assert_eq!(asked.headers["authorization"], "Bearer s3cret");
+}
+
+#[tokio::test]
+async fn ps_all_goes_through_every_page_and_json_is_one_a_line() {
+    let hub = FakeHub::start().await;
+    hub.answer("GET /v1/invocations", 200, page(Some("c1")));
+    hub.answer("GET /v1/invocations", 200, page(None));
+    let ran = pipe(&hub, &["ps", "--all", "--json"]).await;
+    let lines: Vec<serde_json::Value> = ran
+        .out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines, [invocation(), invocation()]);
+    assert_eq!(
+        hub.asked()[1].line,
+        "GET /v1/invocations?limit=500&cursor=c1"
+    );
+}
+
+#[tokio::test]
+async fn a_bad_since_is_a_usage_error_that_asks_nobody() {
+    let hub = FakeHub::start().await;
+    let ran = pipe(&hub, &["ps", "--since", "yesterday"]).await;
+    assert_eq!(ran.exit, Exit::Usage);
+    assert!(
+        ran.err.contains("15m") && ran.err.contains("yesterday"),
+        "{ran:?}"
+    );
+    assert!(hub.asked().is_empty());
+}
+
+#[tokio::test]
+async fn show_tells_all_and_escapes() {
+    let hub = FakeHub::start().await;
+    hub.answer(
+        &format!("GET /v1/invocations/{ID}"),
+        200,
+        invocation().to_string(),
+    );
+    let ran = pipe(&hub, &["show", ID]).await;
+    for line in [
+        "Ran for        250ms",
+        "Detail         exit code 1\\u{1b}[2J",
+        "Event subject  a\\nb",
+        "Result         5 bytes, cut (--result prints them)",
+        "Trigger        API",
+        "Event partition  3",
+    ] {
+        assert!(
+            ran.out.lines().any(|shown| shown == line),
+            "{line}: {}",
+            ran.out
+        );
+    }
+    let ran = pipe(&hub, &["show", ID, "--json"]).await;
+    assert_eq!(
+        serde_json::from_str::<serde_json::Value>(&ran.out).unwrap(),
+        invocation()
+    );
+}
+
+#[tokio::test]
+async fn a_result_is_raw_in_a_pipe_and_escaped_on_a_terminal() {
+    let hub = FakeHub::start().await;
+    hub.answer(
+        &format!("GET /v1/invocations/{ID}/result"),
+        200,
+        "a\n\x1b[31mb",
+    );
+    let ran = pipe(&hub, &["show", ID, "--result"]).await;
+    assert_eq!(ran.out, "a\n\x1b[31mb");
+    let ran = terminal(&hub, &["show", ID, "--result"]).await;
+    assert_eq!(ran.out, "a\n\\u{1b}[31mb\n");
+}
+
+#[tokio::test]
+async fn a_hostile_id_stays_one_segment() {
+    let hub = FakeHub::start().await;
+    let ran = pipe(&hub, &["show", "../functions?x=1#y"]).await;
+    assert_eq!(ran.exit, Exit::Failed);
+    assert_eq!(
+        hub.asked()[0].line,
+        "GET /v1/invocations/..%2Ffunctions%3Fx=1%23y"
+    );
+}
+
+#[tokio::test]
+async fn terminate_says_what_it_did() {
+    let hub = FakeHub::start().await;
+    let to = format!("POST /v1/invocations/{ID}/terminate");
+    hub.answer(&to, 200, r#"{"outcome":"stopping"}"#);
+    hub.answer(&to, 409, r#"{"title":"the invocation has already ended"}"#);
+    let ran = pipe(&hub, &["terminate", ID, "--grace"]).await;
+    assert_eq!((ran.exit, &*ran.out), (Exit::Done, "stopping\n"));
+    assert_eq!(hub.asked()[0].body, br#"{"grace":true}"#);
+    let ran = pipe(&hub, &["terminate", ID]).await;
+    assert_eq!(ran.exit, Exit::Failed);
+    assert_eq!(ran.err, "tripline: the invocation has already ended\n");
+    assert_eq!(hub.asked()[1].body, br#"{"grace":false}"#);
+}

@@ -1,0 +1,93 @@
+//! `invoke`.
+
+use super::{Exit, FakeHub, pipe, terminal};
+
+const CALL: &str = "POST /v1/functions/deploy/invocations";
+
+#[tokio::test]
+async fn an_async_call_prints_the_id_alone() {
+    let hub = FakeHub::start().await;
+    hub.answer(CALL, 202, r#"{"request_id":"r-1"}"#);
+    let args = [
+        "invoke",
+        "deploy",
+        "--data",
+        "{}",
+        "--content-type",
+        "application/json",
+        "--key",
+        "k",
+    ];
+    let ran = pipe(&hub, &args).await;
+    assert_eq!((ran.exit, &*ran.out, &*ran.err), (Exit::Done, "r-1\n", ""));
+    let asked = &hub.asked()[0];
+    assert_eq!(asked.body, b"{}");
+    assert_eq!(asked.headers["content-type"], "application/json");
+    assert_eq!(asked.headers["idempotency-key"], "k");
+}
+
+#[tokio::test]
+async fn data_comes_from_text_a_file_or_standard_input() {
+    let hub = FakeHub::start().await;
+    hub.answer(CALL, 202, r#"{"request_id":"r-1"}"#);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("data");
+    std::fs::write(&file, [0, 255, 10]).unwrap();
+    let at_file = format!("@{}", file.display());
+    for data in ["", "-text", "-", &at_file] {
+        assert_eq!(
+            pipe(&hub, &["invoke", "deploy", "--data", data]).await.exit,
+            Exit::Done
+        );
+    }
+    let bodies: Vec<_> = hub.asked().into_iter().map(|asked| asked.body).collect();
+    assert_eq!(bodies, [&b""[..], b"-text", b"from stdin", &[0, 255, 10]]);
+    let ran = pipe(&hub, &["invoke", "deploy", "--data", "@/no/such/file"]).await;
+    assert_eq!(ran.exit, Exit::Usage);
+    assert!(ran.err.contains("/no/such/file"), "{ran:?}");
+}
+
+#[tokio::test]
+async fn a_sync_call_prints_the_result() {
+    let hub = FakeHub::start().await;
+    hub.answer(CALL, 200, "done\x07");
+    let ran = pipe(&hub, &["invoke", "deploy", "--follow"]).await;
+    assert_eq!(
+        (ran.exit, &*ran.out, &*ran.err),
+        (Exit::Done, "done\x07", "RequestId: the-id\n")
+    );
+    let ran = terminal(&hub, &["invoke", "deploy"]).await;
+    assert_eq!(ran.out, "done\\u{7}\n");
+}
+
+#[tokio::test]
+async fn a_refusal_is_shown_with_its_id() {
+    let hub = FakeHub::start().await;
+    let problem =
+        r#"{"title":"the invocation ended as failed","detail":"exit code 3","request_id":"r-9"}"#;
+    hub.answer(CALL, 502, problem);
+    let ran = pipe(&hub, &["invoke", "deploy"]).await;
+    assert_eq!(ran.exit, Exit::Failed);
+    let words = "tripline: the invocation ended as failed: exit code 3\nRequestId: r-9\n";
+    assert_eq!(ran.err, words);
+    assert_eq!(ran.out, "");
+}
+
+#[tokio::test]
+async fn follow_prints_the_log_and_takes_the_exit_code_of_the_end() {
+    let hub = FakeHub::start().await;
+    hub.answer(CALL, 202, r#"{"request_id":"r-1"}"#);
+    let log = "id: 1\ndata: {\"seq\":1,\"text\":\"hi\"}\n\nevent: end\ndata: {\"state\":\"failed\",\"reason\":\"exit_code\"}\n\n";
+    hub.answer("GET /v1/invocations/r-1/logs", 200, log);
+    let ran = pipe(&hub, &["invoke", "deploy", "--follow"]).await;
+    assert_eq!((ran.exit, &*ran.out), (Exit::Failed, "hi\n"));
+    assert_eq!(ran.err, "RequestId: r-1\nfailed: exit_code\n");
+}
+
+#[tokio::test]
+async fn a_header_that_cannot_be_sent_is_a_usage_error() {
+    let hub = FakeHub::start().await;
+    let ran = pipe(&hub, &["invoke", "deploy", "--key", "a\nb"]).await;
+    assert_eq!(ran.exit, Exit::Usage);
+    assert!(hub.asked().is_empty());
+}

@@ -1,0 +1,109 @@
+//! `[hub]`: the journal, the limits and the log of the hub itself.
+
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tripline_config::{ByteSize, Rate, Table};
+
+/// The longest timeout a function may have unless `max_timeout` says more: the contract's 24 hours.
+pub(crate) const DEFAULT_MAX_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
+
+/// How the hub writes its own log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[hub]`.
+#[derive(Debug, Clone)]
+pub struct HubConfig {
+    /// Where journal, logs, token and scratch live; relative to the file. `data_dir`, default `./data`.
+    pub data_dir: PathBuf,
+    /// Accepted events in any 1 s window, all triggers together. `qps`, default 1,000.
+    pub qps: NonZeroU32,
+    /// Percent of `qps` that only push sources may use. `push_share`, default 20.
+    pub push_share_percent: u8,
+    /// The longest timeout a function may have. `max_timeout`, default `24h`.
+    pub max_timeout: Duration,
+    /// Accepted invocations waiting for their start, all functions together. `max_queued`, default 1,000,000.
+    pub max_queued: u64,
+    /// The largest event, in bytes. `max_event`, default `1MiB`.
+    pub max_event_bytes: u64,
+    /// How long a stopping hub waits for running functions. `drain`, default `30s`.
+    pub drain: Duration,
+    /// How long an ended invocation is kept. `keep_ended`, default `72h`.
+    pub keep_ended: Duration,
+    /// The journal's size cap, in bytes. `max_journal`, default `10GiB`.
+    pub max_journal_bytes: u64,
+    /// How long function logs are kept. `keep_logs`, default `7d`.
+    pub keep_logs: Duration,
+    /// `log`, `"text"` or `"json"`, default text.
+    pub log_format: LogFormat,
+    /// A `tracing` filter such as `info` or `tripline=debug`. `log_level`, default `info`.
+    pub log_level: String,
+}
+
+/// Reads the section, or takes every default without one.
+pub(super) fn read(table: Option<&mut Table<'_>>) -> Option<HubConfig> {
+    let mut hub = HubConfig {
+        data_dir: PathBuf::from("./data"),
+        qps: NonZeroU32::new(1_000).expect("not zero"),
+        push_share_percent: 20,
+        max_timeout: DEFAULT_MAX_TIMEOUT,
+        max_queued: 1_000_000,
+        max_event_bytes: 1 << 20,
+        drain: Duration::from_secs(30),
+        keep_ended: Duration::from_secs(72 * 3600),
+        max_journal_bytes: 10 << 30,
+        keep_logs: Duration::from_secs(7 * 24 * 3600),
+        log_format: LogFormat::Text,
+        log_level: "info".to_owned(),
+    };
+    let Some(table) = table else {
+        return Some(hub);
+    };
+    hub.data_dir = table.or("data_dir", hub.data_dir);
+    hub.qps = table.or("qps", Rate(hub.qps)).0;
+    hub.push_share_percent = read_share(table, hub.push_share_percent);
+    hub.max_timeout = table.or("max_timeout", hub.max_timeout);
+    hub.max_queued = table.or("max_queued", hub.max_queued);
+    hub.max_event_bytes = table.or("max_event", ByteSize(hub.max_event_bytes)).0;
+    hub.drain = table.or("drain", hub.drain);
+    hub.keep_ended = table.or("keep_ended", hub.keep_ended);
+    hub.max_journal_bytes = table.or("max_journal", ByteSize(hub.max_journal_bytes)).0;
+    hub.keep_logs = table.or("keep_logs", hub.keep_logs);
+    let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+    hub.log_format = table.one_of("log", &formats, Some(hub.log_format))?;
+    hub.log_level = table.or("log_level", hub.log_level);
+    if hub
+        .log_level
+        .parse::<tracing_subscriber::filter::Targets>()
+        .is_err()
+    {
+        let help = "write a level (error, warn, info, debug, trace) or `target=level,…`".to_owned();
+        table.error("log_level", "this is not a log filter", Some(help));
+    }
+    if hub.max_event_bytes > (6 << 20) {
+        table.error("max_event", "the largest event the hub takes is 6MiB", None);
+    }
+    table.finish();
+    Some(hub)
+}
+
+fn read_share(table: &mut Table<'_>, default: u8) -> u8 {
+    let percent = table.or("push_share", u16::from(default));
+    if let Ok(percent @ 0..=90) = u8::try_from(percent) {
+        return percent;
+    }
+    let help = "it is the percentage of `qps` that only push sources (HTTP, webhooks) may use";
+    table.error(
+        "push_share",
+        "a share lies between 0 and 90",
+        Some(help.to_owned()),
+    );
+    default
+}

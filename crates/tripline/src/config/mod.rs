@@ -1,0 +1,148 @@
+//! `tripline.toml`: what the user writes, read strictly and all at once.
+//!
+//! Reading touches neither network nor disk nor environment, so that `tripline check` can be run anywhere. Secrets are
+//! references here; `serve` resolves them.
+
+mod function;
+mod hub;
+mod listeners;
+mod trigger;
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use tripline_config::{ConfigErrors, Document, SecretRef, Table, nearest};
+use tripline_trigger::Registry;
+
+pub use function::FunctionConfig;
+pub use hub::{HubConfig, LogFormat};
+pub use listeners::{AdminConfig, GatewayConfig, TlsConfig};
+pub use trigger::TriggerConfig;
+
+/// A whole configuration that was found to be without error.
+pub struct Config {
+    /// `[hub]`.
+    pub hub: HubConfig,
+    /// `[gateway]`.
+    pub gateway: GatewayConfig,
+    /// `[admin]`.
+    pub admin: AdminConfig,
+    /// `[functions.NAME]`, in file order.
+    pub functions: Vec<FunctionConfig>,
+    /// `[triggers.NAME]`, in file order.
+    pub triggers: Vec<TriggerConfig>,
+    /// The folder of the file: relative paths start here, and functions run here.
+    pub folder: PathBuf,
+}
+
+impl Config {
+    /// Reads the text of the file at `path`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn read(path: &Path, text: &str, kinds: &Registry) -> Result<Self, ConfigErrors> {
+        let folder = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+            _ => PathBuf::from("."),
+        };
+        Document::new(path.display().to_string(), text).read(|root| read_root(root, kinds, folder))
+    }
+
+    /// Every secret the configuration refers to.
+    pub fn secrets(&self) -> Vec<SecretRef> {
+        let functions = self.functions.iter().flat_map(FunctionConfig::secrets);
+        let triggers = self
+            .triggers
+            .iter()
+            .flat_map(|trigger| trigger.trigger.secrets());
+        functions.chain(triggers).collect()
+    }
+}
+
+fn read_root(root: &mut Table<'_>, kinds: &Registry, folder: PathBuf) -> Option<Config> {
+    let hub = root.section("hub", |table| hub::read(Some(table)));
+    let hub = if root.has("hub") {
+        hub
+    } else {
+        hub::read(None)
+    };
+    let max_timeout = hub
+        .as_ref()
+        .map_or(hub::DEFAULT_MAX_TIMEOUT, |hub| hub.max_timeout);
+    let gateway = root.section("gateway", |table| listeners::read_gateway(Some(table)));
+    let gateway = if root.has("gateway") {
+        gateway
+    } else {
+        listeners::read_gateway(None)
+    };
+    let admin = root.section("admin", |table| listeners::read_admin(Some(table)));
+    let admin = if root.has("admin") {
+        admin
+    } else {
+        listeners::read_admin(None)
+    };
+
+    let mut function_names = Vec::new();
+    let functions = root.sections("functions", |name, table| {
+        function_names.push(name.to_owned());
+        function::read(name, table, max_timeout)
+    });
+    let triggers = root.sections("triggers", |name, table| {
+        trigger::read(name, table, kinds, &function_names)
+    });
+    refuse_taken_routes(root, &triggers);
+    root.finish();
+    Some(Config {
+        hub: hub?,
+        gateway: gateway?,
+        admin: admin?,
+        functions,
+        triggers,
+        folder,
+    })
+}
+
+/// Two triggers cannot answer the same requests.
+fn refuse_taken_routes(root: &mut Table<'_>, triggers: &[TriggerConfig]) {
+    for (index, later) in triggers.iter().enumerate() {
+        for earlier in &triggers[..index] {
+            for route in later.trigger.routes() {
+                let taken = earlier
+                    .trigger
+                    .routes()
+                    .into_iter()
+                    .find(|other| other.conflicts(&route));
+                if let Some(taken) = taken {
+                    let message = format!(
+                        "the route `{route}` takes the same requests as `{taken}` of trigger `{}`",
+                        earlier.name
+                    );
+                    let help = "give one of them another path or method".to_owned();
+                    root.error_at(&later.route_location, message, Some(help));
+                }
+            }
+        }
+    }
+}
+
+/// "did you mean …" for a name out of a known list, and the list.
+fn known_names<'a>(word: &str, known: impl IntoIterator<Item = &'a str>, what: &str) -> String {
+    let known: Vec<&str> = known
+        .into_iter()
+        .collect::<HashSet<_>>()
+        .into_iter()
+        .collect();
+    let mut listed = known.clone();
+    listed.sort_unstable();
+    if listed.is_empty() {
+        return format!("there are no {what}");
+    }
+    let listed = listed.join(", ");
+    match nearest(word, known) {
+        Some(name) => format!("did you mean `{name}`? {what}: {listed}"),
+        None => format!("{what}: {listed}"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,116 @@
+//! What a configuration means, and what its mistakes are called.
+
+use std::path::Path;
+
+use super::*;
+use crate::kinds::kinds;
+
+fn read(text: &str) -> Result<Config, ConfigErrors> {
+    Config::read(Path::new("dir/tripline.toml"), text, &kinds())
+}
+
+/// The report of a configuration that is wrong.
+fn report(text: &str) -> String {
+    match read(text) {
+        Ok(_) => panic!("nothing was found wrong with it"),
+        Err(errors) => errors.to_string(),
+    }
+}
+
+#[test]
+fn an_empty_file_is_a_hub_on_its_defaults() {
+    let config = read("").unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(config.hub.qps.get(), 1000);
+    assert_eq!(config.hub.push_share_percent, 20);
+    assert_eq!(config.gateway.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.admin.listen.to_string(), "127.0.0.1:8081");
+    assert_eq!(config.folder, Path::new("dir"));
+    assert!(config.functions.is_empty() && config.triggers.is_empty());
+}
+
+#[test]
+fn a_function_has_its_limits() {
+    let text = r#"
+        [functions.thumb]
+        command = ["python3", "thumb.py"]
+        env = { QUALITY = 80, KEY = { env = "THUMB_KEY" } }
+        execution = "sync"
+        timeout = "2h"
+        concurrency = 3
+        qps = "5/s"
+    "#;
+    let config = read(text).unwrap_or_else(|errors| panic!("{errors}"));
+    let thumb = &config.functions[0];
+    assert_eq!(thumb.command, ["python3", "thumb.py"]);
+    assert_eq!(thumb.function.timeout.as_secs(), 7200);
+    assert_eq!(thumb.function.qps.map(u32::from), Some(5));
+    assert_eq!(config.secrets(), [SecretRef::Env("THUMB_KEY".to_owned())]);
+}
+
+#[test]
+fn every_mistake_is_found_in_one_run() {
+    let found = report(
+        r#"
+[hub]
+qps = 0
+max_tiemout = "1h"
+[admin]
+listen = "0.0.0.0:8081"
+[functions.Bad]
+command = []
+env = { CE_ID = "x" }
+[functions.long]
+command = ["true"]
+timeout = "25h"
+[triggers.t]
+kind = "htpp"
+function = "lnog"
+"#,
+    );
+    for words in [
+        "`hub.qps`",
+        "did you mean `max_timeout`",
+        "the admin API needs TLS",
+        "a-z",
+        "there is no program in it",
+        "`TRIPLINE_` are set by the hub",
+        "longer than 1d, the longest run this hub allows",
+        "there is no kind of trigger `htpp`",
+        "did you mean `http`?",
+        "there is no function `lnog`",
+        "did you mean `long`?",
+    ] {
+        assert!(found.contains(words), "no {words:?} in\n{found}");
+    }
+}
+
+#[test]
+fn two_triggers_cannot_share_a_route() {
+    let found = report(
+        r#"
+[functions.f]
+command = ["true"]
+[triggers.a]
+kind = "http"
+function = "f"
+route = "POST /x/{id}"
+auth = "none"
+[triggers.b]
+kind = "http"
+function = "f"
+route = "POST /x/{name}"
+auth = "none"
+"#,
+    );
+    assert!(
+        found.contains("takes the same requests as `POST /x/{id}` of trigger `a`"),
+        "{found}"
+    );
+    assert!(found.contains("tripline.toml:12:9"), "{found}");
+}
+
+#[test]
+fn a_longer_run_can_be_allowed() {
+    let text = "[hub]\nmax_timeout = '48h'\n[functions.f]\ncommand = ['true']\ntimeout = '36h'";
+    assert!(read(text).is_ok());
+}

@@ -1,0 +1,69 @@
+//! The hub: one binary that puts the parts together, and the command line that talks to it.
+//!
+//! This crate alone reads arguments and the environment, prints, and decides the exit code.
+
+pub mod cli;
+pub mod config;
+
+mod args;
+mod check;
+mod clock;
+mod kinds;
+mod secrets;
+mod serve;
+mod telemetry;
+mod token;
+
+use std::io::{self, IsTerminal};
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use args::{Args, Command};
+use cli::{ClientCommand, Exit, Terminal};
+use tripline_model::Clock;
+
+pub use kinds::kinds;
+
+/// Does what the command line says.
+pub fn main() -> ExitCode {
+    let (mut out, mut errors) = (io::stdout(), io::stderr());
+    install_tls();
+    let exit = match Args::parse().command {
+        Command::Serve { file } => serve::serve(&file, &mut out, &mut errors),
+        Command::Check { file, json } => check::check(&file, json, &mut out, &mut errors),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Args::command(), "tripline", &mut out);
+            Exit::Done
+        }
+        Command::Client(command) => client(command),
+    };
+    ExitCode::from(exit as u8)
+}
+
+/// One TLS provider for the whole process, chosen before anything can ask for one.
+fn install_tls() {
+    // An error only says that there is one already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+fn client(command: ClientCommand) -> Exit {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(_no_threads) => return Exit::Failed,
+    };
+    let (mut out, mut err) = (io::stdout(), io::stderr());
+    let mut terminal = Terminal {
+        is_terminal: out.is_terminal(),
+        out: &mut out,
+        err: &mut err,
+        input: &mut io::stdin(),
+        env: &|name| std::env::var(name).ok(),
+        now: chrono::DateTime::from_timestamp_millis(clock::SystemClock.now().as_millis())
+            .unwrap_or_default(),
+    };
+    runtime.block_on(cli::run(command, &mut terminal))
+}

@@ -1,0 +1,7 @@
+//! The `tripline` binary: arguments in, exit code out.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tripline::main()
+}

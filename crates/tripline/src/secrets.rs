@@ -1,0 +1,79 @@
+//! Secrets out of the environment and out of files.
+
+use std::path::PathBuf;
+
+use tripline_config::{Secret, SecretError, SecretRef, Secrets};
+
+/// No secret is longer.
+const MAX_SECRET_BYTES: usize = 64 * 1024;
+
+/// Resolves secrets; files are relative to the configuration's folder.
+#[derive(Debug, Clone)]
+pub(crate) struct HostSecrets {
+    /// The configuration's folder.
+    pub(crate) folder: PathBuf,
+}
+
+impl Secrets for HostSecrets {
+    fn resolve(&self, reference: &SecretRef) -> Result<Secret, SecretError> {
+        let not_text = || SecretError::NotText(reference.clone());
+        let text = match reference {
+            SecretRef::Env(name) => match std::env::var_os(name) {
+                Some(value) => value.into_string().map_err(|_| not_text())?,
+                None => return Err(SecretError::NotSet(reference.clone())),
+            },
+            SecretRef::File(path) => {
+                let bytes = std::fs::read(self.folder.join(path)).map_err(|source| {
+                    SecretError::Unreadable {
+                        reference: reference.clone(),
+                        source,
+                    }
+                })?;
+                let text = String::from_utf8(bytes).map_err(|_| not_text())?;
+                // Editors and `echo` end a file with a line end that nobody means.
+                text.trim_end_matches(['\r', '\n']).to_owned()
+            }
+        };
+        if text.is_empty() {
+            return Err(SecretError::Empty(reference.clone()));
+        }
+        if text.len() > MAX_SECRET_BYTES {
+            let (reference, limit_bytes) = (reference.clone(), MAX_SECRET_BYTES);
+            return Err(SecretError::TooLarge {
+                reference,
+                limit_bytes,
+            });
+        }
+        Ok(Secret::new(text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_without_its_last_line_end() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("token"), "s3cret\n").unwrap();
+        let secrets = HostSecrets {
+            folder: folder.path().to_owned(),
+        };
+        let found = secrets.resolve(&SecretRef::File("token".into())).unwrap();
+        assert_eq!(found.expose(), "s3cret");
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let secrets = HostSecrets {
+            folder: PathBuf::from("/nonexistent"),
+        };
+        let unset = SecretRef::Env("TRIPLINE_TEST_NEVER_SET".to_owned());
+        let error = secrets.resolve(&unset).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "environment variable `TRIPLINE_TEST_NEVER_SET` is not set"
+        );
+        assert!(secrets.resolve(&SecretRef::File("token".into())).is_err());
+    }
+}

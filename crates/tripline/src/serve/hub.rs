@@ -1,0 +1,287 @@
+//! A hub: every part, in the order in which they need each other.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tripline_api::{AllowedHosts, ApiState};
+use tripline_dispatcher::{
+    Dispatcher, DispatcherConfig, DispatcherHandle, DispatcherParts, FunctionStatus,
+};
+use tripline_journal::{Journal, LogStore, Retention};
+use tripline_listener::{Bearer, Gateway};
+use tripline_model::{Clock, Cursors, Dispatch};
+use tripline_runtime::{ProcessRuntime, Runtime, sweep_leftovers};
+use tripline_trigger::{Ports, Supervised, Supervisor, TriggerState, TriggerStatus};
+
+use super::doors::{self, Door};
+use super::storage::Storage;
+use super::upkeep::Upkeep;
+use super::{ServeError, functions};
+use crate::clock::SystemClock;
+use crate::config::{Config, TriggerConfig};
+use crate::secrets::HostSecrets;
+use crate::{telemetry, token};
+
+/// How long the first block waits for triggers that are starting.
+const SETTLE: Duration = Duration::from_secs(2);
+/// How long triggers have to let go of what they hold.
+const TRIGGERS_STOP: Duration = Duration::from_secs(10);
+/// How long requests in flight have when everything else is done.
+const REQUESTS_END: Duration = Duration::from_secs(5);
+
+/// A running hub.
+pub(super) struct Hub {
+    pub(super) data_dir: PathBuf,
+    pub(super) gateway_url: String,
+    pub(super) admin_url: String,
+    gateway: Gateway,
+    storage: Storage,
+    dispatcher: Dispatcher,
+    /// Ends open log streams, once what they follow has ended.
+    stopping: CancellationToken,
+    supervisor: Supervisor,
+    tasks: TaskTracker,
+    /// Ends listeners and upkeep, after the drain.
+    closing: CancellationToken,
+}
+
+impl Hub {
+    pub(super) async fn start(
+        config: Config,
+        folder: &Path,
+        secrets: HostSecrets,
+    ) -> Result<Self, ServeError> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let data_dir: PathBuf = folder.join(&config.hub.data_dir).components().collect();
+        let specs = functions::process_specs(&config, folder, &secrets)?;
+        let storage = Storage::open(&data_dir, Arc::clone(&clock)).await?;
+        let metrics = telemetry::start_metrics()?;
+
+        let hub_id = storage.journal.hub_id();
+        let scratch = data_dir.join("scratch");
+        let left = sweep_leftovers(&hub_id, &scratch).await;
+        if left > 0 {
+            tracing::warn!(
+                processes = left,
+                "processes of an earlier life could not be ended"
+            );
+        }
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let process: Arc<dyn Runtime> =
+            Arc::new(ProcessRuntime::new(specs, scratch, hub_id.clone(), path));
+        let dispatcher =
+            start_dispatcher(&config, &storage, vec![process], Arc::clone(&clock)).await?;
+
+        let gateway = Gateway::new();
+        let gateway_door = doors::gateway(&config.gateway, folder).await?;
+        let admin_door = doors::admin(&config.admin, folder).await?;
+        let token = admin_token(&data_dir, &gateway_door, &admin_door)?;
+        let ports = Ports {
+            dispatch: Arc::new(dispatcher.handle()),
+            cursors: Arc::clone(&storage.journal) as Arc<dyn Cursors>,
+            clock: Arc::clone(&clock),
+            gateway: gateway.clone(),
+            secrets: Arc::new(secrets),
+            hub_id: hub_id.into(),
+        };
+        let supervisor = Supervisor::start(supervised(config.triggers, &ports.dispatch), &ports);
+
+        let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
+        let upkeep = Upkeep {
+            journal: Arc::clone(&storage.journal) as Arc<dyn Journal>,
+            logs: Arc::clone(&storage.logs) as Arc<dyn LogStore>,
+            clock,
+            retention: Retention {
+                keep_ended: config.hub.keep_ended,
+                max_bytes: config.hub.max_journal_bytes,
+            },
+            keep_logs: config.hub.keep_logs,
+            metrics: metrics.clone(),
+        };
+        tasks.spawn(upkeep.run(closing.clone()));
+        let stopping = CancellationToken::new();
+        let api = ApiState {
+            dispatch: Arc::new(dispatcher.handle()),
+            control: Arc::new(dispatcher.handle()),
+            journal: Arc::clone(&storage.journal) as Arc<dyn Journal>,
+            logs: Arc::clone(&storage.logs) as Arc<dyn LogStore>,
+            triggers: supervisor.triggers(),
+            clock: Arc::new(SystemClock),
+            token: Bearer::new(token.expose()),
+            hosts: AllowedHosts::new(admin_door.listener.local_addr(), &config.admin.hosts),
+            max_event_bytes: usize::try_from(config.hub.max_event_bytes).unwrap_or(usize::MAX),
+            metrics: Arc::new(move || metrics.render()),
+            not_ready: not_ready(dispatcher.handle()),
+            closing: stopping.clone(),
+        };
+        let (gateway_url, admin_url) = (gateway_door.url, admin_door.url);
+        let router = tripline_api::router(api);
+        tasks.spawn(
+            gateway_door
+                .listener
+                .serve(gateway.router(), closing.clone(), REQUESTS_END),
+        );
+        tasks.spawn(
+            admin_door
+                .listener
+                .serve(router, closing.clone(), REQUESTS_END),
+        );
+        tasks.close();
+        Ok(Self {
+            data_dir,
+            gateway_url,
+            admin_url,
+            gateway,
+            storage,
+            dispatcher,
+            stopping,
+            supervisor,
+            tasks,
+            closing,
+        })
+    }
+
+    /// Functions, with what they have to do.
+    pub(super) fn functions(&self) -> Vec<FunctionStatus> {
+        self.dispatcher.handle().functions()
+    }
+
+    /// Triggers, with their states.
+    pub(super) fn triggers(&self) -> Vec<TriggerStatus> {
+        self.supervisor.triggers().list()
+    }
+
+    /// Waits, for a moment at most, until no trigger is just starting: so that the block says how they are.
+    pub(super) async fn settled(&self) {
+        let mut look = tokio::time::interval(Duration::from_millis(10));
+        let all_begun = async {
+            while self
+                .triggers()
+                .iter()
+                .any(|one| one.state == TriggerState::Starting)
+            {
+                look.tick().await;
+            }
+        };
+        if tokio::time::timeout(SETTLE, all_begun).await.is_err() {
+            tracing::debug!("some triggers are still starting");
+        }
+    }
+
+    /// Comes when the journal has failed, and says why.
+    pub(super) async fn failure(&self) -> String {
+        self.dispatcher.failure().await
+    }
+
+    /// Refuses new events, stops the triggers, lets running functions end within the drain, closes the listeners, and
+    /// gives the data directory back.
+    pub(super) async fn stop(self) {
+        self.gateway.drain();
+        self.dispatcher.handle().drain();
+        for name in self.supervisor.stop(TRIGGERS_STOP).await {
+            tracing::warn!(trigger = %name, "did not stop in time and was cut off");
+        }
+        self.dispatcher.shutdown().await;
+        self.stopping.cancel();
+        self.closing.cancel();
+        self.tasks.wait().await;
+        self.storage.logs.close().await;
+        self.storage.journal.close().await;
+        tracing::info!("stopped");
+    }
+}
+
+async fn start_dispatcher(
+    config: &Config,
+    storage: &Storage,
+    runtimes: Vec<Arc<dyn Runtime>>,
+    clock: Arc<dyn Clock>,
+) -> Result<Dispatcher, ServeError> {
+    let bounds = DispatcherConfig {
+        qps: config.hub.qps,
+        push_share_percent: config.hub.push_share_percent,
+        trigger_qps: config
+            .triggers
+            .iter()
+            .filter_map(|trigger| Some((trigger.name.clone(), trigger.qps?)))
+            .collect(),
+        max_queued: config.hub.max_queued,
+        max_event_bytes: config.hub.max_event_bytes,
+        drain: config.hub.drain,
+    };
+    let parts = DispatcherParts {
+        config: bounds,
+        functions: config
+            .functions
+            .iter()
+            .map(|one| one.function.clone())
+            .collect(),
+        journal: Arc::clone(&storage.journal) as Arc<dyn Journal>,
+        logs: Arc::clone(&storage.logs) as Arc<dyn LogStore>,
+        runtimes,
+        clock,
+        entropy: Box::new(random),
+    };
+    Ok(Dispatcher::start(parts).await?)
+}
+
+/// Why the hub takes no events, for `/readyz`.
+fn not_ready(dispatcher: DispatcherHandle) -> Arc<dyn Fn() -> Vec<&'static str> + Send + Sync> {
+    Arc::new(move || {
+        if dispatcher.draining() {
+            vec!["draining"]
+        } else {
+            Vec::new()
+        }
+    })
+}
+
+/// Ten bytes from the system's source.
+fn random() -> [u8; 10] {
+    let mut bytes = [0; 10];
+    getrandom::fill(&mut bytes).expect("Linux gives random bytes to every process");
+    bytes
+}
+
+fn admin_token(
+    data_dir: &Path,
+    gateway: &Door,
+    admin: &Door,
+) -> Result<tripline_config::Secret, ServeError> {
+    let token = token::load_or_make(data_dir).map_err(|source| ServeError::Io {
+        what: "the admin token".to_owned(),
+        source,
+    })?;
+    token::write_addresses(data_dir, &admin.url, &gateway.url).map_err(|source| {
+        ServeError::Io {
+            what: token::ADDRESS_FILE.to_owned(),
+            source,
+        }
+    })?;
+    Ok(token)
+}
+
+/// The triggers with their functions, which the configuration has checked to exist.
+fn supervised(triggers: Vec<TriggerConfig>, dispatch: &Arc<dyn Dispatch>) -> Vec<Supervised> {
+    let with_function = |one: TriggerConfig| {
+        let function = dispatch.function(&one.function)?;
+        let TriggerConfig {
+            name,
+            kind,
+            enabled,
+            trigger,
+            ..
+        } = one;
+        Some(Supervised {
+            name,
+            kind,
+            function,
+            enabled,
+            trigger,
+        })
+    };
+    triggers.into_iter().filter_map(with_function).collect()
+}

@@ -1,0 +1,155 @@
+//! `tripline serve`: the parts, put together in one place, and taken apart again in the right order.
+
+mod banner;
+mod doors;
+mod functions;
+mod hub;
+mod signals;
+mod storage;
+mod upkeep;
+
+use std::io::Write;
+use std::path::Path;
+
+use tripline_config::{SecretError, Secrets};
+use tripline_dispatcher::DispatcherError;
+use tripline_journal::{JournalError, OpenError};
+use tripline_listener::ListenError;
+
+use crate::check::{Failure, load};
+use crate::cli::Exit;
+use crate::config::Config;
+use crate::secrets::HostSecrets;
+use crate::telemetry;
+use hub::Hub;
+use signals::StopSignals;
+
+/// Why a hub did not start.
+#[derive(Debug, thiserror::Error)]
+enum ServeError {
+    #[error(
+        "function `{function}` was created with execution = \"{locked}\", which cannot be changed to \"{wanted}\"\n  \
+         = help: give it a new name, or remove it from the configuration, start the hub once, and add it again"
+    )]
+    ExecutionLocked {
+        function: String,
+        locked: &'static str,
+        wanted: &'static str,
+    },
+    #[error("{0}\n  = help: set it where the hub is started")]
+    Secret(#[from] SecretError),
+    #[error("{0}")]
+    Open(#[from] OpenError),
+    #[error("{0}")]
+    Start(DispatcherError),
+    #[error("{0}")]
+    Listen(#[from] ListenError),
+    #[error("{what}: {source}")]
+    Io {
+        what: String,
+        source: std::io::Error,
+    },
+    #[error("metrics: {0}")]
+    Metrics(#[from] metrics_exporter_prometheus::BuildError),
+}
+
+/// Runs a hub until it is told to stop.
+pub(crate) fn serve(file: &Path, out: &mut impl Write, errors: &mut impl Write) -> Exit {
+    let config = match load(file) {
+        Ok(config) => config,
+        Err(failure) => {
+            let said = match failure {
+                Failure::Unreadable(message) => writeln!(errors, "error: {message}"),
+                Failure::Wrong(found) => write!(errors, "{found}"),
+            };
+            return said.map_or(Exit::Failed, |()| Exit::Usage);
+        }
+    };
+    telemetry::start_log(config.hub.log_format, &config.hub.log_level);
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "no threads can be had");
+            return Exit::Failed;
+        }
+    };
+    match runtime.block_on(run(config, out)) {
+        Ok(exit) => exit,
+        Err(error) => {
+            let exit = error.exit();
+            // If stderr is closed there is nobody to tell; the exit code still says it.
+            let _ = writeln!(errors, "error: {error}");
+            exit
+        }
+    }
+}
+
+impl ServeError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::ExecutionLocked { .. } | Self::Secret(_) => Exit::Usage,
+            Self::Open(_)
+            | Self::Start(_)
+            | Self::Listen(_)
+            | Self::Io { .. }
+            | Self::Metrics(_) => Exit::Failed,
+        }
+    }
+}
+
+impl From<DispatcherError> for ServeError {
+    fn from(error: DispatcherError) -> Self {
+        match error {
+            DispatcherError::Journal(JournalError::ExecutionLocked {
+                function,
+                locked,
+                wanted,
+            }) => Self::ExecutionLocked {
+                function: function.to_string(),
+                locked: locked.as_str(),
+                wanted: wanted.as_str(),
+            },
+            other => Self::Start(other),
+        }
+    }
+}
+
+async fn run(config: Config, out: &mut impl Write) -> Result<Exit, ServeError> {
+    let io = |what: &str| {
+        let what = what.to_owned();
+        move |source| ServeError::Io { what, source }
+    };
+    let folder = std::path::absolute(&config.folder).map_err(io("the configuration's folder"))?;
+    let secrets = HostSecrets {
+        folder: folder.clone(),
+    };
+    for reference in config.secrets() {
+        secrets.resolve(&reference)?;
+    }
+    let mut signals = StopSignals::take().map_err(io("signals"))?;
+    let hub = Hub::start(config, &folder, secrets).await?;
+    hub.settled().await;
+    let ready = banner::ready(&hub);
+    out.write_all(ready.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(io("standard output"))?;
+
+    let stop = tokio::select! {
+        name = signals.next() => Ok(name),
+        why = hub.failure() => Err(why),
+    };
+    match &stop {
+        Ok(name) => tracing::info!("{name}: stopping; a second signal ends at once"),
+        Err(why) => tracing::error!(why, "the journal failed: stopping"),
+    }
+    tokio::select! {
+        () = hub.stop() => Ok(if stop.is_ok() { Exit::Done } else { Exit::Failed }),
+        name = signals.next() => {
+            tracing::warn!("{name} again: ending at once; what is running will be `lost`");
+            Ok(Exit::Failed)
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! What the hub keeps: journal and function logs.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tripline_journal::{JournalOptions, OpenError, SqliteJournal, SqliteLogStore};
+use tripline_model::Clock;
+
+use super::ServeError;
+
+/// Journal and logs of one data directory, which is this process's alone from now on.
+pub(super) struct Storage {
+    pub(super) journal: Arc<SqliteJournal>,
+    pub(super) logs: Arc<SqliteLogStore>,
+}
+
+impl Storage {
+    /// Opens or makes both, off the async threads: a log that a crash left may have to be brought in.
+    pub(super) async fn open(data_dir: &Path, clock: Arc<dyn Clock>) -> Result<Self, ServeError> {
+        let dir = data_dir.to_owned();
+        let opening = tokio::task::spawn_blocking(move || -> Result<Self, OpenError> {
+            let journal = SqliteJournal::open(&dir, JournalOptions::default(), Arc::clone(&clock))?;
+            let logs = SqliteLogStore::open(&dir.join("logs"))?;
+            Ok(Self {
+                journal: Arc::new(journal),
+                logs: Arc::new(logs),
+            })
+        });
+        let failed = |error: tokio::task::JoinError| ServeError::Io {
+            what: "opening the data directory".to_owned(),
+            source: std::io::Error::other(error),
+        };
+        Ok(opening.await.map_err(failed)??)
+    }
+}
