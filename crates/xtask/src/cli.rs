@@ -1,0 +1,84 @@
+//! The command line: every job with its help.
+
+use std::ffi::OsString;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::child::ChildArgs;
+use crate::kafka_cli::KafkaArgs;
+use crate::kafka_node::KafkaNodeArgs;
+
+/// Developer jobs of the Tripline workspace.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) job: Job,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Job {
+    /// Find or start real services (Kafka, S3, MinIO) and run a command with their addresses
+    ///
+    /// A service named by environment variables is used as it is: TRIPLINE_TEST_KAFKA;
+    /// TRIPLINE_TEST_S3_ENDPOINT, _ACCESS_KEY, _SECRET_KEY; TRIPLINE_TEST_MINIO_ENDPOINT,
+    /// _ACCESS_KEY, _SECRET_KEY. Otherwise Apache Kafka (Maven, JDK 17) and versitygw (Go) are
+    /// fetched once into .tools/ and started on free loopback ports, and a `minio` on PATH is used
+    /// as the MinIO. What cannot be had is SKIPPED aloud. All that was started ends with this
+    /// command, data included.
+    Services(ServicesArgs),
+    /// Run all tests with real services, then say which services were real and what was skipped
+    ///
+    /// Arguments after `--` go to `cargo test`; with `-p` among them only those packages are
+    /// tested, otherwise the whole workspace. The exit code is that of `cargo test`.
+    Test(TestArgs),
+    /// Everything that must pass before a change is taken: format, clippy, tidy, tests
+    Ci,
+    /// Check what the compiler does not: imports between our crates, file sizes, layout
+    Tidy,
+    /// Try the hub: start Kafka, an S3 store and the hub with the four-triggers example
+    Up(UpArgs),
+    /// Produce a record or make a topic, with Kafka's own tools
+    Kafka(KafkaArgs),
+    /// A private Kafka broker in a folder, for tests that stop, kill and restart it
+    KafkaNode(KafkaNodeArgs),
+    /// Become another program, tied to the life of this job
+    #[command(hide = true)]
+    Child(ChildArgs),
+}
+
+#[derive(Args)]
+pub(crate) struct ServicesArgs {
+    /// Print the variables as `export` lines even when a command is given
+    #[arg(long)]
+    pub(crate) print_env: bool,
+    /// The command to run; without one the variables are printed and the services stay until Ctrl-C
+    #[arg(last = true)]
+    pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Args)]
+pub(crate) struct TestArgs {
+    /// Arguments for `cargo test`
+    #[arg(last = true)]
+    pub(crate) args: Vec<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct UpArgs {
+    /// Configuration of the hub
+    #[arg(default_value = "examples/four-triggers/tripline.toml")]
+    pub(crate) config: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,85 @@
+//! Who may use whom: the map of `crates/README.md` as data. A new arrow is a decision; it is made
+//! here, in the open.
+
+/// One package and the packages of ours that it may depend on.
+pub(super) struct Row {
+    pub(super) package: &'static str,
+    pub(super) may_use: &'static [&'static str],
+    /// What its tests may use on top.
+    pub(super) tests_may_use: &'static [&'static str],
+}
+
+/// Test kits that every package's tests may use: builders of model values, and the contract suite
+/// with its fake dispatcher.
+pub(super) const TEST_KITS: [&str; 2] = ["tripline-model", "tripline-trigger"];
+
+/// What every kind of trigger may use: never another kind, never what stands behind `Dispatch`.
+const TRIGGER_KIND: &[&str] = &[
+    "tripline-model",
+    "tripline-trigger",
+    "tripline-config",
+    "tripline-listener",
+];
+
+pub(super) const TABLE: [Row; 15] = [
+    row("tripline-model", &[]),
+    row("tripline-config", &[]),
+    row("tripline-listener", &["tripline-model"]),
+    row(
+        "tripline-trigger",
+        &["tripline-model", "tripline-config", "tripline-listener"],
+    ),
+    row("tripline-cron", TRIGGER_KIND),
+    row("tripline-http", TRIGGER_KIND),
+    row("tripline-kafka", TRIGGER_KIND),
+    row("tripline-s3", TRIGGER_KIND),
+    row("tripline-journal", &["tripline-model"]),
+    row("tripline-runtime", &["tripline-model"]),
+    row(
+        "tripline-dispatcher",
+        &["tripline-model", "tripline-journal", "tripline-runtime"],
+    ),
+    Row {
+        package: "tripline-api",
+        may_use: &[
+            "tripline-model",
+            "tripline-dispatcher",
+            "tripline-journal",
+            "tripline-listener",
+            "tripline-trigger",
+        ],
+        // Its tests put a whole hub together, with a runtime that is a script.
+        tests_may_use: &["tripline-config", "tripline-runtime"],
+    },
+    row(
+        "tripline",
+        &[
+            "tripline-model",
+            "tripline-config",
+            "tripline-listener",
+            "tripline-trigger",
+            "tripline-cron",
+            "tripline-http",
+            "tripline-kafka",
+            "tripline-s3",
+            "tripline-journal",
+            "tripline-runtime",
+            "tripline-dispatcher",
+            "tripline-api",
+        ],
+    ),
+    // It must build and help when the others do not compile.
+    row("xtask", &[]),
+    row(
+        "tripline-tests",
+        &["tripline", "tripline-model", "tripline-trigger"],
+    ),
+];
+
+const fn row(package: &'static str, may_use: &'static [&'static str]) -> Row {
+    Row {
+        package,
+        may_use,
+        tests_may_use: &[],
+    }
+}
