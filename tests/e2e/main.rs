@@ -1,0 +1,17 @@
+//! End-to-end tests on the real binary. One binary, one module a subject.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by a panic"
+)]
+
+mod check;
+mod crash;
+mod cron;
+mod examples;
+mod functions;
+mod http;
+mod kafka;
+mod overload;
+mod s3;
+mod shutdown;

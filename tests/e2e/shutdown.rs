@@ -1,0 +1,103 @@
+//! The end of the hub is a feature too.
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use tripline_tests::{Hub, eventually};
+
+const CONFIG: &str = r#"
+[hub]
+drain = "20s"
+[functions.wait]
+command = ["sh", "-c", "echo begun; while [ ! -e go ]; do sleep 0.05; done; echo done"]
+concurrency = 1
+[triggers.hook]
+kind = "http"
+function = "wait"
+route = "POST /hook"
+auth = "none"
+"#;
+
+async fn begun(hub: &Hub) -> String {
+    let id = hub.post("/hook", "").await;
+    eventually("it has begun", async || {
+        hub.cli(&["logs", &id])
+            .stdout
+            .contains("begun")
+            .then_some(())
+    })
+    .await;
+    id
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_lets_running_work_end_and_keeps_what_waits() {
+    let mut hub = Hub::start(CONFIG).await;
+    let running = begun(&hub).await;
+    let waiting = hub.post("/hook", "").await;
+    hub.signal(Signal::SIGTERM);
+    eventually("the gateway takes no more", async || {
+        match hub.client().post(hub.gateway("/hook")).send().await {
+            Ok(answer) => (answer.status() == 503).then_some(()),
+            Err(_closed) => Some(()),
+        }
+    })
+    .await;
+    hub.write("go", "");
+    assert_eq!(hub.exited().await.code(), Some(0));
+    hub.launch().await;
+    assert_eq!(
+        hub.get(&format!("/v1/invocations/{running}")).await["state"],
+        "succeeded"
+    );
+    assert_eq!(hub.ended(&waiting).await["state"], "succeeded");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_ends_at_once() {
+    let mut hub = Hub::start(CONFIG).await;
+    begun(&hub).await;
+    hub.signal(Signal::SIGTERM);
+    eventually("the drain has begun", async || {
+        hub.lines("hub.log")
+            .iter()
+            .any(|line| line.contains("stopping"))
+            .then_some(())
+    })
+    .await;
+    hub.signal(Signal::SIGTERM);
+    let begun = tokio::time::Instant::now();
+    assert_ne!(hub.exited().await.code(), Some(0));
+    assert!(
+        begun.elapsed() < Duration::from_secs(15),
+        "it waited for the drain"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_hub_on_the_same_data_names_the_first() {
+    let hub = Hub::start(CONFIG).await;
+    let said = hub.refuses();
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.stderr.contains("in use by the process"), "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_execution_mode_is_locked() {
+    let mut hub = Hub::start(CONFIG).await;
+    hub.signal(Signal::SIGTERM);
+    assert_eq!(hub.exited().await.code(), Some(0));
+    hub.configure(&CONFIG.replace("concurrency = 1", "execution = \"sync\""));
+    let said = hub.refuses();
+    assert_eq!(said.code, 2, "{said:?}");
+    for word in ["wait", "async", "sync", "name"] {
+        assert!(said.stderr.contains(word), "{said:?}");
+    }
+    // The way out: remove the function, start once, add it again.
+    hub.configure("");
+    hub.launch().await;
+    hub.signal(Signal::SIGTERM);
+    hub.exited().await;
+    hub.configure(&CONFIG.replace("concurrency = 1", "execution = \"sync\""));
+    hub.launch().await;
+}

@@ -1,0 +1,330 @@
+//! A hub under test: the real binary, its folder, and the ways to talk to it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::eventually;
+
+/// A running (or killed) hub with a folder of its own.
+pub struct Hub {
+    folder: TempDir,
+    child: Option<Child>,
+    client: reqwest::Client,
+}
+
+/// What a command of the CLI printed, and how it ended.
+#[derive(Debug)]
+pub struct Output {
+    /// The exit code; -1 if a signal ended it.
+    pub code: i32,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+/// Head of every test's configuration: ports picked by the system.
+const HEAD: &str = "\
+[gateway]
+listen = \"127.0.0.1:0\"
+[admin]
+listen = \"127.0.0.1:0\"
+";
+
+/// The binary: named by `TRIPLINE_TEST_BIN`, else built now.
+fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        if let Some(named) = std::env::var_os("TRIPLINE_TEST_BIN") {
+            return named.into();
+        }
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let built = Command::new(cargo)
+            .args(["build", "--quiet", "--package", "tripline"])
+            .status()
+            .expect("cargo can be run");
+        assert!(built.success(), "the binary could not be built");
+        let test = std::env::current_exe().expect("a test has a path");
+        let folder = test
+            .ancestors()
+            .nth(2)
+            .expect("tests lie in target/PROFILE/deps");
+        folder.join("tripline")
+    })
+}
+
+/// A client that goes to the hub directly, whatever the environment says of proxies.
+fn client() -> reqwest::Client {
+    // An error only says that another test has installed it already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .no_proxy()
+        .build()
+        .expect("a client can be made")
+}
+
+// === impl Hub ===
+
+impl Hub {
+    /// Starts a hub on this configuration (without `[gateway]` and `[admin]`) and waits until it is ready.
+    pub async fn start(config: &str) -> Self {
+        let mut hub = Self::prepare(config);
+        hub.launch().await;
+        hub
+    }
+
+    /// A folder with this configuration; nothing is started.
+    pub fn prepare(config: &str) -> Self {
+        let folder = tempfile::tempdir().expect("there is room for a folder");
+        let hub = Self {
+            folder,
+            child: None,
+            client: client(),
+        };
+        hub.write("tripline.toml", &format!("{HEAD}{config}"));
+        hub
+    }
+
+    /// Replaces the configuration; takes effect at the next start.
+    pub fn configure(&self, config: &str) {
+        self.write("tripline.toml", &format!("{HEAD}{config}"));
+    }
+
+    /// Writes a file into the hub's folder.
+    pub fn write(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).expect("the folder can be written");
+    }
+
+    /// A path in the hub's folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The lines of a file in the hub's folder; none if there is no such file.
+    pub fn lines(&self, name: &str) -> Vec<String> {
+        let text = fs::read_to_string(self.path(name)).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// A command that runs this binary in the hub's folder, with nothing of ours in its environment.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(binary());
+        command.args(args).current_dir(self.folder.path());
+        command
+            .env_remove("TRIPLINE_TOKEN")
+            .env_remove("TRIPLINE_ADMIN")
+            .env_remove("TRIPLINE_CONFIG");
+        command
+    }
+
+    /// Starts the hub in its folder and waits until it is ready.
+    pub async fn launch(&mut self) {
+        self.launch_with(&[]).await;
+    }
+
+    /// The same with variables in the hub's environment.
+    pub async fn launch_with(&mut self, env: &[(&str, &str)]) {
+        // What an earlier life left would be taken for this one's.
+        let _gone = fs::remove_file(self.path("data/admin.json"));
+        let log = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.path("hub.log"))
+            .expect("the folder can be written");
+        let child = self
+            .command(&["serve", "tripline.toml"])
+            .envs(env.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a file can be cloned"))
+            .stderr(log)
+            .spawn()
+            .expect("the binary can be started");
+        self.child = Some(child);
+        eventually("the hub is ready", async || {
+            if let Some(status) = self.child.as_mut().and_then(|child| child.try_wait().ok()?) {
+                panic!(
+                    "the hub ended with {status}:\n{}",
+                    self.lines("hub.log").join("\n")
+                );
+            }
+            self.address("url")?;
+            let ready = self.client.get(self.admin("/readyz")).send().await.ok()?;
+            ready.status().is_success().then_some(())
+        })
+        .await;
+    }
+
+    /// Starts the hub where it must refuse, and gives what it said.
+    pub fn refuses(&self) -> Output {
+        self.cli(&["serve", "tripline.toml"])
+    }
+
+    fn address(&self, which: &str) -> Option<String> {
+        let text = fs::read_to_string(self.path("data/admin.json")).ok()?;
+        let value: Value = serde_json::from_str(&text).ok()?;
+        Some(value[which].as_str()?.to_owned())
+    }
+
+    /// A URL of the gateway.
+    pub fn gateway(&self, path: &str) -> String {
+        format!(
+            "{}{path}",
+            self.address("gateway").expect("the hub has started")
+        )
+    }
+
+    /// A URL of the admin API.
+    pub fn admin(&self, path: &str) -> String {
+        format!(
+            "{}{path}",
+            self.address("url").expect("the hub has started")
+        )
+    }
+
+    /// The HTTP client of this test.
+    pub fn client(&self) -> &reqwest::Client {
+        &self.client
+    }
+
+    fn token(&self) -> String {
+        let text = fs::read_to_string(self.path("data/admin.token")).expect("the hub made a token");
+        text.trim().to_owned()
+    }
+
+    /// What the admin API answers to GET.
+    pub async fn get(&self, path: &str) -> Value {
+        let request = self.client.get(self.admin(path)).bearer_auth(self.token());
+        let answer = request.send().await.expect("the hub answers");
+        answer.json().await.expect("the API speaks JSON")
+    }
+
+    /// What `/metrics` says.
+    pub async fn metrics(&self) -> String {
+        let request = self
+            .client
+            .get(self.admin("/metrics"))
+            .bearer_auth(self.token());
+        request
+            .send()
+            .await
+            .expect("the hub answers")
+            .text()
+            .await
+            .expect("metrics are text")
+    }
+
+    /// Posts to the gateway, expects 202, and gives the RequestId.
+    pub async fn post(&self, path: &str, body: impl Into<String>) -> String {
+        let request = self.client.post(self.gateway(path)).body(body.into());
+        let answer = request.send().await.expect("the gateway answers");
+        assert_eq!(answer.status().as_u16(), 202);
+        let value: Value = answer.json().await.expect("a receipt is JSON");
+        value["request_id"]
+            .as_str()
+            .expect("a receipt has an id")
+            .to_owned()
+    }
+
+    /// Waits until the invocation has ended, and gives it.
+    pub async fn ended(&self, request_id: &str) -> Value {
+        eventually(&format!("{request_id} has ended"), async || {
+            let found = self.get(&format!("/v1/invocations/{request_id}")).await;
+            let state = found["state"].as_str()?;
+            (!matches!(state, "accepted" | "running")).then_some(found)
+        })
+        .await
+    }
+
+    /// Waits until at least `count` invocations of the trigger have ended, and gives all of them.
+    pub async fn ended_of(&self, trigger: &str, count: usize) -> Vec<Value> {
+        eventually(
+            &format!("{count} invocations of {trigger} have ended"),
+            async || {
+                let found = self.invocations(&format!("trigger={trigger}")).await;
+                let over =
+                    |one: &Value| !matches!(one["state"].as_str(), Some("accepted" | "running"));
+                (found.len() >= count && found.iter().all(over)).then_some(found)
+            },
+        )
+        .await
+    }
+
+    /// All invocations that match, page by page.
+    pub async fn invocations(&self, query: &str) -> Vec<Value> {
+        let (mut all, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = self
+                .get(&format!("/v1/invocations?limit=500&{query}{cursor}"))
+                .await;
+            let found = page["invocations"]
+                .as_array()
+                .unwrap_or_else(|| panic!("{page}"));
+            all.extend(found.iter().cloned());
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return all,
+            }
+        }
+    }
+
+    /// Runs a command of the CLI in the hub's folder.
+    pub fn cli(&self, args: &[&str]) -> Output {
+        let done = self
+            .command(args)
+            .stdin(Stdio::null())
+            .output()
+            .expect("the binary can be run");
+        Output {
+            code: done.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&done.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&done.stderr).into_owned(),
+        }
+    }
+
+    /// Sends the hub a signal.
+    pub fn signal(&self, signal: Signal) {
+        let child = self.child.as_ref().expect("the hub has started");
+        let pid = Pid::from_raw(i32::try_from(child.id()).expect("a pid is small"));
+        kill(pid, signal).expect("the hub is there");
+    }
+
+    /// Waits until the hub's process has ended.
+    pub async fn exited(&mut self) -> ExitStatus {
+        eventually("the hub has ended", async || {
+            self.child
+                .as_mut()
+                .expect("the hub has started")
+                .try_wait()
+                .expect("it can be waited for")
+        })
+        .await
+    }
+
+    /// `kill -9`, and the body is buried.
+    pub async fn kill(&mut self) {
+        self.signal(Signal::SIGKILL);
+        self.exited().await;
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _already_gone = child.kill();
+            let _status = child.wait();
+        }
+        if std::thread::panicking() {
+            eprintln!(
+                "--- the hub's log ---\n{}",
+                self.lines("hub.log").join("\n")
+            );
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! Real services for tests, as `cargo xtask services` names them in the environment.
+
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
+use tempfile::TempDir;
+
+use crate::eventually;
+
+/// Says aloud that a test did not run, and has it counted. `cargo xtask test` adds these lines up.
+pub fn skipped(what: &str, reason: &str) {
+    let line = format!("SKIPPED: {what}: {reason}");
+    eprintln!("{line}");
+    if let Some(path) = std::env::var_os("TRIPLINE_TEST_SKIPS") {
+        let mut file = fs::File::options()
+            .append(true)
+            .create(true)
+            .open(path)
+            .expect("skips can be noted");
+        writeln!(file, "{line}").expect("skips can be noted");
+    }
+}
+
+fn named(variable: &str) -> Option<String> {
+    std::env::var(variable)
+        .ok()
+        .filter(|value| !value.is_empty())
+}
+
+/// The bootstrap servers of the shared Kafka broker; `None` was said aloud.
+pub fn kafka(test: &str) -> Option<String> {
+    let found = named("TRIPLINE_TEST_KAFKA");
+    if found.is_none() {
+        skipped(
+            test,
+            "no Kafka: TRIPLINE_TEST_KAFKA is not set (run `cargo xtask test`)",
+        );
+    }
+    found
+}
+
+/// A broker of one test's own, that can be killed and started again.
+pub struct KafkaNode {
+    control: String,
+    dir: TempDir,
+    /// Its bootstrap servers; they stay the same over restarts.
+    pub bootstrap: String,
+}
+
+impl KafkaNode {
+    /// Starts one; `None` was said aloud.
+    pub fn start(test: &str) -> Option<Self> {
+        let Some(control) = named("TRIPLINE_TEST_KAFKA_CONTROL") else {
+            skipped(
+                test,
+                "no Kafka of its own: TRIPLINE_TEST_KAFKA_CONTROL is not set",
+            );
+            return None;
+        };
+        let dir = tempfile::tempdir().expect("there is room for a folder");
+        let mut node = Self {
+            control,
+            dir,
+            bootstrap: String::new(),
+        };
+        let said = node.run("start");
+        let line = said
+            .lines()
+            .find_map(|line| line.strip_prefix("BOOTSTRAP="));
+        node.bootstrap = line
+            .unwrap_or_else(|| panic!("no address in {said:?}"))
+            .to_owned();
+        Some(node)
+    }
+
+    /// `start`, `stop`, `kill`, `pause` or `resume`; gives what the control said.
+    pub fn run(&self, action: &str) -> String {
+        let done = Command::new(&self.control)
+            .arg("--dir")
+            .arg(self.dir.path())
+            .arg(action)
+            .stderr(Stdio::inherit())
+            .output()
+            .expect("the control can be run");
+        assert!(
+            done.status.success(),
+            "kafka-node {action}: {}",
+            done.status
+        );
+        String::from_utf8_lossy(&done.stdout).into_owned()
+    }
+}
+
+impl Drop for KafkaNode {
+    fn drop(&mut self) {
+        let _status = Command::new(&self.control)
+            .arg("--dir")
+            .arg(self.dir.path())
+            .arg("kill")
+            .status();
+    }
+}
+
+/// An S3 server and a client for it.
+pub struct S3 {
+    /// Where it is.
+    pub endpoint: String,
+    /// Who may use it.
+    pub access_key: String,
+    /// The key's secret.
+    pub secret_key: String,
+    /// The vendor's SDK.
+    pub client: Client,
+    own: Option<(Child, TempDir)>,
+}
+
+impl S3 {
+    fn at(endpoint: String, access_key: String, secret_key: String) -> Self {
+        let config = aws_sdk_s3::Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .endpoint_url(&endpoint)
+            .region(Region::new("us-east-1"))
+            .credentials_provider(Credentials::new(
+                &access_key,
+                &secret_key,
+                None,
+                None,
+                "test",
+            ))
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .force_path_style(true)
+            .build();
+        Self {
+            endpoint,
+            access_key,
+            secret_key,
+            client: Client::from_conf(config),
+            own: None,
+        }
+    }
+
+    /// Makes a bucket.
+    pub async fn create(&self, bucket: &str) {
+        self.client
+            .create_bucket()
+            .bucket(bucket)
+            .send()
+            .await
+            .expect("a bucket can be made");
+    }
+
+    /// Puts an object.
+    pub async fn put(&self, bucket: &str, key: &str, body: &str) {
+        let put = self.client.put_object().bucket(bucket).key(key);
+        put.body(body.as_bytes().to_vec().into())
+            .send()
+            .await
+            .expect("an object can be put");
+    }
+
+    /// The variables by which a configuration under test gets the keys.
+    pub fn env(&self) -> [(&str, &str); 2] {
+        [
+            ("S3_ACCESS_KEY", &self.access_key),
+            ("S3_SECRET_KEY", &self.secret_key),
+        ]
+    }
+}
+
+impl Drop for S3 {
+    fn drop(&mut self) {
+        if let Some((mut child, _folder)) = self.own.take() {
+            let _already_gone = child.kill();
+            let _status = child.wait();
+        }
+    }
+}
+
+/// The shared S3 server; `None` was said aloud.
+pub fn s3_store(test: &str) -> Option<S3> {
+    let found = (
+        named("TRIPLINE_TEST_S3_ENDPOINT"),
+        named("TRIPLINE_TEST_S3_ACCESS_KEY"),
+        named("TRIPLINE_TEST_S3_SECRET_KEY"),
+    );
+    let (Some(endpoint), Some(access), Some(secret)) = found else {
+        skipped(
+            test,
+            "no S3 server: TRIPLINE_TEST_S3_ENDPOINT is not set (run `cargo xtask test`)",
+        );
+        return None;
+    };
+    Some(S3::at(endpoint, access, secret))
+}
+
+/// A versitygw of one test's own on `port`, that calls `webhook`, which must answer already; `None` was said aloud.
+pub async fn versitygw(test: &str, port: u16, webhook: &str) -> Option<S3> {
+    let Some(binary) = named("TRIPLINE_TEST_VERSITYGW").map(PathBuf::from) else {
+        skipped(
+            test,
+            "no versitygw: TRIPLINE_TEST_VERSITYGW is not set (run `cargo xtask test`)",
+        );
+        return None;
+    };
+    let folder = tempfile::tempdir().expect("there is room for a folder");
+    let root = folder.path().join("root");
+    fs::create_dir(&root).expect("the folder is ours");
+    let (access, secret) = ("tripline-test", "tripline-test-secret");
+    let log = fs::File::create(folder.path().join("log")).expect("the folder is ours");
+    let child = Command::new(binary)
+        .args([
+            "--port",
+            &format!("127.0.0.1:{port}"),
+            "--event-webhook-url",
+            webhook,
+            "posix",
+        ])
+        .arg(&root)
+        .env("ROOT_ACCESS_KEY", access)
+        .env("ROOT_SECRET_KEY", secret)
+        .stdout(log.try_clone().expect("a file can be cloned"))
+        .stderr(log)
+        .spawn()
+        .expect("versitygw can be started");
+    let mut store = S3::at(
+        format!("http://127.0.0.1:{port}"),
+        access.to_owned(),
+        secret.to_owned(),
+    );
+    store.own = Some((child, folder));
+    eventually("versitygw answers", async || {
+        store.client.list_buckets().send().await.ok()
+    })
+    .await;
+    Some(store)
+}
