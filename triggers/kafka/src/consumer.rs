@@ -1,5 +1,6 @@
 //! The consumer's own thread: polls at least ten times a second, whatever the hub does.
 
+use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -12,10 +13,13 @@ use crate::session::{Client, Ending, Session, Setup};
 /// One turn of the loop, at most.
 const TURN: Duration = Duration::from_millis(100);
 
+/// How long a consumer may take to commit and to leave its group.
+const CLOSE_WITHIN: Duration = Duration::from_secs(2);
+
 /// How long the cluster's id is waited for before callbacks get their turn.
 const CONNECT_TURN: Duration = Duration::from_millis(500);
 
-/// Consumes until told to stop, or until this consumer is of no use any more. Blocks; dropping the consumer, too.
+/// Consumes until told to stop, or until this consumer is of no use any more. Blocks.
 pub(crate) fn consume(config: &ClientConfig, setup: Setup, stop: &CancellationToken) -> Ending {
     let topics = setup.config.topics.clone();
     let callbacks = Callbacks::new(Session::new(setup));
@@ -24,9 +28,24 @@ pub(crate) fn consume(config: &ClientConfig, setup: Setup, stop: &CancellationTo
         Err(error) => return Ending::Failed(format!("the client cannot be set up: {error}")),
     };
     let ending = drive(&consumer, &topics, stop);
-    // Closing the consumer commits what is stored.
-    consumer.context().session().settle(&consumer);
+    consumer.context().session().close(&consumer);
+    close(consumer);
     ending
+}
+
+/// Closes the consumer, which commits what is stored and leaves the group. Without brokers that takes as long as the
+/// group's session: then a thread of its own is left to it, which holds nothing that anybody waits for.
+fn close(consumer: Client) {
+    let (tell, closed) = sync_channel(1);
+    let closer = std::thread::Builder::new().name("kafka-close".to_owned());
+    let closing = closer.spawn(move || {
+        drop(consumer);
+        // Nobody listens any more if it took too long.
+        let _ = tell.send(());
+    });
+    if closing.is_ok() && closed.recv_timeout(CLOSE_WITHIN).is_err() {
+        tracing::warn!("a consumer takes long to leave its group and is left to it");
+    }
 }
 
 fn drive(consumer: &Client, topics: &[String], stop: &CancellationToken) -> Ending {

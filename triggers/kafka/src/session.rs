@@ -77,6 +77,8 @@ pub(crate) struct Session {
     /// Topics whose state is unknown or bad are asked for again.
     topics_in_doubt: bool,
     topics_asked_at: Option<Instant>,
+    /// The consumer is being closed.
+    is_closing: bool,
     ending: Option<Ending>,
 }
 
@@ -109,6 +111,7 @@ impl Session {
             lag: lag::Lag::new(now),
             topics_in_doubt: true,
             topics_asked_at: None,
+            is_closing: false,
             ending: None,
         }
     }

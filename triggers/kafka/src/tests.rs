@@ -48,6 +48,9 @@ impl Hasty {
             .with("bootstrap.servers", servers)
             .with("reconnect.backoff.max.ms", "500")
             .with("topic.metadata.refresh.interval.ms", "1000")
+            // The mock brokers wait as long as a session when a group that became empty is joined again.
+            .with("session.timeout.ms", "3000")
+            .with("heartbeat.interval.ms", "200")
     }
 
     fn with(mut self, name: &str, value: &str) -> Self {

@@ -49,11 +49,17 @@ impl Session {
     }
 
     /// Waits for receipts of what was handed over, but not long, and stores what they settle.
-    pub(crate) fn settle(&mut self, consumer: &Client) {
+    pub(super) fn settle(&mut self, consumer: &Client) {
         let until = Instant::now() + self.setup.pacing.settle_within;
         while self.outstanding > 0 && Instant::now() < until {
             self.wait_for_hub(TURN);
         }
         self.store(consumer);
+    }
+
+    /// The last thing before the consumer is closed: from now on nothing of the hub is asked any more.
+    pub(crate) fn close(&mut self, consumer: &Client) {
+        self.settle(consumer);
+        self.is_closing = true;
     }
 }

@@ -24,7 +24,12 @@ impl Session {
     pub(crate) fn assigned(&mut self, consumer: &Client, given: &TopicPartitionList) {
         let places: Vec<Place> = places(given);
         let mut starts = TopicPartitionList::new();
-        match self.plan_all(consumer, &places) {
+        let plans = if self.is_closing {
+            Err("the consumer is being closed".to_owned())
+        } else {
+            self.plan_all(consumer, &places)
+        };
+        match plans {
             Ok(plans) => {
                 for (place, plan) in plans {
                     add(&mut starts, &place.0, place.1, plan.start);
@@ -69,7 +74,7 @@ impl Session {
                 *record.lease.topic == **topic && record.lease.partition == *partition
             })
         });
-        if !consumer.assignment_lost() {
+        if !self.is_closing && !consumer.assignment_lost() {
             self.settle(consumer);
         }
         for place in &places {

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::BaseRecord;
-use tripline_model::Identity;
-use tripline_model::Rejected;
+use tripline_model::{Identity, Rejected};
 use tripline_trigger::TriggerState;
 use tripline_trigger::testkit::TestContext;
 
