@@ -19,7 +19,7 @@ pub struct Invocation {
     pub accepted_at: Timestamp,
     /// When its start was written.
     pub started_at: Option<Timestamp>,
-    /// The end, once there is one. Its result is read separately.
+    /// The end, once there is one. Lists leave its result out.
     pub ending: Option<Ending>,
     /// The event's attributes; its data is dropped from here (`None`) and from the disk at the end.
     pub event: Event,
