@@ -10,7 +10,7 @@ const EXAMPLES: &str = "\
 Examples:
   tripline serve examples/quickstart/tripline.toml    run the hub
   tripline check tripline.toml                        find every mistake in a configuration
-  tripline invoke hello --data 'world'                call a function, get a RequestId
+  tripline invoke greet --data 'world'                call a function, get a RequestId
   tripline ps                                         what happened lately
   tripline logs -f REQUEST_ID                         follow a run
 

@@ -14,7 +14,7 @@ mod serve;
 mod telemetry;
 mod token;
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
@@ -33,8 +33,14 @@ pub fn main() -> ExitCode {
         Command::Serve { file } => serve::serve(&file, &mut out, &mut errors),
         Command::Check { file, json } => check::check(&file, json, &mut out, &mut errors),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Args::command(), "tripline", &mut out);
-            Exit::Done
+            // Into memory first: the generator panics when its reader goes away.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Args::command(), "tripline", &mut script);
+            match out.write_all(&script) {
+                Ok(()) => Exit::Done,
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
+                Err(_cannot_be_written) => Exit::Failed,
+            }
         }
         Command::Client(command) => client(command),
     };
