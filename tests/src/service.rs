@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_s3::primitives::DateTime;
 use tempfile::TempDir;
 
 use crate::eventually;
@@ -160,6 +161,13 @@ impl S3 {
             .send()
             .await
             .expect("an object can be put");
+    }
+
+    /// When the store says that an object was last put, in whatever resolution it has.
+    pub async fn last_modified(&self, bucket: &str, key: &str) -> DateTime {
+        let head = self.client.head_object().bucket(bucket).key(key);
+        let head = head.send().await.expect("the object is there");
+        head.last_modified.expect("an object has a time of change")
     }
 
     /// The variables by which a configuration under test gets the keys.
