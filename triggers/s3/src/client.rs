@@ -10,7 +10,7 @@ use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
     BehaviorVersion, Region, RequestChecksumCalculation, ResponseChecksumValidation,
 };
-use aws_sdk_s3::error::{DisplayErrorContext, SdkError};
+use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::types::EncodingType;
 use aws_sigv4::http_request::{
     PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
@@ -19,6 +19,7 @@ use aws_sigv4::http_request::{
 use aws_sigv4::sign::v4;
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use http::StatusCode;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tripline_config::Secret;
 use tripline_model::Timestamp;
@@ -26,6 +27,7 @@ use tripline_model::Timestamp;
 use crate::config::S3Config;
 use crate::dialect::{bare_etag, form_decode};
 use crate::event::Listed;
+use crate::failure::StoreError;
 use crate::identity::ObjectState;
 use crate::record::good_key;
 
@@ -60,14 +62,6 @@ pub(crate) struct Page {
     pub(crate) next: Option<Place>,
 }
 
-/// The store did not do as asked.
-#[derive(Debug, thiserror::Error)]
-#[error("{what}: {why}")]
-pub(crate) struct StoreError {
-    what: &'static str,
-    why: String,
-}
-
 // === impl Bucket ===
 
 impl Bucket {
@@ -77,6 +71,14 @@ impl Bucket {
         secret_key: &Secret,
     ) -> Result<Self, StoreError> {
         let (access, secret) = (access_key.expose(), secret_key.expose());
+        // It stands in a header; the SDK would panic.
+        if !access.bytes().all(|byte| byte.is_ascii_graphic()) {
+            let why = "it holds a space, a line end or what is not ASCII";
+            return Err(StoreError::told(
+                "the access key cannot be sent",
+                why.to_owned(),
+            ));
+        }
         let credentials = Credentials::new(access, secret, None, None, "tripline.toml");
         let http = Builder::new()
             .tls_provider(Provider::Rustls(CryptoMode::Ring))
@@ -136,7 +138,7 @@ impl Bucket {
             {
                 Ok(false)
             }
-            Err(err) => Err(StoreError::new(
+            Err(err) => Err(StoreError::asked(
                 "the bucket cannot be asked for versioning",
                 &err,
             )),
@@ -153,7 +155,8 @@ impl Bucket {
             .encoding_type(EncodingType::Url)
             .set_continuation_token(place.token);
         let answer = request.send().await;
-        let answer = answer.map_err(|err| StoreError::new("the bucket cannot be listed", &err))?;
+        let answer =
+            answer.map_err(|err| StoreError::asked("the bucket cannot be listed", &err))?;
         let escaped = answer.encoding_type == Some(EncodingType::Url);
         let (more, token) = (
             answer.is_truncated == Some(true),
@@ -194,7 +197,7 @@ impl Bucket {
             .set_version_id_marker(place.version_marker);
         let answer = request.send().await;
         let answer =
-            answer.map_err(|err| StoreError::new("the versions cannot be listed", &err))?;
+            answer.map_err(|err| StoreError::asked("the versions cannot be listed", &err))?;
         let escaped = answer.encoding_type == Some(EncodingType::Url);
         let more = answer.is_truncated == Some(true);
         let objects = answer
@@ -252,10 +255,15 @@ impl Bucket {
         if answer.status().is_success() {
             return Ok(answer);
         }
-        Err(StoreError {
-            what: "the Listen stream was refused",
-            why: format!("{} (only MinIO and its kin have one)", answer.status()),
-        })
+        let hint = match answer.status() {
+            StatusCode::FORBIDDEN => "check the credentials; they need ListenBucketNotification",
+            StatusCode::NOT_FOUND => "no such bucket, or a store that has no such stream",
+            _ => "only MinIO and its kin have one",
+        };
+        Err(StoreError::told(
+            "the Listen stream was refused",
+            format!("{} ({hint})", answer.status()),
+        ))
     }
 
     fn listen_url(&self, heartbeat: Duration) -> String {
@@ -303,20 +311,6 @@ impl Bucket {
         let (instructions, _) = signed.map_err(|err| failed(&err))?.into_parts();
         instructions.apply_to_request_http1x(&mut request);
         Ok(request)
-    }
-}
-
-// === impl StoreError ===
-
-impl StoreError {
-    fn new(what: &'static str, why: &dyn Error) -> Self {
-        let why = DisplayErrorContext(why).to_string();
-        // The SDK appends its whole error as debug text.
-        let brief = why.split(" (").next().unwrap_or_default().chars().take(300);
-        Self {
-            what,
-            why: brief.collect(),
-        }
     }
 }
 

@@ -9,6 +9,7 @@ mod client;
 mod config;
 mod dialect;
 mod event;
+mod failure;
 mod health;
 mod identity;
 mod intake;

@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use crate::client::Bucket;
 use crate::dialect::Ingress;
+use crate::failure::causes;
 use crate::health::{Health, Part};
 use crate::intake::{Intake, Manner};
 use crate::record::{Message, Notification, parse};
@@ -22,8 +23,8 @@ const WAITING: usize = 4096;
 const BATCH: usize = 256;
 /// Heartbeats that may stay away before the stream counts as dead.
 const MISSED_HEARTBEATS: u32 = 3;
-/// The server sends the answer's head with its first line.
-const OPENING: Duration = Duration::from_secs(10);
+/// The time to connect. The server sends the answer's head with its first line, a heartbeat later.
+const OPENING: Duration = Duration::from_secs(5);
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
@@ -57,12 +58,19 @@ impl Listening<'_> {
     async fn keep_reading(&self, heard: mpsc::Sender<Notification>) {
         let mut failures = 0;
         loop {
-            let why = match self.read(&heard, &mut failures).await {
+            let mut subscribed = false;
+            let why = match self.read(&heard, &mut subscribed).await {
                 Ok(()) => "the server closed the Listen stream".to_owned(),
                 Err(why) => why,
             };
             self.intake.cx.fact("listening", false);
             self.health.trouble(Part::Notifications, why);
+            if subscribed {
+                failures = 0;
+            } else {
+                // Nothing is heard, and nobody knows for how long: the listing steps in at every attempt.
+                self.gap.notify_one();
+            }
             let wait = backoff(
                 failures,
                 self.intake.cx.hub_id(),
@@ -77,25 +85,23 @@ impl Listening<'_> {
     async fn read(
         &self,
         heard: &mpsc::Sender<Notification>,
-        failures: &mut u32,
+        subscribed: &mut bool,
     ) -> Result<(), String> {
-        let now = self.intake.cx.clock().now();
-        let opened = timeout(OPENING, self.bucket.listen(self.heartbeat, now)).await;
-        let opened = opened.map_err(|_| "the Listen stream does not open".to_owned())?;
-        let mut answer = opened.map_err(|err| err.to_string())?;
-        let silence = self.heartbeat * MISSED_HEARTBEATS;
-        let (mut lines, mut subscribed) = (Lines::default(), false);
+        let mut answer = self.open().await?;
+        let silence = self.silence();
+        let mut lines = Lines::default();
         loop {
             let chunk = timeout(silence, answer.chunk()).await;
             let chunk = chunk.map_err(|_| format!("no heartbeat for {} s", silence.as_secs()))?;
-            let chunk =
-                chunk.map_err(|err| format!("the Listen stream broke: {}", err.without_url()))?;
+            let chunk = chunk.map_err(|err| {
+                let why = causes(&err.without_url());
+                format!("the Listen stream broke: {why}")
+            })?;
             let Some(chunk) = chunk else { return Ok(()) };
             lines.buffer.extend_from_slice(&chunk);
             while let Some(line) = lines.next() {
-                if !subscribed {
-                    subscribed = true;
-                    *failures = 0;
+                if !*subscribed {
+                    *subscribed = true;
                     self.intake.cx.fact("listening", true);
                     self.health.well(Part::Notifications);
                     self.gap.notify_one();
@@ -106,6 +112,25 @@ impl Listening<'_> {
                 return Err(format!("a line has more than {MAX_LINE_BYTES} bytes"));
             }
         }
+    }
+
+    async fn open(&self) -> Result<reqwest::Response, String> {
+        let now = self.intake.cx.clock().now();
+        let limit = OPENING + self.silence();
+        let opened = timeout(limit, self.bucket.listen(self.heartbeat, now)).await;
+        let opened = opened.map_err(|_| {
+            format!(
+                "the Listen stream gives no byte within {} s (some builds of MinIO keep it back: \
+                 see the README of the kind s3)",
+                limit.as_secs()
+            )
+        })?;
+        opened.map_err(|err| err.to_string())
+    }
+
+    /// The longest time without a line.
+    fn silence(&self) -> Duration {
+        self.heartbeat * MISSED_HEARTBEATS
     }
 
     fn hear(&self, line: &[u8], heard: &mpsc::Sender<Notification>) {

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use tripline_model::{CursorEntry, CursorError, Offer, Rejected, Timestamp};
 
-use crate::client::{Bucket, Place, StoreError};
+use crate::client::{Bucket, Place};
 use crate::config::Mode;
 use crate::event::{Listed, listed_name};
+use crate::failure::StoreError;
 use crate::identity::{ObjectState, Sighting, key};
 use crate::intake::{Intake, is_new, waits};
 use crate::inventory::{Group, Marker, Walk, entry, note_tag, state_suffix};

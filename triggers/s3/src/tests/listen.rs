@@ -98,6 +98,26 @@ async fn a_stream_without_heartbeat_is_left() {
 }
 
 #[tokio::test]
+async fn a_stream_that_is_kept_back_is_trouble_and_the_listing_steps_in() {
+    let (store, around) = (Store::start().await, around());
+    store.keep_back(true);
+    let more = "mode = 'listen'\nheartbeat = '1s'\nsettle = '0s'\nreconcile_interval = '1h'\n";
+    let run = around.run(trigger(&store.endpoint, more));
+    store.wait_listings(1).await;
+    store.put("unheard", "", "e", noon(-60));
+    let accepted = around.dispatch().wait_accepted(1).await;
+    assert!(is_synthetic(&accepted[0].1));
+    assert_eq!(run.status().state, TriggerState::Troubled);
+    let error = run.status().error.unwrap();
+    assert!(error.contains("no byte within 8 s"), "{error}");
+    store.keep_back(false);
+    run.wait_state(TriggerState::Running).await;
+    store.tell("heard", "e", noon(0));
+    around.dispatch().wait_accepted(2).await;
+    stop(run).await;
+}
+
+#[tokio::test]
 async fn a_line_without_end_is_left_and_a_bad_one_put_aside() {
     let (store, around) = (Store::start().await, around());
     let run = listening(&store, &around, "").await;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tripline_config::SecretRef;
 use tripline_model::Rejected;
 use tripline_trigger::TriggerState;
 use tripline_trigger::testkit::{Run, TestContext};
@@ -235,7 +236,10 @@ async fn a_store_that_is_away_is_trouble_and_not_the_end() {
     let run = poll(&store, &around, "");
     run.wait_state(TriggerState::Troubled).await;
     let error = run.status().error.unwrap();
-    assert!(error.contains("cannot be asked for versioning"), "{error}");
+    assert!(
+        error.contains("cannot be asked for versioning: 503"),
+        "{error}"
+    );
     assert!(!error.contains("secret"), "{error}");
     store.refuse(false);
     run.wait_state(TriggerState::Running).await;
@@ -255,4 +259,29 @@ async fn another_bucket_part_is_a_first_start_again() {
     run.wait_state(TriggerState::Running).await;
     stop(run).await;
     assert_eq!(after.dispatch().offered(), []);
+}
+
+#[tokio::test]
+async fn an_unreachable_store_is_trouble_with_its_cause() {
+    let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", socket.local_addr().unwrap());
+    drop(socket);
+    let around = around();
+    for mode in ["poll", "listen"] {
+        let run = around.run(trigger(&endpoint, &format!("mode = '{mode}'\n")));
+        run.wait_state(TriggerState::Troubled).await;
+        let error = run.status().error.unwrap();
+        assert!(error.contains("Connection refused"), "{mode}: {error}");
+        stop(run).await;
+    }
+}
+
+#[tokio::test]
+async fn an_access_key_that_no_header_can_carry_ends_the_run() {
+    let (store, around) = (Store::start().await, around());
+    let around = around.with_secret(SecretRef::Env("A".to_owned()), "access\n");
+    let run = poll(&store, &around, "");
+    let error = run.ended().await.expect_err("nothing can be signed");
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.contains("the access key cannot be sent"), "{cause}");
 }

@@ -44,6 +44,7 @@ struct Data {
     verbatim: bool,
     refuse: bool,
     mute: bool,
+    keep_back: bool,
 }
 
 // === impl Store ===
@@ -108,6 +109,11 @@ impl Store {
     /// Opens streams, but sends no heartbeat after the first.
     pub(super) fn mute(&self, mute: bool) {
         self.with(|data| data.mute = mute);
+    }
+
+    /// Keeps back all bytes of new streams, the head too, as a MinIO that does not flush.
+    pub(super) fn keep_back(&self, keep_back: bool) {
+        self.with(|data| data.keep_back = keep_back);
     }
 
     /// Says a line to whoever listens.
@@ -178,11 +184,15 @@ async fn answer(
     if !signed.is_some_and(|value| value.starts_with("AWS4-HMAC-SHA256 Credential=access/")) {
         return StatusCode::FORBIDDEN.into_response();
     }
+    let asks_for_stream = query.contains_key("events");
+    if asks_for_stream && inner.data.lock().unwrap().keep_back {
+        return std::future::pending().await;
+    }
     let data = inner.data.lock().unwrap();
     if data.refuse {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
-    if query.contains_key("events") {
+    if asks_for_stream {
         return listen(&inner, data.mute);
     }
     if query.contains_key("versioning") {
