@@ -1,21 +1,41 @@
-//! The one scheduler job that all timers share: once a second it makes each look at the wall clock.
+//! What all timers share while any of them runs: the bell, and the one scheduler job that makes it look at the wall
+//! clock once a second.
 //!
-//! Timers sleep on their own until their exact instant. What a sleep cannot see is a wall clock that is set; the beat
-//! shows it within a second. Nothing else hangs on the scheduler: its poll of 500 ms, or its end, delays no tick.
+//! The bell sleeps until the exact instant. What a sleep cannot see is a wall clock that is set; the beat shows it
+//! within a second. Nothing else hangs on the scheduler: its poll of 500 ms, or its end, delays no tick.
 
-use tokio::sync::{Mutex, watch};
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, mpsc, watch};
+use tokio::task::JoinSet;
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
+use tripline_model::Clock;
 
-/// Beats once a second while somebody listens.
+use crate::bell::{Armed, ring};
+
+/// Ticks on their way to the bell.
+const ON_THEIR_WAY: usize = 64;
+
+/// Beats once a second, and rings the bell, while somebody listens.
 pub(crate) struct Heartbeat {
     beat: watch::Sender<()>,
     listeners: Mutex<Listeners>,
+}
+
+/// What a listener gets.
+pub(crate) struct Ears {
+    /// Says when to look at the wall clock.
+    pub(crate) beats: watch::Receiver<()>,
+    /// Where ticks wait for their instant.
+    pub(crate) bell: mpsc::Sender<Armed>,
 }
 
 #[derive(Default)]
 struct Listeners {
     count: usize,
     scheduler: Option<JobScheduler>,
+    bell: Option<mpsc::Sender<Armed>>,
+    ringing: JoinSet<()>,
 }
 
 // === impl Heartbeat ===
@@ -30,8 +50,8 @@ impl Default for Heartbeat {
 }
 
 impl Heartbeat {
-    /// Starts to listen. Each call is followed by one of [`Heartbeat::leave`].
-    pub(crate) async fn join(&self) -> watch::Receiver<()> {
+    /// Starts to listen. Each call is followed by one of [`Heartbeat::leave`]. All listeners have the same clock.
+    pub(crate) async fn join(&self, clock: &Arc<dyn Clock>) -> Ears {
         let mut listeners = self.listeners.lock().await;
         listeners.count += 1;
         if listeners.scheduler.is_none() {
@@ -43,15 +63,27 @@ impl Heartbeat {
                 ),
             }
         }
-        self.beat.subscribe()
+        let bell = listeners.bell.take().unwrap_or_else(|| {
+            let (bell, armed) = mpsc::channel(ON_THEIR_WAY);
+            let ringing = ring(armed, self.beat.subscribe(), Arc::clone(clock));
+            listeners.ringing.spawn(ringing);
+            bell
+        });
+        listeners.bell = Some(bell.clone());
+        let beats = self.beat.subscribe();
+        Ears { beats, bell }
     }
 
-    /// Stops to listen; the last one stops the scheduler.
+    /// Stops to listen, with its ears dropped; the last one stops the bell and the scheduler.
     pub(crate) async fn leave(&self) {
         let mut listeners = self.listeners.lock().await;
         listeners.count = listeners.count.saturating_sub(1);
-        if listeners.count == 0
-            && let Some(mut scheduler) = listeners.scheduler.take()
+        if listeners.count > 0 {
+            return;
+        }
+        listeners.bell = None;
+        while listeners.ringing.join_next().await.is_some() {}
+        if let Some(mut scheduler) = listeners.scheduler.take()
             && let Err(error) = scheduler.shutdown().await
         {
             tracing::warn!(%error, "the scheduler does not stop");
@@ -80,21 +112,26 @@ impl Heartbeat {
 mod tests {
     use std::time::Duration;
 
+    use tripline_model::{ManualClock, Timestamp};
+
     use super::*;
 
     #[tokio::test]
     async fn beats_for_all_while_somebody_listens() {
         let heartbeat = Heartbeat::default();
-        let (mut first, mut second) = (heartbeat.join().await, heartbeat.join().await);
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(Timestamp::from_millis(0)));
+        let (first, second) = (heartbeat.join(&clock).await, heartbeat.join(&clock).await);
         let patience = Duration::from_secs(20);
-        for beats in [&mut first, &mut second] {
-            let beat = tokio::time::timeout(patience, beats.changed()).await;
+        for mut ears in [first, second] {
+            let beat = tokio::time::timeout(patience, ears.beats.changed()).await;
             beat.expect("a beat comes every second")
                 .expect("the heart lives");
         }
         heartbeat.leave().await;
+        assert_eq!(heartbeat.listeners.lock().await.ringing.len(), 1);
         assert!(heartbeat.listeners.lock().await.scheduler.is_some());
         heartbeat.leave().await;
-        assert!(heartbeat.listeners.lock().await.scheduler.is_none());
+        let listeners = heartbeat.listeners.lock().await;
+        assert!(listeners.scheduler.is_none() && listeners.ringing.is_empty());
     }
 }

@@ -3,6 +3,7 @@
 //! [`CronKind`] is all there is to use. `README.md` beside this crate says what the config takes and what is promised.
 
 mod base;
+mod bell;
 mod config;
 mod event;
 mod heartbeat;
@@ -20,7 +21,7 @@ use heartbeat::Heartbeat;
 
 pub use run::CronTrigger;
 
-/// `kind = "cron"`. All triggers that one value builds share one scheduler job.
+/// `kind = "cron"`. All triggers that one value builds share one sleep and one scheduler job.
 #[derive(Default)]
 pub struct CronKind {
     heartbeat: Arc<Heartbeat>,

@@ -1,32 +1,26 @@
-//! A running timer: waits for the instant, offers the tick, and keeps on disk how far it came.
+//! A running timer: arms the next tick, sees to its answer, and keeps on disk how far it came.
 
-use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::watch;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
-use tripline_model::{Event, Identity, Rejected, Timestamp};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{sleep, timeout};
+use tripline_model::{Identity, Offer, Receipt, Rejected, Timestamp};
 use tripline_trigger::{Trigger, TriggerContext, TriggerError};
 
 use crate::base;
+use crate::bell::{Armed, beat};
 use crate::config::Config;
 use crate::event::{Tick, event, stamp};
-use crate::heartbeat::Heartbeat;
+use crate::heartbeat::{Ears, Heartbeat};
 use crate::planner::{Plan, Planner};
 
 /// A tick up to this late has just been kept waiting; later than this it was missed.
 const GRACE: Duration = Duration::from_millis(2500);
 
-/// The longest sleep without a look at the wall clock, should the heartbeat fail.
-const LONGEST_SLEEP: Duration = Duration::from_secs(30);
-
 /// The rest between two offers of a tick that was refused for the time being.
 const REST: Duration = Duration::from_secs(1);
-
-/// The pause between a tick and the work for the one after it.
-const AFTERWARDS: Duration = Duration::from_millis(20);
 
 /// A wall clock this far behind the last tick is worth telling.
 const CLOCK_BEHIND: Duration = Duration::from_secs(60);
@@ -56,8 +50,7 @@ struct Running<'r> {
     cx: &'r TriggerContext,
     stream: String,
     planner: Planner<'r>,
-    /// The event of the next tick, made while there is time.
-    armed: Option<Event>,
+    bell: mpsc::Sender<Armed>,
     late: metrics::Histogram,
     missed: u64,
     is_troubled: bool,
@@ -81,11 +74,8 @@ impl CronTrigger {
         Self { grace, ..self }
     }
 
-    async fn drive(
-        &self,
-        cx: &TriggerContext,
-        mut beats: watch::Receiver<()>,
-    ) -> Result<(), TriggerError> {
+    async fn drive(&self, cx: &TriggerContext, ears: Ears) -> Result<(), TriggerError> {
+        let Ears { mut beats, bell } = ears;
         let stream = base::stream(&self.config.schedule);
         let base = if self.was_asked_to_end.swap(false, Ordering::Relaxed) {
             // Nobody wants a tick of the pause to fire at its end.
@@ -99,7 +89,7 @@ impl CronTrigger {
             cx,
             stream,
             planner: Planner::new(&self.config, self.grace, base),
-            armed: None,
+            bell,
             late: metrics::histogram!("tripline_cron_late_seconds", &labels),
             missed: 0,
             is_troubled: false,
@@ -116,8 +106,8 @@ impl CronTrigger {
 
 impl Trigger for CronTrigger {
     async fn run(&self, cx: TriggerContext) -> Result<(), TriggerError> {
-        let beats = self.heartbeat.join().await;
-        let ended = self.drive(&cx, beats).await;
+        let ears = self.heartbeat.join(cx.clock()).await;
+        let ended = self.drive(&cx, ears).await;
         self.heartbeat.leave().await;
         ended
     }
@@ -130,51 +120,73 @@ impl Running<'_> {
     async fn step(&mut self, beats: &mut watch::Receiver<()>) -> Result<(), TriggerError> {
         let now = self.cx.clock().now();
         match self.planner.plan(now) {
-            Plan::Fire(tick) => return self.fire(tick, now).await,
+            Plan::Fire(tick) => self.fire(tick, now, None).await,
             Plan::GiveUp(tick) => {
                 let why = format!("{} ticks were missed", tick.missed);
-                return self.give_up(tick, "late", &why).await;
+                self.give_up(tick, "late", &why).await
             }
             Plan::Wait(next) => {
-                self.arm(next);
                 self.look_at_clock(now);
-                // Not before the instant: the time that is left is rounded up, never down.
-                let left = next.since(now).min(LONGEST_SLEEP);
-                let until = Instant::now() + left;
-                tokio::select! {
-                    () = sleep_until(until) => {}
-                    () = beat(beats) => {}
-                    () = self.cx.shutdown().cancelled() => {}
-                }
+                self.wait_for(next, beats).await
             }
             Plan::Never => {
                 self.cx.fact("next_fire", "never: the schedule has ended");
                 self.cx.shutdown().cancelled().await;
+                Ok(())
             }
         }
-        Ok(())
     }
 
-    fn arm(&mut self, next: Timestamp) {
-        if self.armed.as_ref().is_none_or(|event| event.time != next) {
-            let tick = Tick {
-                at: next,
-                missed: 0,
-            };
-            self.armed = Some(event(self.cx.name(), &self.trigger.config, tick));
-            self.cx.fact("next_fire", next);
+    /// Arms the tick of `at` and waits until it was handed over, or something may have changed.
+    async fn wait_for(
+        &mut self,
+        at: Timestamp,
+        beats: &mut watch::Receiver<()>,
+    ) -> Result<(), TriggerError> {
+        let tick = Tick { at, missed: 0 };
+        let (rung, mut answer) = oneshot::channel();
+        let armed = Armed {
+            cx: self.cx.clone(),
+            offer: self.offer_of(tick),
+            grace: self.trigger.grace,
+            deadline: self.trigger.config.deadline,
+            rung,
+        };
+        self.cx.fact("next_fire", at);
+        let sent = self.bell.send(armed).await;
+        sent.map_err(|_| TriggerError::new("the bell that all timers share has stopped"))?;
+        loop {
+            tokio::select! {
+                biased;
+                rung = &mut answer => return match rung {
+                    Ok(rung) => self.fire(tick, rung.at, rung.answer).await,
+                    Err(_) => Ok(()),
+                },
+                () = self.cx.shutdown().cancelled() => return Ok(()),
+                () = beat(beats) => self.look_at_clock(self.cx.clock().now()),
+            }
         }
     }
 
-    async fn fire(&mut self, tick: Tick, now: Timestamp) -> Result<(), TriggerError> {
-        let late = now.since(tick.at);
-        self.late.record(late.as_secs_f64());
-        // A tick in time may wait as long as a missed one may be late.
-        let budget = self.trigger.config.deadline.saturating_sub(late);
-        match self.offer(tick, now, budget).await {
+    fn offer_of(&self, tick: Tick) -> Offer {
+        let identity = Identity::Position {
+            stream: self.stream.clone(),
+            position: u64::try_from(tick.at.as_millis()).unwrap_or(0),
+        };
+        let event = event(self.cx.name(), &self.trigger.config, tick);
+        self.cx.offer(event, identity)
+    }
+
+    /// Sees a tick through that is fired at `now`, or was: then its answer is given, unless there was none in time.
+    async fn fire(
+        &mut self,
+        tick: Tick,
+        now: Timestamp,
+        answer: Option<Result<Receipt, Rejected>>,
+    ) -> Result<(), TriggerError> {
+        self.late.record(now.since(tick.at).as_secs_f64());
+        match self.offer(tick, now, answer).await {
             Offered::Accepted => {
-                // Other timers are due at the same instant: they go before what this one does for its next tick.
-                sleep(AFTERWARDS).await;
                 if tick.missed > 1 {
                     self.note_missed("late", tick.missed - 1);
                 }
@@ -194,25 +206,27 @@ impl Running<'_> {
         Ok(())
     }
 
-    /// Offers the tick until there is a receipt, the budget is used up, or the run is to end.
-    async fn offer(&mut self, tick: Tick, now: Timestamp, budget: Duration) -> Offered {
-        let position = u64::try_from(tick.at.as_millis()).unwrap_or(0);
-        let identity = Identity::Position {
-            stream: self.stream.clone(),
-            position,
-        };
-        let armed = self.armed.take().filter(|event| event.time == tick.at);
-        let mut event = match armed {
-            Some(event) if tick.missed == 0 => event,
-            _ => event(self.cx.name(), &self.trigger.config, tick),
-        };
-        stamp(&mut event, now);
-        let offer = self.cx.offer(event, identity);
+    /// Offers the tick until there is a receipt, it is too late, or the run is to end. `answer` is that of an offer
+    /// that was made already.
+    async fn offer(
+        &mut self,
+        tick: Tick,
+        now: Timestamp,
+        mut answer: Option<Result<Receipt, Rejected>>,
+    ) -> Offered {
+        let cx = self.cx;
+        // A tick in time may wait as long as a missed one may be late.
+        let late = cx.clock().now().since(tick.at);
+        let budget = self.trigger.config.deadline.saturating_sub(late);
         let mut last = Rejected::Unavailable;
         let attempts = async {
             loop {
-                let answers = self.cx.dispatch().dispatch_all(vec![offer.clone()]).await;
-                match answers.into_iter().next() {
+                if answer.is_none() {
+                    let mut offer = self.offer_of(tick);
+                    stamp(&mut offer.event, now);
+                    answer = cx.dispatch().dispatch_all(vec![offer]).await.pop();
+                }
+                match answer.take() {
                     Some(Ok(_)) => return Offered::Accepted,
                     Some(Err(rejected)) if !rejected.is_passing() => {
                         return Offered::GivenUp(rejected.as_str(), rejected.to_string());
@@ -233,7 +247,7 @@ impl Running<'_> {
                 let why = "no room within `misfire_deadline`".to_owned();
                 Offered::GivenUp("no_room", why)
             }),
-            () = self.cx.shutdown().cancelled() => Offered::Shutdown,
+            () = cx.shutdown().cancelled() => Offered::Shutdown,
         }
     }
 
@@ -281,13 +295,6 @@ impl Running<'_> {
         if std::mem::take(&mut self.is_troubled) {
             self.cx.ready();
         }
-    }
-}
-
-async fn beat(beats: &mut watch::Receiver<()>) {
-    if beats.changed().await.is_err() {
-        // Nobody will beat again; the timers have their own sleep.
-        pending::<()>().await;
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use async_trait::async_trait;
-use tokio::time::advance;
+use tokio::time::{Instant, advance};
 use tripline_config::Document;
 use tripline_model::{Clock, Offer, RequestId};
 use tripline_trigger::testkit::{RecordingDispatch, Run, Style, Subject, TestContext, contract};
@@ -201,6 +201,22 @@ async fn no_room_within_the_deadline_gives_the_tick_up_for_good() {
         second.dispatch().accepted().is_empty(),
         "given up is given up"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_withdraws_the_tick_and_leaves_other_timers_alone() {
+    let clock = FollowingClock::new();
+    let (first, second) = (around(&clock, None), around(&clock, None));
+    let paused = timer("schedule = '10 0 12 * * *'");
+    let going_on = CronTrigger::new(paused.config.clone(), Arc::clone(&paused.heartbeat));
+    let paused_run = started(&first, &Arc::new(paused)).await;
+    let run = started(&second, &Arc::new(going_on)).await;
+    advance(Duration::from_secs(5)).await;
+    paused_run.stop(STOP).await.expect("ends well");
+    let accepted = second.dispatch().wait_accepted(1).await;
+    assert_eq!(times(&accepted), ["12:00:10"]);
+    run.stop(STOP).await.expect("ends well");
+    assert!(first.dispatch().offered().is_empty(), "it was withdrawn");
 }
 
 #[tokio::test(start_paused = true)]
