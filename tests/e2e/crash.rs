@@ -23,7 +23,37 @@ auth = "none"
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_receipt_is_known_and_nothing_runs_twice() {
-    let mut hub = Hub::start(CONFIG).await;
+    let mut hub = Hub::prepare(CONFIG);
+    hub.write("ledger", "");
+    hub.launch().await;
+    let mut receipts = Vec::new();
+    for _ in 0..40 {
+        receipts.push(hub.post("/hook", "x").await);
+    }
+    eventually("four are running", async || {
+        (hub.lines("ledger").len() == 4).then_some(())
+    })
+    .await;
+    hub.kill().await;
+    hub.launch().await;
+    hub.write("go", "");
+
+    // Those that ran went on; those that waited were started, for the first time.
+    for id in &receipts {
+        let ended = hub.ended(id).await;
+        assert_eq!(ended["state"], "succeeded", "{ended}");
+    }
+    let mut ledger = hub.lines("ledger");
+    ledger.sort();
+    receipts.sort();
+    assert_eq!(ledger, receipts, "each ran exactly once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_their_executor_running_ones_are_lost_and_waiting_ones_start() {
+    let mut hub = Hub::prepare(CONFIG);
+    hub.write("ledger", "");
+    hub.launch().await;
     let mut receipts = Vec::new();
     for _ in 0..40 {
         receipts.push(hub.post("/hook", "x").await);
@@ -33,6 +63,9 @@ async fn every_receipt_is_known_and_nothing_runs_twice() {
     })
     .await;
     let ran_before = hub.lines("ledger");
+    for executor in hub.executors() {
+        executor.kill();
+    }
     hub.kill().await;
     hub.write("go", "");
     hub.launch().await;
@@ -40,18 +73,15 @@ async fn every_receipt_is_known_and_nothing_runs_twice() {
     let mut ends = HashMap::<String, usize>::new();
     for id in &receipts {
         let state = hub.ended(id).await["state"].as_str().unwrap().to_owned();
-        let expected = if ran_before.contains(id) {
-            "lost"
-        } else {
-            "succeeded"
-        };
-        assert_eq!(state, expected, "{id}");
-        *ends.entry(state).or_default() += 1;
+        *ends.entry(state.clone()).or_default() += 1;
+        // Between the two kills the hub may have started others at a new executor, which go on.
+        let may_be_lost = ran_before.contains(id);
+        assert!(
+            state == "succeeded" || (state == "lost" && may_be_lost),
+            "{id} is {state}"
+        );
     }
-    assert_eq!(
-        ends,
-        HashMap::from([("lost".into(), 4), ("succeeded".into(), 36)])
-    );
+    assert_eq!(ends["lost"], 4);
     let mut ledger = hub.lines("ledger");
     ledger.sort();
     receipts.sort();
@@ -62,6 +92,7 @@ async fn every_receipt_is_known_and_nothing_runs_twice() {
 async fn receipts_survive_kills_in_the_middle_of_a_burst() {
     let mut hub = Hub::prepare(CONFIG);
     hub.write("go", "");
+    hub.write("ledger", "");
     let mut receipts = Vec::new();
     for _life in 0..5 {
         hub.launch().await;

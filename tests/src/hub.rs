@@ -15,6 +15,7 @@ use crate::eventually;
 /// A running (or killed) hub with a folder of its own.
 pub struct Hub {
     folder: TempDir,
+    program: PathBuf,
     child: Option<Child>,
     client: reqwest::Client,
 }
@@ -85,11 +86,22 @@ impl Hub {
         let folder = tempfile::tempdir().expect("there is room for a folder");
         let hub = Self {
             folder,
+            program: binary().to_owned(),
             child: None,
             client: client(),
         };
         hub.write("tripline.toml", &format!("{HEAD}{config}"));
         hub
+    }
+
+    /// The binary under test.
+    pub fn binary() -> &'static Path {
+        binary()
+    }
+
+    /// Replaces the binary; takes effect at the next start.
+    pub fn upgrade(&mut self, program: &Path) {
+        program.clone_into(&mut self.program);
     }
 
     /// Replaces the configuration; takes effect at the next start.
@@ -115,7 +127,7 @@ impl Hub {
 
     /// A command that runs this binary in the hub's folder, with nothing of ours in its environment.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(binary());
+        let mut command = Command::new(&self.program);
         command.args(args).current_dir(self.folder.path());
         command
             .env_remove("TRIPLINE_TOKEN")
@@ -198,11 +210,22 @@ impl Hub {
         text.trim().to_owned()
     }
 
+    /// A GET of the admin API, with the token.
+    pub fn request(&self, path: &str) -> reqwest::RequestBuilder {
+        self.client.get(self.admin(path)).bearer_auth(self.token())
+    }
+
     /// What the admin API answers to GET.
     pub async fn get(&self, path: &str) -> Value {
-        let request = self.client.get(self.admin(path)).bearer_auth(self.token());
-        let answer = request.send().await.expect("the hub answers");
+        let answer = self.request(path).send().await.expect("the hub answers");
         answer.json().await.expect("the API speaks JSON")
+    }
+
+    /// The lines of an invocation's log.
+    pub async fn log(&self, request_id: &str) -> Vec<Value> {
+        let log = format!("/v1/invocations/{request_id}/logs?format=json");
+        let lines = self.get(&log).await;
+        lines.as_array().expect("a log is a list").clone()
     }
 
     /// What `/metrics` says.
@@ -230,6 +253,47 @@ impl Hub {
             .as_str()
             .expect("a receipt has an id")
             .to_owned()
+    }
+
+    /// Calls a function through the API and gives the RequestId.
+    pub async fn invoke(&self, function: &str, data: impl Into<Vec<u8>>) -> String {
+        let url = self.admin(&format!("/v1/functions/{function}/invocations"));
+        let request = self.client.post(url).bearer_auth(self.token());
+        let answer = request
+            .body(data.into())
+            .send()
+            .await
+            .expect("the hub answers");
+        assert_eq!(answer.status().as_u16(), 202);
+        let value: Value = answer.json().await.expect("a receipt is JSON");
+        value["request_id"]
+            .as_str()
+            .expect("a receipt has an id")
+            .to_owned()
+    }
+
+    /// Waits until the invocation is running.
+    pub async fn running(&self, request_id: &str) {
+        eventually(&format!("{request_id} is running"), async || {
+            let found = self.get(&format!("/v1/invocations/{request_id}")).await;
+            (found["state"] == "running").then_some(())
+        })
+        .await;
+    }
+
+    /// Waits for the first line of a log that is meant, and gives it.
+    pub async fn line(&self, request_id: &str, is_meant: impl Fn(&str) -> bool) -> String {
+        eventually(&format!("a line of {request_id}"), async || {
+            let log = self.log(request_id).await;
+            let mut texts = log.iter().filter_map(|line| line["text"].as_str());
+            texts.find(|text| is_meant(text)).map(str::to_owned)
+        })
+        .await
+    }
+
+    /// The hub's process.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("the hub has started").id()
     }
 
     /// Waits until the invocation has ended, and gives it.

@@ -2,10 +2,16 @@
 //!
 //! Tests wait for conditions with a deadline; none sleeps for a fixed time, and every address is picked by the system.
 
+mod executors;
 mod hub;
+mod identity;
 mod service;
+mod sts;
 mod wait;
 
+pub use executors::{Executor, is_alive, processes_with};
 pub use hub::{Hub, Output};
+pub use identity::ShortSts;
 pub use service::{KafkaNode, S3, kafka, s3_store, skipped, versitygw};
+pub use sts::{ScriptedSts, Sts, allow, s3_client};
 pub use wait::{eventually, eventually_within};

@@ -1,5 +1,6 @@
 //! Model to wire, by hand: a change of the model that would change the API does not compile.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -11,8 +12,8 @@ use tripline_trigger::{FactValue, TriggerStatus};
 
 use crate::wire::{EndView, EventView, FunctionView, InvocationView, LogLineView, TriggerView};
 
-/// One invocation.
-pub(crate) fn invocation(invocation: &Invocation) -> InvocationView {
+/// One invocation; `reclaim_pending`: see [`crate::Control::reclaim_pending`].
+pub(crate) fn invocation(invocation: &Invocation, reclaim_pending: bool) -> InvocationView {
     let ending = invocation.ending.as_ref();
     InvocationView {
         request_id: invocation.request_id.to_string(),
@@ -20,10 +21,14 @@ pub(crate) fn invocation(invocation: &Invocation) -> InvocationView {
         trigger: invocation.trigger.as_ref().map(ToString::to_string),
         state: invocation.state.as_str(),
         scf_status: scf_status(invocation.state),
-        ran: ran(invocation.state),
+        status_code: invocation.status_code(),
+        ran: ran(invocation),
         accepted_at: invocation.accepted_at.to_string(),
         started_at: invocation.started_at.map(moment),
         ended_at: ending.map(|ending| moment(ending.at)),
+        duration_ms: ending.and_then(|ending| ending.duration_ms),
+        peak_memory_bytes: ending.and_then(|ending| ending.peak_memory_bytes),
+        reclaim_pending,
         reason: ending.map(|ending| ending.reason.clone()),
         detail: ending.and_then(|ending| ending.detail.clone()),
         exit_code: ending.and_then(|ending| ending.exit_code),
@@ -57,14 +62,8 @@ fn scf_status(state: InvocationState) -> &'static str {
     }
 }
 
-fn ran(state: InvocationState) -> &'static str {
-    let ran = match state {
-        InvocationState::Accepted => Some(false),
-        // Its start is on disk; that its code ran is known at its end only.
-        InvocationState::Running => None,
-        InvocationState::Ended(end) => end.ran(),
-    };
-    match ran {
+fn ran(invocation: &Invocation) -> &'static str {
+    match invocation.ran() {
         Some(true) => "yes",
         Some(false) => "no",
         None => "unknown",
@@ -76,6 +75,7 @@ pub(crate) fn end(invocation: &Invocation) -> EndView {
     let ending = invocation.ending.as_ref();
     EndView {
         state: invocation.state.as_str(),
+        status_code: invocation.status_code(),
         reason: ending.map(|ending| ending.reason.clone()),
         detail: ending.and_then(|ending| ending.detail.clone()),
     }
@@ -83,15 +83,30 @@ pub(crate) fn end(invocation: &Invocation) -> EndView {
 
 /// One line of a log.
 pub(crate) fn log_line(line: &LogLine) -> LogLineView {
-    let text = std::str::from_utf8(&line.text).ok().map(str::to_owned);
-    let base64 = text.is_none().then(|| STANDARD.encode(&line.text));
+    let (text, text_base64) = match std::str::from_utf8(&line.text) {
+        Ok(text) => (text.to_owned(), None),
+        Err(_) => (escaped(&line.text), Some(STANDARD.encode(&line.text))),
+    };
     LogLineView {
         seq: line.seq,
         at: line.at.to_string(),
         stream: line.stream.as_str(),
         text,
-        base64,
+        text_base64,
+        complete: line.complete,
     }
+}
+
+/// Bytes as text, `\xff` for those that are not UTF-8.
+fn escaped(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() + 16);
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            let _ = write!(text, "\\x{byte:02x}");
+        }
+    }
+    text
 }
 
 /// A function and what it has to do.
@@ -111,6 +126,7 @@ pub(crate) fn function(status: &FunctionStatus) -> FunctionView {
         max_log_bytes: function.max_log_bytes,
         queued: status.queued,
         running: status.running,
+        reclaim_pending: status.reclaim_pending,
     }
 }
 

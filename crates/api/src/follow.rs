@@ -1,6 +1,7 @@
 //! A log as a stream of bytes, pulled by its reader: nothing runs and nothing is buffered for one that reads slowly.
 
 use std::fmt::Write as _;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::{Stream, StreamExt, stream};
 use serde::Serialize;
 use tripline_listener::Problem;
-use tripline_model::{LogLine, RequestId};
+use tripline_model::{Invocation, LogLine, RequestId};
 
 use crate::invocations::find;
 use crate::logs::Piece;
@@ -26,7 +27,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How a log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// Bytes as the function wrote them, a line end after each.
+    /// Bytes as the function wrote them, a line end after each complete line.
     Text,
     /// A JSON array.
     Json,
@@ -43,6 +44,9 @@ pub(crate) enum Until {
     End,
 }
 
+/// Waits for the end of an invocation; `None` where there is nothing to wait for.
+type Ending = Pin<Box<dyn Future<Output = Option<Invocation>> + Send>>;
+
 /// Reads one log piece by piece.
 pub(crate) struct LogReader {
     hub: Arc<ApiState>,
@@ -52,8 +56,10 @@ pub(crate) struct LogReader {
     after: u64,
     left: u64,
     begun: bool,
-    /// Whether the invocation has ended and all its lines can be read.
-    settled: bool,
+    /// Waits for the end. Not asked again for each line: it would look into the journal each time.
+    ending: Ending,
+    /// How the invocation ended, once all its lines can be read.
+    end: Option<EndView>,
     over: bool,
 }
 
@@ -76,6 +82,7 @@ impl LogReader {
     /// Reads the log of `id` from its first line.
     pub(crate) fn new(hub: Arc<ApiState>, id: RequestId, form: Form, until: Until) -> Self {
         Self {
+            ending: ending_of(&hub, id),
             hub,
             id,
             form,
@@ -83,7 +90,7 @@ impl LogReader {
             after: 0,
             left: u64::MAX,
             begun: false,
-            settled: false,
+            end: None,
             over: false,
         }
     }
@@ -127,7 +134,9 @@ impl LogReader {
         }
         match self.until {
             Until::Now => {
-                self.settle().await?;
+                if !self.begun {
+                    flush(&self.hub).await?;
+                }
                 let lines = self.read().await?;
                 self.over = lines.is_empty();
                 self.write_lines(&lines, &mut piece);
@@ -144,28 +153,21 @@ impl LogReader {
     /// Waits until there is something to write.
     async fn next_live(&mut self, piece: &mut BytesMut) -> Result<(), Problem> {
         loop {
-            // An end is written after the last line: look at the end first, then read.
-            let end = self.settle().await?;
             let lines = self.read().await?;
             if !lines.is_empty() {
                 self.write_lines(&lines, piece);
                 return Ok(());
             }
-            if end.is_some() || self.left == 0 {
+            if self.end.is_some() || self.left == 0 {
                 self.over = true;
-                if let (Some(end), Form::Events) = (end, self.form) {
-                    write_event(piece, None, Some("end"), &end);
+                if let (Some(end), Form::Events) = (&self.end, self.form) {
+                    write_event(piece, None, Some("end"), end);
                 }
                 return Ok(());
             }
             tokio::select! {
                 () = self.hub.logs.changed(self.id, self.after) => {}
-                ended = self.hub.dispatch.ended(self.id) => {
-                    if ended.is_none() {
-                        // Its record is gone, or the hub is stopping: no news, and no reason to spin.
-                        tokio::time::sleep(LOOK_AGAIN).await;
-                    }
-                }
+                ended = &mut self.ending => self.look_at_end(ended).await?,
                 () = self.hub.closing.cancelled() => {
                     self.over = true;
                     return Ok(());
@@ -178,22 +180,19 @@ impl LogReader {
         }
     }
 
-    /// How the invocation ended, if it has; its last lines can be read then.
-    async fn settle(&mut self) -> Result<Option<EndView>, Problem> {
-        let invocation = find(&self.hub, self.id).await?;
-        if !invocation.state.is_end() {
-            return Ok(None);
-        }
-        if !self.settled {
-            // What was appended may still wait to be written.
-            self.hub
-                .logs
-                .flush()
-                .await
-                .map_err(|error| logs_failed(&error))?;
-            self.settled = true;
-        }
-        Ok(Some(convert::end(&invocation)))
+    /// The invocation has ended: its last lines can be read when this returns, and the end is told after them.
+    async fn look_at_end(&mut self, ended: Option<Invocation>) -> Result<(), Problem> {
+        let Some(invocation) = ended else {
+            // Its record is gone, or the hub is stopping: no news, and no reason to spin.
+            tokio::time::sleep(LOOK_AGAIN).await;
+            find(&self.hub, self.id).await?;
+            self.ending = ending_of(&self.hub, self.id);
+            return Ok(());
+        };
+        flush(&self.hub).await?;
+        self.end = Some(convert::end(&invocation));
+        self.ending = Box::pin(std::future::pending());
+        Ok(())
     }
 
     async fn read(&mut self) -> Result<Vec<LogLine>, Problem> {
@@ -215,7 +214,9 @@ impl LogReader {
             match self.form {
                 Form::Text => {
                     piece.put_slice(&line.text);
-                    piece.put_u8(b'\n');
+                    if line.complete {
+                        piece.put_u8(b'\n');
+                    }
                 }
                 Form::Json => {
                     piece.put_u8(if self.begun { b',' } else { b'[' });
@@ -228,6 +229,17 @@ impl LogReader {
             self.begun = true;
         }
     }
+}
+
+fn ending_of(hub: &Arc<ApiState>, id: RequestId) -> Ending {
+    let hub = hub.clone();
+    Box::pin(async move { hub.dispatch.ended(id).await })
+}
+
+/// What was appended may still wait to be written.
+async fn flush(hub: &ApiState) -> Result<(), Problem> {
+    let flushed = hub.logs.flush().await;
+    flushed.map_err(|error| logs_failed(&error))
 }
 
 /// JSON has no raw line ends, so one `data` line holds it.

@@ -34,7 +34,11 @@ pub(crate) async fn list(
     let page = shared.hub.journal.list(&query).await;
     let page = page.map_err(|error| journal_failed(&error))?;
     Ok(Json(InvocationsView {
-        invocations: page.invocations.iter().map(convert::invocation).collect(),
+        invocations: page
+            .invocations
+            .iter()
+            .map(|one| view(&shared.hub, one))
+            .collect(),
         next_cursor: page.next.map(|id| id.to_string()),
     }))
 }
@@ -65,7 +69,12 @@ pub(crate) async fn show(
     segment: Segment,
 ) -> Result<Json<InvocationView>, Problem> {
     let invocation = find(&shared.hub, request_id(segment)?).await?;
-    Ok(Json(convert::invocation(&invocation)))
+    Ok(Json(view(&shared.hub, &invocation)))
+}
+
+fn view(hub: &ApiState, invocation: &Invocation) -> InvocationView {
+    let pending = hub.control.reclaim_pending(invocation.request_id);
+    convert::invocation(invocation, pending)
 }
 
 /// The invocation, or why it cannot be shown.

@@ -10,6 +10,9 @@ pub trait Control: Send + Sync + 'static {
     /// Every function and what it has to do, by name.
     fn functions(&self) -> Vec<FunctionStatus>;
 
+    /// Whether an invocation has ended and something of it is still alive.
+    fn reclaim_pending(&self, id: RequestId) -> bool;
+
     /// Stops an invocation; with `grace`, only asks it to stop.
     ///
     /// # Errors
@@ -25,6 +28,10 @@ pub trait Control: Send + Sync + 'static {
 impl Control for DispatcherHandle {
     fn functions(&self) -> Vec<FunctionStatus> {
         DispatcherHandle::functions(self)
+    }
+
+    fn reclaim_pending(&self, id: RequestId) -> bool {
+        DispatcherHandle::reclaim_pending(self, id)
     }
 
     async fn terminate(

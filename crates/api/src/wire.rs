@@ -26,6 +26,8 @@ pub struct InvocationView {
     pub state: &'static str,
     /// The same as Tencent SCF would call it: `RUNNING`, `FINISHED`, `ABORTED` or `FAILED`.
     pub scf_status: &'static str,
+    /// The status code that Tencent SCF would give: 202 until it ends, 200 for success, 433 after its timeout and so on.
+    pub status_code: u16,
     /// Whether function code ran: `yes`, `no`, or `unknown` (while it runs, and when it is lost).
     pub ran: &'static str,
     /// When it was safe on disk.
@@ -34,6 +36,12 @@ pub struct InvocationView {
     pub started_at: Option<String>,
     /// When it ended.
     pub ended_at: Option<String>,
+    /// How long it ran, in milliseconds; null where that is not known.
+    pub duration_ms: Option<u64>,
+    /// The most memory it used, in bytes; null where that is not known.
+    pub peak_memory_bytes: Option<u64>,
+    /// Whether it has ended and something of it is still alive; until that is gone it keeps its slot.
+    pub reclaim_pending: bool,
     /// A word for why it ended so.
     pub reason: Option<String>,
     /// A sentence for people about it.
@@ -98,7 +106,7 @@ pub struct TerminateView {
     pub outcome: &'static str,
 }
 
-/// One line of a log: `text`, or `base64` where the bytes are not UTF-8.
+/// One line of a log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LogLineView {
     /// Position in the log, from 1.
@@ -107,12 +115,13 @@ pub struct LogLineView {
     pub at: String,
     /// `stdout`, `stderr` or `system`.
     pub stream: &'static str,
-    /// The line without its end.
+    /// The line without its end. Bytes that are not UTF-8 are escaped: `\xff`.
+    pub text: String,
+    /// The exact bytes, where `text` is not them.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub text: Option<String>,
-    /// The line's bytes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub base64: Option<String>,
+    pub text_base64: Option<String>,
+    /// Whether the function ended the line; otherwise the next line of this stream may go on with it.
+    pub complete: bool,
 }
 
 /// The last event of a followed log.
@@ -120,6 +129,8 @@ pub struct LogLineView {
 pub struct EndView {
     /// How the invocation ended.
     pub state: &'static str,
+    /// As in [`InvocationView::status_code`].
+    pub status_code: u16,
     /// A word for why.
     pub reason: Option<String>,
     /// A sentence for people about it.
@@ -155,6 +166,8 @@ pub struct FunctionView {
     pub queued: u64,
     /// Invocations running now.
     pub running: u64,
+    /// Invocations that have ended and keep their slot, because something of them is still alive.
+    pub reclaim_pending: u64,
 }
 
 /// All functions.

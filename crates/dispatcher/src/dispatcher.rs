@@ -24,7 +24,7 @@ const CLOSE: Duration = Duration::from_secs(5);
 /// Owns every task of the dispatcher. Dropped without [`Dispatcher::shutdown`], it stops starting, and what runs is
 /// left to the tasks' executor.
 pub struct Dispatcher {
-    hub: Arc<Hub>,
+    pub(crate) hub: Arc<Hub>,
 }
 
 /// What a dispatcher is made of.
@@ -66,36 +66,38 @@ pub enum DispatcherError {
 // === impl Dispatcher ===
 
 impl Dispatcher {
-    /// Recovers what the journal holds, then begins to take events and to start what waits. Whatever an earlier life
-    /// of the hub left running must be dead before this is called.
+    /// Recovers what the journal and the runtimes hold, takes up what goes on, then begins to take events and to start
+    /// what waits. What an earlier life of the hub left running and no runtime holds must be dead before this is called.
     pub async fn start(parts: DispatcherParts) -> Result<Self, DispatcherError> {
         let runtimes: HashMap<_, _> = parts
             .runtimes
-            .into_iter()
-            .map(|runtime| (runtime.kind(), runtime))
+            .iter()
+            .map(|runtime| (runtime.kind(), runtime.clone()))
             .collect();
-        let homeless = |function: &&Function| !runtimes.contains_key(function.runtime);
-        if let Some(function) = parts.functions.iter().find(homeless) {
-            return Err(DispatcherError::UnknownRuntime {
+        let with_runtime = |function: &Function| match runtimes.get(function.runtime) {
+            Some(runtime) => Ok((function.clone(), runtime.clone())),
+            None => Err(DispatcherError::UnknownRuntime {
                 function: function.name.clone(),
                 runtime: function.runtime,
-            });
-        }
-        let journal = parts.journal.as_ref();
-        let queued = recover(journal, &parts.functions, parts.clock.as_ref()).await?;
-        let lane = |function: Function| {
-            let queued = queued.get(&function.name).copied().unwrap_or(0);
-            Lane::new(function, queued)
+            }),
         };
-        let lanes = parts.functions.into_iter().map(lane).collect();
+        let functions = parts.functions.iter().map(with_runtime);
+        let functions = functions.collect::<Result<Vec<_>, _>>()?;
+        let (journal, clock) = (parts.journal.as_ref(), parts.clock.as_ref());
+        let left = recover(journal, &parts.functions, &parts.runtimes, clock).await?;
+        let lane = |(function, runtime): (Function, Arc<dyn Runtime>)| {
+            let queued = left.queued.get(&function.name).copied().unwrap_or(0);
+            Lane::new(function, runtime, queued)
+        };
+        let lanes = functions.into_iter().map(lane).collect();
         let outside = Outside {
             journal: parts.journal,
             logs: parts.logs,
             clock: parts.clock,
-            runtimes,
             mint: Mint::new(parts.entropy),
         };
         let hub = Arc::new(Hub::new(parts.config, lanes, outside));
+        hub.take_up(left);
         for lane in hub.lanes.values() {
             lane.show_queued();
             hub.tasks.spawn(hub.clone().feed(lane.clone()));
@@ -120,13 +122,14 @@ impl Dispatcher {
     }
 
     /// Refuses new events, finishes accepting, starts nothing more, and waits for what runs. After the configured
-    /// time, what still runs is killed and ends as `terminated` (`hub_stopped`). Waiting work stays for the next life.
+    /// time, what still runs is left alone where its runtime outlives the hub: it stays `running`, and the next life
+    /// takes it up. Elsewhere it is killed and ends as `terminated` (`hub_stopped`). Waiting work stays for the next life.
     pub async fn shutdown(self) {
         let hub = &self.hub;
         hub.drain();
         hub.tasks.close();
         if timeout(hub.config.drain, hub.tasks.wait()).await.is_err() {
-            hub.stop_all();
+            hub.let_go();
             let reclaimed = timeout(RECLAIM, hub.tasks.wait()).await;
             if reclaimed.is_err() {
                 tracing::error!("some runs could not be ended in time");

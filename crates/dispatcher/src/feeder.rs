@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tripline_model::Invocation;
-use tripline_runtime::{StopSignal, stop_channel};
+use tripline_runtime::StopSignal;
 
-use crate::hub::Hub;
+use crate::hub::{Hub, Stoppable};
 use crate::lane::Lane;
 
 /// Invocations taken from the journal in one step.
@@ -30,16 +30,14 @@ impl Hub {
             let slot = tokio::select! {
                 biased;
                 () = self.halt.cancelled() => return,
-                slot = lane.slots.clone().acquire_owned() => slot,
+                slot = lane.slots.take() => slot,
             };
-            let Ok(slot) = slot else { return };
             let Some(next) = self.next(&lane).await else {
                 return;
             };
             let (hub, lane) = (self.clone(), lane.clone());
             self.tasks.spawn(async move {
-                hub.invoke(&lane, next).await;
-                drop(slot);
+                hub.invoke(&lane, next, slot).await;
                 // Something may have been put back.
                 lane.work.notify_one();
             });
@@ -67,7 +65,7 @@ impl Hub {
 
     /// Takes the oldest out of the window. From then on it is found among the stoppers, with no moment in between.
     fn pop(&self, lane: &Lane) -> Option<Next> {
-        let (stopper, signal) = stop_channel();
+        let (stopper, signal) = Stoppable::new(lane.runtime.as_ref());
         let mut queue = lane.queue();
         let invocation = queue.pop()?;
         self.stoppers().insert(invocation.request_id, stopper);

@@ -57,6 +57,11 @@ impl DispatcherHandle {
         self.0.lanes.values().map(|lane| lane.running()).sum()
     }
 
+    /// Whether an invocation has ended and something of it is still alive.
+    pub fn reclaim_pending(&self, id: RequestId) -> bool {
+        self.0.reclaiming().contains(&id)
+    }
+
     /// Every function and what it has to do, in the order of their names.
     pub fn functions(&self) -> Vec<FunctionStatus> {
         self.0.lanes.values().map(|lane| lane.status()).collect()

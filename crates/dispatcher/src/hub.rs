@@ -1,6 +1,6 @@
 //! What all parts of a dispatcher share.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tripline_journal::{Journal, LogStore};
 use tripline_model::{Clock, End, FunctionName, RequestId, TriggerName};
-use tripline_runtime::{Runtime, Stop, Stopper};
+use tripline_runtime::{Runtime, Stop, StopSignal, Stopper, stop_channel};
 
 use crate::DispatcherConfig;
 use crate::ids::Mint;
@@ -27,7 +27,6 @@ pub(crate) const HUB_STOPPED: Stop = Stop::Kill("hub_stopped");
 pub(crate) struct Hub {
     pub(crate) config: DispatcherConfig,
     pub(crate) lanes: BTreeMap<FunctionName, Arc<Lane>>,
-    pub(crate) runtimes: HashMap<&'static str, Arc<dyn Runtime>>,
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) logs: Arc<dyn LogStore>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -46,16 +45,27 @@ pub(crate) struct Hub {
     /// and here for their trigger's, if it has one.
     pub(crate) trigger_lines: HashMap<TriggerName, Arc<tokio::sync::Mutex<()>>>,
     /// How to stop what is being started or running.
-    pub(crate) stoppers: Mutex<HashMap<RequestId, Stopper>>,
+    pub(crate) stoppers: Mutex<HashMap<RequestId, Stoppable>>,
+    /// Those that have ended and of which something is still alive.
+    pub(crate) reclaiming: Mutex<HashSet<RequestId>>,
     pub(crate) waiters: Waiters,
     /// Everything that must be waited for before the hub may go.
     pub(crate) tasks: TaskTracker,
     draining: AtomicBool,
     /// Nothing more is started or accepted.
     pub(crate) halt: CancellationToken,
+    /// Runs that outlive the hub are left alone from now on.
+    pub(crate) leave: CancellationToken,
     /// Nothing is waited for any more.
     pub(crate) closed: CancellationToken,
     failure: watch::Sender<Option<String>>,
+}
+
+/// What is being started or running.
+pub(crate) struct Stoppable {
+    stopper: Stopper,
+    /// Whether it goes on when the hub stops.
+    outlives_hub: bool,
 }
 
 /// What a hub is made of that comes from outside.
@@ -63,8 +73,26 @@ pub(crate) struct Outside {
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) logs: Arc<dyn LogStore>,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) runtimes: HashMap<&'static str, Arc<dyn Runtime>>,
     pub(crate) mint: Mint,
+}
+
+// === impl Stoppable ===
+
+impl Stoppable {
+    /// For a run in `runtime`.
+    pub(crate) fn new(runtime: &dyn Runtime) -> (Self, StopSignal) {
+        let (stopper, signal) = stop_channel();
+        let outlives_hub = runtime.outlives_hub();
+        let stoppable = Self {
+            stopper,
+            outlives_hub,
+        };
+        (stoppable, signal)
+    }
+
+    pub(crate) fn stop(&self, how: Stop) {
+        self.stopper.stop(how);
+    }
 }
 
 // === impl Hub ===
@@ -86,7 +114,6 @@ impl Hub {
                 .map(|lane| (lane.function.name.clone(), Arc::new(lane)))
                 .collect(),
             config,
-            runtimes: outside.runtimes,
             journal: outside.journal,
             logs: outside.logs,
             clock: outside.clock,
@@ -98,10 +125,12 @@ impl Hub {
             pulling: AtomicUsize::new(0),
             line: Arc::default(),
             stoppers: Mutex::default(),
+            reclaiming: Mutex::default(),
             waiters: Waiters::default(),
             tasks: TaskTracker::new(),
             draining: AtomicBool::new(false),
             halt: CancellationToken::new(),
+            leave: CancellationToken::new(),
             closed: CancellationToken::new(),
             failure: watch::Sender::new(None),
         }
@@ -111,23 +140,34 @@ impl Hub {
         self.limiter.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn stoppers(&self) -> MutexGuard<'_, HashMap<RequestId, Stopper>> {
+    pub(crate) fn stoppers(&self) -> MutexGuard<'_, HashMap<RequestId, Stoppable>> {
         self.stoppers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Asks a run to stop; whether there is one.
     pub(crate) fn stop(&self, id: RequestId, how: Stop) -> bool {
         let stoppers = self.stoppers();
-        stoppers.get(&id).map(|stopper| stopper.stop(how)).is_some()
+        stoppers.get(&id).map(|one| one.stop(how)).is_some()
     }
 
-    /// Kills everything that runs, because the hub stops.
-    pub(crate) fn stop_all(&self) {
+    /// Lets go of everything that runs, because the hub stops: leaves what outlives it, kills the rest.
+    pub(crate) fn let_go(&self) {
+        self.leave.cancel();
         let stoppers = self.stoppers();
-        tracing::warn!(running = stoppers.len(), "killing what still runs");
-        stoppers
-            .values()
-            .for_each(|stopper| stopper.stop(HUB_STOPPED));
+        let (left, killed): (Vec<_>, Vec<_>) = stoppers.values().partition(|one| one.outlives_hub);
+        let (left, running) = (left.len(), killed.len());
+        tracing::info!(left, "leaving what goes on without the hub");
+        if running > 0 {
+            tracing::warn!(running, "killing what still runs");
+        }
+        for one in killed {
+            one.stop(HUB_STOPPED);
+        }
+    }
+
+    pub(crate) fn reclaiming(&self) -> MutexGuard<'_, HashSet<RequestId>> {
+        let reclaiming = self.reclaiming.lock();
+        reclaiming.unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn drain(&self) {

@@ -1,28 +1,22 @@
-//! One invocation from the window to its end. The order is the promise: the start is durable, then the runtime is
-//! asked, once; the end is durable, then it is told.
+//! One invocation from the window to its start. The order is the promise: the start is durable, then the runtime is
+//! asked, once.
 
-use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures_util::FutureExt;
 use metrics::histogram;
 use tracing::Instrument;
 use tripline_journal::JournalError;
-use tripline_model::{End, Ending, Invocation, InvocationState, LogStream, RequestId};
-use tripline_runtime::{Output, Start, StopSignal, run_to_end};
+use tripline_model::{End, Ending, Invocation, InvocationState};
+use tripline_runtime::StopSignal;
 
 use crate::feeder::Next;
 use crate::hub::{HUB_STOPPED, Hub};
 use crate::lane::Lane;
-use crate::output::InvocationLog;
+use crate::run::{Begin, Over};
+use crate::slots::Slot;
 
 /// How long to wait after a start that the journal could not record.
 const PAUSE: Duration = Duration::from_secs(1);
-
-/// The first and the longest wait before the record of an end is written again.
-const AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 /// What became of the record of a start.
 enum Recorded {
@@ -34,15 +28,29 @@ enum Recorded {
     Gone,
 }
 
+/// What became of an invocation that left the window.
+enum Outcome {
+    /// It still has to be started.
+    Unstarted(Box<Invocation>),
+    /// It was started.
+    Ran(Over),
+    /// It is not to be started any more, or not in this life of the hub.
+    Gone,
+}
+
 // === impl Hub ===
 
 impl Hub {
-    /// Takes one invocation to its end, or puts it back unstarted.
-    pub(crate) async fn invoke(&self, lane: &Lane, next: Next) {
+    /// Takes one invocation to its end, or puts it back unstarted. The slot is free when nothing of it is alive.
+    pub(crate) async fn invoke(&self, lane: &Lane, next: Next, slot: Slot) {
         let (id, signal) = (next.invocation.request_id, next.signal.clone());
         let function = &lane.function.name;
         let span = tracing::info_span!("invocation", request_id = %id, %function);
-        let unstarted = self.to_end(lane, next).instrument(span).await;
+        let (unstarted, over) = match self.to_end(lane, next).instrument(span).await {
+            Outcome::Unstarted(invocation) => (Some(*invocation), Over::Unknown),
+            Outcome::Gone => (None, Over::Unknown),
+            Outcome::Ran(over) => (None, over),
+        };
         // In this order: whoever asked for a stop until here is heard, and nobody can ask any more.
         self.stoppers().remove(&id);
         if let Some(invocation) = unstarted {
@@ -53,35 +61,35 @@ impl Hub {
                 lane.queue().put_back(invocation);
             }
         }
+        if over == Over::Durable {
+            self.reclaim(Some(lane), lane.runtime.as_ref(), id).await;
+        }
+        drop(slot);
     }
 
-    /// Gives back an invocation that still has to be started.
-    async fn to_end(&self, lane: &Lane, next: Next) -> Option<Invocation> {
+    async fn to_end(&self, lane: &Lane, next: Next) -> Outcome {
         let Next { invocation, signal } = next;
         if is_cancelled(&signal) {
             self.end_waiting(lane, &invocation, End::Cancelled, "terminated")
                 .await;
-            return None;
+            return Outcome::Gone;
         }
         let age = self.clock.now().since(invocation.accepted_at);
         if age > lane.function.max_event_age {
             self.end_waiting(lane, &invocation, End::Expired, "max_event_age")
                 .await;
-            return None;
+            return Outcome::Gone;
         }
         if self.halt.is_cancelled() {
-            return Some(invocation);
+            return Outcome::Unstarted(Box::new(invocation));
         }
         match self.record_start(lane, invocation).await {
             Recorded::Start(invocation) => {
-                lane.count_running(true);
-                let ending = self.run(lane, &invocation, signal).await;
-                self.end(lane, invocation.request_id, ending).await;
-                lane.count_running(false);
-                None
+                let begin = Begin::Run(lane.runtime.as_ref());
+                Outcome::Ran(self.see_through(lane, begin, invocation, signal).await)
             }
-            Recorded::Nothing(invocation) => Some(invocation),
-            Recorded::Gone => None,
+            Recorded::Nothing(invocation) => Outcome::Unstarted(Box::new(invocation)),
+            Recorded::Gone => Outcome::Gone,
         }
     }
 
@@ -128,72 +136,6 @@ impl Hub {
     fn left(&self, lane: &Lane, invocation: &Invocation) {
         lane.queue().left(invocation.request_id);
         self.free_places(lane, 1);
-    }
-
-    /// Asks the runtime, once, and waits for the end.
-    async fn run(&self, lane: &Lane, invocation: &Invocation, signal: StopSignal) -> Ending {
-        let function = lane.function.clone();
-        let output = Arc::new(InvocationLog {
-            logs: self.logs.clone(),
-            clock: self.clock.clone(),
-            request_id: invocation.request_id,
-            max_log_bytes: function.max_log_bytes,
-        });
-        let start = Start {
-            invocation: invocation.clone(),
-            deadline: self.clock.now().plus(function.timeout),
-            output: output.clone(),
-            function,
-        };
-        let Some(runtime) = self.runtimes.get(lane.function.runtime) else {
-            let word = lane.function.runtime;
-            return Ending::new(End::Failed, self.clock.now(), "start_failed")
-                .because(format!("this hub has no runtime `{word}`"));
-        };
-        tracing::debug!("started");
-        let run = run_to_end(runtime.as_ref(), start, signal, self.clock.as_ref());
-        let ending = AssertUnwindSafe(run).catch_unwind().await;
-        let ending = ending.unwrap_or_else(|_| {
-            Ending::new(End::Lost, self.clock.now(), "hub_error")
-                .because("the hub failed while it ran; it may or may not have done its work")
-        });
-        if let Some(detail) = &ending.detail {
-            let line = Bytes::from(format!("{}: {detail}", ending.end.as_str()));
-            output.lines(LogStream::System, vec![line]).await;
-        }
-        ending
-    }
-
-    /// Makes the end durable and tells it. The record is written again while there is no room for it: that repeats a
-    /// note about what happened, and runs nothing.
-    async fn end(&self, lane: &Lane, id: RequestId, ending: Ending) {
-        let end = ending.end;
-        let mut pause = AGAIN.0;
-        loop {
-            match self.journal.finish(id, ending.clone()).await {
-                Ok(()) => break,
-                Err(error @ (JournalError::Full | JournalError::Unavailable(_))) => {
-                    tracing::warn!(%error, "the end could not be recorded; trying again");
-                }
-                Err(JournalError::Poisoned(why)) => return self.fail(why),
-                // The first end wins; whoever wrote it has told it.
-                Err(error) => {
-                    tracing::debug!(%error, "the end was recorded before");
-                    return;
-                }
-            }
-            let closed = self.closed.cancelled();
-            if tokio::time::timeout(pause, closed).await.is_ok() {
-                tracing::error!(
-                    state = end.as_str(),
-                    "the hub stopped before the end was recorded"
-                );
-                return;
-            }
-            pause = AGAIN.1.min(pause * 2);
-        }
-        tracing::info!(state = end.as_str(), reason = ending.reason, "ended");
-        self.note_end(lane, id, end);
     }
 }
 

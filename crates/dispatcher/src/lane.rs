@@ -4,15 +4,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use metrics::{Gauge, gauge};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tripline_model::Function;
+use tripline_runtime::Runtime;
 
 use crate::FunctionStatus;
 use crate::queue::Queue;
+use crate::slots::Slots;
 
 /// One function and what it has to do.
 pub(crate) struct Lane {
     pub(crate) function: Arc<Function>,
+    /// What runs it.
+    pub(crate) runtime: Arc<dyn Runtime>,
     queue: Mutex<Queue>,
     /// Held by whoever reads waiting work from the journal, or ends it there: they must not cross.
     pub(crate) feed: tokio::sync::Mutex<()>,
@@ -22,30 +26,43 @@ pub(crate) struct Lane {
     pub(crate) work: Notify,
     /// There may be room in the queue. Only the first in line listens.
     pub(crate) room: Notify,
-    /// One permit for each run at the same time.
-    pub(crate) slots: Arc<Semaphore>,
-    running: AtomicU64,
+    /// One for each run at the same time, until nothing of it is alive.
+    pub(crate) slots: Arc<Slots>,
+    running: Counter,
+    reclaim_pending: Counter,
     queued_gauge: Gauge,
-    running_gauge: Gauge,
 }
+
+/// A number that is shown.
+struct Counter {
+    value: AtomicU64,
+    gauge: Gauge,
+}
+
+/// Counts one more until it is dropped.
+pub(crate) struct Counted<'a>(&'a Counter);
 
 // === impl Lane ===
 
 impl Lane {
-    pub(crate) fn new(function: Function, queued: u64) -> Self {
+    pub(crate) fn new(function: Function, runtime: Arc<dyn Runtime>, queued: u64) -> Self {
         let name = function.name.to_string();
-        let slots = usize::try_from(function.concurrency.get()).unwrap_or(usize::MAX);
+        let counter = |gauge| Counter {
+            value: AtomicU64::new(0),
+            gauge,
+        };
         Self {
+            slots: Slots::new(function.concurrency),
             function: Arc::new(function),
+            runtime,
             queue: Mutex::new(Queue::with_queued(queued)),
             feed: tokio::sync::Mutex::default(),
             line: Arc::default(),
             work: Notify::new(),
             room: Notify::new(),
-            slots: Arc::new(Semaphore::new(slots.min(Semaphore::MAX_PERMITS))),
-            running: AtomicU64::new(0),
             queued_gauge: gauge!("tripline_queued", "function" => name.clone()),
-            running_gauge: gauge!("tripline_running", "function" => name),
+            running: counter(gauge!("tripline_running", "function" => name.clone())),
+            reclaim_pending: counter(gauge!("tripline_reclaim_pending", "function" => name)),
         }
     }
 
@@ -58,22 +75,22 @@ impl Lane {
             function: Function::clone(&self.function),
             queued: self.queue().queued(),
             running: self.running(),
+            reclaim_pending: self.reclaim_pending.value.load(Ordering::Relaxed),
         }
     }
 
     pub(crate) fn running(&self) -> u64 {
-        self.running.load(Ordering::Relaxed)
+        self.running.value.load(Ordering::Relaxed)
     }
 
-    /// One more run, or one less.
-    pub(crate) fn count_running(&self, more: bool) {
-        if more {
-            self.running.fetch_add(1, Ordering::Relaxed);
-        } else {
-            self.running.fetch_sub(1, Ordering::Relaxed);
-        }
-        #[expect(clippy::cast_precision_loss, reason = "a gauge of a small number")]
-        self.running_gauge.set(self.running() as f64);
+    /// One more runs.
+    pub(crate) fn count_running(&self) -> Counted<'_> {
+        self.running.one_more()
+    }
+
+    /// One more has ended and is not gone.
+    pub(crate) fn count_reclaim_pending(&self) -> Counted<'_> {
+        self.reclaim_pending.one_more()
     }
 
     /// Shows the length of the queue.
@@ -81,5 +98,22 @@ impl Lane {
         let queued = self.queue().queued();
         #[expect(clippy::cast_precision_loss, reason = "a gauge of a bounded number")]
         self.queued_gauge.set(queued as f64);
+    }
+}
+
+// === impl Counter ===
+
+impl Counter {
+    fn one_more(&self) -> Counted<'_> {
+        self.value.fetch_add(1, Ordering::Relaxed);
+        self.gauge.increment(1.0);
+        Counted(self)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.value.fetch_sub(1, Ordering::Relaxed);
+        self.0.gauge.decrement(1.0);
     }
 }

@@ -9,8 +9,9 @@
 //! | pull sources wait their turn | `pull` |
 //! | it becomes durable and gets its RequestId | `commit`, `ids` |
 //! | it waits, in memory and in the journal | `queue`, `feeder`, `expiry` |
-//! | it is started, runs, and ends | `invocation`, `output` |
-//! | after a restart | `recovery` |
+//! | it is started | `invocation` |
+//! | it runs and ends, and nothing of it is left | `run`, `output`, `slots` |
+//! | after a restart | `recovery`, `resume` |
 
 mod admission;
 mod commit;
@@ -28,7 +29,10 @@ mod pull;
 mod push;
 mod queue;
 mod recovery;
+mod resume;
+mod run;
 mod settings;
+mod slots;
 mod status;
 mod terminate;
 #[cfg(test)]

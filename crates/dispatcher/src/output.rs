@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use tripline_journal::{LogStore, NewLine};
+use tripline_journal::{LogError, LogStore, NewLine};
 use tripline_model::{Clock, LogStream, RequestId};
-use tripline_runtime::Output;
+use tripline_runtime::{Line, NumberedLine, Output};
 
 /// The log of one invocation.
 pub(crate) struct InvocationLog {
@@ -18,17 +17,50 @@ pub(crate) struct InvocationLog {
 
 #[async_trait]
 impl Output for InvocationLog {
-    async fn lines(&self, stream: LogStream, lines: Vec<Bytes>) {
+    async fn lines(&self, stream: LogStream, lines: Vec<Line>) {
         let at = self.clock.now();
-        let lines = lines.into_iter().map(|text| NewLine {
+        let lines = lines.into_iter().map(|line| NewLine {
             request_id: self.request_id,
             at,
             stream,
-            text,
+            text: line.text,
+            complete: line.complete,
+            origin: None,
             max_log_bytes: self.max_log_bytes,
         });
-        if let Err(error) = self.logs.append(lines.collect()).await {
-            tracing::warn!(%error, "log lines were lost");
-        }
+        warn(self.logs.append(lines.collect()).await);
+    }
+
+    async fn numbered(&self, lines: Vec<NumberedLine>) {
+        let lines = lines.into_iter().map(|line| NewLine {
+            request_id: self.request_id,
+            at: line.at,
+            stream: line.stream,
+            text: line.text,
+            complete: line.complete,
+            origin: Some(line.number),
+            // Whoever gave the numbers has cut the log at its limit, and said so.
+            max_log_bytes: u64::MAX,
+        });
+        warn(self.logs.append(lines.collect()).await);
+    }
+
+    async fn kept(&self) {
+        warn(self.logs.flush().await);
+    }
+
+    async fn last_number(&self) -> u64 {
+        let last = self.logs.last_origin(self.request_id).await;
+        // With 0 everything comes once more, and the store drops what it has.
+        last.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the log could not be read");
+            0
+        })
+    }
+}
+
+fn warn(done: Result<(), LogError>) {
+    if let Err(error) = done {
+        tracing::warn!(%error, "log lines were lost");
     }
 }

@@ -1,44 +1,118 @@
 //! What a new life of the hub does with what the last one left. In small steps, so that a million open records take
 //! no memory; and before anything can be accepted or started.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use tripline_journal::{Journal, JournalError};
-use tripline_model::{Clock, Function, FunctionName};
+use tripline_model::{Clock, Function, FunctionName, Invocation, InvocationState, RequestId};
+use tripline_runtime::Runtime;
 
 /// Invocations ended in one step.
 const STEP: usize = 1000;
 
-/// Settles the past, and says how much work waits for each function.
+/// What there is to do after a recovery.
+#[derive(Default)]
+pub(crate) struct Recovered {
+    /// How much work waits for each function.
+    pub(crate) queued: HashMap<FunctionName, u64>,
+    /// Runs that are still held and have no end yet, without their data.
+    pub(crate) resumed: Vec<(Invocation, Arc<dyn Runtime>)>,
+    /// Runs that are still held and of which nothing more is to be known.
+    pub(crate) over: Vec<(RequestId, FunctionName, Arc<dyn Runtime>)>,
+}
+
+/// Settles the past, and says what there is to do.
 ///
 /// - A changed execution mode of a known function is refused before anything is changed.
-/// - What was running is `lost`: its start is on disk and its end is not, so it may have run, and is not run again.
+/// - What was running and is held by its runtime goes on.
+/// - What was running else is `lost`: its start is on disk and its end is not, so it may have run, and is not run again.
+/// - What is held and has ended, or is not known, is over.
 /// - What waits for a function that is gone is `cancelled`.
 /// - What else waits will be started, for the first time.
 pub(crate) async fn recover(
     journal: &dyn Journal,
     functions: &[Function],
+    runtimes: &[Arc<dyn Runtime>],
     clock: &dyn Clock,
-) -> Result<HashMap<FunctionName, u64>, JournalError> {
+) -> Result<Recovered, JournalError> {
     let known = functions
         .iter()
         .map(|one| (one.name.clone(), one.execution));
     let known: Vec<_> = known.collect();
     journal.register_functions(&known).await?;
 
+    let mut recovered = Recovered::default();
+    // Two runtimes may know of the same run, because they share an executor: it is taken up once.
+    let held = runtimes.iter().flat_map(|runtime| {
+        let held = runtime.held().into_iter();
+        held.map(move |one| (one.request_id, (one.function, runtime)))
+    });
+    let held: BTreeMap<_, _> = held.collect();
+    let going_on: Arc<HashSet<_>> = Arc::new(held.keys().copied().collect());
+    let lost = lose_the_rest(journal, &going_on, clock).await?;
+    for (id, (function, runtime)) in held {
+        match going_on_as(journal, id, clock).await? {
+            Some(invocation) => recovered.resumed.push((invocation, runtime.clone())),
+            None => recovered.over.push((id, function, runtime.clone())),
+        }
+    }
+    recovered.queued = journal.queue_lengths().await?.into_iter().collect();
+    cancel_homeless(journal, functions, &mut recovered.queued, clock).await?;
+    let queued: u64 = recovered.queued.values().sum();
+    let (resumed, over) = (recovered.resumed.len(), recovered.over.len());
+    tracing::info!(lost, resumed, over, queued, "recovered");
+    Ok(recovered)
+}
+
+async fn lose_the_rest(
+    journal: &dyn Journal,
+    going_on: &Arc<HashSet<RequestId>>,
+    clock: &dyn Clock,
+) -> Result<usize, JournalError> {
     let mut lost = 0;
     loop {
-        let step = journal
-            .lose_running(clock.now(), "hub_restarted", STEP)
-            .await?;
-        if step.is_empty() {
-            break;
+        let step = journal.lose_running(clock.now(), "hub_restarted", going_on, STEP);
+        match step.await?.len() {
+            0 => return Ok(lost),
+            count => lost += count,
         }
-        lost += step.len();
     }
-    let mut lengths: HashMap<_, _> = journal.queue_lengths().await?.into_iter().collect();
+}
+
+/// The invocation of a held run, if its end is still to come.
+async fn going_on_as(
+    journal: &dyn Journal,
+    id: RequestId,
+    clock: &dyn Clock,
+) -> Result<Option<Invocation>, JournalError> {
+    let Some(mut invocation) = journal.get(id).await? else {
+        tracing::warn!(request_id = %id, "a run that the journal does not know is ended");
+        return Ok(None);
+    };
+    match invocation.state {
+        InvocationState::Ended(_) => return Ok(None),
+        InvocationState::Running => {}
+        InvocationState::Accepted => {
+            // It is running, whatever the journal says (an old copy of it?): it must not be started again.
+            let now = clock.now();
+            journal.start(id, now).await?;
+            invocation.state = InvocationState::Running;
+            invocation.started_at = Some(now);
+        }
+    }
+    invocation.event.data = None;
+    Ok(Some(invocation))
+}
+
+async fn cancel_homeless(
+    journal: &dyn Journal,
+    functions: &[Function],
+    queued: &mut HashMap<FunctionName, u64>,
+    clock: &dyn Clock,
+) -> Result<(), JournalError> {
     let gone = |name: &&FunctionName| !functions.iter().any(|one| one.name == **name);
-    let gone: Vec<_> = lengths.keys().filter(gone).cloned().collect();
+    let gone: Vec<_> = queued.keys().filter(gone).cloned().collect();
     for name in gone {
         tracing::warn!(function = %name, "the function is gone; what waited for it is cancelled");
         while !journal
@@ -46,9 +120,7 @@ pub(crate) async fn recover(
             .await?
             .is_empty()
         {}
-        lengths.remove(&name);
+        queued.remove(&name);
     }
-    let queued: u64 = lengths.values().sum();
-    tracing::info!(lost, queued, "recovered");
-    Ok(lengths)
+    Ok(())
 }

@@ -20,7 +20,8 @@ pub struct DispatcherConfig {
     pub max_queued: u64,
     /// Bytes of an event's data and attributes together.
     pub max_event_bytes: u64,
-    /// How long a stopping hub waits for running functions before it kills them.
+    /// How long a stopping hub waits for running functions before it lets go of them: kills them, or leaves them to a
+    /// runtime that outlives it.
     pub drain: Duration,
 }
 

@@ -11,4 +11,6 @@ pub struct FunctionStatus {
     pub queued: u64,
     /// Invocations between their start and their end.
     pub running: u64,
+    /// Invocations that have ended and keep their slot, because something of them is still alive.
+    pub reclaim_pending: u64,
 }

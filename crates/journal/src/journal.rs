@@ -1,5 +1,6 @@
 //! The port to what is durable about invocations.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -124,11 +125,13 @@ pub trait Journal: Send + Sync + 'static {
     /// How many accepted invocations wait, for each function that has any.
     async fn queue_lengths(&self) -> Result<Vec<(FunctionName, u64)>, JournalError>;
 
-    /// Ends up to `limit` running invocations as lost and says which; call until it answers none.
+    /// Ends up to `limit` running invocations as lost, but none of `except`, and says which; call until it answers
+    /// none.
     async fn lose_running(
         &self,
         at: Timestamp,
         reason: &str,
+        except: &Arc<HashSet<RequestId>>,
         limit: usize,
     ) -> Result<Vec<RequestId>, JournalError>;
 

@@ -17,6 +17,11 @@ pub struct NewLine {
     pub stream: LogStream,
     /// The bytes without the line end.
     pub text: Bytes,
+    /// Whether the function ended the line; otherwise the next line of this stream may go on with it.
+    pub complete: bool,
+    /// The number it got where it was read, from 1 and rising within a log: it is kept once, however often it comes.
+    /// `None` for a line that comes once.
+    pub origin: Option<u64>,
     /// Bytes of text that are kept of this invocation's log; [`tripline_model::Function::max_log_bytes`].
     pub max_log_bytes: u64,
 }
@@ -25,6 +30,8 @@ pub struct NewLine {
 ///
 /// Where an invocation's log reaches its limit, one `System` line `[log cut: ...]` is kept and what the function
 /// writes after it is dropped; `System` lines are kept beyond the limit, as the hub writes only a few.
+///
+/// A line whose origin is not above the last origin of its log is dropped, also after the store was closed and opened.
 #[async_trait]
 pub trait LogStore: Send + Sync + 'static {
     /// Takes lines in their order. Waits while the buffer is full, and returns before they are readable. Lines that
@@ -38,6 +45,9 @@ pub trait LogStore: Send + Sync + 'static {
         after_seq: u64,
         limit: usize,
     ) -> Result<Vec<LogLine>, LogError>;
+
+    /// The highest origin in a log, of what was appended before; 0 if there is none.
+    async fn last_origin(&self, id: RequestId) -> Result<u64, LogError>;
 
     /// Returns when there is, or may be, a line after `after_seq`, or the store is closed. Costs the writer nothing.
     async fn changed(&self, id: RequestId, after_seq: u64);

@@ -3,6 +3,7 @@
 
 mod state;
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -121,10 +122,13 @@ impl Journal for MemoryJournal {
         &self,
         at: Timestamp,
         reason: &str,
+        except: &Arc<HashSet<RequestId>>,
         limit: usize,
     ) -> Result<Vec<RequestId>, JournalError> {
         let mut state = self.writing()?;
-        let running = |i: &&Invocation| i.state == InvocationState::Running;
+        let running = |i: &&Invocation| {
+            i.state == InvocationState::Running && !except.contains(&i.request_id)
+        };
         let ids = state.ids(running, limit);
         state.end_all(ids, &Ending::new(End::Lost, at, reason))
     }

@@ -14,6 +14,7 @@ mod schema;
 mod shared;
 mod writer;
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -203,10 +204,12 @@ impl Journal for SqliteJournal {
         &self,
         at: Timestamp,
         reason: &str,
+        except: &Arc<HashSet<RequestId>>,
         limit: usize,
     ) -> Result<Vec<RequestId>, JournalError> {
         let ending = Ending::new(End::Lost, at, reason);
-        self.end_several(Several::Running, ending, limit).await
+        let running = Several::Running(Arc::clone(except));
+        self.end_several(running, ending, limit).await
     }
 
     async fn expire(

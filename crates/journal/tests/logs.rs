@@ -33,6 +33,8 @@ fn line(of: RequestId, text: &str) -> NewLine {
         at: NOW,
         stream: LogStream::Stdout,
         text: Bytes::copy_from_slice(text.as_bytes()),
+        complete: true,
+        origin: None,
         max_log_bytes: 100_000,
     }
 }
@@ -187,6 +189,95 @@ async fn logs_go_on_where_they_were_after_a_restart() {
         numbered(&["ab", "cd", cut])
     );
     store.close().await;
+}
+
+/// A line that got its number where it was read.
+fn from_origin(origin: u64, text: &str) -> NewLine {
+    NewLine {
+        origin: Some(origin),
+        ..line(id(1), text)
+    }
+}
+
+#[tokio::test]
+async fn a_line_that_comes_again_is_dropped() {
+    each(|store| async move {
+        assert_eq!(store.last_origin(id(1)).await, Ok(0));
+        let first = vec![from_origin(3, "a"), from_origin(4, "b")];
+        store.append(first.clone()).await.unwrap();
+        store.append(first).await.unwrap();
+        store.append(vec![line(id(1), "own")]).await.unwrap();
+        let more = vec![
+            from_origin(4, "b"),
+            from_origin(5, "c"),
+            from_origin(5, "c"),
+        ];
+        store.append(more).await.unwrap();
+        assert_eq!(store.last_origin(id(1)).await, Ok(5));
+        assert_eq!(store.last_origin(id(2)).await, Ok(0));
+        let kept = numbered(&["a", "b", "own", "c"]);
+        assert_eq!(texts(&store, id(1), 0, 9).await, kept);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn whether_a_line_goes_on_is_kept() {
+    each(|store| async move {
+        let part = NewLine {
+            complete: false,
+            ..line(id(1), "a pa")
+        };
+        let cut = NewLine {
+            max_log_bytes: 6,
+            ..line(id(1), "rt of it")
+        };
+        store.append(vec![part, cut]).await.unwrap();
+        store.flush().await.unwrap();
+        let lines = store.read(id(1), 0, 9).await.unwrap();
+        let complete: Vec<_> = lines.iter().map(|line| line.complete).collect();
+        assert_eq!(complete, [false, false, true]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_line_that_comes_again_is_dropped_after_a_restart_too() {
+    let dir = tempfile::tempdir().unwrap();
+    for _ in 0..2 {
+        let store: Store = Arc::new(SqliteLogStore::open(dir.path()).unwrap());
+        let lines = vec![from_origin(1, "a"), from_origin(2, "b")];
+        store.append(lines).await.unwrap();
+        assert_eq!(store.last_origin(id(1)).await, Ok(2));
+        assert_eq!(texts(&store, id(1), 0, 9).await, numbered(&["a", "b"]));
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_day_of_the_first_version_is_read_and_goes_on() {
+    for write_first in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        let store: Store = Arc::new(SqliteLogStore::open(dir.path()).unwrap());
+        store.append(vec![line(id(1), "old")]).await.unwrap();
+        store.close().await;
+        let file = rusqlite::Connection::open(dir.path().join("2026-11-24.db")).unwrap();
+        let back = "ALTER TABLE lines DROP COLUMN complete; ALTER TABLE lines DROP COLUMN origin;
+            PRAGMA user_version = 1;";
+        file.execute_batch(back).unwrap();
+        drop(file);
+        let store: Store = Arc::new(SqliteLogStore::open(dir.path()).unwrap());
+        if !write_first {
+            assert_eq!(store.last_origin(id(1)).await, Ok(0));
+        }
+        store.append(vec![from_origin(7, "new")]).await.unwrap();
+        store.flush().await.unwrap();
+        assert_eq!(texts(&store, id(1), 0, 9).await, numbered(&["old", "new"]));
+        assert_eq!(store.last_origin(id(1)).await, Ok(7));
+        let lines = store.read(id(1), 0, 9).await.unwrap();
+        assert!(lines.iter().all(|line| line.complete));
+        store.close().await;
+    }
 }
 
 #[tokio::test]

@@ -1,8 +1,6 @@
 //! One event on its way through one function.
 
-use bytes::Bytes;
-
-use crate::{End, Event, FunctionName, InvocationState, RequestId, Timestamp, TriggerName};
+use crate::{Ending, Event, FunctionName, InvocationState, RequestId, Timestamp, TriggerName};
 
 /// What the hub knows of one invocation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,46 +25,20 @@ pub struct Invocation {
     pub data_len: u64,
 }
 
-/// How, when and why an invocation ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ending {
-    /// How it ended.
-    pub end: End,
-    /// When.
-    pub at: Timestamp,
-    /// A word for machines, such as `exit_code`, `signal`, `timeout`, `hub_restarted`.
-    pub reason: String,
-    /// One sentence for people; may quote the system's words, never a secret.
-    pub detail: Option<String>,
-    /// The exit code, where the process had one.
-    pub exit_code: Option<i32>,
-    /// The signal that ended it, where one did.
-    pub signal: Option<i32>,
-    /// What the function wrote to stdout, cut at the function's `max_result_bytes`.
-    pub result: Option<Bytes>,
-    /// Whether the result was cut.
-    pub result_cut: bool,
-}
+// === impl Invocation ===
 
-impl Ending {
-    /// An end with a reason and nothing else.
-    pub fn new(end: End, at: Timestamp, reason: impl Into<String>) -> Self {
-        Self {
-            end,
-            at,
-            reason: reason.into(),
-            detail: None,
-            exit_code: None,
-            signal: None,
-            result: None,
-            result_cut: false,
-        }
+impl Invocation {
+    /// The status code of Tencent SCF that describes it best: 202 until it ends, then [`Ending::status_code`].
+    pub fn status_code(&self) -> u16 {
+        self.ending.as_ref().map_or(202, Ending::status_code)
     }
 
-    /// The same end with a sentence for people.
-    #[must_use]
-    pub fn because(mut self, detail: impl Into<String>) -> Self {
-        self.detail = Some(detail.into());
-        self
+    /// Whether function code ran: `None` is "nobody knows", also while it runs.
+    pub fn ran(&self) -> Option<bool> {
+        match (&self.ending, self.state) {
+            (Some(ending), _) => ending.ran(),
+            (None, InvocationState::Accepted) => Some(false),
+            (None, InvocationState::Running | InvocationState::Ended(_)) => None,
+        }
     }
 }

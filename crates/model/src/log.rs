@@ -28,6 +28,8 @@ pub struct LogLine {
     pub stream: LogStream,
     /// What was written.
     pub text: Bytes,
+    /// Whether the function ended the line here; otherwise the next line of this stream may go on with it.
+    pub complete: bool,
 }
 
 impl LogStream {

@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use tripline_model::{Function, Invocation, LogStream, Timestamp};
+use tripline_model::{
+    End, Ending, Function, FunctionName, Invocation, LogStream, RequestId, Timestamp,
+};
+
+use crate::StopSignal;
 
 /// One run that is asked for. Its start is already durable.
 #[derive(Clone)]
@@ -19,75 +23,95 @@ pub struct Start {
     pub output: Arc<dyn Output>,
 }
 
+/// A line without its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// The bytes.
+    pub text: Bytes,
+    /// Whether the function ended the line; otherwise more of it may follow.
+    pub complete: bool,
+}
+
+/// A line that got its number from whoever read it: the same line always has the same number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NumberedLine {
+    /// Its place among the lines of its run, from 1.
+    pub number: u64,
+    /// When it was read.
+    pub at: Timestamp,
+    /// Where it was written.
+    pub stream: LogStream,
+    /// The bytes without the line end.
+    pub text: Bytes,
+    /// Whether the function ended the line; otherwise more of it may follow.
+    pub complete: bool,
+}
+
+/// A run of an earlier life of the hub.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// Which run.
+    pub request_id: RequestId,
+    /// Its function.
+    pub function: FunctionName,
+    /// Whether it is over, and only its end is still to be told.
+    pub ended: bool,
+}
+
 /// Takes what a run writes, line by line.
 #[async_trait]
 pub trait Output: Send + Sync + 'static {
-    /// Takes lines without their line ends, in order. Waiting here holds the function back: nothing is lost.
-    async fn lines(&self, stream: LogStream, lines: Vec<Bytes>);
+    /// Takes lines in order. Waiting here holds the function back: nothing is lost.
+    async fn lines(&self, stream: LogStream, lines: Vec<Line>);
+
+    /// Takes lines in the order of their numbers. One whose number is not above the last that was taken is dropped: it
+    /// was taken before. Waiting here holds the function back.
+    async fn numbered(&self, lines: Vec<NumberedLine>);
+
+    /// Waits until everything that was taken is kept: a crash of the hub cannot take it away any more. An output that
+    /// keeps what it takes at once has nothing to wait for.
+    async fn kept(&self) {}
+
+    /// The last number that was kept, also by an earlier life of the hub; 0 for none.
+    async fn last_number(&self) -> u64;
 }
 
 /// One way to run functions.
+///
+/// Dropping the future of `run` or `resume` ends the run at once, except in a runtime that outlives the hub: there
+/// the run goes on, and the next life of the hub finds it among those that are held.
 #[async_trait]
 pub trait Runtime: Send + Sync + 'static {
     /// The word for it in the config, such as `process`.
     fn kind(&self) -> &'static str;
 
-    /// Starts a run. Called once per RequestId, after its start is durable, and never again for it, whatever comes
-    /// back. An error means that no function code ran.
-    async fn start(&self, start: Start) -> Result<Box<dyn Instance>, StartError>;
-}
+    /// Runs one invocation to its end and says how it ended. Called once per RequestId, after its start is durable,
+    /// and never again for it. Every line that it wrote was given to the output before.
+    ///
+    /// At the deadline the run is asked politely, gets the function's grace, and is then killed: `timed_out` whatever
+    /// it answers. After a [`crate::Stop::Kill`] it ends as `terminated`, unless it had ended well by itself; after a
+    /// [`crate::Stop::Polite`] it may still end well.
+    async fn run(&self, start: Start, stop: StopSignal) -> Ending;
 
-/// One run. Dropping it ends the run at once.
-#[async_trait]
-pub trait Instance: Send + Sync {
-    /// Asks the run politely to end.
-    fn terminate(&self);
+    /// Runs of earlier lives of the hub that it still has.
+    fn held(&self) -> Vec<Held> {
+        Vec::new()
+    }
 
-    /// Ends the run now.
-    fn kill(&self);
+    /// As `run`, for a run that is held: takes it where it is, and begins nothing. One that is not there (any more) is
+    /// lost.
+    async fn resume(&self, start: Start, _stop: StopSignal) -> Ending {
+        let invocation = start.invocation;
+        let began = invocation.started_at.unwrap_or(invocation.accepted_at);
+        Ending::new(End::Lost, began, "hub_restarted")
+    }
 
-    /// Waits until the run is over. The future may be dropped and asked for again.
-    async fn wait(&mut self);
+    /// The hub is done with the run, whose end is durable, or which it does not know. Kills what is left of it, waits
+    /// until nothing of it is alive, and forgets it.
+    async fn reclaim(&self, _request_id: RequestId) {}
 
-    /// Called once, after `wait`: ends what is left of the run, passes on what it wrote, and says how it was over.
-    /// When this returns, nothing of the run is alive and its scratch directory is gone.
-    async fn reclaim(&mut self) -> Exit;
-}
-
-/// How a run was over.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Exit {
-    /// The exit code, if it ended by itself.
-    pub code: Option<i32>,
-    /// The signal that ended it, if one did.
-    pub signal: Option<i32>,
-    /// What it wrote to stdout, up to the function's `max_result_bytes`.
-    pub result: Bytes,
-    /// Whether it wrote more than that.
-    pub result_cut: bool,
-}
-
-/// Why a run could not be started. No function code ran.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The runtime has no function of this name.
-    #[error("the runtime `{runtime}` has no function `{function}`")]
-    UnknownFunction {
-        /// The runtime's kind.
-        runtime: &'static str,
-        /// The function's name.
-        function: String,
-    },
-    /// The function's program was not found, or is not executable.
-    #[error("the program `{0}` was not found or is not executable")]
-    NoProgram(String),
-    /// Something of the command or the environment cannot be passed to a process.
-    #[error("{0} cannot be passed to a process: it has a NUL byte or an empty or impossible name")]
-    Unpassable(String),
-    /// The scratch directory could not be made.
-    #[error("the scratch directory could not be made: {0}")]
-    Scratch(std::io::Error),
-    /// The operating system refused to start the process.
-    #[error("the process could not be started: {0}")]
-    Spawn(std::io::Error),
+    /// Whether its runs go on when the hub stops.
+    fn outlives_hub(&self) -> bool {
+        false
+    }
 }

@@ -1,15 +1,25 @@
 //! Runs functions.
 //!
-//! A [`Runtime`] knows one way to run a function and is asked once per invocation; an [`Instance`] is one run.
-//! [`run_to_end`] takes a run from its start to its [`tripline_model::Ending`]: deadline, stop requests, the kill,
-//! and the reclaim. [`ProcessRuntime`] starts a process for each invocation.
+//! A [`Runtime`] knows one way to run a function and is asked once per invocation: it takes the run from its start to
+//! its [`tripline_model::Ending`], deadline and stop requests included. Processes belong to the executor, which
+//! outlives the hub: `process` and `worker` ask it to run them, and nothing is spawned in here.
 
+mod attributes;
 mod contract;
+mod credentials;
+mod format;
+mod http;
 mod process;
-mod run;
+mod remote;
 mod stop;
+#[cfg(test)]
+mod tests;
+mod worker;
 
-pub use contract::{Exit, Instance, Output, Runtime, Start, StartError};
-pub use process::{EnvValue, ProcessRuntime, ProcessSpec, sweep_leftovers};
-pub use run::run_to_end;
+pub use contract::{Held, Line, NumberedLine, Output, Runtime, Start};
+pub use credentials::Credentials;
+pub use format::{EventFormat, render};
+pub use http::{HttpRuntime, HttpTarget, HttpTargetError};
+pub use process::ProcessRuntime;
 pub use stop::{Stop, StopSignal, Stopper, stop_channel};
+pub use worker::WorkerRuntime;

@@ -52,7 +52,7 @@ impl StopSignal {
     }
 
     /// Waits for a request that was not seen yet; for ever if the stopper is gone.
-    pub(crate) async fn next(&mut self) -> Stop {
+    pub async fn next(&mut self) -> Stop {
         loop {
             if self.0.changed().await.is_err() {
                 std::future::pending::<()>().await;
@@ -61,10 +61,5 @@ impl StopSignal {
                 return stop;
             }
         }
-    }
-
-    /// Takes the request made so far, so that `next` waits for a later one.
-    pub(crate) fn take(&mut self) -> Option<Stop> {
-        *self.0.borrow_and_update()
     }
 }

@@ -10,6 +10,7 @@ const EXAMPLES: &str = "\
 Examples:
   tripline serve examples/quickstart/tripline.toml    run the hub
   tripline check tripline.toml                        find every mistake in a configuration
+  tripline doctor tripline.toml                       what limits and isolation functions get here
   tripline invoke greet --data 'world'                call a function, get a RequestId
   tripline ps                                         what happened lately
   tripline logs -f REQUEST_ID                         follow a run
@@ -26,10 +27,6 @@ pub(crate) struct Args {
 }
 
 /// The commands.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one, for the life of the process"
-)]
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the hub until it is told to stop (SIGTERM or Ctrl-C drains, a second one ends at once)
@@ -46,6 +43,27 @@ pub(crate) enum Command {
         /// One JSON object an error
         #[arg(long)]
         json: bool,
+    },
+    /// Say what this machine can enforce on functions, and what each function gets
+    Doctor {
+        /// The configuration whose functions to look at
+        file: Option<PathBuf>,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Own function processes for a hub, which starts this by itself and may come and go meanwhile
+    #[command(hide = true)]
+    Executor {
+        /// Its directory
+        #[arg(long)]
+        dir: PathBuf,
+        /// Its id
+        #[arg(long)]
+        id: String,
+        /// The build of the hub that started it
+        #[arg(long)]
+        release: String,
     },
     /// Print a completion script for a shell
     Completions {

@@ -8,9 +8,13 @@ pub mod config;
 mod args;
 mod check;
 mod clock;
+mod doctor;
+mod executor;
 mod kinds;
+mod release;
 mod secrets;
 mod serve;
+mod signals;
 mod telemetry;
 mod token;
 
@@ -32,6 +36,10 @@ pub fn main() -> ExitCode {
     let exit = match Args::parse().command {
         Command::Serve { file } => serve::serve(&file, &mut out, &mut errors),
         Command::Check { file, json } => check::check(&file, json, &mut out, &mut errors),
+        Command::Doctor { file, json } => {
+            doctor::doctor(file.as_deref(), json, &mut out, &mut errors)
+        }
+        Command::Executor { dir, id, release } => executor::execute(dir, id, release, &mut errors),
         Command::Completions { shell } => {
             // Into memory first: the generator panics when its reader goes away.
             let mut script = Vec::new();

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use tripline_config::{Secret, SecretError, SecretRef, Secrets};
 
 /// No secret is longer.
@@ -12,6 +13,14 @@ const MAX_SECRET_BYTES: usize = 64 * 1024;
 pub(crate) struct HostSecrets {
     /// The configuration's folder.
     pub(crate) folder: PathBuf,
+}
+
+/// Keeps this process's memory and environment from others of the same user, functions among them: no core files, no
+/// tracing, no reading through `/proc`.
+pub(crate) fn hide_memory() {
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::warn!(%error, "other processes of this user can read this one's memory");
+    }
 }
 
 impl Secrets for HostSecrets {

@@ -4,15 +4,15 @@ use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The signals that stop a hub.
-pub(super) struct StopSignals {
+/// The signals that stop a hub or an executor.
+pub(crate) struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl StopSignals {
     /// From now on these signals no longer end the process by themselves.
-    pub(super) fn take() -> io::Result<Self> {
+    pub(crate) fn take() -> io::Result<Self> {
         let terminate = signal(SignalKind::terminate())?;
         Ok(Self {
             terminate,
@@ -21,7 +21,7 @@ impl StopSignals {
     }
 
     /// Waits for the next one, and names it.
-    pub(super) async fn next(&mut self) -> &'static str {
+    pub(crate) async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",

@@ -24,8 +24,9 @@ pub(crate) enum Job {
     /// TRIPLINE_TEST_S3_ENDPOINT, _ACCESS_KEY, _SECRET_KEY; TRIPLINE_TEST_MINIO_ENDPOINT,
     /// _ACCESS_KEY, _SECRET_KEY. Otherwise Apache Kafka (Maven, JDK 17) and versitygw (Go) are
     /// fetched once into .tools/ and started on free loopback ports, and a `minio` on PATH is used
-    /// as the MinIO. What cannot be had is SKIPPED aloud. All that was started ends with this
-    /// command, data included.
+    /// as the MinIO. Clients for warm instances (Python, Node, Rust) are installed there once, too;
+    /// TRIPLINE_TEST_WORKER_PYTHON, _NODE and _RUST name others. What cannot be had is SKIPPED
+    /// aloud. All that was started ends with this command, data included.
     Services(ServicesArgs),
     /// Run all tests with real services, then say which services were real and what was skipped
     ///
@@ -36,6 +37,11 @@ pub(crate) enum Job {
     Ci,
     /// Check what the compiler does not: imports between our crates, file sizes, layout
     Tidy,
+    /// Measure the hub against the least possible: spawn, worker, start, logs, memory
+    ///
+    /// Each runs interleaved with its baseline, at least five times. `--json FILE` appends one
+    /// object a benchmark. A goal that is missed is said, and is no failure.
+    Bench(BenchArgs),
     /// Try the hub: start Kafka, an S3 store and the hub with the four-triggers example
     Up(UpArgs),
     /// Produce a record or make a topic, with Kafka's own tools
@@ -61,6 +67,13 @@ pub(crate) struct ServicesArgs {
 pub(crate) struct TestArgs {
     /// Arguments for `cargo test`
     #[arg(last = true)]
+    pub(crate) args: Vec<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct BenchArgs {
+    /// Names, `--pairs N`, `--json FILE`
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) args: Vec<String>,
 }
 

@@ -1,6 +1,7 @@
 //! Developer jobs of the workspace, run as `cargo xtask JOB`. Nothing here is part of the hub, and
 //! nothing here uses our other crates: it must build and help when they do not compile.
 
+mod bench;
 mod child;
 mod ci;
 mod cli;
@@ -45,6 +46,7 @@ fn run(job: Job) -> Outcome<u8> {
         Job::Test(test) => test::run(&test.args),
         Job::Ci => ci::run(),
         Job::Tidy => tidy::run(),
+        Job::Bench(bench) => bench::run(&bench.args),
         Job::Up(up) => up::run(&up),
         Job::Kafka(kafka) => kafka_cli::run(&kafka),
         Job::Child(_) | Job::KafkaNode(_) => unreachable!("handled in main"),

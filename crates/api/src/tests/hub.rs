@@ -67,7 +67,7 @@ impl TestHub {
             ],
             journal: journal.clone(),
             logs: logs.clone(),
-            runtimes: vec![Arc::new(FakeRuntime)],
+            runtimes: vec![Arc::new(FakeRuntime::default())],
             clock: clock.clone(),
             entropy: Box::new(move || {
                 let mut bytes = [0; 10];

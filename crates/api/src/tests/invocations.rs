@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::hub::{TestHub, request};
+use super::hub::{PATIENCE, TestHub, request};
 
 #[tokio::test]
 async fn an_invocation_tells_its_life() {
@@ -13,7 +13,11 @@ async fn an_invocation_tells_its_life() {
         ("request_id", json!(id)),
         ("function", json!("work")),
         ("scf_status", json!("FAILED")),
+        ("status_code", json!(439)),
         ("ran", json!("yes")),
+        ("duration_ms", json!(12)),
+        ("peak_memory_bytes", json!(4096)),
+        ("reclaim_pending", json!(false)),
         ("accepted_at", json!("2026-11-24T12:00:00.000Z")),
         ("ended_at", json!("2026-11-24T12:00:00.000Z")),
         ("exit_code", json!(3)),
@@ -27,6 +31,29 @@ async fn an_invocation_tells_its_life() {
         (&shown["scf_status"], &shown["ran"]),
         (&json!("RUNNING"), &json!("unknown"))
     );
+    assert_eq!(shown["status_code"], 202);
+}
+
+#[tokio::test]
+async fn what_has_ended_and_is_not_gone_says_so() {
+    let hub = TestHub::start().await;
+    let id = hub.accepted("cling").await;
+    hub.in_state(&id, "succeeded").await;
+    let path = format!("/v1/invocations/{id}");
+    let pending = async {
+        while hub.ask("GET", &path).await.json()["reclaim_pending"] != true {
+            tokio::task::yield_now().await;
+        }
+    };
+    let shown = tokio::time::timeout(PATIENCE, pending).await;
+    shown.expect("it is shown in time");
+    let function = hub.ask("GET", "/v1/functions/work").await.json();
+    assert_eq!(
+        (&function["running"], &function["reclaim_pending"]),
+        (&json!(0), &json!(1))
+    );
+    let listed = hub.ask("GET", "/v1/invocations").await.json();
+    assert_eq!(listed["invocations"][0]["reclaim_pending"], true);
 }
 
 #[tokio::test]

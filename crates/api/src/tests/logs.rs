@@ -33,14 +33,15 @@ async fn text_and_json() {
     let answer = hub.ask("GET", &path).await;
     assert_eq!(
         (answer.status.as_u16(), answer.body.as_slice()),
-        (200, &b"started\n\xff\n\x1b\nok\n"[..])
+        (200, &b"started\n\xff\n\x1b\nhalf ok\n"[..])
     );
     assert_eq!(answer.headers["content-type"], "text/plain; charset=utf-8");
     let at = "2026-11-24T12:00:00.000Z";
     let lines = json!([
-        { "seq": 1, "at": at, "stream": "stderr", "text": "started" },
-        { "seq": 2, "at": at, "stream": "stderr", "base64": "/wob" },
-        { "seq": 3, "at": at, "stream": "stdout", "text": "ok" },
+        { "seq": 1, "at": at, "stream": "stderr", "text": "started", "complete": true },
+        { "seq": 2, "at": at, "stream": "stderr", "text": "\\xff\n\u{1b}", "text_base64": "/wob", "complete": true },
+        { "seq": 3, "at": at, "stream": "stderr", "text": "half ", "complete": false },
+        { "seq": 4, "at": at, "stream": "stdout", "text": "ok", "complete": true },
     ]);
     let answer = hub.ask("GET", &format!("{path}?format=json")).await;
     assert_eq!(
@@ -52,7 +53,7 @@ async fn text_and_json() {
         .await
         .json();
     assert_eq!(one, json!([lines[1]]));
-    let none = hub.ask("GET", &format!("{path}?format=json&after=3")).await;
+    let none = hub.ask("GET", &format!("{path}?format=json&after=4")).await;
     assert_eq!(none.text(), "[]");
     for (query, words) in [
         ("format=xml", "text or json"),
@@ -83,8 +84,12 @@ async fn a_followed_log_ends_with_the_state_and_resumes() {
         .iter()
         .map(|(id, kind, _)| (id.as_str(), kind.as_str()))
         .collect();
-    assert_eq!(ids, [("1", ""), ("2", ""), ("3", ""), ("", "end")]);
-    assert_eq!(all[3].2["state"], "succeeded");
+    assert_eq!(
+        ids,
+        [("1", ""), ("2", ""), ("3", ""), ("4", ""), ("", "end")]
+    );
+    assert_eq!(all[4].2["state"], "succeeded");
+    assert_eq!(all[4].2["status_code"], 200);
     let mut resumed = request("GET", &format!("{path}?follow=true"), "");
     resumed
         .headers_mut()
@@ -99,7 +104,7 @@ async fn a_followed_log_ends_with_the_state_and_resumes() {
         .insert("accept", "text/plain".parse().unwrap());
     assert_eq!(
         hub.send(text, true).await.body,
-        b"started\n\xff\n\x1b\nok\n"
+        b"started\n\xff\n\x1b\nhalf ok\n"
     );
 }
 

@@ -1,20 +1,15 @@
-//! A runtime whose runs do what the first word of the event says: `ok`, `fail`, or `wait` until told to stop.
-
-use std::sync::Arc;
+//! A runtime whose runs do what the first word of the event says: `ok`, `fail`, `wait` until told to stop, or `cling`,
+//! which ends and is never gone.
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use tokio::sync::watch;
-use tripline_model::LogStream;
-use tripline_runtime::{Exit, Instance, Output, Runtime, Start, StartError};
+use tokio::sync::Mutex;
+use tripline_model::{End, Ending, LogStream, RequestId, Timestamp};
+use tripline_runtime::{Line, Runtime, Start, Stop, StopSignal};
 
-pub(super) struct FakeRuntime;
-
-struct FakeInstance {
-    data: Bytes,
-    output: Arc<dyn Output>,
-    said: bool,
-    stop: watch::Sender<Option<i32>>,
+#[derive(Default)]
+pub(super) struct FakeRuntime {
+    clinging: Mutex<Option<RequestId>>,
 }
 
 #[async_trait]
@@ -23,56 +18,48 @@ impl Runtime for FakeRuntime {
         "fake"
     }
 
-    async fn start(&self, start: Start) -> Result<Box<dyn Instance>, StartError> {
-        Ok(Box::new(FakeInstance {
-            data: start.invocation.event.data.unwrap_or_default(),
-            output: start.output,
-            said: false,
-            stop: watch::Sender::new(None),
-        }))
-    }
-}
-
-#[async_trait]
-impl Instance for FakeInstance {
-    fn terminate(&self) {
-        self.stop
-            .send_if_modified(|stop| stop.is_none() && stop.replace(15).is_none());
-    }
-
-    fn kill(&self) {
-        self.stop.send_replace(Some(9));
-    }
-
-    async fn wait(&mut self) {
-        if !self.said {
-            self.said = true;
-            let lines = vec![
-                Bytes::from_static(b"started"),
-                Bytes::from_static(b"\xff\n\x1b"),
-            ];
-            self.output.lines(LogStream::Stderr, lines).await;
-        }
-        if self.data.starts_with(b"wait") {
-            let mut stop = self.stop.subscribe();
-            let _ = stop.wait_for(Option::is_some).await;
-        }
-    }
-
-    async fn reclaim(&mut self) -> Exit {
-        self.output
-            .lines(LogStream::Stdout, vec![self.data.clone()])
-            .await;
-        let signal = *self.stop.borrow();
-        let code = match signal {
-            Some(_) => None,
-            None => Some(if self.data.starts_with(b"fail") { 3 } else { 0 }),
+    async fn run(&self, start: Start, mut stop: StopSignal) -> Ending {
+        let line = |text: &Bytes, complete| Line {
+            text: text.clone(),
+            complete,
         };
-        Exit {
-            code,
+        let lines = [
+            line(&Bytes::from_static(b"started"), true),
+            line(&Bytes::from_static(b"\xff\n\x1b"), true),
+            line(&Bytes::from_static(b"half "), false),
+        ];
+        start.output.lines(LogStream::Stderr, lines.into()).await;
+        let data = start.invocation.event.data.unwrap_or_default();
+        let signal = match data.starts_with(b"wait") {
+            true => Some(match stop.next().await {
+                Stop::Polite => 15,
+                Stop::Kill(_) => 9,
+            }),
+            false => None,
+        };
+        let said = vec![line(&data, true)];
+        start.output.lines(LogStream::Stdout, said).await;
+        if data.starts_with(b"cling") {
+            *self.clinging.lock().await = Some(start.invocation.request_id);
+        }
+        let (end, reason, code) = match signal {
+            Some(_) => (End::Terminated, "terminated", None),
+            None if data.starts_with(b"fail") => (End::Failed, "exit_code", Some(3)),
+            None => (End::Succeeded, "exit_code", Some(0)),
+        };
+        Ending {
+            exit_code: code,
             signal,
-            result: self.data.clone(),
-            result_cut: false,
+            duration_ms: Some(12),
+            peak_memory_bytes: Some(4096),
+            result: Some(data),
+            ..Ending::new(end, Timestamp::from_millis(1_795_521_600_000), reason)
+        }
+    }
+
+    async fn reclaim(&self, request_id: RequestId) {
+        if *self.clinging.lock().await == Some(request_id) {
+            std::future::pending::<()>().await;
         }
     }
 }

@@ -2,6 +2,7 @@
 //! stands, as `kill -9` does. The journal and the runtime's ledger of starts outlive it.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use tokio::task::JoinSet;
@@ -31,6 +32,7 @@ struct Hits {
     started_not_asked: u32,
     lost_while_running: u32,
     first_start_after_a_crash: u32,
+    went_on_after_a_crash: u32,
 }
 
 #[test]
@@ -40,6 +42,9 @@ fn nothing_runs_twice_and_nothing_accepted_is_lost() {
         // Shown when the test fails.
         println!("seed {seed}");
         let mut world = World::new();
+        // In every second world the runs outlive the hub.
+        let outlives = seed % 2 == 0;
+        world.runtime.outlives.store(outlives, Ordering::SeqCst);
         world.functions[0].concurrency = 3.try_into().unwrap();
         let (told, mut random) = (Shared::default(), Random::new(seed));
         for life in 0..LIVES {
@@ -50,8 +55,10 @@ fn nothing_runs_twice_and_nothing_accepted_is_lost() {
             world.runtime.release.forget_permits(usize::MAX);
         }
         let waiting = executor().block_on(waiting(&world));
+        let going_on: Vec<_> = world.runtime.runs.lock().unwrap().keys().copied().collect();
         executor().block_on(a_last_life(&world));
         executor().block_on(check(&world, &told, &waiting, &mut hits));
+        executor().block_on(check_held(&world, &going_on, &mut hits));
     }
     assert!(hits.accepted_not_told > 10, "{}", hits.accepted_not_told);
     assert!(hits.started_not_asked > 10, "{}", hits.started_not_asked);
@@ -60,6 +67,11 @@ fn nothing_runs_twice_and_nothing_accepted_is_lost() {
         hits.first_start_after_a_crash > 10,
         "{}",
         hits.first_start_after_a_crash
+    );
+    assert!(
+        hits.went_on_after_a_crash > 10,
+        "{}",
+        hits.went_on_after_a_crash
     );
 }
 
@@ -209,6 +221,8 @@ async fn check(world: &World, told: &Shared, waiting: &[RequestId], hits: &mut H
             End::Cancelled | End::Expired => assert_eq!(started, 0, "{id} ran, and is {end:?}"),
             End::Lost => {
                 assert!(started <= 1, "{id} was started {started} times");
+                let outlives = world.runtime.outlives.load(Ordering::SeqCst);
+                assert!(!outlives || started == 0, "{id} was held, and is lost");
                 hits.started_not_asked += u32::from(started == 0);
                 hits.lost_while_running += u32::from(started == 1);
             }
@@ -224,4 +238,16 @@ async fn check(world: &World, told: &Shared, waiting: &[RequestId], hits: &mut H
         hits.accepted_not_told += u32::from(!told.contains(&id));
         hits.first_start_after_a_crash += u32::from(waiting.contains(&id) && started == 1);
     }
+}
+
+/// What went on after the last crash came to an end of its own, and nothing is held any more.
+async fn check_held(world: &World, going_on: &[RequestId], hits: &mut Hits) {
+    for id in going_on {
+        let record = Journal::get(world.journal.as_ref(), *id).await;
+        let record = record.unwrap().unwrap();
+        let lost = InvocationState::Ended(End::Lost);
+        assert_ne!(record.state, lost, "{id} was held, and is lost");
+        hits.went_on_after_a_crash += 1;
+    }
+    assert!(world.runtime.runs.lock().unwrap().is_empty());
 }

@@ -4,6 +4,7 @@ mod crash;
 mod faults;
 mod life;
 mod limits;
+mod resume;
 mod runtime;
 mod stops;
 mod yielding;
@@ -37,10 +38,11 @@ impl World {
     /// One function `f` that runs one at a time.
     fn new() -> Self {
         let clock = Arc::new(ManualClock::at(NOW));
+        let journal = Arc::new(MemoryJournal::new(clock.clone()));
         Self {
-            journal: Arc::new(MemoryJournal::new(clock.clone())),
+            runtime: Arc::new(FakeRuntime::new(journal.clone(), clock.clone())),
+            journal,
             clock,
-            runtime: Arc::default(),
             config: DispatcherConfig::default(),
             functions: vec![function("f")],
         }

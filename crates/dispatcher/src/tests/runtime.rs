@@ -1,13 +1,17 @@
 //! A runtime that does what the event's type says: `ok`, `fail`, `hang` (until killed), `polite` (until asked),
-//! `held` (until released), `panic`, `refuse` (cannot be started).
+//! `held` (until released), `panic`, `refuse` (cannot be started), `clings` (its remains go away when told to).
+//!
+//! It can be told to outlive the hub: then it keeps its runs, and what it keeps is not touched by a crash.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use tokio::sync::{Semaphore, watch};
-use tripline_model::RequestId;
-use tripline_runtime::{Exit, Instance, Runtime, Start, StartError};
+use tokio::sync::Semaphore;
+use tripline_journal::{Journal, MemoryJournal};
+use tripline_model::{Clock, End, Ending, FunctionName, ManualClock, RequestId};
+use tripline_runtime::{Held, Runtime, Start, Stop, StopSignal};
 
 pub(super) struct FakeRuntime {
     /// The ledger: how often each id was started. It outlives the hub.
@@ -16,29 +20,86 @@ pub(super) struct FakeRuntime {
     pub(super) order: Mutex<Vec<RequestId>>,
     /// One permit ends one `held` run.
     pub(super) release: Arc<Semaphore>,
+    /// One permit lets go of one `clings`.
+    pub(super) let_go: Semaphore,
+    /// Whether runs go on without the hub.
+    pub(super) outlives: AtomicBool,
+    /// What it holds, if it outlives the hub.
+    pub(super) runs: Mutex<BTreeMap<RequestId, FakeRun>>,
+    journal: Arc<MemoryJournal>,
+    clock: Arc<ManualClock>,
 }
 
-struct FakeInstance {
-    kind: String,
-    release: Arc<Semaphore>,
-    /// 1 after a polite request, 2 after a kill.
-    asked: watch::Sender<u8>,
-    exit: Exit,
+pub(super) struct FakeRun {
+    pub(super) function: FunctionName,
+    pub(super) kind: String,
+    pub(super) ended: Option<Ending>,
 }
 
-impl Default for FakeRuntime {
-    fn default() -> Self {
+impl FakeRuntime {
+    pub(super) fn new(journal: Arc<MemoryJournal>, clock: Arc<ManualClock>) -> Self {
         Self {
             starts: Mutex::default(),
             order: Mutex::default(),
             release: Arc::new(Semaphore::new(0)),
+            let_go: Semaphore::new(0),
+            outlives: AtomicBool::new(false),
+            runs: Mutex::default(),
+            journal,
+            clock,
         }
     }
-}
 
-impl FakeRuntime {
     pub(super) fn started(&self, id: RequestId) -> u32 {
         self.starts.lock().unwrap().get(&id).copied().unwrap_or(0)
+    }
+
+    /// A run as if an earlier life of the hub had started it.
+    pub(super) fn hold(&self, id: RequestId, kind: &str, ended: Option<Ending>) {
+        let run = FakeRun {
+            function: FunctionName::new("f").unwrap(),
+            kind: kind.to_owned(),
+            ended,
+        };
+        self.runs.lock().unwrap().insert(id, run);
+    }
+
+    async fn follow(&self, kind: &str, start: Start, mut stop: StopSignal) -> Ending {
+        let ended = |end, reason| Ending::new(end, self.clock.now(), reason);
+        let killed = async |stop: &mut StopSignal| loop {
+            if let Stop::Kill(reason) = stop.next().await {
+                return ended(End::Terminated, reason);
+            }
+        };
+        let work = async {
+            match kind {
+                "fail" => ended(End::Failed, "exit_code"),
+                "panic" => panic!("a runtime that panics"),
+                "refuse" => ended(End::Failed, "start_failed"),
+                "hang" => killed(&mut stop).await,
+                "polite" => {
+                    stop.next().await;
+                    ended(End::Succeeded, "exit_code")
+                }
+                "held" => tokio::select! {
+                    permit = self.release.acquire() => {
+                        permit.unwrap().forget();
+                        ended(End::Succeeded, "exit_code")
+                    }
+                    ending = killed(&mut stop) => ending,
+                },
+                _ => ended(End::Succeeded, "exit_code"),
+            }
+        };
+        let late = ended(End::TimedOut, "timeout");
+        let timeout = start.function.timeout;
+        tokio::time::timeout(timeout, work).await.unwrap_or(late)
+    }
+
+    fn note_end(&self, id: RequestId, ending: &Ending) {
+        if let Some(run) = self.runs.lock().unwrap().get_mut(&id) {
+            run.ended = Some(ending.clone());
+        }
     }
 }
 
@@ -48,60 +109,67 @@ impl Runtime for FakeRuntime {
         "fake"
     }
 
-    async fn start(&self, start: Start) -> Result<Box<dyn Instance>, StartError> {
+    async fn run(&self, start: Start, stop: StopSignal) -> Ending {
         let id = start.invocation.request_id;
+        let kind = start.invocation.event.kind.clone();
         *self.starts.lock().unwrap().entry(id).or_default() += 1;
         self.order.lock().unwrap().push(id);
-        tokio::task::yield_now().await;
-        if start.invocation.event.kind == "refuse" {
-            return Err(StartError::NoProgram("nothing".to_owned()));
+        if self.outlives.load(Ordering::SeqCst) {
+            self.hold(id, &kind, None);
         }
-        Ok(Box::new(FakeInstance {
-            kind: start.invocation.event.kind,
-            release: self.release.clone(),
-            asked: watch::Sender::new(0),
-            exit: Exit::default(),
-        }))
-    }
-}
-
-#[async_trait]
-impl Instance for FakeInstance {
-    fn terminate(&self) {
-        self.asked.send_modify(|asked| *asked = (*asked).max(1));
+        tokio::task::yield_now().await;
+        let ending = self.follow(&kind, start, stop).await;
+        self.note_end(id, &ending);
+        ending
     }
 
-    fn kill(&self) {
-        self.asked.send_replace(2);
+    fn held(&self) -> Vec<Held> {
+        let runs = self.runs.lock().unwrap();
+        let held = runs.iter().map(|(id, run)| Held {
+            request_id: *id,
+            function: run.function.clone(),
+            ended: run.ended.is_some(),
+        });
+        held.collect()
     }
 
-    async fn wait(&mut self) {
-        let mut asked = self.asked.subscribe();
-        let (code, signal) = match self.kind.as_str() {
-            "fail" => (Some(3), None),
-            "panic" => panic!("a runtime that panics"),
-            "hang" => {
-                let _ = asked.wait_for(|asked| *asked >= 2).await;
-                (None, Some(9))
-            }
-            "polite" => {
-                let _ = asked.wait_for(|asked| *asked >= 1).await;
-                (Some(0), None)
-            }
-            "held" => {
-                self.release.acquire().await.unwrap().forget();
-                (Some(0), None)
-            }
-            _ => (Some(0), None),
+    async fn resume(&self, start: Start, stop: StopSignal) -> Ending {
+        let id = start.invocation.request_id;
+        let (kind, ended) = {
+            let runs = self.runs.lock().unwrap();
+            let run = runs.get(&id).expect("only what is held is resumed");
+            (run.kind.clone(), run.ended.clone())
         };
-        self.exit = Exit {
-            code,
-            signal,
-            ..Exit::default()
-        };
+        tokio::task::yield_now().await;
+        match ended {
+            Some(ending) => ending,
+            None => {
+                let ending = self.follow(&kind, start, stop).await;
+                self.note_end(id, &ending);
+                ending
+            }
+        }
     }
 
-    async fn reclaim(&mut self) -> Exit {
-        std::mem::take(&mut self.exit)
+    async fn reclaim(&self, request_id: RequestId) {
+        let record = Journal::get(self.journal.as_ref(), request_id).await;
+        if let Ok(Some(record)) = record {
+            assert!(
+                record.state.is_end(),
+                "let go of before its end was written"
+            );
+            let kind = match self.runs.lock().unwrap().get(&request_id) {
+                Some(run) => run.kind.clone(),
+                None => record.event.kind,
+            };
+            if kind == "clings" {
+                self.let_go.acquire().await.unwrap().forget();
+            }
+        }
+        self.runs.lock().unwrap().remove(&request_id);
+    }
+
+    fn outlives_hub(&self) -> bool {
+        self.outlives.load(Ordering::SeqCst)
     }
 }

@@ -1,7 +1,7 @@
 //! A journal that takes its time: around every write it yields a random number of times, so that a crash can fall
 //! before a write, after it, and between it and its answer. It can also be told to fail.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -131,9 +131,11 @@ impl Journal for Yielding {
         &self,
         at: Timestamp,
         reason: &str,
+        except: &Arc<HashSet<RequestId>>,
         limit: usize,
     ) -> Result<Vec<RequestId>, JournalError> {
-        self.inner.lose_running(at, reason, limit.min(2)).await
+        let step = self.inner.lose_running(at, reason, except, limit.min(2));
+        step.await
     }
 
     async fn expire(

@@ -68,6 +68,11 @@ impl LogStore for MemoryLogStore {
         Ok(after.take(limit).cloned().collect())
     }
 
+    async fn last_origin(&self, id: RequestId) -> Result<u64, LogError> {
+        let state = self.open()?;
+        Ok(state.logs.get(&id).map_or(0, |(tally, _)| tally.origin))
+    }
+
     async fn changed(&self, id: RequestId, after_seq: u64) {
         let mut follower = self.followers.follow(id);
         if matches!(self.read(id, after_seq, 1).await, Ok(lines) if lines.is_empty()) {

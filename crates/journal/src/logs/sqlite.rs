@@ -70,6 +70,24 @@ impl SqliteLogStore {
         })
     }
 
+    /// Asks the file that has the log of `id`; `None` if there is no such file.
+    async fn look<T: Send + 'static>(
+        &self,
+        id: RequestId,
+        ask: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<Option<T>, LogError> {
+        let permit = Arc::clone(&self.reading).acquire_owned().await;
+        let permit = permit.map_err(|_| LogError::Closed)?;
+        let readers = Arc::clone(&self.readers);
+        let asked = tokio::task::spawn_blocking(move || {
+            let found = readers.ask(Day::of(id), ask);
+            drop(permit);
+            found
+        });
+        let found = asked.await.map_err(|e| LogError::Failed(e.to_string()))?;
+        found.map_err(|error| LogError::Failed(error.to_string()))
+    }
+
     async fn send(&self, command: Command) -> Result<(), LogError> {
         let queue = self.queue().ok_or(LogError::Closed)?;
         queue.send(command).await.map_err(|_| LogError::Closed)
@@ -97,16 +115,16 @@ impl LogStore for SqliteLogStore {
         after_seq: u64,
         limit: usize,
     ) -> Result<Vec<LogLine>, LogError> {
-        let permit = Arc::clone(&self.reading).acquire_owned().await;
-        let permit = permit.map_err(|_| LogError::Closed)?;
-        let readers = Arc::clone(&self.readers);
-        let read = tokio::task::spawn_blocking(move || {
-            let found = readers.read(id, after_seq, limit);
-            drop(permit);
-            found
-        });
-        let found = read.await.map_err(|e| LogError::Failed(e.to_string()))?;
-        found.map_err(|error| LogError::Failed(error.to_string()))
+        self.look(id, move |file| day::read(file, id, after_seq, limit))
+            .await
+            .map(Option::unwrap_or_default)
+    }
+
+    async fn last_origin(&self, id: RequestId) -> Result<u64, LogError> {
+        self.flush().await?;
+        self.look(id, move |file| day::last_origin(file, id))
+            .await
+            .map(Option::unwrap_or_default)
     }
 
     async fn changed(&self, id: RequestId, after_seq: u64) {
@@ -149,18 +167,21 @@ impl LogStore for SqliteLogStore {
 // === impl Readers ===
 
 impl Readers {
-    fn read(&self, id: RequestId, after_seq: u64, limit: usize) -> rusqlite::Result<Vec<LogLine>> {
-        let day = Day::of(id);
+    fn ask<T>(
+        &self,
+        day: Day,
+        ask: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<Option<T>> {
         let Some(file) = self.take(day)? else {
-            return Ok(Vec::new());
+            return Ok(None);
         };
-        let found = day::read(&file, id, after_seq, limit)?;
+        let found = ask(&file)?;
         let mut idle = self.lock();
         if idle.len() >= READERS {
             idle.remove(0);
         }
         idle.push((day, file));
-        Ok(found)
+        Ok(Some(found))
     }
 
     fn take(&self, day: Day) -> rusqlite::Result<Option<Connection>> {

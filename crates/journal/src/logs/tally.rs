@@ -1,7 +1,7 @@
 //! How far one invocation's log is: its numbers, its limit, and what was lost of it.
 
 use bytes::Bytes;
-use tripline_model::{LogLine, LogStream, Timestamp};
+use tripline_model::{LogLine, LogStream};
 
 use crate::NewLine;
 
@@ -16,11 +16,14 @@ pub(super) struct Tally {
     pub(super) cut: bool,
     /// Lines that could not be written and are not reported yet.
     pub(super) lost: u64,
+    /// The origin of the last line that has one.
+    pub(super) origin: u64,
 }
 
 /// A line with its number.
 pub(super) struct Placed {
     pub(super) line: LogLine,
+    pub(super) origin: Option<u64>,
     /// Whether it is the one that says the limit was reached.
     pub(super) is_cut: bool,
 }
@@ -28,8 +31,14 @@ pub(super) struct Placed {
 // === impl Tally ===
 
 impl Tally {
-    /// Numbers a line, cuts it at the limit, and adds the hub's remarks where they belong.
+    /// Numbers a line, cuts it at the limit, and adds the hub's remarks where they belong. Drops one that came before.
     pub(super) fn place(&mut self, new: NewLine, to: &mut Vec<Placed>) {
+        if let Some(origin) = new.origin {
+            if origin <= self.origin {
+                return;
+            }
+            self.origin = origin;
+        }
         if self.lost > 0 {
             let remark = format!("[{} log lines lost: they could not be written]", self.lost);
             self.lost = 0;
@@ -37,7 +46,7 @@ impl Tally {
         }
         if new.stream == LogStream::System {
             let text = new.text.clone();
-            to.push(self.number(&new, new.stream, text, false));
+            to.push(self.number(&new, text));
             return;
         }
         if self.cut {
@@ -49,7 +58,7 @@ impl Tally {
         if fits || room > 0 {
             let text = new.text.slice(..new.text.len().min(room));
             self.bytes += text.len() as u64;
-            to.push(self.number(&new, new.stream, text, false));
+            to.push(self.number(&new, text));
         }
         if !fits {
             self.cut = true;
@@ -62,21 +71,35 @@ impl Tally {
     }
 
     fn remark(&mut self, of: &NewLine, text: String, is_cut: bool) -> Placed {
-        self.number(of, LogStream::System, Bytes::from(text), is_cut)
+        let text = Bytes::from(text);
+        let remark = NewLine {
+            stream: LogStream::System,
+            text: text.clone(),
+            complete: true,
+            origin: None,
+            ..*of
+        };
+        Placed {
+            is_cut,
+            ..self.number(&remark, text)
+        }
     }
 
-    fn number(&mut self, of: &NewLine, stream: LogStream, text: Bytes, is_cut: bool) -> Placed {
+    fn number(&mut self, of: &NewLine, text: Bytes) -> Placed {
         self.seq += 1;
-        let at: Timestamp = of.at;
+        // A line that was cut goes on, but not here.
+        let complete = of.complete && text.len() == of.text.len();
         Placed {
             line: LogLine {
                 request_id: of.request_id,
                 seq: self.seq,
-                at,
-                stream,
+                at: of.at,
+                stream: of.stream,
+                complete,
                 text,
             },
-            is_cut,
+            origin: of.origin,
+            is_cut: false,
         }
     }
 }

@@ -5,7 +5,6 @@ use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
-use rusqlite::Connection;
 use tokio::sync::{Semaphore, mpsc};
 use tripline_model::Clock;
 
@@ -30,7 +29,13 @@ pub(super) fn open(
     let path = dir.join("journal.db");
     let connection = schema::open_writer(&path)?;
     let reserve = Reserve::new(dir, reserve_bytes);
-    move_log(&connection, &reserve).map_err(schema::unusable(&path))?;
+    let with_room = |step: &dyn Fn() -> rusqlite::Result<()>| {
+        with_room(&reserve, step).map_err(schema::unusable(&path))
+    };
+    // Everything of a log that a crash left behind goes into the file, fsync included, before anything is read: after
+    // a failed fsync, what the log seems to hold may be in the page cache only.
+    with_room(&|| schema::checkpoint(&connection, "TRUNCATE").map(drop))?;
+    with_room(&|| schema::migrate(&connection))?;
     data_dir::sync(dir)?;
     let shared = Arc::new(Shared::new());
     if reserve.make().is_err() {
@@ -72,15 +77,14 @@ pub(super) fn open(
     })
 }
 
-/// Brings everything of a log that a crash left behind into the file, fsync included, before anything is read: after
-/// a failed fsync, what the log seems to hold may be in the page cache only.
-fn move_log(connection: &Connection, reserve: &Reserve) -> rusqlite::Result<()> {
-    let moved = schema::checkpoint(connection, "TRUNCATE");
-    if moved.is_err() && reserve.release().is_ok() {
+/// Takes a step that needs room on the disk. On a full one it gets that of the reserve, and is taken again.
+fn with_room(reserve: &Reserve, step: &dyn Fn() -> rusqlite::Result<()>) -> rusqlite::Result<()> {
+    let taken = step();
+    if taken.is_err() && reserve.release().is_ok() {
         // Only a full disk gets better by this; any other error comes again.
-        return schema::checkpoint(connection, "TRUNCATE").map(drop);
+        return step();
     }
-    moved.map(drop)
+    taken
 }
 
 fn start_checkpoints(

@@ -12,7 +12,8 @@ use tripline_model::{
 
 /// What [`invocation`] reads, in its order.
 pub(super) const COLUMNS: &str = "id, function, via, state, accepted_at, started_at, ended_at, reason, detail,
-    exit_code, signal, result_cut, event_id, source, kind, subject, time, content_type, extensions, data_len";
+    exit_code, signal, result_cut, event_id, source, kind, subject, time, content_type, extensions, data_len,
+    duration_ms, peak_memory_bytes";
 
 /// The number of a state.
 pub(super) fn state_code(state: InvocationState) -> u8 {
@@ -94,6 +95,11 @@ pub(super) fn number(of: usize) -> i64 {
     i64::try_from(of).unwrap_or(i64::MAX)
 }
 
+/// An amount as a parameter.
+pub(super) fn amount(of: u64) -> i64 {
+    i64::try_from(of).unwrap_or(i64::MAX)
+}
+
 /// Bytes as a parameter.
 pub(super) fn blob(bytes: &Bytes) -> impl ToSql + '_ {
     bytes.as_ref()
@@ -107,6 +113,8 @@ fn ending(row: &Row<'_>, end: End) -> rusqlite::Result<Ending> {
         detail: row.get(8)?,
         exit_code: row.get(9)?,
         signal: row.get(10)?,
+        duration_ms: row.get::<_, Option<i64>>(20)?.map(i64::unsigned_abs),
+        peak_memory_bytes: row.get::<_, Option<i64>>(21)?.map(i64::unsigned_abs),
         result: None,
         result_cut: row.get(11)?,
     })

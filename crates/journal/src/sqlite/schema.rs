@@ -11,7 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 use crate::OpenError;
 
 /// The version of [`TABLES`], in `PRAGMA user_version`.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 /// Bytes of a page.
 pub(super) const PAGE_BYTES: u64 = 8192;
@@ -28,7 +28,8 @@ CREATE TABLE invocations (
     accepted_at INTEGER NOT NULL, started_at INTEGER, ended_at INTEGER,
     reason TEXT, detail TEXT, exit_code INTEGER, signal INTEGER, result_cut INTEGER,
     event_id TEXT NOT NULL, source TEXT NOT NULL, kind TEXT NOT NULL, subject TEXT,
-    time INTEGER NOT NULL, content_type TEXT, extensions TEXT, data_len INTEGER NOT NULL
+    time INTEGER NOT NULL, content_type TEXT, extensions TEXT, data_len INTEGER NOT NULL,
+    duration_ms INTEGER, peak_memory_bytes INTEGER
 ) WITHOUT ROWID;
 CREATE INDEX by_function ON invocations (function, id);
 CREATE INDEX by_trigger ON invocations (via, id) WHERE via IS NOT NULL;
@@ -53,6 +54,12 @@ CREATE TABLE cursors (
 ) WITHOUT ROWID;
 ";
 
+/// What was added in version 2.
+const TO_VERSION_2: &str = "
+ALTER TABLE invocations ADD COLUMN duration_ms INTEGER;
+ALTER TABLE invocations ADD COLUMN peak_memory_bytes INTEGER;
+";
+
 /// Opens the file for writing; makes it if it is new.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     // SQLite gives its side files the mode of this one.
@@ -65,6 +72,21 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(unusable(path))?;
     prepare(&connection, path)?;
     Ok(connection)
+}
+
+/// Brings a file of an earlier version up to this one, in one transaction: after a crash it is the one or the other.
+pub(super) fn migrate(connection: &Connection) -> rusqlite::Result<()> {
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version >= VERSION {
+        return Ok(());
+    }
+    tracing::info!(from = version, to = VERSION, "migrating the journal");
+    let step = format!("BEGIN IMMEDIATE; {TO_VERSION_2} PRAGMA user_version = {VERSION}; COMMIT;");
+    let migrated = connection.execute_batch(&step);
+    if migrated.is_err() && !connection.is_autocommit() {
+        connection.execute_batch("ROLLBACK")?;
+    }
+    migrated
 }
 
 /// Opens a further connection that writes: for checkpoints.

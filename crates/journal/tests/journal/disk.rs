@@ -148,3 +148,35 @@ async fn the_size_is_held_by_removing_the_oldest_ends() {
     );
     assert_eq!(journal.health(), Health::Ok);
 }
+
+#[tokio::test]
+async fn a_journal_of_the_first_version_is_migrated_and_keeps_what_it_has() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = open(dir.path());
+    let (ended, running) = (
+        accept(&journal, "f", at(0)).await,
+        accept(&journal, "f", at(1)).await,
+    );
+    for id in [ended, running] {
+        journal.start(id, at(2)).await.unwrap();
+    }
+    let old = Ending::new(End::Failed, at(3), "exit_code");
+    journal.finish(ended, old.clone()).await.unwrap();
+    journal.close().await;
+    let back = "ALTER TABLE invocations DROP COLUMN duration_ms;
+        ALTER TABLE invocations DROP COLUMN peak_memory_bytes; PRAGMA user_version = 1;";
+    let file = Connection::open(dir.path().join("journal.db")).unwrap();
+    file.execute_batch(back).unwrap();
+    drop(file);
+    let journal = open(dir.path());
+    let new = Ending {
+        duration_ms: Some(1250),
+        peak_memory_bytes: Some(31_457_280),
+        ..Ending::new(End::Succeeded, at(4), "exit_code")
+    };
+    journal.finish(running, new.clone()).await.unwrap();
+    for (id, ending) in [(ended, old), (running, new)] {
+        let read = Journal::get(&journal, id).await.unwrap().unwrap();
+        assert_eq!(read.ending, Some(ending));
+    }
+}

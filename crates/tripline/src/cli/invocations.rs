@@ -1,5 +1,7 @@
 //! `ps`, `show` and `terminate`.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::args::{PsArgs, ShowArgs, TerminateArgs};
@@ -99,8 +101,17 @@ fn ps_row(invocation: &Value, terminal: &Terminal<'_>) -> Vec<String> {
     ]
 }
 
+/// Bytes as `29.73 MiB`.
+fn mebibytes(bytes: String) -> Option<String> {
+    let hundredths = bytes.parse::<u64>().ok()?.saturating_mul(100) >> 20;
+    Some(format!("{}.{:02} MiB", hundredths / 100, hundredths % 100))
+}
+
 /// How long it ran, or has run until now.
 fn ran_for(invocation: &Value, terminal: &Terminal<'_>) -> Option<String> {
+    if let Some(ms) = invocation.get("duration_ms").and_then(Value::as_u64) {
+        return Some(times::short(Duration::from_millis(ms)));
+    }
     let started = text(invocation, "started_at")?;
     let until = text(invocation, "ended_at").unwrap_or_else(|| terminal.now.to_rfc3339());
     times::between(&started, &until)
@@ -156,6 +167,7 @@ fn write_invocation(invocation: &Value, terminal: &mut Terminal<'_>) -> Result<(
             if cut { ", cut" } else { "" }
         )
     });
+    let pending = invocation.get("reclaim_pending") == Some(&Value::Bool(true));
     let fields = [
         ("RequestId", field("request_id")),
         ("Function", field("function")),
@@ -165,11 +177,20 @@ fn write_invocation(invocation: &Value, terminal: &mut Terminal<'_>) -> Result<(
         ),
         ("State", field("state")),
         ("SCF status", field("scf_status")),
+        ("SCF code", field("status_code")),
         ("Code ran", field("ran")),
         ("Accepted", moment("accepted_at")),
         ("Started", moment("started_at")),
         ("Ended", moment("ended_at")),
         ("Ran for", ran_for(invocation, terminal)),
+        (
+            "Peak memory",
+            field("peak_memory_bytes").and_then(mebibytes),
+        ),
+        (
+            "Not gone",
+            pending.then(|| "something of it is still alive and keeps its slot".to_owned()),
+        ),
         ("Reason", field("reason")),
         ("Detail", field("detail")),
         ("Exit code", field("exit_code")),

@@ -30,6 +30,13 @@ pub(crate) enum Shape {
     Json,
 }
 
+/// Prints lines.
+struct Printer {
+    shape: Shape,
+    /// The stream of the line that is not ended, if there is one.
+    open: Option<String>,
+}
+
 /// Prints a log.
 pub(crate) async fn logs(
     args: LogsArgs,
@@ -44,7 +51,7 @@ pub(crate) async fn logs(
     if args.follow {
         return follow_to_end(&args.request_id, shape, client, terminal).await;
     }
-    let mut after = 0;
+    let (mut after, mut printer) = (0, Printer::new(shape));
     loop {
         let query = [
             ("format", "json".to_owned()),
@@ -55,9 +62,10 @@ pub(crate) async fn logs(
         let page = client.get(&path, &query).await?;
         let lines = page.as_array().ok_or_else(|| client.stranger())?;
         for line in lines {
-            after = write_line(line, shape, terminal)?.max(after);
+            after = printer.write(line, terminal)?.max(after);
         }
         if lines.len() < PAGE {
+            printer.end_line(terminal)?;
             return Ok(Exit::Done);
         }
     }
@@ -70,12 +78,16 @@ pub(crate) async fn follow_to_end(
     client: &AdminClient,
     terminal: &mut Terminal<'_>,
 ) -> Result<Exit, Failure> {
-    let mut after = 0;
+    let (mut after, mut printer) = (0, Printer::new(shape));
     let mut breaks = 0;
     loop {
         let before = after;
-        let broken = match follow_once(request_id, &mut after, shape, (client, terminal)).await {
-            Ok(Some(end)) => return say_end(&end, terminal),
+        let place = (&mut after, &mut printer);
+        let broken = match follow_once(request_id, place, (client, terminal)).await {
+            Ok(Some(end)) => {
+                printer.end_line(terminal)?;
+                return say_end(&end, terminal);
+            }
             // The hub closed the stream: it is stopping, or restarting.
             Ok(None) => None,
             Err(failure @ Failure::Unreachable { .. }) => Some(failure),
@@ -94,8 +106,7 @@ pub(crate) async fn follow_to_end(
 /// Follows over one connection; `None` when it closes before the end of the invocation.
 async fn follow_once(
     request_id: &str,
-    after: &mut u64,
-    shape: Shape,
+    (after, printer): (&mut u64, &mut Printer),
     (client, terminal): (&AdminClient, &mut Terminal<'_>),
 ) -> Result<Option<Value>, Failure> {
     let mut response = client.follow(request_id, *after).await?;
@@ -107,7 +118,7 @@ async fn follow_once(
             if kind == "end" {
                 return Ok(Some(value));
             }
-            *after = write_line(&value, shape, terminal)?.max(*after);
+            *after = printer.write(&value, terminal)?.max(*after);
         }
         terminal.out.flush()?;
     }
@@ -115,7 +126,6 @@ async fn follow_once(
 }
 
 fn say_end(end: &Value, terminal: &mut Terminal<'_>) -> Result<Exit, Failure> {
-    terminal.out.flush()?;
     let state = text_or_dash(end, "state");
     let reason = text(end, "detail").or_else(|| text(end, "reason"));
     match reason.filter(|_| state != "succeeded") {
@@ -132,29 +142,54 @@ fn say_end(end: &Value, terminal: &mut Terminal<'_>) -> Result<Exit, Failure> {
     })
 }
 
-/// Writes one line and answers its number.
-fn write_line(line: &Value, shape: Shape, terminal: &mut Terminal<'_>) -> Result<u64, Failure> {
-    let seq = line.get("seq").and_then(Value::as_u64).unwrap_or(0);
-    if shape == Shape::Json {
-        writeln!(terminal.out, "{line}")?;
-        return Ok(seq);
+// === impl Printer ===
+
+impl Printer {
+    fn new(shape: Shape) -> Self {
+        Self { shape, open: None }
     }
-    if shape == Shape::Timestamps {
-        let (at, stream) = (text_or_dash(line, "at"), text_or_dash(line, "stream"));
-        let (at, stream) = (escape::one_line(&at), escape::one_line(&stream));
-        write!(terminal.out, "{at} {stream:<6} ")?;
+
+    /// Writes one line and answers its number. What the function has not ended is not ended here either.
+    fn write(&mut self, line: &Value, terminal: &mut Terminal<'_>) -> Result<u64, Failure> {
+        let seq = line.get("seq").and_then(Value::as_u64).unwrap_or(0);
+        if self.shape == Shape::Json {
+            writeln!(terminal.out, "{line}")?;
+            return Ok(seq);
+        }
+        let stream = text_or_dash(line, "stream");
+        if self.open.as_ref().is_some_and(|open| *open != stream) {
+            self.end_line(terminal)?;
+        }
+        if self.shape == Shape::Timestamps {
+            let at = text_or_dash(line, "at");
+            let (at, stream) = (escape::one_line(&at), escape::one_line(&stream));
+            write!(terminal.out, "{at} {stream:<6} ")?;
+        }
+        let bytes = match text(line, "text_base64") {
+            Some(exact) => STANDARD.decode(exact).unwrap_or_default(),
+            None => text(line, "text").unwrap_or_default().into_bytes(),
+        };
+        if terminal.is_terminal {
+            write!(terminal.out, "{}", escape::log_text(&bytes))?;
+        } else {
+            terminal.out.write_all(&bytes)?;
+        }
+        let goes_on = line.get("complete") == Some(&Value::Bool(false));
+        if goes_on && self.shape == Shape::Text {
+            self.open = Some(stream);
+        } else {
+            terminal.out.write_all(b"\n")?;
+            self.open = None;
+        }
+        Ok(seq)
     }
-    let bytes = match text(line, "text") {
-        Some(text) => text.into_bytes(),
-        None => STANDARD
-            .decode(text(line, "base64").unwrap_or_default())
-            .unwrap_or_default(),
-    };
-    if terminal.is_terminal {
-        writeln!(terminal.out, "{}", escape::log_text(&bytes))?;
-    } else {
-        terminal.out.write_all(&bytes)?;
-        terminal.out.write_all(b"\n")?;
+
+    /// On a terminal, what is said next must not look like the rest of a line.
+    fn end_line(&mut self, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
+        if self.open.take().is_some() && terminal.is_terminal {
+            terminal.out.write_all(b"\n")?;
+        }
+        terminal.out.flush()?;
+        Ok(())
     }
-    Ok(seq)
 }

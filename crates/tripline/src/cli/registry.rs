@@ -33,6 +33,7 @@ pub(crate) async fn functions(
             cell("concurrency"),
             cell("queued"),
             cell("running"),
+            cell("reclaim_pending"),
         ]
     };
     let header = [
@@ -43,6 +44,7 @@ pub(crate) async fn functions(
         "CONCURRENCY",
         "QUEUED",
         "RUNNING",
+        "NOT GONE",
     ];
     write_table(terminal.out, &header, functions.iter().map(row).collect())?;
     Ok(Exit::Done)

@@ -4,28 +4,54 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use tripline_config::{
-    ByteSize, Rate, Scalar, SecretRef, StringOrSecret, Table, check_name, format_duration,
+    ByteSize, Rate, SecretRef, StringOrSecret, Table, check_name, format_duration,
 };
 use tripline_model::{Execution, Function, FunctionName};
+
+use super::http_function::{self, HttpConfig};
+use super::program::{self, ProgramConfig};
+use super::role::{self, RoleConfig};
 
 /// `[functions.NAME]`: what the hub knows of the function, and what its runtime runs.
 #[derive(Debug, Clone)]
 pub struct FunctionConfig {
     /// Name, mode and limits.
     pub function: Function,
-    /// Program and arguments. `command`.
-    pub command: Vec<String>,
-    /// The function's own environment. `env`.
-    pub env: Vec<(String, StringOrSecret)>,
+    /// What its runtime runs.
+    pub runs: Runs,
+    /// Temporary keys for it. `role`.
+    pub role: Option<RoleConfig>,
 }
 
+/// What a function's runtime runs.
+#[derive(Debug, Clone)]
+pub enum Runs {
+    /// `runtime = "process"` or `"worker"`: a program on this machine.
+    Program(ProgramConfig),
+    /// `runtime = "http"`: a POST to somewhere.
+    Http(HttpConfig),
+}
+
+/// The words for runtimes.
+const RUNTIMES: [(&str, &str); 3] = [
+    ("process", "process"),
+    ("worker", "worker"),
+    ("http", "http"),
+];
+
 impl FunctionConfig {
-    /// The secrets in its environment.
+    /// The secrets it refers to.
     pub(crate) fn secrets(&self) -> impl Iterator<Item = SecretRef> {
-        self.env.iter().filter_map(|(_, value)| match value {
+        let named = match &self.runs {
+            Runs::Program(program) => &program.env,
+            Runs::Http(http) => &http.headers,
+        };
+        let named = named.iter().filter_map(|(_, value)| match value {
             StringOrSecret::Secret(reference) => Some(reference.clone()),
             StringOrSecret::Text(_) => None,
-        })
+        });
+        let role = self.role.iter();
+        named.chain(role.flat_map(|role| [role.access_key.clone(), role.secret_key.clone()]))
     }
 }
 
@@ -38,11 +64,7 @@ pub(super) fn read(
     if let Err(error) = check_name(name) {
         table.error("", error.message, Some(error.help));
     }
-    let runtime = table.one_of("runtime", &[("process", "process")], Some("process"));
-    let command = table.required::<Vec<String>>("command");
-    let env = table
-        .section("env", |env| Some(read_env(env)))
-        .unwrap_or_default();
+    let runtime = table.one_of("runtime", &RUNTIMES, Some("process"));
     let modes = [("async", Execution::Async), ("sync", Execution::Sync)];
     let execution = table.one_of("execution", &modes, Some(Execution::Async));
     let timeout = table.or("timeout", Duration::from_secs(60));
@@ -52,16 +74,19 @@ pub(super) fn read(
     let max_queued = table.or("max_queued", 100_000);
     let max_event_age = table.or("max_event_age", Duration::from_secs(6 * 3600));
     let max_result = table.or("max_result", ByteSize(1 << 20));
-    let max_log = table.or("max_log", ByteSize(64 << 20));
+    let output = table.or("output", ByteSize(64 << 20));
     refuse_timeout(table, timeout, max_timeout);
-    if command
-        .as_ref()
-        .is_some_and(|words| words.first().is_none_or(String::is_empty))
-    {
-        let help = "name the program first: command = [\"python3\", \"thumbnail.py\"]".to_owned();
-        table.error("command", "there is no program in it", Some(help));
-    }
+    refuse_result(table, max_result);
+    let runs = match runtime {
+        Some("http") => http_function::read(table).map(Runs::Http),
+        _ => program::read(table, runtime == Some("worker"), concurrency).map(Runs::Program),
+    };
+    let role = match runtime {
+        Some("http") => None,
+        _ => table.section("role", role::read),
+    };
     table.finish();
+    let runs = runs.map(|runs| with_role(runs, role.is_some()));
     let function = Function {
         name: FunctionName::new(name).ok()?,
         execution: execution?,
@@ -73,13 +98,36 @@ pub(super) fn read(
         max_queued,
         max_event_age,
         max_result_bytes: usize::try_from(max_result.0).unwrap_or(usize::MAX),
-        max_log_bytes: max_log.0,
+        max_log_bytes: output.0,
     };
     Some(FunctionConfig {
         function,
-        command: command?,
-        env,
+        runs: runs?,
+        role,
     })
+}
+
+/// An instance that is started ahead of its first event has to know that keys will come.
+fn with_role(mut runs: Runs, role: bool) -> Runs {
+    if let Runs::Program(ProgramConfig {
+        worker: Some(worker),
+        ..
+    }) = &mut runs
+    {
+        worker.role = role;
+    }
+    runs
+}
+
+/// The largest result a function may be allowed: it is kept in the journal, and passes between two processes at once.
+const MAX_RESULT: ByteSize = ByteSize(64 << 20);
+
+fn refuse_result(table: &mut Table<'_>, max_result: ByteSize) {
+    if max_result.0 > MAX_RESULT.0 {
+        let help = "let the function store large results and answer with where they are".to_owned();
+        let message = "a result is at most 64 MiB".to_owned();
+        table.error("max_result", message, Some(help));
+    }
 }
 
 fn refuse_timeout(table: &mut Table<'_>, timeout: Duration, max: Duration) {
@@ -95,31 +143,4 @@ fn refuse_timeout(table: &mut Table<'_>, timeout: Duration, max: Duration) {
         let help = "raise `max_timeout` in [hub] if it really has to be longer".to_owned();
         table.error("timeout", message, Some(help));
     }
-}
-
-fn read_env(env: &mut Table<'_>) -> Vec<(String, StringOrSecret)> {
-    let mut variables = Vec::new();
-    for (
-        name,
-        Scalar {
-            text,
-            secret,
-            location,
-        },
-    ) in env.rest()
-    {
-        let letters = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        let good = name.chars().all(letters) && !name.starts_with(|c: char| c.is_ascii_digit());
-        if !good {
-            let help = "letters, digits and `_`, not beginning with a digit".to_owned();
-            env.error_at(&location, "this is not a name for a variable", Some(help));
-        } else if name.starts_with("CE_") || name.starts_with("TRIPLINE_") {
-            let message = "names that begin with `CE_` or `TRIPLINE_` are set by the hub";
-            env.error_at(&location, message, None);
-        }
-        let value = secret.map_or(StringOrSecret::Text(text), StringOrSecret::Secret);
-        variables.push((name, value));
-    }
-    env.finish();
-    variables
 }

@@ -4,8 +4,11 @@
 //! references here; `serve` resolves them.
 
 mod function;
+mod http_function;
 mod hub;
 mod listeners;
+mod program;
+mod role;
 mod trigger;
 
 use std::collections::HashSet;
@@ -14,9 +17,12 @@ use std::path::{Path, PathBuf};
 use tripline_config::{ConfigErrors, Document, SecretRef, Table, nearest};
 use tripline_trigger::Registry;
 
-pub use function::FunctionConfig;
+pub use function::{FunctionConfig, Runs};
+pub use http_function::HttpConfig;
 pub use hub::{HubConfig, LogFormat};
 pub use listeners::{AdminConfig, GatewayConfig, TlsConfig};
+pub use program::ProgramConfig;
+pub use role::RoleConfig;
 pub use trigger::TriggerConfig;
 
 /// A whole configuration that was found to be without error.

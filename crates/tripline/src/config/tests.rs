@@ -38,10 +38,17 @@ fn a_function_has_its_limits() {
         timeout = "2h"
         concurrency = 3
         qps = "5/s"
+        memory = "512MiB"
+        cpu = 1.5
     "#;
     let config = read(text).unwrap_or_else(|errors| panic!("{errors}"));
     let thumb = &config.functions[0];
-    assert_eq!(thumb.command, ["python3", "thumb.py"]);
+    let Runs::Program(program) = &thumb.runs else {
+        panic!("a process is a program")
+    };
+    assert_eq!(program.command, ["python3", "thumb.py"]);
+    assert_eq!(program.limits.memory_bytes, Some(512 << 20));
+    assert_eq!(program.limits.cpu_millis, Some(1500));
     assert_eq!(thumb.function.timeout.as_secs(), 7200);
     assert_eq!(thumb.function.qps.map(u32::from), Some(5));
     assert_eq!(config.secrets(), [SecretRef::Env("THUMB_KEY".to_owned())]);
@@ -107,6 +114,76 @@ auth = "none"
         "{found}"
     );
     assert!(found.contains("tripline.toml:12:9"), "{found}");
+}
+
+#[test]
+fn a_worker_has_instances_and_a_role() {
+    let text = r#"
+[functions.w]
+runtime = "worker"
+command = ["python3", "-m", "awslambdaric"]
+handler = "app.handler"
+event_format = "aws"
+concurrency = 8
+min_instances = 1
+[functions.w.role]
+sts = "http://127.0.0.1:9000"
+access_key = { env = "STS_KEY" }
+secret_key = { env = "STS_SECRET" }
+policy = '{"Version":"2012-10-17","Statement":[]}'
+"#;
+    let config = read(text).unwrap_or_else(|errors| panic!("{errors}"));
+    let Runs::Program(program) = &config.functions[0].runs else {
+        panic!("a worker is a program")
+    };
+    let worker = program.worker.as_ref().expect("it is a worker");
+    assert_eq!((worker.min_instances, worker.max_instances), (1, 8));
+    assert_eq!(worker.handler.as_deref(), Some("app.handler"));
+    assert_eq!(config.secrets().len(), 2);
+}
+
+#[test]
+fn mistakes_about_what_is_run() {
+    let found = report(
+        r#"
+[functions.a]
+command = ["true"]
+memory = "1KiB"
+cpu = -1.0
+pids = 0
+min_instances = 1
+max_result = "1GiB"
+[functions.b]
+runtime = "worker"
+command = ["true"]
+min_instances = 9
+role = { sts = "nowhere", access_key = { env = "A" }, secret_key = "plain", duration = "7h", policy = "{" }
+[functions.c]
+runtime = "http"
+url = "ftp://user@host/"
+command = ["true"]
+[functions.c.headers]
+"ce-id" = "1"
+"#,
+    );
+    for words in [
+        "no program can start in so little",
+        "not a share of processors",
+        "no program can run with none",
+        "`functions.a.min_instances`",
+        "a result is at most 64 MiB",
+        "9 is more than `max_instances`, 4",
+        "this is not a URL",
+        "`functions.b.role.secret_key`",
+        "keys are valid from 15m to 6h",
+        "this is not JSON",
+        "this is not a URL to post to",
+        "`functions.c.command`",
+        "this header is set by the hub",
+    ] {
+        assert!(found.contains(words), "no {words:?} in\n{found}");
+    }
+    assert!(!found.contains("plain"), "a secret shows in\n{found}");
 }
 
 #[test]

@@ -1,46 +1,120 @@
-//! Functions out of the configuration, with their secrets resolved.
+//! Functions out of the configuration, in the shapes that their runtimes want.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use tripline_config::{SecretError, Secrets, StringOrSecret};
+use tripline_credentials::RoleSettings;
+use tripline_executor::protocol::{FunctionSpec, Kind, Value};
 use tripline_model::FunctionName;
-use tripline_runtime::{EnvValue, ProcessSpec};
+use tripline_runtime::{EventFormat, HttpTarget};
 
-use crate::config::{Config, FunctionConfig};
+use crate::config::{Config, FunctionConfig, HttpConfig, ProgramConfig, RoleConfig, Runs};
 
-/// What the process runtime runs; functions work in `folder`.
-pub(super) fn process_specs(
-    config: &Config,
+/// What each runtime runs, with secrets resolved.
+#[derive(Default)]
+pub(super) struct Functions {
+    /// Programs, for the executor.
+    pub(super) programs: Vec<FunctionSpec>,
+    /// What their events look like.
+    pub(super) formats: HashMap<FunctionName, EventFormat>,
+    /// Where the others are posted to.
+    pub(super) targets: HashMap<FunctionName, HttpTarget>,
+    /// Who gets temporary keys.
+    pub(super) roles: Vec<(FunctionName, RoleSettings)>,
+}
+
+// === impl Functions ===
+
+impl Functions {
+    /// Those of a configuration; programs work in `folder`.
+    pub(super) fn resolve(
+        config: &Config,
+        folder: &Path,
+        secrets: &dyn Secrets,
+    ) -> Result<Self, SecretError> {
+        let mut functions = Self::default();
+        for one in &config.functions {
+            let name = one.function.name.clone();
+            match &one.runs {
+                Runs::Program(program) => {
+                    let env = resolve(&program.env, secrets)?;
+                    let env = env
+                        .into_iter()
+                        .map(|(name, value)| (name, Value::new(value)));
+                    functions
+                        .programs
+                        .push(spec(one, program, folder, env.collect()));
+                    functions.formats.insert(name.clone(), program.event_format);
+                }
+                Runs::Http(http) => {
+                    functions
+                        .targets
+                        .insert(name.clone(), target(http, secrets)?);
+                }
+            }
+            if let Some(role) = &one.role {
+                functions.roles.push((name, settings(role, secrets)?));
+            }
+        }
+        Ok(functions)
+    }
+}
+
+/// A program as the executor wants it.
+pub(crate) fn spec(
+    function: &FunctionConfig,
+    program: &ProgramConfig,
     folder: &Path,
-    secrets: &dyn Secrets,
-) -> Result<HashMap<FunctionName, ProcessSpec>, SecretError> {
-    let spec = |function: &FunctionConfig| {
-        let env = resolve(&function.env, secrets)?;
-        let (command, working_dir) = (function.command.clone(), folder.to_owned());
-        Ok((
-            function.function.name.clone(),
-            ProcessSpec {
-                command,
-                env,
-                working_dir,
-            },
-        ))
-    };
-    config.functions.iter().map(spec).collect()
+    env: BTreeMap<String, Value>,
+) -> FunctionSpec {
+    FunctionSpec {
+        name: function.function.name.to_string(),
+        kind: program.worker.clone().map_or(Kind::Process, Kind::Worker),
+        command: program.command.clone(),
+        env,
+        working_dir: folder.to_owned(),
+        search_path: std::env::var("PATH").unwrap_or_default(),
+        user: program.user.clone(),
+        limits: program.limits.clone(),
+        isolation: program.isolation,
+    }
+}
+
+fn target(http: &HttpConfig, secrets: &dyn Secrets) -> Result<HttpTarget, SecretError> {
+    let headers = resolve(&http.headers, secrets)?;
+    Ok(HttpTarget {
+        url: http.url.clone(),
+        allow_private: http.allow_private,
+        headers: headers
+            .into_iter()
+            .map(|(name, value)| (name, Value::new(value)))
+            .collect(),
+    })
+}
+
+fn settings(role: &RoleConfig, secrets: &dyn Secrets) -> Result<RoleSettings, SecretError> {
+    Ok(RoleSettings {
+        endpoint: role.sts.to_string(),
+        region: role.region.clone(),
+        access_key: secrets.resolve(&role.access_key)?,
+        secret_key: secrets.resolve(&role.secret_key)?,
+        arn: role.arn.clone(),
+        policy: role.policy.clone(),
+        duration: role.duration,
+    })
 }
 
 fn resolve(
-    env: &[(String, StringOrSecret)],
+    named: &[(String, StringOrSecret)],
     secrets: &dyn Secrets,
-) -> Result<Vec<(String, EnvValue)>, SecretError> {
+) -> Result<Vec<(String, String)>, SecretError> {
     let value = |value: &StringOrSecret| match value {
-        StringOrSecret::Text(text) => Ok(EnvValue::new(text)),
-        StringOrSecret::Secret(reference) => {
-            Ok(EnvValue::new(secrets.resolve(reference)?.expose()))
-        }
+        StringOrSecret::Text(text) => Ok(text.clone()),
+        StringOrSecret::Secret(reference) => Ok(secrets.resolve(reference)?.expose().to_owned()),
     };
-    env.iter()
+    named
+        .iter()
         .map(|(name, text)| Ok((name.clone(), value(text)?)))
         .collect()
 }

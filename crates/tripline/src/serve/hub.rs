@@ -10,16 +10,19 @@ use tripline_api::{AllowedHosts, ApiState};
 use tripline_dispatcher::{
     Dispatcher, DispatcherConfig, DispatcherHandle, DispatcherParts, FunctionStatus,
 };
+use tripline_executor::client::Executors;
 use tripline_journal::{Journal, LogStore, Retention};
 use tripline_listener::{Bearer, Gateway};
 use tripline_model::{Clock, Cursors, Dispatch};
-use tripline_runtime::{ProcessRuntime, Runtime, sweep_leftovers};
+use tripline_runtime::Runtime;
 use tripline_trigger::{Ports, Supervised, Supervisor, TriggerState, TriggerStatus};
 
+use super::ServeError;
 use super::doors::{self, Door};
+use super::functions::Functions;
+use super::runtimes::Runtimes;
 use super::storage::Storage;
 use super::upkeep::Upkeep;
-use super::{ServeError, functions};
 use crate::clock::SystemClock;
 use crate::config::{Config, TriggerConfig};
 use crate::secrets::HostSecrets;
@@ -40,6 +43,7 @@ pub(super) struct Hub {
     gateway: Gateway,
     storage: Storage,
     dispatcher: Dispatcher,
+    executors: Executors,
     /// Ends open log streams, once what they follow has ended.
     stopping: CancellationToken,
     supervisor: Supervisor,
@@ -56,24 +60,14 @@ impl Hub {
     ) -> Result<Self, ServeError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let data_dir: PathBuf = folder.join(&config.hub.data_dir).components().collect();
-        let specs = functions::process_specs(&config, folder, &secrets)?;
+        let functions = Functions::resolve(&config, folder, &secrets)?;
         let storage = Storage::open(&data_dir, Arc::clone(&clock)).await?;
         let metrics = telemetry::start_metrics()?;
 
         let hub_id = storage.journal.hub_id();
-        let scratch = data_dir.join("scratch");
-        let left = sweep_leftovers(&hub_id, &scratch).await;
-        if left > 0 {
-            tracing::warn!(
-                processes = left,
-                "processes of an earlier life could not be ended"
-            );
-        }
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let process: Arc<dyn Runtime> =
-            Arc::new(ProcessRuntime::new(specs, scratch, hub_id.clone(), path));
+        let runtimes = Runtimes::start(functions, &data_dir, &clock).await?;
         let dispatcher =
-            start_dispatcher(&config, &storage, vec![process], Arc::clone(&clock)).await?;
+            start_dispatcher(&config, &storage, runtimes.all, Arc::clone(&clock)).await?;
 
         let gateway = Gateway::new();
         let gateway_door = doors::gateway(&config.gateway, folder).await?;
@@ -137,6 +131,7 @@ impl Hub {
             gateway,
             storage,
             dispatcher,
+            executors: runtimes.executors,
             stopping,
             supervisor,
             tasks,
@@ -176,8 +171,8 @@ impl Hub {
         self.dispatcher.failure().await
     }
 
-    /// Refuses new events, stops the triggers, lets running functions end within the drain, closes the listeners, and
-    /// gives the data directory back.
+    /// Refuses new events, stops the triggers, lets running functions end within the drain, leaves those that need
+    /// longer to their executor, closes the listeners, and gives the data directory back.
     pub(super) async fn stop(self) {
         self.gateway.drain();
         self.dispatcher.handle().drain();
@@ -185,6 +180,7 @@ impl Hub {
             tracing::warn!(trigger = %name, "did not stop in time and was cut off");
         }
         self.dispatcher.shutdown().await;
+        self.executors.close().await;
         self.stopping.cancel();
         self.closing.cancel();
         self.tasks.wait().await;

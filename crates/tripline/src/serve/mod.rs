@@ -4,7 +4,7 @@ mod banner;
 mod doors;
 mod functions;
 mod hub;
-mod signals;
+mod runtimes;
 mod storage;
 mod upkeep;
 
@@ -12,17 +12,22 @@ use std::io::Write;
 use std::path::Path;
 
 use tripline_config::{SecretError, Secrets};
+use tripline_credentials::StsError;
 use tripline_dispatcher::DispatcherError;
+use tripline_executor::client::ClientError;
 use tripline_journal::{JournalError, OpenError};
 use tripline_listener::ListenError;
+use tripline_runtime::HttpTargetError;
 
 use crate::check::{Failure, load};
 use crate::cli::Exit;
 use crate::config::Config;
 use crate::secrets::HostSecrets;
-use crate::telemetry;
+use crate::signals::StopSignals;
+use crate::{secrets, telemetry};
 use hub::Hub;
-use signals::StopSignals;
+
+pub(crate) use functions::spec;
 
 /// Why a hub did not start.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +54,12 @@ enum ServeError {
         what: String,
         source: std::io::Error,
     },
+    #[error("{0}")]
+    Executors(#[from] ClientError),
+    #[error("{0}")]
+    HttpFunction(#[from] HttpTargetError),
+    #[error("{0}")]
+    Role(#[from] StsError),
     #[error("metrics: {0}")]
     Metrics(#[from] metrics_exporter_prometheus::BuildError),
 }
@@ -66,6 +77,7 @@ pub(crate) fn serve(file: &Path, out: &mut impl Write, errors: &mut impl Write) 
         }
     };
     telemetry::start_log(config.hub.log_format, &config.hub.log_level);
+    secrets::hide_memory();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -94,6 +106,9 @@ impl ServeError {
             Self::Open(_)
             | Self::Start(_)
             | Self::Listen(_)
+            | Self::Executors(_)
+            | Self::HttpFunction(_)
+            | Self::Role(_)
             | Self::Io { .. }
             | Self::Metrics(_) => Exit::Failed,
         }

@@ -5,7 +5,9 @@ mod kafka;
 mod kafka_home;
 pub(crate) mod node;
 mod s3;
+mod sts;
 mod versitygw;
+mod worker_clients;
 
 use std::collections::BTreeMap;
 use std::env;
@@ -112,6 +114,8 @@ impl Services {
         kafka::provide(&mut services, ports.kafka)?;
         s3::provide(&mut services, ports.s3)?;
         s3::provide_minio(&mut services)?;
+        sts::provide(&mut services)?;
+        worker_clients::provide(&mut services)?;
         Ok(services)
     }
 

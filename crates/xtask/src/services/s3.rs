@@ -157,7 +157,7 @@ fn use_named(
 }
 
 /// `http://host:port/…` → `host:port`.
-fn host_and_port(endpoint: &str) -> Outcome<String> {
+pub(super) fn host_and_port(endpoint: &str) -> Outcome<String> {
     let (scheme, rest) = endpoint
         .split_once("://")
         .ok_or_else(|| Failure::new(format!("{endpoint} is not a URL such as http://host:9000")))?;
@@ -174,7 +174,7 @@ fn host_and_port(endpoint: &str) -> Outcome<String> {
 }
 
 /// The status of `GET path`, if a server on this port answers; any status shows that it is up.
-fn status(port: u16, path: &str) -> Option<String> {
+pub(super) fn status(port: u16, path: &str) -> Option<String> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok()?;
     stream.set_read_timeout(Some(ANSWER_LIMIT)).ok()?;
     stream.set_write_timeout(Some(ANSWER_LIMIT)).ok()?;

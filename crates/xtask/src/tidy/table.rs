@@ -21,7 +21,7 @@ const TRIGGER_KIND: &[&str] = &[
     "tripline-listener",
 ];
 
-pub(super) const TABLE: [Row; 15] = [
+pub(super) const TABLE: [Row; 18] = [
     row("tripline-model", &[]),
     row("tripline-config", &[]),
     row("tripline-listener", &["tripline-model"]),
@@ -34,7 +34,18 @@ pub(super) const TABLE: [Row; 15] = [
     row("tripline-kafka", TRIGGER_KIND),
     row("tripline-s3", TRIGGER_KIND),
     row("tripline-journal", &["tripline-model"]),
-    row("tripline-runtime", &["tripline-model"]),
+    row("tripline-executor", &["tripline-model"]),
+    row(
+        "tripline-credentials",
+        &[
+            "tripline-model",
+            "tripline-config",
+            "tripline-executor",
+            "tripline-runtime",
+        ],
+    ),
+    row("tripline-bench", &["tripline-model", "tripline-executor"]),
+    row("tripline-runtime", &["tripline-model", "tripline-executor"]),
     row(
         "tripline-dispatcher",
         &["tripline-model", "tripline-journal", "tripline-runtime"],
@@ -63,8 +74,10 @@ pub(super) const TABLE: [Row; 15] = [
             "tripline-kafka",
             "tripline-s3",
             "tripline-journal",
+            "tripline-executor",
             "tripline-runtime",
             "tripline-dispatcher",
+            "tripline-credentials",
             "tripline-api",
         ],
     ),

@@ -1,5 +1,8 @@
 //! Starts and ends.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use rusqlite::{OptionalExtension, params};
 use tripline_model::{
     End, Ending, FunctionName, InvocationState, RequestId, Timestamp, Transition,
@@ -14,8 +17,8 @@ const TIGHT_RESULT_BYTES: usize = 4096;
 
 /// Invocations that are ended the same way.
 pub(in crate::sqlite) enum Several {
-    /// Those that were started.
-    Running,
+    /// Those that were started, but for these.
+    Running(Arc<HashSet<RequestId>>),
     /// Those of a function that wait.
     Waiting(FunctionName),
     /// Those of a function that wait and were accepted before a time.
@@ -55,7 +58,8 @@ impl Group<'_> {
         let from = state_before(ending.end);
         let mut update = self.connection.prepare_cached(
             "UPDATE invocations SET state = ?3, ended_at = ?4, reason = ?5, detail = ?6, exit_code = ?7,
-             signal = ?8, result_cut = ?9 WHERE id = ?1 AND state = ?2 RETURNING function",
+             signal = ?8, result_cut = ?9, duration_ms = ?10, peak_memory_bytes = ?11
+             WHERE id = ?1 AND state = ?2 RETURNING function",
         )?;
         let values = params![
             id.as_bytes(),
@@ -66,7 +70,9 @@ impl Group<'_> {
             ending.detail,
             ending.exit_code,
             ending.signal,
-            cut
+            cut,
+            ending.duration_ms.map(row::amount),
+            ending.peak_memory_bytes.map(row::amount)
         ];
         let ended = update.query_row(values, |found| row::function(found, 0));
         let Some(function) = ended.optional()? else {
@@ -101,7 +107,7 @@ impl Group<'_> {
 
     fn find_several(&self, which: &Several, limit: usize) -> rusqlite::Result<Vec<RequestId>> {
         let (function, before) = match which {
-            Several::Running => return self.running(limit),
+            Several::Running(except) => return self.running(except, limit),
             Several::Waiting(function) => (function, i64::MAX),
             Several::Old(function, before) => (function, before.as_millis()),
         };
@@ -114,12 +120,18 @@ impl Group<'_> {
         found.collect()
     }
 
-    fn running(&self, limit: usize) -> rusqlite::Result<Vec<RequestId>> {
+    fn running(
+        &self,
+        except: &HashSet<RequestId>,
+        limit: usize,
+    ) -> rusqlite::Result<Vec<RequestId>> {
         let mut select = self
             .connection
-            .prepare_cached("SELECT id FROM invocations WHERE state = 1 ORDER BY id LIMIT ?1")?;
-        let found = select.query_map([row::number(limit)], |found| row::id(found, 0))?;
-        found.collect()
+            .prepare_cached("SELECT id FROM invocations WHERE state = 1 ORDER BY id")?;
+        let found = select.query_map([], |found| row::id(found, 0))?;
+        let wanted =
+            |id: &rusqlite::Result<RequestId>| !matches!(id, Ok(id) if except.contains(id));
+        found.filter(wanted).take(limit).collect()
     }
 
     /// Why the transition was not possible.

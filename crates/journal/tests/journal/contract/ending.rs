@@ -1,5 +1,7 @@
 //! Starting and ending: one start, one end, and what is dropped with it.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use tripline_journal::JournalError;
 use tripline_model::{End, Ending, IllegalTransition, InvocationState};
@@ -109,15 +111,18 @@ async fn running_ones_are_lost_and_waiting_ones_stay() {
             s.journal.start(id, at(9)).await.unwrap();
             running.push(id);
         }
+        let held = Arc::new([running.remove(1), running.remove(3)].into());
         let lost = async || {
-            s.journal
-                .lose_running(at(10), "hub_restarted", 3)
-                .await
-                .unwrap()
+            let step = s.journal.lose_running(at(10), "hub_restarted", &held, 2);
+            step.await.unwrap()
         };
         let (first, second, third) = (lost().await, lost().await, lost().await);
-        assert_eq!((first.len(), second.len(), third.len()), (3, 2, 0));
+        assert_eq!((first.len(), second.len(), third.len()), (2, 1, 0));
         assert_eq!([first, second].concat(), running);
+        for id in held.iter() {
+            let read = s.journal.get(*id).await.unwrap().unwrap();
+            assert_eq!(read.state, InvocationState::Running);
+        }
         let read = s.journal.get(running[0]).await.unwrap().unwrap();
         assert_eq!(
             read.ending,

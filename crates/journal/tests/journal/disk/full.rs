@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -133,7 +134,9 @@ async fn a_start_on_a_full_disk_still_ends_what_ran() {
 
     let journal = open(&disk.at);
     assert_eq!(journal.health(), Health::Full);
-    let lost = journal.lose_running(at(2), "hub_restarted", 10).await;
+    let lost = journal
+        .lose_running(at(2), "hub_restarted", &Arc::default(), 10)
+        .await;
     assert_eq!(lost, Ok(vec![running]));
     let new = large();
     let id = new.request_id;

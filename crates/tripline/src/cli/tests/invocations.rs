@@ -9,7 +9,8 @@ const ID: &str = "019ab3c8-6d0f-7c51-9d2e-0f4a5b6c7d8e";
 fn invocation() -> serde_json::Value {
     json!({
         "request_id": ID, "function": "bill", "trigger": null, "state": "failed",
-        "scf_status": "FAILED", "ran": "yes",
+        "scf_status": "FAILED", "status_code": 439, "ran": "yes", "duration_ms": 250,
+        "peak_memory_bytes": 31_174_000, "reclaim_pending": true,
         "accepted_at": "2026-11-24T11:59:48.000Z", "started_at": "2026-11-24T11:59:49.000Z",
         "ended_at": "2026-11-24T11:59:49.250Z", "reason": "exit_code",
         "detail": "exit code 1\u{1b}[2J", "exit_code": 1, "signal": null, "result_bytes": 5,
@@ -99,6 +100,9 @@ async fn show_tells_all_and_escapes() {
     let ran = pipe(&hub, &["show", ID]).await;
     for line in [
         "Ran for        250ms",
+        "SCF code       439",
+        "Peak memory    29.72 MiB",
+        "Not gone       something of it is still alive and keeps its slot",
         "Detail         exit code 1\\u{1b}[2J",
         "Event subject  a\\nb",
         "Result         5 bytes, cut (--result prints them)",

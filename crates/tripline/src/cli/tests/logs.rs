@@ -1,10 +1,12 @@
 //! `logs`.
 
+use serde_json::json;
+
 use super::{Exit, FakeHub, pipe, terminal};
 
 const LOGS: &str = "GET /v1/invocations/r-1/logs";
 const LINES: &str = r#"[{"seq":1,"at":"2026-11-24T11:00:00.000Z","stream":"stdout","text":"a\u001b[2J\tb"},
-    {"seq":2,"at":"2026-11-24T11:00:01.000Z","stream":"stderr","base64":"/wo="}]"#;
+    {"seq":2,"at":"2026-11-24T11:00:01.000Z","stream":"stderr","text":"\\xff\n","text_base64":"/wo=","complete":true}]"#;
 
 #[tokio::test]
 async fn text_is_raw_in_a_pipe_and_escaped_on_a_terminal() {
@@ -69,4 +71,30 @@ async fn an_unknown_invocation_is_not_followed_for_ever() {
     let ran = pipe(&hub, &["logs", "-f", "r-1"]).await;
     assert_eq!(ran.exit, Exit::Failed);
     assert_eq!(hub.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn a_line_that_goes_on_is_not_ended() {
+    let hub = FakeHub::start().await;
+    let line = |seq: u64, stream: &str, text: &str, complete: bool| {
+        let line = [
+            ("seq", json!(seq)),
+            ("stream", json!(stream)),
+            ("text", json!(text)),
+        ];
+        let line = line.into_iter().chain([("complete", json!(complete))]);
+        line.collect::<std::collections::BTreeMap<_, _>>()
+    };
+    let lines = [
+        line(1, "stdout", "50 ", false),
+        line(2, "stdout", "%", true),
+        line(3, "stdout", "$ ", false),
+        line(4, "system", "END", true),
+        line(5, "stdout", "> ", false),
+    ];
+    hub.answer(LOGS, 200, serde_json::to_vec(&lines).unwrap());
+    let ran = pipe(&hub, &["logs", "r-1"]).await;
+    assert_eq!(ran.out, "50 %\n$ END\n> ");
+    let ran = terminal(&hub, &["logs", "r-1"]).await;
+    assert_eq!(ran.out, "50 %\n$ \nEND\n> \n");
 }

@@ -5,7 +5,7 @@ use super::{Exit, FakeHub, pipe};
 #[tokio::test]
 async fn functions_as_table_and_json() {
     let hub = FakeHub::start().await;
-    let function = r#"{"name":"bill","execution":"async","runtime":"process","timeout_ms":60000,"concurrency":4,"queued":2,"running":1}"#;
+    let function = r#"{"name":"bill","execution":"async","runtime":"process","timeout_ms":60000,"concurrency":4,"queued":2,"running":1,"reclaim_pending":3}"#;
     hub.answer(
         "GET /v1/functions",
         200,
@@ -13,7 +13,7 @@ async fn functions_as_table_and_json() {
     );
     let ran = pipe(&hub, &["functions"]).await;
     let row: Vec<_> = ran.out.lines().nth(1).unwrap().split_whitespace().collect();
-    assert_eq!(row, ["bill", "async", "process", "60s", "4", "2", "1"]);
+    assert_eq!(row, ["bill", "async", "process", "60s", "4", "2", "1", "3"]);
     let ran = pipe(&hub, &["functions", "--json"]).await;
     assert_eq!(ran.out.lines().count(), 1);
     assert!(ran.out.contains(r#""timeout_ms":60000"#), "{ran:?}");

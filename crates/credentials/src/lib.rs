@@ -1,0 +1,10 @@
+//! Temporary keys for a function's role.
+//!
+//! The hub holds a long-lived key for a security token service (AWS STS, or MinIO, which has the same call) and gets
+//! keys from it that end by themselves. Those alone are handed to the function; see [`Roles`].
+
+mod roles;
+mod sts;
+
+pub use roles::Roles;
+pub use sts::{RoleSettings, StsError};

@@ -1,0 +1,103 @@
+//! The roles of all functions.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::Mutex;
+use tripline_executor::protocol;
+use tripline_model::{Clock, FunctionName, Timestamp};
+use tripline_runtime::Credentials;
+
+use crate::sts::Service;
+use crate::{RoleSettings, StsError};
+
+/// For how long a refusal is repeated to those who ask again: those who waited for it, above all.
+const REFUSED_FOR: Duration = Duration::from_secs(1);
+
+/// The roles of all functions. Keys are shared by the runs of a function until half of their life is over, so that the
+/// service is asked seldom and no run begins with keys that are about to end.
+pub struct Roles {
+    roles: HashMap<FunctionName, Role>,
+    clock: Arc<dyn Clock>,
+}
+
+struct Role {
+    service: Service,
+    /// Held while the service is asked: the others wait for that answer instead of asking, too.
+    newest: Mutex<Option<Answer>>,
+}
+
+struct Answer {
+    keys: Result<protocol::Credentials, String>,
+    /// When it is given to everybody. It has a beginning, because clocks are set back.
+    stands: Range<Timestamp>,
+}
+
+// === impl Roles ===
+
+impl Roles {
+    /// Roles of these functions. Asks nobody yet.
+    ///
+    /// # Errors
+    /// A role's settings cannot be used.
+    pub fn new(
+        roles: impl IntoIterator<Item = (FunctionName, RoleSettings)>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, StsError> {
+        let role = |(name, settings)| {
+            let service = Service::new(settings)?;
+            let newest = Mutex::default();
+            Ok((name, Role { service, newest }))
+        };
+        let roles = roles.into_iter().map(role).collect::<Result<_, _>>()?;
+        Ok(Self { roles, clock })
+    }
+
+    async fn ask(&self, function: &FunctionName, service: &Service) -> Answer {
+        let given = service.ask().await;
+        let now = self.clock.now();
+        let keys = given.and_then(|keys| {
+            let left = Timestamp::from_millis(keys.expires_ms).since(now);
+            match left.is_zero() {
+                true => Err(service.expired()),
+                false => Ok((keys, left)),
+            }
+        });
+        match keys {
+            Ok((keys, left)) => {
+                tracing::debug!(%function, valid_for = ?left, "new keys for the function's role");
+                let stands = now..now.plus(left / 2);
+                Answer {
+                    keys: Ok(keys),
+                    stands,
+                }
+            }
+            Err(error) => Answer {
+                keys: Err(error.to_string()),
+                stands: now..now.plus(REFUSED_FOR),
+            },
+        }
+    }
+}
+
+#[async_trait]
+impl Credentials for Roles {
+    async fn keys(&self, function: &FunctionName) -> Result<Option<protocol::Credentials>, String> {
+        let Some(role) = self.roles.get(function) else {
+            return Ok(None);
+        };
+        let mut newest = role.newest.lock().await;
+        let now = self.clock.now();
+        let answer = match newest.take() {
+            Some(answer) if answer.stands.contains(&now) => answer,
+            _ => self.ask(function, &role.service).await,
+        };
+        newest.insert(answer).keys.clone().map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests;

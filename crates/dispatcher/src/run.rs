@@ -1,0 +1,165 @@
+//! One invocation from its durable start to its durable end, and until nothing of it is left.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use tripline_journal::JournalError;
+use tripline_model::{End, Ending, Invocation, LogStream, RequestId};
+use tripline_runtime::{Line, Output, Runtime, Start, Stop, StopSignal};
+
+use crate::hub::Hub;
+use crate::lane::Lane;
+use crate::output::InvocationLog;
+
+/// The first and the longest wait before the record of an end is written again.
+const AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// How a run is come by, and whose it is.
+#[derive(Clone, Copy)]
+pub(crate) enum Begin<'a> {
+    /// It is begun now, once.
+    Run(&'a dyn Runtime),
+    /// It was begun by an earlier life of the hub.
+    Resume(&'a dyn Runtime),
+}
+
+/// What is known of the end of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Over {
+    /// It is on disk.
+    Durable,
+    /// It is not, or nobody knows: the next life of the hub settles it.
+    Unknown,
+}
+
+// === impl Hub ===
+
+impl Hub {
+    /// Asks the runtime, once, waits for the end, and makes it durable.
+    pub(crate) async fn see_through(
+        &self,
+        lane: &Lane,
+        begin: Begin<'_>,
+        invocation: Invocation,
+        signal: StopSignal,
+    ) -> Over {
+        let _running = lane.count_running();
+        let id = invocation.request_id;
+        match self.run(lane, begin, invocation, signal).await {
+            Some(ending) => self.end(lane, id, ending).await,
+            None => {
+                tracing::info!("goes on without the hub");
+                Over::Unknown
+            }
+        }
+    }
+
+    /// Waits for the end of the run; `None` if the hub stops and the run goes on.
+    async fn run(
+        &self,
+        lane: &Lane,
+        begin: Begin<'_>,
+        invocation: Invocation,
+        signal: StopSignal,
+    ) -> Option<Ending> {
+        let function = lane.function.clone();
+        let output = Arc::new(InvocationLog {
+            logs: self.logs.clone(),
+            clock: self.clock.clone(),
+            request_id: invocation.request_id,
+            max_log_bytes: function.max_log_bytes,
+        });
+        let began = invocation.started_at.unwrap_or(invocation.accepted_at);
+        let start = Start {
+            deadline: began.plus(function.timeout),
+            invocation,
+            output: output.clone(),
+            function,
+        };
+        let runtime = match begin {
+            Begin::Run(runtime) | Begin::Resume(runtime) => runtime,
+        };
+        let run = async {
+            match (begin, signal.asked()) {
+                (Begin::Run(_), Some(Stop::Kill(reason))) => {
+                    Ending::new(End::Terminated, self.clock.now(), reason)
+                        .because("stopped before its function was started")
+                }
+                (Begin::Run(runtime), _) => runtime.run(start, signal).await,
+                (Begin::Resume(runtime), _) => runtime.resume(start, signal).await,
+            }
+        };
+        tracing::debug!("started");
+        let ending = tokio::select! {
+            ending = AssertUnwindSafe(run).catch_unwind() => ending,
+            () = self.leave.cancelled(), if runtime.outlives_hub() => return None,
+        };
+        if let Ok(ending) = ending {
+            return Some(ending);
+        }
+        let detail = "the hub failed while it ran; it may or may not have done its work";
+        let line = Line {
+            text: Bytes::from(format!("lost: {detail}")),
+            complete: true,
+        };
+        output.lines(LogStream::System, vec![line]).await;
+        let ending = Ending::new(End::Lost, self.clock.now(), "hub_error");
+        Some(ending.because(detail))
+    }
+
+    /// Makes the end durable and tells it. The record is written again while there is no room for it: that repeats a
+    /// note about what happened, and runs nothing.
+    pub(crate) async fn end(&self, lane: &Lane, id: RequestId, ending: Ending) -> Over {
+        let end = ending.end;
+        let mut pause = AGAIN.0;
+        loop {
+            match self.journal.finish(id, ending.clone()).await {
+                Ok(()) => break,
+                Err(error @ (JournalError::Full | JournalError::Unavailable(_))) => {
+                    tracing::warn!(%error, "the end could not be recorded; trying again");
+                }
+                Err(JournalError::Poisoned(why)) => {
+                    self.fail(why);
+                    return Over::Unknown;
+                }
+                // The first end wins; whoever wrote it has told it.
+                Err(error) => {
+                    tracing::debug!(%error, "the end was recorded before");
+                    return Over::Durable;
+                }
+            }
+            let closed = self.closed.cancelled();
+            if tokio::time::timeout(pause, closed).await.is_ok() {
+                let state = end.as_str();
+                tracing::error!(state, "the hub stopped before the end was recorded");
+                return Over::Unknown;
+            }
+            pause = AGAIN.1.min(pause * 2);
+        }
+        tracing::info!(state = end.as_str(), reason = ending.reason, "ended");
+        self.note_end(lane, id, end);
+        Over::Durable
+    }
+
+    /// Waits until nothing of an ended run is alive, and shows that it waits, unless that is at once.
+    pub(crate) async fn reclaim(&self, lane: Option<&Lane>, runtime: &dyn Runtime, id: RequestId) {
+        let mut reclaim = std::pin::pin!(AssertUnwindSafe(runtime.reclaim(id)).catch_unwind());
+        if reclaim.as_mut().now_or_never().is_some() {
+            return;
+        }
+        self.reclaiming().insert(id);
+        let _pending = lane.map(Lane::count_reclaim_pending);
+        tokio::select! {
+            done = reclaim => {
+                if done.is_err() {
+                    tracing::error!(request_id = %id, "the runtime failed while it reclaimed the run");
+                }
+            }
+            () = self.leave.cancelled(), if runtime.outlives_hub() => {}
+        }
+        self.reclaiming().remove(&id);
+    }
+}

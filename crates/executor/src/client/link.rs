@@ -1,0 +1,239 @@
+//! One executor as the hub sees it, over all connections to it.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+use tripline_model::{LogStream, RequestId, Timestamp};
+
+use super::connection::{Connection, Reader, Writer};
+use super::entry::Saying;
+use super::find::Folder;
+use super::inbox::Overfull;
+use super::table::Table;
+use super::{ClientError, NumberedLine, RunEvent};
+use crate::protocol::{FrameError, FromExecutor, HeldRun, LineHead, Welcome};
+
+/// One executor.
+pub(super) struct Link {
+    pub(super) folder: Folder,
+    pub(super) pid: u32,
+    pub(super) release: String,
+    pub(super) level: String,
+    table: Mutex<Table>,
+    /// Something is to be said.
+    due: Notify,
+    /// All was said.
+    settled: Notify,
+}
+
+/// Why a connection is of no more use.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Trouble {
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// A run is taken up again.
+    #[error("it is made anew")]
+    Afresh,
+    #[error("it broke the protocol: {0}")]
+    Protocol(String),
+}
+
+// === impl Link ===
+
+impl Link {
+    pub(super) fn new(folder: Folder, welcome: Welcome) -> Self {
+        let table = Table::join(parsed(welcome.runs), welcome.retired);
+        Self {
+            folder,
+            pid: welcome.pid,
+            release: welcome.release,
+            level: welcome.level,
+            table: Mutex::new(table),
+            due: Notify::new(),
+            settled: Notify::new(),
+        }
+    }
+
+    /// Looks at the table.
+    pub(super) fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the table and sees to it that what is due is said.
+    pub(super) fn change<T>(&self, change: impl FnOnce(&mut Table) -> T) -> T {
+        let changed = change(&mut self.table());
+        self.due.notify_one();
+        changed
+    }
+
+    /// After a new connection: what the executor holds now. Runs that it lost are over.
+    pub(super) fn rejoined(&self, welcome: Welcome) {
+        let unknown = self.change(|table| table.rejoin(&parsed(welcome.runs)));
+        for inbox in unknown {
+            inbox.lose(&format!(
+                "executor {} does not hold the run: the connection broke before it heard of it",
+                self.folder.id
+            ));
+        }
+    }
+
+    /// Waits until all was said.
+    pub(super) async fn settled(&self) {
+        loop {
+            let settled = self.settled.notified();
+            if self.table().is_settled() {
+                return;
+            }
+            settled.await;
+        }
+    }
+
+    /// Uses a connection until it is of no more use.
+    pub(super) async fn talk(&self, connection: Connection) -> Trouble {
+        let Connection {
+            mut reader,
+            mut writer,
+        } = connection;
+        let over = tokio::select! {
+            over = self.hear(&mut reader) => over,
+            over = self.say(&mut writer) => over,
+        };
+        match over {
+            Err(trouble) => trouble,
+            Ok(never) => match never {},
+        }
+    }
+
+    async fn say(&self, writer: &mut Writer) -> Result<std::convert::Infallible, Trouble> {
+        loop {
+            let (saying, afresh) = {
+                let mut table = self.table();
+                (table.next(), table.wants_afresh())
+            };
+            if afresh {
+                return Err(Trouble::Afresh);
+            }
+            let Some(Saying {
+                message,
+                blob,
+                said,
+            }) = saying
+            else {
+                writer.flush().await?;
+                self.table().flushed();
+                self.settled.notify_waiters();
+                self.due.notified().await;
+                continue;
+            };
+            let written = writer.write(&message, &blob).await;
+            let answer = match written {
+                Ok(()) => Ok(()),
+                Err(error @ (FrameError::TooLarge(_) | FrameError::Malformed(_))) => {
+                    tracing::error!(executor = %self.folder.id, %error, "a message cannot be sent");
+                    Err(ClientError::Broken {
+                        id: self.folder.id.clone(),
+                        source: error,
+                    })
+                }
+                // Whether it was heard will show with the next connection, or never.
+                Err(error) => {
+                    said.map(|said| said.send(Ok(())));
+                    return Err(error.into());
+                }
+            };
+            said.map(|said| said.send(answer));
+        }
+    }
+
+    async fn hear(&self, reader: &mut Reader) -> Result<std::convert::Infallible, Trouble> {
+        loop {
+            let (message, blob) = reader.read().await?;
+            let (run, event) = event(message, blob).map_err(Trouble::Protocol)?;
+            let Ok(id) = run.parse::<RequestId>() else {
+                return Err(Trouble::Protocol(format!(
+                    "`{}` is no run",
+                    run.escape_debug()
+                )));
+            };
+            let over = matches!(event, RunEvent::Ended { .. } | RunEvent::Reclaimed);
+            let inbox = self.table().hear(id, &event);
+            if over {
+                self.due.notify_one();
+            }
+            if let Some(inbox) = inbox {
+                inbox.put(event).map_err(|Overfull| {
+                    Trouble::Protocol(format!("more messages of run {id} than it may send ahead"))
+                })?;
+            }
+        }
+    }
+}
+
+fn parsed(runs: Vec<HeldRun>) -> Vec<(RequestId, HeldRun)> {
+    let parsed = runs
+        .into_iter()
+        .filter_map(|run| Some((run.run.parse().ok()?, run)));
+    parsed.collect()
+}
+
+/// Which run a message is about, and what it says.
+fn event(message: FromExecutor, blob: Bytes) -> Result<(String, RunEvent), String> {
+    Ok(match message {
+        FromExecutor::Started { run } => (run, RunEvent::Started),
+        FromExecutor::Lines { run, first, lines } => {
+            (run, RunEvent::Lines(numbered(first, lines, blob)?))
+        }
+        FromExecutor::Ended {
+            run,
+            outcome,
+            reclaimed,
+        } => (
+            run,
+            RunEvent::Ended {
+                outcome,
+                result: blob,
+                reclaimed,
+            },
+        ),
+        FromExecutor::Reclaimed { run } => (run, RunEvent::Reclaimed),
+        FromExecutor::Welcome(_) | FromExecutor::Refused(_) => {
+            return Err("a second answer to the greeting".to_owned());
+        }
+    })
+}
+
+fn numbered(
+    first: u64,
+    heads: Vec<LineHead>,
+    mut texts: Bytes,
+) -> Result<Vec<NumberedLine>, String> {
+    if first.checked_add(heads.len() as u64).is_none() {
+        return Err("numbers of lines that do not exist".to_owned());
+    }
+    let mut lines = Vec::with_capacity(heads.len());
+    for (number, head) in (first..).zip(heads) {
+        let len = head.len as usize;
+        if len > texts.len() {
+            return Err("lines without their text".to_owned());
+        }
+        lines.push(NumberedLine {
+            number,
+            at: Timestamp::from_millis(head.at_ms),
+            stream: stream(&head.stream)?,
+            text: texts.split_to(len),
+            complete: head.complete,
+        });
+    }
+    if texts.is_empty() {
+        Ok(lines)
+    } else {
+        Err("text without lines".to_owned())
+    }
+}
+
+fn stream(word: &str) -> Result<LogStream, String> {
+    let all = [LogStream::Stdout, LogStream::Stderr, LogStream::System];
+    let found = all.into_iter().find(|stream| stream.as_str() == word);
+    found.ok_or_else(|| format!("`{}` is no stream", word.escape_debug()))
+}

@@ -1,0 +1,185 @@
+//! The hub's side: finds, joins, starts and outlives executors, and passes runs to them.
+
+mod connection;
+mod entry;
+mod error;
+mod find;
+mod handle;
+mod inbox;
+mod keeper;
+mod launch;
+mod link;
+mod run;
+mod shared;
+mod sweep;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tripline_model::Clock;
+
+use self::connection::{Connection, join};
+use self::find::{Folder, Life, folders, life};
+use self::link::Link;
+use self::shared::Shared;
+use self::sweep::sweep;
+
+pub use self::error::ClientError;
+pub use self::handle::Client;
+pub use self::launch::executor_args;
+pub use self::run::{NumberedLine, Run, RunEvent};
+
+/// Time to say what is still to be said, at the end.
+const LAST_WORDS_TIME: Duration = Duration::from_secs(1);
+
+/// Time for executors that hold nothing to end, at the end.
+const RETIRE_TIME: Duration = Duration::from_secs(5);
+
+/// Time for an executor that is found while it starts or ends.
+const CHANGE_TIME: Duration = Duration::from_secs(10);
+
+/// Time between two looks at it.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// Where executors are, and what a new one is.
+#[derive(Clone)]
+pub struct ExecutorsConfig {
+    /// The hub's data directory, which this process has locked: one hub at a time.
+    pub data_dir: PathBuf,
+    /// The binary of a new executor, as an absolute path such as `/proc/self/exe`. It gets [`executor_args`].
+    pub program: PathBuf,
+    /// Which build this is. Executors of other builds end what they hold and are given nothing more.
+    pub release: String,
+    /// Tells the time, for ids.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The executors of one data directory. Dropping it leaves them and what they run alone.
+pub struct Executors {
+    shared: Arc<Shared>,
+}
+
+// === impl Executors ===
+
+impl Executors {
+    /// Joins every living executor of the data directory, sweeps what dead ones left, and starts one unless one of
+    /// this release lives. Nothing is started before all that is dead was swept.
+    pub async fn start(config: ExecutorsConfig) -> Result<Self, ClientError> {
+        let living = sweep_dead(folders(&config.data_dir).await?).await?;
+        let executors = Self {
+            shared: Shared::new(config),
+        };
+        let shared = &executors.shared;
+        for folder in living {
+            if let Some((link, connection)) = join_or_sweep(folder, &shared.config.release).await? {
+                shared.adopt(link, connection);
+            }
+        }
+        let links = shared.links();
+        let serves =
+            |link: &&Arc<Link>| link.release == shared.config.release && !link.table().is_retired();
+        let current = links.iter().find(serves);
+        for link in &links {
+            if current.is_none_or(|current| !Arc::ptr_eq(current, link)) {
+                link.change(table::Table::retire);
+            }
+        }
+        match current {
+            Some(link) => shared.make_current(Arc::clone(link)),
+            None => shared.start_new().await?,
+        }
+        Ok(executors)
+    }
+
+    /// A handle, as many as are needed.
+    pub fn client(&self) -> Client {
+        Client::new(Arc::clone(&self.shared))
+    }
+
+    /// Lets go. If no run is held, the executors end, for which is waited shortly; otherwise all stay as they are.
+    pub async fn close(self) {
+        let shared = &self.shared;
+        shared.ending.cancel();
+        let links = shared.links();
+        let last_words = async {
+            for link in &links {
+                link.settled().await;
+            }
+        };
+        if tokio::time::timeout(LAST_WORDS_TIME, last_words)
+            .await
+            .is_err()
+        {
+            tracing::warn!("not everything could be said to the executors before the end");
+        }
+        if links.iter().all(|link| link.table().held().is_empty()) {
+            for link in &links {
+                link.change(table::Table::retire);
+            }
+            let mut left = shared.links.subscribe();
+            let gone = left.wait_for(Vec::is_empty);
+            if tokio::time::timeout(RETIRE_TIME, gone).await.is_err() {
+                tracing::warn!(
+                    "an executor has not ended yet; it will, or the next start of the hub finds it"
+                );
+            }
+        }
+        shared.closed.cancel();
+        shared.tasks.close();
+        shared.tasks.wait().await;
+    }
+}
+
+impl Drop for Executors {
+    fn drop(&mut self) {
+        self.shared.ending.cancel();
+        self.shared.closed.cancel();
+    }
+}
+
+/// Sweeps the folders of dead executors and returns the others.
+async fn sweep_dead(all: Vec<Folder>) -> Result<Vec<Folder>, ClientError> {
+    let mut living = Vec::new();
+    for folder in all {
+        match life(&folder).await? {
+            Life::Alive => living.push(folder),
+            Life::Dead(lock) => {
+                tracing::info!(executor = %folder.id, "sweeping after a dead executor");
+                sweep(&folder, lock).await;
+            }
+        }
+    }
+    Ok(living)
+}
+
+/// Joins a living executor; one that dies meanwhile is swept instead. One that holds its lock but lets nobody in is just
+/// starting or ending, so it has some time.
+async fn join_or_sweep(
+    folder: Folder,
+    release: &str,
+) -> Result<Option<(Link, Connection)>, ClientError> {
+    let by = Instant::now() + CHANGE_TIME;
+    loop {
+        let error = match join(&folder, release).await {
+            Ok((connection, welcome)) => return Ok(Some((Link::new(folder, welcome), connection))),
+            Err(error) => error,
+        };
+        if let Life::Dead(lock) = life(&folder).await? {
+            sweep(&folder, lock).await;
+            return Ok(None);
+        }
+        let is_changing = matches!(
+            error,
+            ClientError::Unreachable { .. } | ClientError::Broken { .. }
+        );
+        if !is_changing || Instant::now() >= by {
+            return Err(error);
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}

@@ -1,0 +1,107 @@
+//! What this machine can enforce on functions: bounds, the certain end of a whole tree, and what files they reach.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::process::Pid;
+
+use crate::protocol::{FunctionSpec, Limits};
+
+mod cage;
+mod delegation;
+mod hierarchy;
+mod level;
+mod rlimits;
+mod room;
+mod ruleset;
+mod sweep;
+mod yard;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use cage::Cage;
+pub use level::{Cgroup, Level, Missing};
+pub(crate) use ruleset::Ruleset;
+
+use hierarchy::Controller;
+use level::Found;
+use yard::Yard;
+
+/// Puts processes within their bounds. One for an executor.
+pub(crate) struct Isolator {
+    level: Level,
+    yard: Arc<Yard>,
+    data_dir: PathBuf,
+}
+
+/// Looks at what can be enforced here, without an executor. Blocks for some milliseconds.
+pub fn level() -> Level {
+    let found = Found::probed(&hierarchy::find());
+    Level::new(found, ruleset::landlock_abi())
+}
+
+/// Ends everything that a dead executor left in its control groups, and removes them. Blocks, for at most 10 s a folder.
+pub(crate) fn sweep(executor_dir: &Path) -> io::Result<()> {
+    sweep::sweep(executor_dir)
+}
+
+// === impl Isolator ===
+
+impl Isolator {
+    /// Looks at what can be enforced, and prepares it. Paths may have symbolic links. Call once, early, in the executor:
+    /// with control groups v2 that are delegated, it moves the executor and the hub into groups of their own.
+    pub(crate) fn detect(executor_id: &str, executor_dir: &Path, data_dir: &Path) -> Self {
+        let hierarchies = hierarchy::find();
+        let why = level::why(&hierarchies);
+        let yard = Yard::new(executor_id, &sweep::record(executor_dir), &hierarchies);
+        let has = |controller: &Controller| yard.has(*controller);
+        let found = Found {
+            versions: yard.versions(),
+            controllers: Controller::ALL.into_iter().filter(has).collect(),
+            why,
+        };
+        Self {
+            level: Level::new(found, ruleset::landlock_abi()),
+            yard: Arc::new(yard),
+            data_dir: data_dir.to_owned(),
+        }
+    }
+
+    /// What can be enforced.
+    pub(crate) fn level(&self) -> &Level {
+        &self.level
+    }
+
+    /// For `isolation = "required"`: what of the function's bounds cannot be enforced, in words that follow "but".
+    pub(crate) fn check(&self, spec: &FunctionSpec) -> Result<(), String> {
+        self.level.check(spec)
+    }
+
+    /// The rules for a function. `scratch` (`scratch/<function>`) exists. Where the kernel has no Landlock the rules are
+    /// `no_new_privs` alone. An error means: do not start it (never run it unrestricted instead).
+    pub(crate) fn ruleset(&self, spec: &FunctionSpec, scratch: &Path) -> io::Result<Ruleset> {
+        match self.level.landlock_abi {
+            Some(_) => Ruleset::new(&self.data_dir, &spec.working_dir, scratch),
+            None => Ok(Ruleset::without_landlock()),
+        }
+    }
+
+    /// A cage with the limits set, as far as they can be. Call it on an unrestricted thread, not on a nursery's: it
+    /// opens files that functions may not.
+    pub(crate) fn cage(&self, name: &str, limits: &Limits) -> io::Result<Cage> {
+        Cage::new(&self.yard, name, limits)
+    }
+
+    /// Bounds by process, set on `pid` right after it was started: no core files, open files, size of a file, and
+    /// memory where no control group bounds it. A process that is gone already is no error.
+    pub(crate) fn rlimits(&self, pid: Pid, limits: &Limits) -> io::Result<()> {
+        rlimits::set(pid, limits, !self.level.memory)
+    }
+
+    /// Removes the executor's own control groups, at its end.
+    pub(crate) fn close(&self) {
+        self.yard.close();
+    }
+}

@@ -1,0 +1,225 @@
+//! What cages bound and tell.
+
+use super::*;
+use crate::isolation::hierarchy::Controller;
+
+/// An isolator that can bound this, or `None`, said aloud.
+fn bounding(test: &str, site: &Site, controller: Controller) -> Option<Isolator> {
+    let isolator = site.isolator();
+    if isolator.yard.has(controller) {
+        return Some(isolator);
+    }
+    isolator.close();
+    skipped(test, &isolator.level().lines().join("; "));
+    None
+}
+
+fn closed(site: &Site, isolator: &Isolator) {
+    isolator.close();
+    assert_eq!(site.left(), Vec::<PathBuf>::new());
+}
+
+/// `tail` keeps all that it gets, as it has no line ends.
+fn eater(mebibytes: u32) -> String {
+    format!("head -c {mebibytes}M /dev/zero | tail | wc -c")
+}
+
+#[test]
+fn memory_over_the_limit_is_told() {
+    let site = Site::new();
+    let Some(isolator) = bounding("memory limit", &site, Controller::Memory) else {
+        return;
+    };
+    let limits = Limits {
+        memory_bytes: Some(32 << 20),
+        ..Limits::default()
+    };
+    let cage = isolator.cage("eats too much", &limits).unwrap();
+    caged(&cage, &eater(200)).wait().unwrap();
+    assert!(cage.memory_exceeded());
+    assert!(cage.peak_memory().unwrap() <= 32 << 20);
+    eventually("empty", || cage.is_empty() == Some(true));
+    cage.remove();
+
+    let cage = isolator.cage("eats enough", &limits).unwrap();
+    let output = caged(&cage, &eater(8)).wait_with_output().unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        format!("{}\n", 8 << 20)
+    );
+    assert!(!cage.memory_exceeded());
+    cage.remove();
+    closed(&site, &isolator);
+}
+
+#[test]
+fn the_peak_is_told_without_a_limit() {
+    let site = Site::new();
+    let Some(isolator) = bounding("peak memory", &site, Controller::Memory) else {
+        return;
+    };
+    let cage = isolator.cage("r", &Limits::default()).unwrap();
+    caged(&cage, &eater(64)).wait().unwrap();
+    let peak = cage.peak_memory().unwrap();
+    assert!((64 << 20..96 << 20).contains(&peak), "{peak}");
+    assert!(!cage.memory_exceeded());
+    cage.remove();
+    let cage = isolator.cage("r", &Limits::default()).unwrap();
+    caged(&cage, "true").wait().unwrap();
+    let peak = cage.peak_memory().unwrap();
+    assert!(peak < 16 << 20, "{peak} is not of this run");
+    cage.remove();
+    closed(&site, &isolator);
+}
+
+#[test]
+fn processes_are_bounded() {
+    let site = Site::new();
+    let Some(isolator) = bounding("process limit", &site, Controller::Pids) else {
+        return;
+    };
+    let limits = Limits {
+        pids: Some(4),
+        ..Limits::default()
+    };
+    let cage = isolator.cage("r", &limits).unwrap();
+    let script = "for i in 1 2 3 4 5 6 7 8 9; do sleep 4711.02 & done; wait";
+    let mut child = caged(&cage, script);
+    eventually("as many as may be", || running("sleep 4711.02") == 3);
+    cage.kill_all();
+    child.wait().unwrap();
+    eventually("none is left", || running("sleep 4711.02") == 0);
+    cage.remove();
+    // The thread that starts it does not count.
+    let one = Limits {
+        pids: Some(1),
+        ..Limits::default()
+    };
+    let cage = isolator.cage("r", &one).unwrap();
+    assert!(caged(&cage, "exit 0").wait().unwrap().success());
+    assert!(
+        !caged(&cage, "exec sh -c 'sleep 0 & wait $!'")
+            .wait()
+            .unwrap()
+            .success()
+    );
+    cage.remove();
+    closed(&site, &isolator);
+}
+
+#[test]
+fn processor_time_is_bounded() {
+    let site = Site::new();
+    let Some(isolator) = bounding("processor limit", &site, Controller::Cpu) else {
+        return;
+    };
+    let limits = Limits {
+        cpu_millis: Some(100),
+        ..Limits::default()
+    };
+    let cage = isolator.cage("r", &limits).unwrap();
+    let mut child = caged(&cage, "while :; do :; done");
+    let folders: Vec<PathBuf> = cage.folders().map(|dir| dir.join("cpu.stat")).collect();
+    let throttled = || {
+        let texts = folders
+            .iter()
+            .filter_map(|file| fs::read_to_string(file).ok());
+        let lines: Vec<String> = texts
+            .flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>())
+            .collect();
+        lines
+            .iter()
+            .any(|line| line.starts_with("nr_throttled ") && line != "nr_throttled 0")
+    };
+    eventually("held back", throttled);
+    cage.kill_all();
+    child.wait().unwrap();
+    cage.remove();
+    closed(&site, &isolator);
+}
+
+#[test]
+fn a_cage_without_limits_is_used_again_and_one_with_limits_is_not() {
+    let site = Site::new();
+    let isolator = site.isolator();
+    if isolator.yard.versions().is_empty() {
+        return skipped("cages used again", &isolator.level().to_string());
+    }
+    let folders = |limits: &Limits| {
+        let cage = isolator.cage("../../r", limits).unwrap();
+        let mut child = caged(&cage, "sleep 0.1 & exit 0");
+        child.wait().unwrap();
+        eventually("empty", || cage.is_empty() == Some(true));
+        let folders: Vec<PathBuf> = cage.folders().map(Path::to_owned).collect();
+        cage.remove();
+        folders
+    };
+    let limited = Limits {
+        pids: Some(10),
+        memory_bytes: Some(1 << 30),
+        ..Limits::default()
+    };
+    let first = folders(&limited);
+    assert!(first.iter().all(|dir| !dir.exists()), "{first:?}");
+    let second = folders(&Limits::default());
+    let third = folders(&Limits::default());
+    if second.iter().all(|dir| dir.exists()) {
+        assert_eq!(second, third);
+    }
+    assert!(
+        second
+            .iter()
+            .all(|dir| dir.components().all(|part| part.as_os_str() != ".."))
+    );
+    closed(&site, &isolator);
+}
+
+#[test]
+fn what_was_not_empty_is_removed_later() {
+    let site = Site::new();
+    let isolator = site.isolator();
+    if isolator.yard.versions().is_empty() {
+        return skipped("busy cages", &isolator.level().to_string());
+    }
+    let cage = isolator.cage("r", &Limits::default()).unwrap();
+    let mut child = caged(&cage, "sleep 4711.04 & sleep 4711.04");
+    drop(cage);
+    child.wait().unwrap();
+    eventually("killed", || running("sleep 4711.04") == 0);
+    eventually("removed", || {
+        isolator.close();
+        site.left().is_empty()
+    });
+}
+
+#[test]
+fn bounds_by_process_are_set() {
+    let site = Site::new();
+    let limits = Limits {
+        open_files: Some(33),
+        file_bytes: Some(4096),
+        memory_bytes: Some(64 << 20),
+        ..Limits::default()
+    };
+    let mut child = Command::new("sleep").arg("4711.05").spawn().unwrap();
+    super::super::rlimits::set(pid(&child), &limits, true).unwrap();
+    let text = read(Path::new(&format!("/proc/{}/limits", child.id())));
+    let found = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap()
+            .split_whitespace()
+            .take(2)
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(found("Max core file size"), ["0", "0"]);
+    assert_eq!(found("Max open files"), ["33", "33"]);
+    assert_eq!(found("Max file size"), ["4096", "4096"]);
+    assert_eq!(found("Max data size"), ["67108864", "67108864"]);
+    child.kill().unwrap();
+    let number = pid(&child);
+    child.wait().unwrap();
+    let isolator = site.isolator();
+    isolator.rlimits(number, &limits).unwrap();
+    closed(&site, &isolator);
+}

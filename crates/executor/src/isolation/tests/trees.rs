@@ -1,0 +1,204 @@
+//! The end of trees: with each kind of control group that there is, and after the executor's death.
+
+use super::*;
+use crate::isolation::hierarchy::Version;
+
+/// Daemons in sessions of their own that ignore what can be ignored, and their parents gone.
+const DAEMONS: &str = "trap '' TERM HUP INT
+for i in 1 2 3; do (setsid bash -c \"trap '' TERM; (sleep NUMBER &) ; sleep NUMBER\" &) ; done
+exec sleep NUMBER";
+
+fn ends_daemons(yard: &Arc<Yard>, number: &str, wait: &str) {
+    let cage = Cage::new(yard, "daemons", &Limits::default()).unwrap();
+    let script = format!("{wait}\n{}", DAEMONS.replace("NUMBER", number));
+    let mut child = caged(&cage, &script);
+    assert_eq!(cage.is_certain(), wait.is_empty());
+    let words = format!("sleep {number}");
+    eventually("all are there", || running(&words) == 7);
+    assert_eq!(cage.is_empty(), Some(false));
+    cage.kill_all();
+    child.wait().unwrap();
+    eventually("empty", || {
+        cage.kill_all();
+        cage.is_empty() == Some(true)
+    });
+    assert_eq!(running(&words), 0);
+    cage.remove();
+    yard.close();
+}
+
+#[test]
+fn daemons_end_with_all_control_groups() {
+    let site = Site::new();
+    let v1 = hierarchy::find()
+        .iter()
+        .any(|one| one.version == Version::V1);
+    let wait = if v1 { "" } else { "read -r caged" };
+    match site.yard(|_all| true) {
+        Some(yard) => ends_daemons(&yard, "4712.01", wait),
+        None => skipped("daemons", "no control groups can be made"),
+    }
+    assert!(site.left().is_empty());
+}
+
+#[test]
+fn daemons_end_with_v2_alone() {
+    let site = Site::new();
+    match site.yard(|one| one.version == Version::V2) {
+        Some(yard) => ends_daemons(&yard, "4712.02", "read -r caged"),
+        None => skipped("daemons with v2", "no control groups v2 can be made"),
+    }
+    assert!(site.left().is_empty());
+}
+
+#[test]
+fn daemons_end_with_the_memory_hierarchy_of_v1_alone() {
+    let site = Site::new();
+    let memory = |one: &Hierarchy| one.controllers == [hierarchy::Controller::Memory];
+    match site.yard(memory) {
+        Some(yard) => ends_daemons(&yard, "4712.03", ""),
+        None => skipped(
+            "daemons with v1 memory",
+            "no such control groups can be made",
+        ),
+    }
+    assert!(site.left().is_empty());
+}
+
+#[test]
+fn forking_without_end_is_ended() {
+    let site = Site::new();
+    let isolator = site.isolator();
+    if !isolator.level().pids {
+        return skipped("fork bomb", &isolator.level().to_string());
+    }
+    let limits = Limits {
+        pids: Some(40),
+        ..Limits::default()
+    };
+    let cage = isolator.cage("bomb", &limits).unwrap();
+    let mut child = caged(&cage, "f() { sleep 4712.04 & (f &) ; f; }; f");
+    eventually("it has grown", || running("sleep 4712.04") > 15);
+    cage.kill_all();
+    child.wait().unwrap();
+    eventually("empty", || cage.is_empty() == Some(true));
+    assert_eq!(running("sleep 4712.04"), 0);
+    cage.remove();
+    isolator.close();
+    assert!(site.left().is_empty());
+}
+
+#[test]
+fn children_that_slipped_through_are_moved() {
+    let site = Site::new();
+    let Some(yard) = site.yard(|one| one.version == Version::V2) else {
+        return skipped("slipped children", "no control groups v2 can be made");
+    };
+    let cage = Cage::new(&yard, "slipped", &Limits::default()).unwrap();
+    let script = "sleep 4712.05 & bash -c 'sleep 4712.05 & wait' & wait";
+    let mut command = Command::new("bash");
+    let mut child = command
+        .arg("-c")
+        .arg(script)
+        .env(MARK, mark())
+        .spawn()
+        .unwrap();
+    eventually("all are there", || running("sleep 4712.05") == 2);
+    cage.add(pid(&child)).unwrap();
+    cage.kill_all();
+    child.wait().unwrap();
+    eventually("all are gone", || running("sleep 4712.05") == 0);
+    cage.remove();
+    yard.close();
+    assert!(site.left().is_empty());
+}
+
+#[test]
+fn a_process_that_is_gone_can_be_added() {
+    let site = Site::new();
+    let isolator = site.isolator();
+    let cage = isolator.cage("gone", &Limits::default()).unwrap();
+    let mut child = Command::new("true").spawn().unwrap();
+    let number = pid(&child);
+    child.wait().unwrap();
+    cage.add(number).unwrap();
+    cage.remove();
+    isolator.close();
+    assert!(site.left().is_empty());
+}
+
+#[test]
+fn what_a_dead_executor_left_is_swept() {
+    let site = Site::new();
+    let isolator = site.isolator();
+    if isolator.yard.versions().is_empty() {
+        return skipped("sweep", &isolator.level().to_string());
+    }
+    let limits = Limits {
+        cpu_millis: Some(1000),
+        ..Limits::default()
+    };
+    let cage = isolator.cage("left", &limits).unwrap();
+    let mut child = caged(&cage, "setsid sleep 4712.06 & sleep 4712.06");
+    eventually("all are there", || running("sleep 4712.06") == 2);
+    // An executor that is killed does not get to drop anything.
+    std::mem::forget((cage, isolator));
+    assert!(!site.left().is_empty());
+    sweep::sweep(&site.executor).unwrap();
+    child.wait().unwrap();
+    assert_eq!(running("sleep 4712.06"), 0);
+    assert!(!sweep::record(&site.executor).exists());
+    sweep::sweep(&site.executor).unwrap();
+}
+
+#[test]
+fn a_record_that_names_other_folders_harms_nothing() {
+    let site = Site::new();
+    let folder = site.site.join("tripline-folder");
+    fs::create_dir(&folder).unwrap();
+    let own = hierarchy::find()
+        .first()
+        .map(|one| one.own.clone())
+        .unwrap_or_default();
+    let text = format!(
+        "/\n\ntripline-x\n{}\n{}\n{}/..\n",
+        folder.display(),
+        own.display(),
+        folder.display()
+    );
+    fs::write(sweep::record(&site.executor), text).unwrap();
+    sweep::sweep(&site.executor).unwrap();
+    assert!(folder.exists());
+}
+
+#[test]
+fn a_restricted_thread_can_start_within_a_cage() {
+    let site = Site::new();
+    for version in [Version::V1, Version::V2] {
+        let Some(yard) = site.yard(|one| one.version == version) else {
+            skipped("cages for restricted threads", &format!("no {version:?}"));
+            continue;
+        };
+        let rules = Ruleset::new(&site.data, &site.site, &site.scratch()).unwrap();
+        let limits = Limits {
+            pids: Some(2),
+            ..Limits::default()
+        };
+        let cage = Cage::new(&yard, "restricted", &limits).unwrap();
+        let start = || {
+            rules.restrict_this_thread().unwrap();
+            caged(&cage, "sleep 4712.07 & wait")
+        };
+        let mut child = thread::scope(|scope| scope.spawn(start).join().unwrap());
+        eventually("it is there", || running("sleep 4712.07") == 1);
+        assert_eq!(cage.is_empty(), Some(false));
+        cage.kill_all();
+        child.wait().unwrap();
+        eventually("empty", || cage.is_empty() == Some(true));
+        assert_eq!(running("sleep 4712.07"), 0);
+        cage.remove();
+        yard.close();
+        assert!(site.left().is_empty());
+        fs::remove_file(sweep::record(&site.executor)).unwrap();
+    }
+}

@@ -1,0 +1,18 @@
+//! The executor: a small process that owns function processes, so that a hub can be killed, restarted or replaced while
+//! they go on; and the hub's client for it.
+//!
+//! The two speak [`protocol`] over a unix socket in the data directory. The executor knows nothing of triggers, the
+//! journal or the API, and holds no secret but what a function's own environment has.
+
+pub mod client;
+pub mod protocol;
+pub mod report;
+pub mod server;
+
+mod instance;
+mod isolation;
+mod process;
+mod worker;
+
+pub use isolation::{Cgroup, Level, Missing, level};
+pub use process::close_inherited_descriptors;

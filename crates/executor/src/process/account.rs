@@ -1,0 +1,110 @@
+//! The user whose rights a function runs with, if not the executor's.
+//!
+//! The rights of a thread, and of what it starts, can be changed alone. So a function with a `user` keeps the fast way
+//! to spawn: its thread takes the user's groups for ever, and the user itself while it spawns.
+
+use std::ffi::CString;
+use std::fs::Permissions;
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::path::Path;
+
+use nix::unistd::{User, getgrouplist};
+use rustix::process::{Gid, Uid, geteuid};
+use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+
+use crate::instance::StartError;
+
+/// A user with its groups.
+#[derive(Debug, Clone)]
+pub(super) struct Account {
+    name: String,
+    uid: Uid,
+    gid: Gid,
+    groups: Vec<Gid>,
+}
+
+// === impl Account ===
+
+impl Account {
+    /// Looks a user up. Blocks.
+    pub(super) fn find(name: &str) -> Result<Self, StartError> {
+        let unknown = || StartError::NoUser(name.to_owned());
+        let user = User::from_name(name).ok().flatten().ok_or_else(unknown)?;
+        let c_name = CString::new(name).map_err(|_| unknown())?;
+        let groups = getgrouplist(&c_name, user.gid).map_err(|_| unknown())?;
+        Ok(Self {
+            name: name.to_owned(),
+            uid: Uid::from_raw(user.uid.as_raw()),
+            gid: Gid::from_raw(user.gid.as_raw()),
+            groups: groups
+                .iter()
+                .map(|group| Gid::from_raw(group.as_raw()))
+                .collect(),
+        })
+    }
+
+    /// Whether it is not the executor's own.
+    pub(super) fn is_another(&self) -> bool {
+        self.uid != geteuid()
+    }
+
+    /// Gives the calling thread the user's groups, for ever.
+    pub(super) fn take_groups(&self) -> Result<(), StartError> {
+        set_thread_groups(&self.groups)
+            .and_then(|()| set_thread_res_gid(self.gid, self.gid, self.gid))
+            .map_err(|_| StartError::NoUser(self.name.clone()))
+    }
+
+    /// Does something as the user. A program that is started meanwhile keeps nothing of the executor's rights.
+    /// Meanwhile, processes of the user may signal this thread, unless their Landlock domain forbids it.
+    pub(super) fn act<T>(&self, act: impl FnOnce() -> T) -> Result<T, StartError> {
+        set_thread_res_uid(self.uid, self.uid, Uid::ROOT)
+            .map_err(|_| StartError::NoUser(self.name.clone()))?;
+        let done = act();
+        set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT)
+            .expect("a thread whose saved user is root can be root again");
+        Ok(done)
+    }
+
+    /// Makes the user the owner of its scratch directory and what is in it. `top` is the executor's directory: the
+    /// folders from there on are opened for passing through; those above have to be open.
+    pub(super) fn own(&self, scratch: &Path, top: &Path) -> io::Result<()> {
+        for entry in std::fs::read_dir(scratch)? {
+            chown(
+                entry?.path(),
+                Some(self.uid.as_raw()),
+                Some(self.gid.as_raw()),
+            )?;
+        }
+        chown(scratch, Some(self.uid.as_raw()), Some(self.gid.as_raw()))?;
+        for folder in scratch.ancestors().skip(1) {
+            let mode = std::fs::metadata(folder)?.mode();
+            if folder.starts_with(top) && mode & 0o001 == 0 {
+                std::fs::set_permissions(folder, Permissions::from_mode(mode & 0o7777 | 0o001))?;
+            } else if !self.may_pass(folder)? {
+                let (name, folder) = (&self.name, folder.display());
+                return Err(io::Error::other(format!(
+                    "the user `{name}` may not pass through {folder}"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn may_pass(&self, folder: &Path) -> io::Result<bool> {
+        let about = std::fs::metadata(folder)?;
+        let in_group = self
+            .groups
+            .iter()
+            .any(|group| group.as_raw() == about.gid());
+        let bit = if about.uid() == self.uid.as_raw() {
+            0o100
+        } else if in_group {
+            0o010
+        } else {
+            0o001
+        };
+        Ok(self.uid.is_root() || about.mode() & bit != 0)
+    }
+}

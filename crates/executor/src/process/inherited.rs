@@ -1,0 +1,16 @@
+//! What a process got from the one that started it, and must not pass on.
+
+/// Closes all descriptors but the first three. Whoever started this process may have left some open for it, and every
+/// function would get them: the standard library opens all of its own so that they are closed on the way. Call it first
+/// of all, before anything in this process is opened or another thread is started.
+pub fn close_inherited_descriptors() {
+    let Ok(entries) = std::fs::read_dir("/proc/self/fd") else {
+        return;
+    };
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let open: Vec<i32> = names.filter_map(|name| name.parse().ok()).collect();
+    for descriptor in open.into_iter().filter(|descriptor| *descriptor > 2) {
+        // An error: it was that of the folder that was read.
+        let _ = nix::unistd::close(descriptor);
+    }
+}

@@ -1,0 +1,233 @@
+//! Starting one process of a function.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rustix::fs::{OFlags, fcntl_setfl};
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use super::account::Account;
+use super::credentials::write_credentials;
+use super::environment::{self, EXECUTOR, MARK};
+use super::nursery::Nurseries;
+use super::scratch::{self, Scratch, Scratches};
+use super::spawned::Parts;
+use super::{Spawned, Surroundings, family, program};
+use crate::instance::StartError;
+use crate::isolation::Cage;
+use crate::protocol::{Credentials, FunctionSpec, Isolation};
+
+/// Starts processes of functions. One per starter; it keeps the threads that functions are started from.
+pub(crate) struct Launcher {
+    surroundings: Surroundings,
+    nurseries: Nurseries,
+    scratches: Arc<Scratches>,
+}
+
+/// A process that is to be started.
+pub(crate) struct SpawnRequest {
+    pub(crate) spec: Arc<FunctionSpec>,
+    /// The run or instance: a file name no other process of the function has or had.
+    pub(crate) name: String,
+    /// Variables beside the function's own, which they override. `PATH`, `TRIPLINE_SCRATCH`, `TRIPLINE_EXECUTOR` and
+    /// those of the credentials need not be named.
+    pub(crate) variables: Vec<(String, OsString)>,
+    pub(crate) credentials: Option<Credentials>,
+    /// What it reads; `None` is `/dev/null`.
+    pub(crate) stdin: Option<Bytes>,
+    /// Bytes of stdout that are kept as its result; 0 for none.
+    pub(crate) keep_stdout: usize,
+}
+
+/// What the function's thread needs to start the process.
+struct Birth {
+    command: Command,
+    surroundings: Surroundings,
+    spec: Arc<FunctionSpec>,
+    scratch: PathBuf,
+    cage: Cage,
+}
+
+/// What is left to be written to stdin.
+struct Stdin {
+    read: Stdio,
+    rest: Option<(OwnedFd, Bytes)>,
+}
+
+// === impl Launcher ===
+
+impl Launcher {
+    pub(crate) fn new(surroundings: Surroundings) -> Self {
+        if let Err(error) = family::become_subreaper() {
+            tracing::warn!(%error, "orphans of functions cannot be adopted");
+        }
+        let nurseries = Nurseries::new(surroundings.isolation.clone());
+        Self {
+            surroundings,
+            nurseries,
+            scratches: Arc::default(),
+        }
+    }
+
+    /// Starts a process in a new scratch directory. What it writes goes to its [`Tap`](super::Tap): attach an output.
+    pub(crate) async fn spawn(&self, request: SpawnRequest) -> Result<Spawned, StartError> {
+        let spec = request.spec.clone();
+        for name in [&spec.name, &request.name] {
+            if !scratch::is_file_name(name) {
+                return Err(StartError::Unpassable(format!("the name {name:?}")));
+            }
+        }
+        if spec.isolation == Isolation::Required {
+            let isolation = &self.surroundings.isolation;
+            isolation.check(&spec).map_err(StartError::NotIsolated)?;
+        }
+        let home = self.surroundings.dir.join("scratch").join(&spec.name);
+        let scratch = self.scratches.take(&home).map_err(StartError::Scratch)?;
+        let mark = format!("{MARK}={}", self.mark_of(&request)).into_bytes();
+        family::add_mark(&mark);
+        match self.spawn_in(&home, &scratch, &request).await {
+            Ok((child, cage, stdin)) => {
+                let parts = Parts {
+                    child,
+                    cage,
+                    mark,
+                    scratch,
+                    stdin: stdin.rest,
+                    keep_stdout: request.keep_stdout,
+                    scratch_bytes: spec.limits.scratch_bytes,
+                };
+                Spawned::new(parts).map_err(StartError::Spawn)
+            }
+            Err(error) => {
+                family::remove_mark(&mark);
+                scratch.give_up(false).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// A name that no other tree of processes on this machine has.
+    fn mark_of(&self, request: &SpawnRequest) -> String {
+        let executor = &self.surroundings.executor_id;
+        format!("{executor}/{}/{}", request.spec.name, request.name)
+    }
+
+    async fn spawn_in(
+        &self,
+        home: &Path,
+        scratch: &Scratch,
+        request: &SpawnRequest,
+    ) -> Result<(Child, Cage, Stdin), StartError> {
+        if let Some(credentials) = &request.credentials {
+            write_credentials(scratch.path(), credentials).map_err(StartError::Scratch)?;
+        }
+        let mut stdin = Stdin::of(request.stdin.clone()).map_err(StartError::Spawn)?;
+        let (program, arguments) = program::resolve(&request.spec)?;
+        let mut command = Command::new(program);
+        // No uid, gid or pre_exec here: they push the standard library from posix_spawn to fork.
+        command
+            .args(arguments)
+            .current_dir(&request.spec.working_dir)
+            .process_group(0)
+            .stdin(std::mem::replace(&mut stdin.read, Stdio::null()))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        environment::set(&mut command, request, scratch.path())?;
+        let executor = &self.surroundings.executor_id;
+        command
+            .env(EXECUTOR, executor)
+            .env(MARK, self.mark_of(request));
+        let isolation = &self.surroundings.isolation;
+        let cage = isolation.cage(&request.name, &request.spec.limits);
+        let birth = Birth {
+            command,
+            surroundings: self.surroundings.clone(),
+            spec: request.spec.clone(),
+            scratch: scratch.path().to_owned(),
+            cage: cage.map_err(StartError::Spawn)?,
+        };
+        let act = move |account: Option<&Account>| birth.give(account);
+        let (cage, child) = self.nurseries.act(&request.spec, home, act).await?;
+        Ok((child?, cage, stdin))
+    }
+}
+
+// === impl Birth ===
+
+impl Birth {
+    /// On the function's thread. The cage comes back in any case: it is to be removed by somebody who may.
+    fn give(mut self, account: Option<&Account>) -> (Cage, Result<Child, StartError>) {
+        let child = self.spawn(account);
+        if let Ok(child) = &child
+            && let Err(error) = self.bind(child)
+        {
+            let function = &self.spec.name;
+            tracing::error!(function, %error, "a process could not be put within its bounds");
+            if self.spec.isolation == Isolation::Required
+                && let Ok(pid) = pid_of(child)
+            {
+                // It may have begun: so it counts as started, and is seen to end by a signal.
+                let _ = kill_process_group(pid, Signal::KILL);
+            }
+        }
+        (self.cage, child)
+    }
+
+    fn spawn(&mut self, account: Option<&Account>) -> Result<Child, StartError> {
+        let _inside = self.cage.enter().map_err(StartError::Spawn)?;
+        let spawned = match account {
+            None => self.command.spawn(),
+            Some(account) => {
+                let top = &self.surroundings.dir;
+                account
+                    .own(&self.scratch, top)
+                    .map_err(StartError::Scratch)?;
+                account.act(|| self.command.spawn())?
+            }
+        };
+        spawned.map_err(StartError::Spawn)
+    }
+
+    fn bind(&self, child: &Child) -> io::Result<()> {
+        let pid = pid_of(child)?;
+        family::add_child(pid);
+        self.cage.add(pid)?;
+        self.surroundings.isolation.rlimits(pid, &self.spec.limits)
+    }
+}
+
+// === impl Stdin ===
+
+impl Stdin {
+    /// What fits into the pipe is written at once, before there is a reader.
+    fn of(data: Option<Bytes>) -> io::Result<Self> {
+        let Some(mut data) = data.filter(|data| !data.is_empty()) else {
+            return Ok(Self {
+                read: Stdio::null(),
+                rest: None,
+            });
+        };
+        let (read, mut write) = io::pipe()?;
+        fcntl_setfl(&write, OFlags::NONBLOCK)?;
+        match write.write(&data) {
+            Ok(count) => drop(data.split_to(count)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+        Ok(Self {
+            read: read.into(),
+            rest: (!data.is_empty()).then(|| (write.into(), data)),
+        })
+    }
+}
+
+pub(super) fn pid_of(child: &Child) -> io::Result<Pid> {
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    pid.ok_or_else(|| io::Error::other("a process has an impossible number"))
+}

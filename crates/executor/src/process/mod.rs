@@ -1,0 +1,47 @@
+//! Function processes: starting them, moving what they read and write, and ending all that came of them.
+//!
+//! [`ProcessStarter`] starts a process for each run. [`Launcher::spawn`] is what it and the warm instances of the
+//! worker starter have in common. No process survives its end, whatever it started: see [`tree`] and [`family`].
+
+mod account;
+mod capabilities;
+mod child;
+mod credentials;
+mod environment;
+mod family;
+mod inherited;
+mod launch;
+mod lines;
+mod nursery;
+mod program;
+mod pump;
+mod remains;
+mod scratch;
+mod spawned;
+mod starter;
+mod tap;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::isolation::Isolator;
+
+pub(crate) use self::family::tend_orphans;
+pub use self::inherited::close_inherited_descriptors;
+pub(crate) use self::launch::{Launcher, SpawnRequest};
+pub(crate) use self::spawned::{Reclaimed, Spawned};
+pub(crate) use self::starter::ProcessStarter;
+pub(crate) use self::tap::Tap;
+
+/// Where functions are started.
+#[derive(Clone)]
+pub(crate) struct Surroundings {
+    /// The executor's id: the mark of all of its processes.
+    pub(crate) executor_id: String,
+    /// The executor's directory; scratch directories are in `scratch/FUNCTION` below it.
+    pub(crate) dir: PathBuf,
+    pub(crate) isolation: Arc<Isolator>,
+}

@@ -1,0 +1,254 @@
+//! The threads that functions are started from: each function has its own.
+//!
+//! What restricts a process (`no_new_privs`, a Landlock domain, groups of a user) can be set on a thread, and all that
+//! the thread starts inherits it. So nothing has to be done between fork and exec, and the standard library stays on
+//! `posix_spawn`: the other way costs a third of the speed, and much more in a large process.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, oneshot};
+
+use super::account::Account;
+use super::capabilities;
+use super::scratch;
+use crate::instance::StartError;
+use crate::isolation::{Isolator, Ruleset};
+use crate::protocol::{FunctionSpec, Isolation};
+
+/// Starts under way at the same time; more wait.
+const MAX_STARTS: usize = 64;
+
+/// Threads of one function, at most. A thread waits in each start until the program is loaded.
+const MAX_THREADS: usize = 4;
+
+/// A thread from which nothing was started for so long ends.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// All that such a thread has on its stack is a spawn.
+const STACK_BYTES: usize = 256 * 1024;
+
+/// The threads of one starter's functions.
+pub(super) struct Nurseries {
+    isolation: Arc<Isolator>,
+    threads: Arc<Mutex<HashMap<String, Nursery>>>,
+    room: Semaphore,
+}
+
+/// The threads of one function.
+struct Nursery {
+    spec: Arc<FunctionSpec>,
+    /// `None` where nothing is restricted.
+    ruleset: Option<Arc<Ruleset>>,
+    tasks: SyncSender<Task>,
+    queue: Queue,
+    threads: usize,
+    /// Tasks that are not done.
+    pending: Arc<AtomicUsize>,
+}
+
+type Queue = Arc<Mutex<Receiver<Task>>>;
+
+/// Gets the account to act as, if there is one, or why the thread could not be restricted.
+type Task = Box<dyn FnOnce(Result<Option<&Account>, StartError>) + Send>;
+
+/// What a thread begins with.
+struct Cradle {
+    function: String,
+    ruleset: Option<Arc<Ruleset>>,
+    user: Option<String>,
+    tasks: Queue,
+    threads: Arc<Mutex<HashMap<String, Nursery>>>,
+}
+
+// === impl Nurseries ===
+
+impl Nurseries {
+    pub(super) fn new(isolation: Arc<Isolator>) -> Self {
+        Self {
+            isolation,
+            threads: Arc::default(),
+            room: Semaphore::new(MAX_STARTS),
+        }
+    }
+
+    /// Does something on the function's thread, with the function's rights. `home` is the directory of all of the
+    /// function's scratch directories.
+    pub(super) async fn act<T: Send + 'static>(
+        &self,
+        spec: &Arc<FunctionSpec>,
+        home: &Path,
+        act: impl FnOnce(Option<&Account>) -> T + Send + 'static,
+    ) -> Result<T, StartError> {
+        let _room = self.room.acquire().await.map_err(|_| ended())?;
+        let (answer, answered) = oneshot::channel();
+        let task: Task = Box::new(move |rights| {
+            let _ = answer.send(rights.map(act));
+        });
+        {
+            let mut threads = lock(&self.threads);
+            let nursery = threads.get(&spec.name);
+            if !nursery.is_some_and(|nursery| nursery.fits(spec)) {
+                threads.insert(spec.name.clone(), self.raise(spec, home)?);
+            }
+            let nursery = threads.get_mut(&spec.name).ok_or_else(ended)?;
+            let pending = nursery.pending.clone();
+            if pending.fetch_add(1, Ordering::Relaxed) >= nursery.threads
+                && nursery.threads < MAX_THREADS
+            {
+                self.add_thread(nursery)?;
+            }
+            let counted: Task = Box::new(move |rights| {
+                task(rights);
+                pending.fetch_sub(1, Ordering::Relaxed);
+            });
+            // There is room for as many as `MAX_STARTS` allows.
+            nursery.tasks.try_send(counted).map_err(|_| ended())?;
+        }
+        answered.await.map_err(|_| ended())?
+    }
+
+    fn raise(&self, spec: &Arc<FunctionSpec>, home: &Path) -> Result<Nursery, StartError> {
+        scratch::make_all(home).map_err(StartError::Scratch)?;
+        let ruleset = match spec.isolation {
+            Isolation::None => None,
+            Isolation::BestEffort | Isolation::Required => {
+                let ruleset = self.isolation.ruleset(spec, home);
+                Some(Arc::new(ruleset.map_err(StartError::Spawn)?))
+            }
+        };
+        let (sender, tasks) = sync_channel(MAX_STARTS);
+        let mut nursery = Nursery {
+            spec: spec.clone(),
+            ruleset,
+            tasks: sender,
+            queue: Arc::new(Mutex::new(tasks)),
+            threads: 0,
+            pending: Arc::default(),
+        };
+        self.add_thread(&mut nursery)?;
+        Ok(nursery)
+    }
+
+    fn add_thread(&self, nursery: &mut Nursery) -> Result<(), StartError> {
+        let cradle = Cradle {
+            function: nursery.spec.name.clone(),
+            ruleset: nursery.ruleset.clone(),
+            user: nursery.spec.user.clone(),
+            tasks: nursery.queue.clone(),
+            threads: self.threads.clone(),
+        };
+        thread::Builder::new()
+            .name("nursery".to_owned())
+            .stack_size(STACK_BYTES)
+            .spawn(|| cradle.live())
+            .map_err(StartError::Spawn)?;
+        nursery.threads += 1;
+        Ok(())
+    }
+}
+
+// === impl Nursery ===
+
+impl Nursery {
+    fn fits(&self, spec: &Arc<FunctionSpec>) -> bool {
+        let same = Arc::ptr_eq(&self.spec, spec) || self.spec == *spec;
+        same && self
+            .ruleset
+            .as_ref()
+            .is_none_or(|ruleset| ruleset.is_current())
+    }
+}
+
+// === impl Cradle ===
+
+impl Cradle {
+    /// What the thread does.
+    fn live(self) {
+        let account = self.restrict();
+        loop {
+            let next = lock(&self.tasks).recv_timeout(IDLE);
+            let task = match next {
+                Ok(task) => task,
+                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => match self.last_look() {
+                    Some(task) => task,
+                    None => return,
+                },
+            };
+            match &account {
+                Ok(account) => task(Ok(account.as_ref())),
+                Err(error) => {
+                    task(Err(again(error)));
+                    // The next start tries anew.
+                    lock(&self.threads).remove(&self.function);
+                    let queue = lock(&self.tasks);
+                    queue.try_iter().for_each(|task| task(Err(again(error))));
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Before the thread ends: whether there is something to do after all. Tasks are sent under the same lock, so none
+    /// is lost.
+    fn last_look(&self) -> Option<Task> {
+        let mut threads = lock(&self.threads);
+        let ours = threads
+            .get_mut(&self.function)
+            .filter(|nursery| Arc::ptr_eq(&nursery.queue, &self.tasks))?;
+        let Ok(queue) = self.tasks.try_lock() else {
+            // Another thread waits for tasks.
+            ours.threads -= 1;
+            return None;
+        };
+        let task = queue.try_recv().ok();
+        if task.is_none() {
+            threads.remove(&self.function);
+        }
+        task
+    }
+
+    fn restrict(&self) -> Result<Option<Account>, StartError> {
+        let account = self.user.as_deref().map(Account::find).transpose()?;
+        let account = account.filter(Account::is_another);
+        if let Some(account) = &account {
+            account.take_groups()?;
+        }
+        match &self.ruleset {
+            Some(ruleset) => {
+                capabilities::drop_dangerous();
+                ruleset.restrict_this_thread().map_err(StartError::Spawn)?;
+            }
+            None => nix::sys::prctl::set_no_new_privs()
+                .map_err(io::Error::from)
+                .map_err(StartError::Spawn)?,
+        }
+        Ok(account)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn ended() -> StartError {
+    StartError::Spawn(io::Error::other(
+        "the thread that starts the function ended",
+    ))
+}
+
+/// The same error for somebody else.
+fn again(error: &StartError) -> StartError {
+    match error {
+        StartError::NoUser(name) => StartError::NoUser(name.clone()),
+        StartError::Spawn(error) => StartError::Spawn(io::Error::other(error.to_string())),
+        other => StartError::Spawn(io::Error::other(other.to_string())),
+    }
+}

@@ -1,0 +1,191 @@
+//! The scratch directories of processes.
+//!
+//! Making and removing one costs as much as starting a short process does, so one that was left empty serves the next
+//! process of the same function, if nothing of the last can be alive.
+
+use std::collections::HashMap;
+use std::fs::{DirBuilder, Permissions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::process::geteuid;
+
+/// Empty directories that are kept of one function.
+const MAX_SPARE: usize = 64;
+
+/// Who may do what in one: its user, everything.
+const MODE: u32 = 0o700;
+
+/// The scratch directories of an executor.
+#[derive(Debug, Default)]
+pub(super) struct Scratches {
+    /// How many were made: the next one's name.
+    made: AtomicU64,
+    /// Empty ones, by the function's folder.
+    spare: Mutex<HashMap<PathBuf, Vec<PathBuf>>>,
+}
+
+/// A directory that belongs to one process.
+#[derive(Debug)]
+pub(super) struct Scratch {
+    path: PathBuf,
+    all: Arc<Scratches>,
+}
+
+// === impl Scratches ===
+
+impl Scratches {
+    /// An empty directory in `home`, open to this user only.
+    pub(super) fn take(self: &Arc<Self>, home: &Path) -> io::Result<Scratch> {
+        let path = match self.spare(home) {
+            Some(path) => path,
+            None => self.make(home)?,
+        };
+        let all = Arc::clone(self);
+        Ok(Scratch { path, all })
+    }
+
+    fn spare(&self, home: &Path) -> Option<PathBuf> {
+        loop {
+            let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+            let path = spare.get_mut(home)?.pop()?;
+            drop(spare);
+            // Other processes of the function can reach it while it waits.
+            if is_new(&path) {
+                return Some(path);
+            }
+            if let Err(error) = remove_tree(&path) {
+                tracing::warn!(path = %path.display(), %error, "a scratch directory could not be removed");
+            }
+        }
+    }
+
+    fn make(&self, home: &Path) -> io::Result<PathBuf> {
+        let number = self.made.fetch_add(1, Ordering::Relaxed);
+        let path = home.join(number.to_string());
+        let make = || DirBuilder::new().mode(MODE).create(&path);
+        match make() {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                make_all(home)?;
+                make()?;
+            }
+            made => made?,
+        }
+        Ok(path)
+    }
+
+    /// Whether there is room for a spare one.
+    fn keep(&self, path: &Path) -> bool {
+        let Some(home) = path.parent() else {
+            return false;
+        };
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        let spare = spare.entry(home.to_owned()).or_default();
+        let has_room = spare.len() < MAX_SPARE;
+        if has_room {
+            spare.push(path.to_owned());
+        }
+        has_room
+    }
+}
+
+// === impl Scratch ===
+
+impl Scratch {
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Gives it up. If it is empty and it is `certain` that nothing of its process is alive, another may have it;
+    /// otherwise it is removed with all that is in it.
+    pub(super) async fn give_up(&self, certain: bool) {
+        if certain && is_new(&self.path) && self.all.keep(&self.path) {
+            return;
+        }
+        let path = self.path.clone();
+        let removed = tokio::task::spawn_blocking(move || remove_tree(&path)).await;
+        if let Ok(Err(error)) = removed {
+            tracing::warn!(path = %self.path.display(), %error, "a scratch directory could not be removed");
+        }
+    }
+}
+
+/// Whether a directory is as one that was just made.
+fn is_new(path: &Path) -> bool {
+    let is_ours = |about: std::fs::Metadata| {
+        about.is_dir() && about.mode() & 0o7777 == MODE && about.uid() == geteuid().as_raw()
+    };
+    // The entry itself: the process may have put a symbolic link in its place.
+    let ours = path.symlink_metadata().is_ok_and(is_ours);
+    ours && std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none())
+}
+
+/// Whether `text` names an entry of a directory and nothing else.
+pub(super) fn is_file_name(text: &str) -> bool {
+    let mut parts = Path::new(text).components();
+    let single = matches!(parts.next(), Some(Component::Normal(part)) if part == text);
+    single && parts.next().is_none() && !text.contains('\0')
+}
+
+/// Makes a directory and those above it, open to this user only.
+pub(super) fn make_all(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(MODE).create(path)
+}
+
+/// Removes a directory with everything in it. Symlinks are removed, never followed.
+pub(super) fn remove_tree(path: &Path) -> io::Result<()> {
+    match std::fs::remove_dir_all(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            open_up(path)?;
+            std::fs::remove_dir_all(path)
+        }
+        other => other,
+    }
+}
+
+/// Bytes on disk below a directory, counted until they are more than `limit`. A file that was removed but is still open
+/// does not count.
+pub(super) fn used_bytes(dir: &Path, limit: u64) -> u64 {
+    let mut used = 0;
+    let mut dirs = vec![dir.to_owned()];
+    while let Some(dir) = dirs.pop() {
+        let entries = std::fs::read_dir(&dir).or_else(|error| {
+            // The function may have closed it to hide what is in it.
+            if error.kind() == ErrorKind::PermissionDenied {
+                std::fs::set_permissions(&dir, Permissions::from_mode(MODE))?;
+            }
+            std::fs::read_dir(&dir)
+        });
+        let Ok(entries) = entries else { continue };
+        for entry in entries.filter_map(Result::ok) {
+            let Ok(about) = entry.metadata() else {
+                continue;
+            };
+            used += about.blocks() * 512;
+            if used > limit {
+                return used;
+            }
+            if about.is_dir() {
+                dirs.push(entry.path());
+            }
+        }
+    }
+    used
+}
+
+/// Gives this user every right to the directories below, which the function may have taken away.
+fn open_up(dir: &Path) -> io::Result<()> {
+    std::fs::set_permissions(dir, Permissions::from_mode(MODE))?;
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        // The type of the entry itself: a symlink to a directory is not one.
+        if entry.file_type()?.is_dir() {
+            open_up(&entry.path())?;
+        }
+    }
+    Ok(())
+}

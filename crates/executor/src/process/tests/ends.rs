@@ -1,0 +1,94 @@
+//! How a run is over.
+
+use super::{Bench, eventually, is_alive};
+use crate::instance::{How, StartError};
+
+#[tokio::test]
+async fn it_ends_as_it_ends_with_a_result() {
+    for (script, how, result) in [
+        ("cat; printf done", How::Exited(0), "event done"),
+        ("echo half; exit 7", How::Exited(7), "half\n"),
+        ("kill -SEGV $$", How::Signaled(11), ""),
+    ] {
+        let exit = Bench::script(script).with_data("event ").run().await;
+        assert_eq!((exit.how, &exit.result[..]), (how, result.as_bytes()));
+    }
+}
+
+#[tokio::test]
+async fn a_missing_program_is_a_failed_start() {
+    for program in ["no-such-program", "./no-such-program", "/", ""] {
+        let bench = Bench::command(&[program]);
+        let error = bench.start().await.err().unwrap();
+        assert!(matches!(error, StartError::NoProgram(_)), "{error}");
+        assert!(!bench.scratch().exists());
+    }
+}
+
+#[tokio::test]
+async fn a_file_without_a_known_format_is_a_failed_start() {
+    let bench = Bench::command(&["./garbage"]);
+    let path = bench.dir.path().join("garbage");
+    std::fs::write(&path, [0x7f, b'x', 0, 1]).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&path, mode).unwrap();
+    let error = bench.start().await.err().unwrap();
+    assert!(matches!(error, StartError::Spawn(_)), "{error}");
+}
+
+#[tokio::test]
+async fn a_name_that_is_a_path_starts_nothing() {
+    for name in ["", ".", "..", "a/b", "/etc", "a\0"] {
+        let mut bench = Bench::script("echo ran > ran");
+        bench.spec.name = name.to_owned();
+        let error = bench.start().await.err().unwrap();
+        assert!(matches!(error, StartError::Unpassable(_)), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_polite_request_leaves_the_end_to_the_function() {
+    let script = "trap 'echo bye; exit 3' TERM; echo up > up; while :; do sleep 0.02; done";
+    let bench = Bench::script(script);
+    let run = bench.start().await.unwrap();
+    bench.file("up").await;
+    run.instance.terminate();
+    let exit = run.end().await;
+    assert_eq!(
+        (exit.how, &exit.result[..]),
+        (How::Exited(3), &b"bye\n"[..])
+    );
+}
+
+#[tokio::test]
+async fn a_kill_ends_who_ignores_the_request() {
+    let bench = Bench::script("trap '' TERM; echo up > up; while :; do sleep 0.02; done");
+    let run = bench.start().await.unwrap();
+    bench.file("up").await;
+    run.instance.terminate();
+    run.instance.kill();
+    assert_eq!(run.end().await.how, How::Signaled(9));
+}
+
+#[tokio::test]
+async fn the_wait_can_be_given_up_and_begun_again() {
+    let bench = Bench::script("while ! [ -e go ]; do sleep 0.01; done; exit 4");
+    let mut run = bench.start().await.unwrap();
+    for _ in 0..3 {
+        let wait = run.instance.wait();
+        let soon = std::time::Duration::from_millis(20);
+        assert!(tokio::time::timeout(soon, wait).await.is_err());
+    }
+    std::fs::write(bench.dir.path().join("go"), "").unwrap();
+    assert_eq!(run.end().await.how, How::Exited(4));
+}
+
+#[tokio::test]
+async fn a_dropped_run_is_killed() {
+    let bench = Bench::script("echo $$ > pid; exec sleep 600");
+    let run = bench.start().await.unwrap();
+    let pid = bench.file("pid").await;
+    assert!(is_alive(&pid));
+    drop(run.instance);
+    eventually("it is gone", || (!is_alive(&pid)).then_some(())).await;
+}

@@ -1,0 +1,80 @@
+//! Functions with the rights of another user. Only root can start them.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use super::{Bench, keys};
+use crate::instance::StartError;
+
+const USER: &str = "nobody";
+
+fn open(path: &Path) {
+    std::fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
+}
+
+fn is_root(what: &str) -> bool {
+    let root = rustix::process::geteuid().is_root();
+    if !root {
+        println!("SKIPPED: {what}: only root can start processes of other users");
+    }
+    root
+}
+
+#[tokio::test]
+async fn it_has_the_users_rights_and_no_others() {
+    if !is_root("functions with a user") {
+        return;
+    }
+    let script = "id -un; id -G; grep -E '^(Uid|Gid|CapEff|CapPrm|NoNewPrivs)' /proc/self/status; \
+                  echo x > $TRIPLINE_SCRATCH/x && cat $TRIPLINE_SCRATCH/x; \
+                  grep -c AKIA1 $TRIPLINE_CREDENTIALS_FILE; cat hidden 2>/dev/null || echo no";
+    let mut bench = Bench::script(script);
+    bench.spec.user = Some(USER.to_owned());
+    bench.start.credentials = Some(keys(1));
+    open(bench.dir.path());
+    open(bench.data.path());
+    let hidden = bench.dir.path().join("hidden");
+    std::fs::write(&hidden, "secret").unwrap();
+    std::fs::set_permissions(&hidden, PermissionsExt::from_mode(0o600)).unwrap();
+    let user = nix::unistd::User::from_name(USER).unwrap().unwrap();
+    let (uid, gid) = (user.uid, user.gid);
+    for _again in 0..2 {
+        let exit = bench.run().await;
+        let text = String::from_utf8(exit.result.to_vec()).unwrap();
+        let expected = format!(
+            "{USER}\n{gid}\nUid:\t{uid}\t{uid}\t{uid}\t{uid}\nGid:\t{gid}\t{gid}\t{gid}\t{gid}\n\
+             CapPrm:\t0000000000000000\nCapEff:\t0000000000000000\nNoNewPrivs:\t1\nx\n1\nno\n"
+        );
+        assert_eq!(text, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_closed_folder_on_the_way_is_named() {
+    if !is_root("a closed folder on the way") {
+        return;
+    }
+    let mut bench = Bench::script("echo ran > ran");
+    bench.spec.user = Some(USER.to_owned());
+    let closed = PermissionsExt::from_mode(0o700);
+    std::fs::set_permissions(bench.data.path(), closed).unwrap();
+    let error = bench.start().await.err().unwrap();
+    assert!(matches!(error, StartError::Scratch(_)), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains(bench.data.path().to_str().unwrap()),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn an_unknown_user_starts_nothing() {
+    let mut bench = Bench::script("echo ran > ran");
+    bench.spec.user = Some("no-such-user".to_owned());
+    for _again in 0..2 {
+        let error = bench.start().await.err().unwrap();
+        assert!(matches!(error, StartError::NoUser(_)), "{error}");
+    }
+    assert!(!bench.scratch().exists());
+}

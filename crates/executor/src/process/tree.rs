@@ -1,0 +1,208 @@
+//! Ending everything that belongs to a run: by control group where there is one, its process group by signal, and what
+//! left the group by the mark in its environment.
+//!
+//! A process can leave its group (`setsid`), but it cannot change the environment it was started with, as the kernel
+//! shows it in `/proc/PID/environ`, without effort. One that does (by `execve` with another environment, or by writing
+//! over its own) is found by its control group alone.
+
+use std::os::unix::fs::MetadataExt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::process::{
+    Pid, Signal, WaitOptions, geteuid, getpid, kill_process, kill_process_group, waitpgid,
+};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::family;
+use crate::isolation::Cage;
+
+/// Time for killed processes to disappear before they are looked for again: at first, and at most.
+const PAUSE: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(50)];
+
+/// A process and all that it started.
+pub(super) struct Tree {
+    /// The main process, which leads the group.
+    pub(super) leader: Pid,
+    /// `NAME=value` of the variable that all of its processes have, and no others.
+    mark: Vec<u8>,
+    cage: Mutex<Option<Cage>>,
+    /// Whether everything that carries the mark has to be looked for.
+    suspect: AtomicBool,
+    /// Whether the main process was waited for: its number may belong to somebody else from then on, once its group is
+    /// empty.
+    pub(super) waited: AtomicBool,
+    killed: CancellationToken,
+    killed_at: OnceLock<Instant>,
+}
+
+// === impl Tree ===
+
+impl Tree {
+    pub(super) fn new(leader: Pid, mark: Vec<u8>, cage: Cage) -> Self {
+        Self {
+            leader,
+            mark,
+            cage: Mutex::new(Some(cage)),
+            suspect: AtomicBool::new(false),
+            waited: AtomicBool::new(false),
+            killed: CancellationToken::new(),
+            killed_at: OnceLock::new(),
+        }
+    }
+
+    /// Asks the group politely to end.
+    pub(super) fn terminate(&self) {
+        self.suspect();
+        if !self.waited.load(Ordering::SeqCst) {
+            let _ = kill_process_group(self.leader, Signal::TERM);
+        }
+    }
+
+    /// Kills the group, and everything where that is certain.
+    pub(super) fn kill(&self) {
+        self.suspect();
+        let _ = kill_process_group(self.leader, Signal::KILL);
+        self.with_cage(Cage::kill_all);
+        self.killed_at.get_or_init(Instant::now);
+        self.killed.cancel();
+    }
+
+    /// Waits until `time` has gone by since the first kill.
+    pub(super) async fn killed_for(&self, time: Duration) {
+        self.killed.cancelled().await;
+        let at = *self.killed_at.get_or_init(Instant::now);
+        tokio::time::sleep_until(at + time).await;
+    }
+
+    /// From now on it is not believed that all processes stayed in the group.
+    pub(super) fn suspect(&self) {
+        self.suspect.store(true, Ordering::Relaxed);
+    }
+
+    /// Kills all of it again and again until nothing is alive or `within` is over. Says whether nothing is. The main
+    /// process was waited for, or counts as alive.
+    pub(super) async fn end(&self, within: Duration) -> bool {
+        let deadline = Instant::now() + within;
+        let mut pause = PAUSE[0];
+        loop {
+            if self.is_gone().await {
+                return true;
+            }
+            if Instant::now() >= deadline {
+                return false;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSE[1]);
+        }
+    }
+
+    /// One round of killing: whether nobody was there to be killed.
+    async fn is_gone(&self) -> bool {
+        let group_gone = self.is_group_gone();
+        let cage_gone = self.with_cage(|cage| match cage.is_empty() {
+            Some(false) => {
+                cage.kill_all();
+                Some(cage.is_empty() == Some(true))
+            }
+            empty => empty,
+        });
+        let certain = self.is_certain();
+        match cage_gone.flatten() {
+            Some(gone) if certain => gone && group_gone,
+            gone => {
+                let marked_gone = !self.suspect.load(Ordering::Relaxed) || self.kill_marked().await;
+                marked_gone && group_gone && gone != Some(false)
+            }
+        }
+    }
+
+    /// Kills the group, and waits for the dead in it that became this process's children.
+    fn is_group_gone(&self) -> bool {
+        if !self.waited.load(Ordering::SeqCst) {
+            let _ = kill_process_group(self.leader, Signal::KILL);
+            return false;
+        }
+        if kill_process_group(self.leader, Signal::KILL) == Err(Errno::SRCH) {
+            return true;
+        }
+        while let Ok(Some(_)) = waitpgid(self.leader, WaitOptions::NOHANG) {}
+        kill_process_group(self.leader, Signal::KILL) == Err(Errno::SRCH)
+    }
+
+    async fn kill_marked(&self) -> bool {
+        let mark = self.mark.clone();
+        let search = tokio::task::spawn_blocking(move || {
+            let found = marked(&mark);
+            for pid in &found {
+                let _ = kill_process(*pid, Signal::KILL);
+            }
+            found.is_empty()
+        });
+        search.await.unwrap_or(false)
+    }
+
+    /// Whether nothing can have escaped.
+    pub(super) fn is_certain(&self) -> bool {
+        self.with_cage(Cage::is_certain) == Some(true)
+    }
+
+    pub(super) fn peak_memory(&self) -> Option<u64> {
+        self.with_cage(Cage::peak_memory).flatten()
+    }
+
+    pub(super) fn memory_exceeded(&self) -> bool {
+        self.with_cage(Cage::memory_exceeded) == Some(true)
+    }
+
+    /// Gives back what is left of it. Once, when it is gone.
+    pub(super) fn remove(&self) {
+        if let Some(cage) = self.lock().take() {
+            cage.remove();
+            family::remove_mark(&self.mark);
+        }
+    }
+
+    fn with_cage<T>(&self, ask: impl FnOnce(&Cage) -> T) -> Option<T> {
+        self.lock().as_ref().map(ask)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Cage>> {
+        self.cage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        // What was not waited for is killed and removed by whoever keeps the cages.
+        self.remove();
+    }
+}
+
+/// The living processes with the mark that this user may end, but never this one.
+pub(super) fn marked(mark: &[u8]) -> Vec<Pid> {
+    let Ok(entries) = std::fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    let (user, own) = (geteuid(), getpid());
+    entries
+        .filter_map(Result::ok)
+        .filter_map(|entry| {
+            let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
+            let mine = user.is_root() || entry.metadata().ok()?.uid() == user.as_raw();
+            let found = mine
+                && environ(pid)
+                    .split(|byte| *byte == 0)
+                    .any(|line| line == mark);
+            Pid::from_raw(pid).filter(|pid| found && *pid != own)
+        })
+        .collect()
+}
+
+/// The environment of a process, as it was started with it. A dead process that nobody has waited for yet has none.
+pub(super) fn environ(pid: i32) -> Vec<u8> {
+    std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default()
+}

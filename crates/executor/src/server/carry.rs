@@ -1,0 +1,108 @@
+//! The task of one run: what the hub hears of it, from its first line until nothing of it is alive.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+use tripline_model::RequestId;
+
+use super::outbox::Outbox;
+use super::outcome::{self, Moment};
+use super::runs::Runs;
+use super::stop::Orderly;
+use super::watch::{Over, run_to_end};
+use crate::instance::Job;
+use crate::protocol::{FunctionSpec, Outcome, Start, Verdict};
+use crate::report::{self, Usage};
+
+/// Carries one run to its end.
+pub(super) struct Carrier {
+    pub(super) runs: Arc<Runs>,
+    pub(super) id: RequestId,
+    pub(super) outbox: Outbox,
+}
+
+// === impl Carrier ===
+
+impl Carrier {
+    /// Runs the function, or says why it does not run; returns when nothing is alive.
+    pub(super) async fn carry(
+        self,
+        function: Result<Arc<FunctionSpec>, String>,
+        start: Start,
+        data: Bytes,
+        orders: Orderly,
+    ) {
+        let mut remarks = vec![report::start_line(&start.run)];
+        remarks.extend_from_slice(&start.remarks);
+        self.outbox.remark(&remarks);
+        let limit = function.as_ref().ok().and_then(|f| f.limits.memory_bytes);
+        let over = match function {
+            Ok(spec) => {
+                let job = Job {
+                    id: self.id,
+                    spec,
+                    start,
+                    data,
+                    output: Arc::new(self.outbox.clone()),
+                };
+                self.run(job, orders).await
+            }
+            Err(why) => self.without_run(Verdict::Failed, "start_failed", why, Duration::ZERO),
+        };
+        self.outbox.remark(&self.last_lines(&over.outcome, limit));
+        let reclaimed = over.remains.is_none();
+        self.outbox.end(over.outcome, over.result, reclaimed).await;
+        if let Some(mut remains) = over.remains {
+            tracing::warn!(run = %self.id, "processes of a run did not go away when they were killed");
+            remains.gone().await;
+            self.outbox.reclaim();
+            self.runs.drop_if_done(self.id);
+        }
+    }
+
+    /// In a task of its own, so that a panic ends this run alone.
+    async fn run(&self, job: Job, orders: Orderly) -> Over {
+        let began = Instant::now();
+        let (runs, outbox) = (Arc::clone(&self.runs), self.outbox.clone());
+        let mut task = tokio::task::JoinSet::new();
+        task.spawn(async move {
+            let kinds = Arc::clone(&runs.kinds);
+            let starter = kinds.starter(&job.spec.kind);
+            run_to_end(starter, job, orders, runs.clock.as_ref(), || outbox.start()).await
+        });
+        if let Some(Ok(over)) = task.join_next().await {
+            return over;
+        }
+        tracing::error!(run = %self.id, "the executor failed at a run; this is a bug");
+        let why = "the executor failed at it; this is a bug in Tripline".to_owned();
+        self.without_run(Verdict::Lost, "executor_error", why, began.elapsed())
+    }
+
+    fn without_run(&self, verdict: Verdict, reason: &str, why: String, after: Duration) -> Over {
+        let at = self.runs.clock.now();
+        outcome::without_run(verdict, reason, Some(why), Moment { at, after }).into()
+    }
+
+    fn last_lines(&self, outcome: &Outcome, memory_limit_bytes: Option<u64>) -> Vec<String> {
+        let id = self.id.to_string();
+        let usage = Usage {
+            duration_ms: outcome.duration_ms,
+            memory_limit_bytes,
+            peak_memory_bytes: outcome.peak_memory_bytes,
+            status_code: outcome::status_code(outcome),
+        };
+        let mut lines = Vec::new();
+        if outcome.verdict != Verdict::Succeeded {
+            lines.push(report::error_line(
+                &id,
+                &outcome.reason,
+                outcome.detail.as_deref(),
+            ));
+        }
+        lines.push(report::end_line(&id));
+        lines.push(report::report_line(&id, &usage));
+        lines
+    }
+}

@@ -1,0 +1,75 @@
+//! The first words on a connection.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use subtle::ConstantTimeEq;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::time::timeout;
+
+use crate::protocol::{
+    FrameError, FromExecutor, Hello, Refusal, ToExecutor, VERSIONS, Versions, read_frame,
+    write_frame,
+};
+
+/// How long the first message may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Waits for the hub's first message: the version that both speak, and who the hub is, if it knows the `key`. `None` if the two cannot talk;
+/// then the hub was told why.
+pub(super) async fn greet(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    release: &str,
+    key: &str,
+) -> Option<(u16, Hello)> {
+    let why = match timeout(PATIENCE, read_frame::<ToExecutor>(stream)).await {
+        Ok(Ok((ToExecutor::Hello(hello), _))) if !knows(&hello, key) => {
+            "the key is not the one in this executor's directory".to_owned()
+        }
+        Ok(Ok((ToExecutor::Hello(hello), _))) => match VERSIONS.common(hello.versions) {
+            Some(version) => return Some((version, hello)),
+            None => mismatch(release, &hello),
+        },
+        Ok(Ok(_)) => "the first message to an executor must be `hello`".to_owned(),
+        // Who only looks whether somebody answers needs no answer.
+        Ok(Err(FrameError::Closed | FrameError::Io(_))) => return None,
+        Ok(Err(error)) => format!("the first message to an executor must be `hello`: {error}"),
+        Err(_) => format!("no `hello` came within {PATIENCE:?}"),
+    };
+    tracing::warn!(why, "a hub was refused");
+    let refusal = FromExecutor::Refused(Refusal {
+        versions: VERSIONS,
+        release: release.to_owned(),
+        why,
+    });
+    let tell = async {
+        write_frame(stream, &refusal, &Bytes::new()).await?;
+        stream.flush().await.map_err(FrameError::from)
+    };
+    if !matches!(timeout(PATIENCE, tell).await, Ok(Ok(()))) {
+        tracing::debug!("the refused hub did not hear why");
+    }
+    None
+}
+
+fn knows(hello: &Hello, key: &str) -> bool {
+    hello.key.expose().as_bytes().ct_eq(key.as_bytes()).into()
+}
+
+fn mismatch(release: &str, hello: &Hello) -> String {
+    format!(
+        "the executor (release {release}) speaks {}, the hub (release {}) speaks {}: \
+         there is no version that both speak",
+        spoken(VERSIONS),
+        hello.release,
+        spoken(hello.versions),
+    )
+}
+
+fn spoken(versions: Versions) -> String {
+    if versions.from == versions.to {
+        format!("version {}", versions.from)
+    } else {
+        format!("versions {} to {}", versions.from, versions.to)
+    }
+}

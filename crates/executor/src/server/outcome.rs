@@ -1,0 +1,139 @@
+//! From how a run was over to what the hub is told about it.
+
+use std::time::Duration;
+
+use tripline_model::{End, Ending, Timestamp};
+
+use crate::instance::How;
+use crate::protocol::{Outcome, StopHow, Verdict};
+
+/// Why a run was told to end, if it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// It was not.
+    Itself,
+    Asked,
+    Killed(String),
+    Deadline,
+}
+
+/// When a run was over.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    pub(super) at: Timestamp,
+    /// Since it was started.
+    pub(super) after: Duration,
+}
+
+/// What is said of a run that was started.
+pub(super) fn of_run(how: How, cause: Cause, timeout: Duration, moment: Moment) -> Outcome {
+    let (exit_code, signal) = match &how {
+        How::Exited(code) => (Some(*code), None),
+        How::Signaled(signal) => (None, Some(*signal)),
+        How::Crashed { code, signal } => (*code, *signal),
+        _ => (None, None),
+    };
+    let (verdict, reason, detail) = match (cause, how) {
+        (Cause::Deadline, _) => {
+            let detail = format!("ran longer than its timeout of {timeout:?}");
+            (Verdict::TimedOut, "timeout".to_owned(), Some(detail))
+        }
+        (_, How::Exited(0)) => (Verdict::Succeeded, "exit_code".to_owned(), None),
+        (_, How::Answered) => (Verdict::Succeeded, "answered".to_owned(), None),
+        (Cause::Killed(reason), _) => (Verdict::Terminated, reason, None),
+        (Cause::Asked, _) => {
+            let detail = "was asked to stop and did not end well".to_owned();
+            (Verdict::Terminated, "terminated".to_owned(), Some(detail))
+        }
+        (Cause::Itself, how) => {
+            let (reason, detail) = failure(how);
+            (Verdict::Failed, reason.to_owned(), Some(detail))
+        }
+    };
+    Outcome {
+        exit_code,
+        signal,
+        ..without_run(verdict, &reason, detail, moment)
+    }
+}
+
+/// What is said where there was no run, or nothing is known of it.
+pub(super) fn without_run(
+    verdict: Verdict,
+    reason: &str,
+    detail: Option<String>,
+    moment: Moment,
+) -> Outcome {
+    Outcome {
+        verdict,
+        reason: reason.to_owned(),
+        detail,
+        at_ms: moment.at.as_millis(),
+        duration_ms: u64::try_from(moment.after.as_millis()).unwrap_or(u64::MAX),
+        peak_memory_bytes: None,
+        exit_code: None,
+        signal: None,
+        result_cut: false,
+    }
+}
+
+/// The status code that the run's log shows; the model knows it.
+pub(super) fn status_code(outcome: &Outcome) -> u16 {
+    let end = match outcome.verdict {
+        Verdict::Succeeded => End::Succeeded,
+        Verdict::Failed => End::Failed,
+        Verdict::TimedOut => End::TimedOut,
+        Verdict::Terminated => End::Terminated,
+        Verdict::Lost => End::Lost,
+    };
+    let at = Timestamp::from_millis(outcome.at_ms);
+    Ending::new(end, at, outcome.reason.as_str()).status_code()
+}
+
+/// The reason that a kill gives to a run whose executor ends.
+pub(super) const EXECUTOR_ENDS: &str = "executor_died";
+
+impl Cause {
+    /// What a request to stop makes of it.
+    pub(super) fn after(self, asked: &StopHow) -> Self {
+        match (self, asked) {
+            (Self::Deadline, _) => Self::Deadline,
+            (_, StopHow::Kill(reason)) => Self::Killed(reason.clone()),
+            (Self::Itself, StopHow::Polite) => Self::Asked,
+            (cause, StopHow::Polite) => cause,
+        }
+    }
+}
+
+/// Reason and sentence of a run that did not end well by itself.
+fn failure(how: How) -> (&'static str, String) {
+    match how {
+        How::Exited(code) => ("exit_code", format!("the process ended with code {code}")),
+        How::Signaled(signal) => ("signal", format!("signal {signal} ended the process")),
+        How::MemoryLimit => {
+            let detail = "it used more memory than its limit".to_owned();
+            ("memory_limit", detail)
+        }
+        How::ScratchLimit => {
+            let detail = "its scratch directory held more than its limit".to_owned();
+            ("scratch_limit", detail)
+        }
+        How::Reported { kind, message } if kind.is_empty() => ("reported", message),
+        How::Reported { kind, message } => ("reported", format!("{kind}: {message}")),
+        How::Crashed { code, signal } => {
+            let how = match (code, signal) {
+                (_, Some(signal)) => format!("signal {signal} ended it"),
+                (Some(code), None) => format!("it ended with code {code}"),
+                (None, None) => "it ended".to_owned(),
+            };
+            ("crashed", format!("the worker gave no answer: {how}"))
+        }
+        How::NotReady { reason, detail } => (reason, detail),
+        How::ResultTooLarge => {
+            let detail = "the answer is larger than the function's `max_result`".to_owned();
+            ("result_too_large", detail)
+        }
+        // Both are good ends, and were taken before.
+        How::Answered => ("answered", String::new()),
+    }
+}

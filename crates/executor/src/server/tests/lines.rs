@@ -1,0 +1,204 @@
+//! Lines that wait for a hub: in memory, on disk, and under way.
+
+use bytes::Bytes;
+use tokio::time::timeout;
+use tripline_model::LogStream;
+
+use super::{Bench, LONG, NOW, Numbered, numbered, start};
+use crate::instance::How;
+use crate::protocol::{FromExecutor, ToExecutor, Verdict};
+use crate::server::backlog::{Backlog, WINDOW};
+
+/// A backlog that spills into a directory of its own.
+fn backlog(limit: u64) -> (Backlog, tempfile::TempDir) {
+    let dir = tempfile::TempDir::new().unwrap();
+    (
+        Backlog::new("r".to_owned(), limit, dir.path().join("r")),
+        dir,
+    )
+}
+
+fn push(backlog: &mut Backlog, text: &str) {
+    backlog.push(NOW, LogStream::Stdout, text.as_bytes(), true);
+}
+
+/// Takes all lines, keeping each message.
+fn drain(backlog: &mut Backlog) -> Vec<Numbered> {
+    let mut all = Vec::new();
+    while let Some((FromExecutor::Lines { first, lines, .. }, texts)) = backlog.next(1) {
+        assert!(
+            texts.len() <= 64 << 10,
+            "a message of {} bytes",
+            texts.len()
+        );
+        all.extend(numbered(first, &lines, &texts));
+        backlog.keep(all.last().unwrap().number);
+    }
+    all
+}
+
+#[test]
+fn what_memory_has_no_room_for_spills_and_comes_back_in_order() {
+    let (mut backlog, dir) = backlog(1 << 30);
+    let text = |n: usize| format!("{n} {}", "é".repeat(n * 37 % 30_000));
+    let mut bytes = 0;
+    for n in 0..1000 {
+        push(&mut backlog, &text(n));
+        bytes += text(n).len() as u64;
+        assert!(
+            backlog.memory() <= 256 << 10,
+            "{} bytes in memory",
+            backlog.memory()
+        );
+    }
+    let spilled = std::fs::metadata(dir.path().join("r")).unwrap().len();
+    assert!(
+        spilled > bytes - (300 << 10),
+        "{spilled} of {bytes} are on disk"
+    );
+    backlog.attach(1, 0);
+    let all = drain(&mut backlog);
+    let expected: Vec<_> = (0..1000).map(text).collect();
+    assert!(all.iter().map(|line| &line.text).eq(&expected));
+    assert!(all.iter().map(|line| line.number).eq(1..=1000));
+    assert!(!dir.path().join("r").exists(), "the spill file stays");
+    assert_eq!(backlog.memory(), 0);
+}
+
+#[test]
+fn empty_lines_are_bounded_too() {
+    let (mut backlog, dir) = backlog(100_000);
+    for _ in 0..200_000 {
+        push(&mut backlog, "");
+    }
+    assert!(backlog.memory() <= 256 << 10);
+    assert!(std::fs::metadata(dir.path().join("r")).unwrap().len() < 2 << 20);
+    backlog.attach(1, 0);
+    let all = drain(&mut backlog);
+    assert_eq!(all.len(), 100_001);
+    assert_eq!(
+        all[100_000].text,
+        "[log cut: it reached its limit of 100000 bytes]"
+    );
+}
+
+#[test]
+fn the_log_is_cut_once_at_its_limit() {
+    let (mut backlog, _dir) = backlog(10);
+    for text in ["12345", "12345", "12345"] {
+        push(&mut backlog, text);
+    }
+    backlog.push(NOW, LogStream::System, b"END", true);
+    backlog.attach(1, 0);
+    let texts: Vec<_> = drain(&mut backlog).into_iter().map(|l| l.text).collect();
+    let cut = "[log cut: it reached its limit of 10 bytes]";
+    assert_eq!(texts, ["12345", "1234", cut, "END"]);
+}
+
+#[test]
+fn a_disk_that_takes_nothing_cuts_the_log() {
+    let mut backlog = Backlog::new("r".to_owned(), 1 << 30, "/nowhere/at/all".into());
+    let long = "x".repeat(1000);
+    for _ in 0..1000 {
+        push(&mut backlog, &long);
+    }
+    assert!(backlog.memory() <= 300 << 10);
+    backlog.attach(1, 0);
+    let all = drain(&mut backlog);
+    let last = &all.last().unwrap().text;
+    assert!(
+        last.starts_with("[log cut: it could not be kept on the disk: "),
+        "{last}"
+    );
+    assert!(all.iter().map(|line| line.number).eq(1..=all.len() as u64));
+}
+
+#[test]
+fn no_more_than_the_window_is_under_way() {
+    let (mut backlog, _dir) = backlog(1 << 30);
+    backlog.attach(1, 0);
+    let mut sent = 0;
+    for n in 0..100 {
+        push(&mut backlog, &n.to_string());
+        sent += usize::from(backlog.next(1).is_some());
+    }
+    assert_eq!(sent, WINDOW);
+    backlog.keep(1);
+    // What waited meanwhile travels together.
+    let (FromExecutor::Lines { first, lines, .. }, _) = backlog.next(1).unwrap() else {
+        panic!("no lines");
+    };
+    assert_eq!((first, lines.len()), (WINDOW as u64 + 1, 100 - WINDOW));
+    assert!(backlog.next(1).is_none());
+}
+
+#[test]
+fn who_does_not_listen_any_more_hears_nothing() {
+    let (mut backlog, _dir) = backlog(1 << 30);
+    push(&mut backlog, "one");
+    assert!(backlog.next(1).is_none());
+    backlog.attach(1, 0);
+    backlog.attach(2, 0);
+    assert!(backlog.next(1).is_none());
+    assert!(backlog.next(2).is_some());
+    backlog.detach();
+    push(&mut backlog, "two");
+    assert!(backlog.next(2).is_none());
+}
+
+#[tokio::test]
+async fn a_hub_that_stops_reading_does_not_hold_up_a_run() {
+    let mut bench = Bench::open();
+    let mut hub = bench.declared_hub().await;
+    hub.start(1, "f").await;
+    hub.start(2, "f").await;
+    let (one, two) = (bench.actor().await, bench.actor().await);
+    let text = "x".repeat(50_000);
+    let write = async {
+        for _ in 0..400 {
+            one.write(&[&text]).await;
+        }
+    };
+    timeout(LONG, write).await.expect("the function is held up");
+    one.end(How::Exited(1));
+    two.end_well(Bytes::from(vec![7; 1 << 20]));
+    one.dropped().await;
+    two.dropped().await;
+    // It is heard although it does not listen.
+    hub.start(3, "f").await;
+    bench.actor().await.end_well("");
+
+    let mut hub = bench.hub().await;
+    hub.attach(1, 0).await;
+    let (lines, outcome, _) = hub.until_end(1).await;
+    assert_eq!(outcome.verdict, Verdict::Failed);
+    assert_eq!(lines.len(), 1 + 400 + 3);
+    assert!(lines.iter().map(|line| line.number).eq(1..=404));
+    assert!(lines[1..401].iter().all(|line| line.text == text));
+    hub.attach(2, 0).await;
+    assert_eq!(hub.until_end(2).await.2, vec![7; 1 << 20]);
+}
+
+#[tokio::test]
+async fn a_large_result_waits_for_a_hub_on_disk() {
+    let mut bench = Bench::open();
+    let mut hub = bench.declared_hub().await;
+    hub.say(ToExecutor::Start(start(1, "f"))).await;
+    let actor = bench.actor().await;
+    drop(hub);
+    let result: Vec<u8> = (0..500_000_u32).map(|n| n.to_be_bytes()[3]).collect();
+    actor.end_well(result.clone());
+    let spilled = async {
+        while bench.spilled() == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(LONG, spilled).await.expect("it stays in memory");
+    for _ in 0..2 {
+        let mut hub = bench.hub().await;
+        hub.attach(1, 0).await;
+        let (_, outcome, taken) = hub.until_end(1).await;
+        assert_eq!(taken, result);
+        assert!(!outcome.result_cut);
+    }
+}

@@ -1,0 +1,201 @@
+//! Deadline, stop and kill, on a clock that the test moves.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+use super::script::{Actor, Script};
+use super::{NOW, clock, request_id, spec, start};
+use crate::instance::{How, Job};
+use crate::protocol::{Credentials, Outcome, StopHow, Value, Verdict};
+use crate::server::outbox::Outbox;
+use crate::server::ready::Ready;
+use crate::server::stop::{Orders, orders};
+use crate::server::watch::{Over, run_to_end};
+
+/// A run of a minute at most, and five seconds of grace.
+async fn run() -> (Actor, Orders, JoinSet<Over>) {
+    let (orders, orderly) = orders();
+    let (script, mut actors) = Script::new();
+    let mut over = JoinSet::new();
+    over.spawn(async move {
+        let job = job("f");
+        run_to_end(&script, job, orderly, clock().as_ref(), || {}).await
+    });
+    (actors.recv().await.unwrap(), orders, over)
+}
+
+fn job(function: &str) -> Job {
+    let start = start(1, function);
+    let spill = std::path::Path::new("/nowhere");
+    let ready = Arc::new(Ready::default());
+    let output = Outbox::new(request_id(1), &start, spill, ready, clock());
+    Job {
+        id: request_id(1),
+        spec: Arc::new(spec(function)),
+        start,
+        data: Bytes::new(),
+        output: Arc::new(output),
+    }
+}
+
+async fn outcome(mut over: JoinSet<Over>) -> Outcome {
+    over.join_next().await.unwrap().unwrap().outcome
+}
+
+fn kill() -> StopHow {
+    StopHow::Kill("hub_stopped".to_owned())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_over_its_time_is_asked_gets_its_grace_and_is_killed() {
+    let (actor, _orders, over) = run().await;
+    let began = Instant::now();
+    actor.told(&["terminate"]).await;
+    assert_eq!(began.elapsed().as_secs(), 60);
+    actor.told(&["terminate", "kill"]).await;
+    assert_eq!(began.elapsed().as_secs(), 65);
+    let outcome = outcome(over).await;
+    assert_eq!(
+        (outcome.verdict, outcome.reason.as_str()),
+        (Verdict::TimedOut, "timeout")
+    );
+    assert_eq!(outcome.duration_ms, 65_000);
+    assert_eq!(outcome.signal, Some(9));
+    assert_eq!(outcome.at_ms, NOW.as_millis());
+    assert_eq!(outcome.peak_memory_bytes, Some(3 << 20));
+}
+
+#[tokio::test(start_paused = true)]
+async fn ending_well_after_the_deadline_is_still_timed_out() {
+    let (actor, orders, over) = run().await;
+    actor.told(&["terminate"]).await;
+    // A stop that comes too late changes nothing of why it ends.
+    orders.stop(StopHow::Polite);
+    actor.told(&["terminate", "terminate"]).await;
+    actor.end_well("");
+    assert_eq!(outcome(over).await.verdict, Verdict::TimedOut);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_polite_stop_may_end_well() {
+    let (actor, orders, over) = run().await;
+    orders.stop(StopHow::Polite);
+    actor.told(&["terminate"]).await;
+    sleep(Duration::from_secs(30)).await;
+    actor.told(&["terminate"]).await;
+    actor.end_well("");
+    assert_eq!(outcome(over).await.verdict, Verdict::Succeeded);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_polite_stop_that_ends_badly_is_terminated() {
+    let (actor, orders, over) = run().await;
+    orders.stop(StopHow::Polite);
+    actor.told(&["terminate"]).await;
+    actor.end(How::Exited(143));
+    let outcome = outcome(over).await;
+    assert_eq!(
+        (outcome.verdict, outcome.reason.as_str()),
+        (Verdict::Terminated, "terminated")
+    );
+    assert_eq!(outcome.exit_code, Some(143));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kill_gives_its_reason() {
+    let (actor, orders, over) = run().await;
+    orders.stop(StopHow::Polite);
+    actor.told(&["terminate"]).await;
+    orders.stop(kill());
+    actor.told(&["terminate", "kill"]).await;
+    let outcome = outcome(over).await;
+    assert_eq!(
+        (outcome.verdict, outcome.reason.as_str()),
+        (Verdict::Terminated, "hub_stopped")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kill_before_the_start_starts_nothing() {
+    let (orders, orderly) = orders();
+    orders.stop(kill());
+    let (script, mut actors) = Script::new();
+    let over = run_to_end(&script, job("f"), orderly, clock().as_ref(), || panic!()).await;
+    assert_eq!(over.outcome.verdict, Verdict::Terminated);
+    drop(script);
+    assert!(actors.recv().await.is_none(), "it was started");
+}
+
+#[tokio::test(start_paused = true)]
+async fn new_keys_reach_the_run() {
+    let (actor, orders, over) = run().await;
+    orders.renew(Credentials {
+        access_key: "AK2".to_owned(),
+        secret_key: Value::new("s"),
+        session_token: Value::new("t"),
+        expires_ms: 0,
+    });
+    actor.told(&["renew AK2"]).await;
+    actor.end_well("");
+    assert_eq!(outcome(over).await.verdict, Verdict::Succeeded);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_way_to_end_has_its_reason() {
+    let not_ready = How::NotReady {
+        reason: "init_timeout",
+        detail: "it took too long".to_owned(),
+    };
+    let reported = How::Reported {
+        kind: "ValueError".to_owned(),
+        message: "no".to_owned(),
+    };
+    let crashed = How::Crashed {
+        code: None,
+        signal: Some(11),
+    };
+    let table = [
+        (How::Exited(0), "exit_code", None),
+        (How::Answered, "answered", None),
+        (
+            How::Exited(3),
+            "exit_code",
+            Some("the process ended with code 3"),
+        ),
+        (
+            How::Signaled(9),
+            "signal",
+            Some("signal 9 ended the process"),
+        ),
+        (
+            How::MemoryLimit,
+            "memory_limit",
+            Some("it used more memory than its limit"),
+        ),
+        (reported, "reported", Some("ValueError: no")),
+        (
+            crashed,
+            "crashed",
+            Some("the worker gave no answer: signal 11 ended it"),
+        ),
+        (not_ready, "init_timeout", Some("it took too long")),
+        (
+            How::ResultTooLarge,
+            "result_too_large",
+            Some("the answer is larger than the function's `max_result`"),
+        ),
+    ];
+    for (how, reason, detail) in table {
+        let (actor, _orders, over) = run().await;
+        actor.end(how.clone());
+        let outcome = outcome(over).await;
+        assert_eq!(outcome.reason, reason, "{how:?}");
+        assert_eq!(outcome.detail.as_deref(), detail, "{how:?}");
+        let well = outcome.verdict == Verdict::Succeeded;
+        assert_eq!(well, detail.is_none(), "{how:?}");
+    }
+}

@@ -1,0 +1,41 @@
+//! The keys of the function's role, in the form in which AWS's SDKs ask for them in a container: they ask again before
+//! the keys expire, so a run of many hours always has valid ones.
+
+use hyper::header::{AUTHORIZATION, CACHE_CONTROL, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::{Method, StatusCode};
+use serde_json::json;
+use subtle::ConstantTimeEq;
+use tripline_model::Timestamp;
+
+use super::{Api, Reply, reply};
+
+/// Where they are asked for.
+pub(in crate::worker) const PATH: &str = "/tripline/credentials";
+
+pub(super) fn reply(api: &Api, head: &Parts) -> Reply {
+    if head.method != Method::GET {
+        return reply::wrong_method();
+    }
+    let shown = head.headers.get(AUTHORIZATION);
+    let token = api.endpoint.keys_token.expose().as_bytes();
+    let allowed = shown.is_some_and(|shown| shown.as_bytes().ct_eq(token).into());
+    if !allowed {
+        let message = "the token of AWS_CONTAINER_AUTHORIZATION_TOKEN is needed";
+        return reply::refused(StatusCode::UNAUTHORIZED, "Unauthorized", message);
+    }
+    let Some(keys) = api.desk.credentials() else {
+        let message = "there are no keys: the function has no role, or no run has come yet";
+        return reply::refused(StatusCode::NOT_FOUND, "NoCredentials", message);
+    };
+    let body = json!({
+        "AccessKeyId": keys.access_key,
+        "SecretAccessKey": keys.secret_key.expose(),
+        "Token": keys.session_token.expose(),
+        "Expiration": Timestamp::from_millis(keys.expires_ms).to_string(),
+    });
+    let mut reply = reply::json(StatusCode::OK, &body);
+    let never = HeaderValue::from_static("no-store");
+    reply.headers_mut().insert(CACHE_CONTROL, never);
+    reply
+}

@@ -1,0 +1,303 @@
+//! One run on an instance: it gets one, lays its event on the desk, and waits for the answer.
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::time::sleep_until;
+use tokio_util::sync::CancellationToken;
+
+use super::desk::{Answer, Event, Look, Report};
+use super::pool::Pool;
+use super::warm::{Slot, Warm};
+use crate::instance::{Exit, How, Instance, Job, StartError};
+use crate::protocol::Credentials;
+
+/// Instances that may end between two runs before one of them is taken for a failure of this run.
+const MAX_REPLACED: u32 = 3;
+
+/// One run on an instance.
+pub(super) struct WorkerRun {
+    pool: Arc<Pool>,
+    job: Job,
+    held: Option<Held>,
+    /// Set once it is over.
+    over: Option<Over>,
+    killed: CancellationToken,
+    /// It was asked to end: an instance that got SIGTERM is not used again.
+    asked_to_end: AtomicBool,
+    replaced: u32,
+}
+
+/// The instance that works for a run.
+struct Held {
+    warm: Warm,
+    slot: Slot,
+    /// It had asked for events before this run came.
+    was_ready: bool,
+}
+
+/// Why a run is over.
+enum Over {
+    Answered,
+    Exited(ExitStatus),
+    InitFailed,
+    InitTimeout,
+    /// It never had an instance.
+    NotStarted(StartError),
+    Killed,
+}
+
+// === impl WorkerRun ===
+
+impl WorkerRun {
+    /// A run with an instance, if one is to be had now; otherwise it waits for one in [`Instance::wait`].
+    pub(super) async fn begin(pool: Arc<Pool>, job: Job) -> Result<Self, StartError> {
+        let slot = pool.slots.clone().try_acquire_owned();
+        let mut run = Self {
+            pool,
+            job,
+            held: None,
+            over: None,
+            killed: CancellationToken::new(),
+            asked_to_end: AtomicBool::new(false),
+            replaced: 0,
+        };
+        if let Ok(slot) = slot {
+            run.hold(slot).await?;
+        }
+        Ok(run)
+    }
+
+    async fn hold(&mut self, slot: Slot) -> Result<(), StartError> {
+        let warm = self.pool.claim(self.job.start.credentials.as_ref()).await?;
+        let was_ready = warm.desk.has_asked();
+        warm.tap.attach(self.job.output.clone()).await;
+        self.held = Some(Held {
+            warm,
+            slot,
+            was_ready,
+        });
+        Ok(())
+    }
+
+    /// Waits for a slot, which those who came before get first.
+    async fn wait_for_instance(&mut self) -> Option<Over> {
+        let slots = self.pool.slots.clone();
+        let slot = tokio::select! {
+            slot = slots.acquire_owned() => slot.expect("nobody closes it"),
+            () = self.killed.cancelled() => return Some(Over::Killed),
+        };
+        self.hold(slot).await.err().map(Over::NotStarted)
+    }
+
+    /// One step on the way, or the end of it.
+    async fn step(&mut self) -> Option<Over> {
+        let Some(held) = &self.held else {
+            return self.wait_for_instance().await;
+        };
+        let desk = &held.warm.desk;
+        match desk.look() {
+            Look::Answered => return Some(Over::Answered),
+            Look::InitFailed => return Some(Over::InitFailed),
+            Look::Exited(status, taken) => return self.after_exit(status, taken),
+            Look::Free => desk.offer(self.event()),
+            Look::Starting => tokio::select! {
+                () = desk.news() => {}
+                () = self.killed.cancelled() => return Some(Over::Killed),
+                () = sleep_until(held.warm.init_deadline) => return Some(Over::InitTimeout),
+            },
+            Look::Offered | Look::Taken => tokio::select! {
+                () = desk.news() => {}
+                () = self.killed.cancelled() => return Some(Over::Killed),
+            },
+        }
+        None
+    }
+
+    fn event(&self) -> Arc<Event> {
+        let start = &self.job.start;
+        Arc::new(Event {
+            id: start.run.clone(),
+            data: self.job.data.clone(),
+            deadline_ms: start.deadline_ms,
+            timeout_ms: start.timeout_ms,
+            max_answer_bytes: usize::try_from(start.max_result_bytes).unwrap_or(usize::MAX),
+        })
+    }
+
+    /// An instance that was ready and ended before it took the event had nothing to do with this run: another one gets
+    /// the event, for the first time.
+    fn after_exit(&mut self, status: ExitStatus, taken: bool) -> Option<Over> {
+        let was_ready = self.held.as_ref().is_some_and(|held| held.was_ready);
+        let stopped = self.asked_to_end.load(Ordering::Relaxed) || self.killed.is_cancelled();
+        if taken || !was_ready || stopped || self.replaced == MAX_REPLACED {
+            return Some(Over::Exited(status));
+        }
+        self.replaced += 1;
+        if let Some(held) = self.held.take() {
+            held.warm.discard(Some(held.slot));
+        }
+        None
+    }
+
+    /// The end of a run that may leave its instance for the next.
+    async fn answered(&mut self, held: Held, response: Bytes) -> Exit {
+        let mut warm = held.warm;
+        let peak_memory = warm.peak_memory().await;
+        warm.tap.detach().await;
+        let mut exit = Exit {
+            result: response,
+            peak_memory,
+            ..without_result(How::Answered)
+        };
+        if self.asked_to_end.load(Ordering::Relaxed) || self.killed.is_cancelled() {
+            if let Some(mut ended) = warm.end(held.slot).await {
+                exit.remains = ended.remains();
+            }
+        } else {
+            self.pool.put_back(warm, held.slot);
+        }
+        exit
+    }
+
+    /// The end of a run that its instance does not survive.
+    async fn ended(&mut self, held: Held, answer: Result<Answer, bool>, over: Over) -> Exit {
+        let report = held.warm.desk.init_error();
+        let ended = held.warm.end(held.slot).await;
+        let mut exit = match answer {
+            Ok(answer) => answer_end(answer, self.job.start.max_result_bytes),
+            Err(taken) => without_result(self.silent_end(over, taken, report)),
+        };
+        let Some(mut ended) = ended else {
+            return exit;
+        };
+        let answered = matches!(exit.how, How::Reported { .. } | How::ResultTooLarge);
+        let plain = matches!(ended.reclaimed.how, How::Exited(_) | How::Signaled(_));
+        exit.remains = ended.remains();
+        exit.peak_memory = ended.reclaimed.peak_memory;
+        if !answered && !plain {
+            // A limit that the instance ran into explains the rest.
+            exit.how = ended.reclaimed.how;
+        }
+        exit
+    }
+
+    fn silent_end(&self, over: Over, taken: bool, report: Option<Report>) -> How {
+        let failed = |detail| How::NotReady {
+            reason: "init_failed",
+            detail,
+        };
+        match over {
+            Over::Exited(status) if taken => How::Crashed {
+                code: status.code(),
+                signal: status.signal(),
+            },
+            Over::Exited(status) => failed(format!(
+                "the instance ended before it took the event ({status})"
+            )),
+            Over::InitFailed => failed(match report {
+                Some(report) => format!("{}: {}", report.kind, report.message),
+                None => "the instance reported an error".to_owned(),
+            }),
+            Over::InitTimeout => How::NotReady {
+                reason: "init_timeout",
+                detail: format!(
+                    "the instance did not ask for an event within {} ms",
+                    self.pool.worker.init_timeout_ms
+                ),
+            },
+            Over::NotStarted(error) => How::NotReady {
+                reason: "start_failed",
+                detail: error.to_string(),
+            },
+            Over::Answered | Over::Killed => How::Crashed {
+                code: None,
+                signal: None,
+            },
+        }
+    }
+}
+
+fn answer_end(answer: Answer, limit: u64) -> Exit {
+    match answer {
+        Answer::Response(body) => Exit {
+            result: body,
+            ..without_result(How::Answered)
+        },
+        Answer::TooLarge => without_result(How::ResultTooLarge),
+        Answer::Error(report) => {
+            let (kind, message) = (report.kind, report.message);
+            let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+            Exit {
+                result: report.body.slice(..report.body.len().min(limit)),
+                result_cut: report.body.len() > limit,
+                ..without_result(How::Reported { kind, message })
+            }
+        }
+    }
+}
+
+fn without_result(how: How) -> Exit {
+    Exit {
+        how,
+        result: Bytes::new(),
+        result_cut: false,
+        peak_memory: None,
+        remains: None,
+    }
+}
+
+#[async_trait]
+impl Instance for WorkerRun {
+    fn terminate(&self) {
+        self.asked_to_end.store(true, Ordering::Relaxed);
+        match &self.held {
+            Some(held) => held.warm.terminate(),
+            // Nothing runs that could end well.
+            None => self.killed.cancel(),
+        }
+    }
+
+    fn kill(&self) {
+        self.killed.cancel();
+        if let Some(held) = &self.held {
+            held.warm.kill();
+        }
+    }
+
+    fn renew(&self, credentials: &Credentials) -> std::io::Result<()> {
+        if let Some(held) = &self.held {
+            held.warm.desk.set_credentials(credentials);
+        }
+        Ok(())
+    }
+
+    async fn wait(&mut self) {
+        while self.over.is_none() {
+            self.over = self.step().await;
+        }
+    }
+
+    async fn reclaim(&mut self) -> Exit {
+        let over = self.over.take().unwrap_or(Over::Killed);
+        let Some(held) = self.held.take() else {
+            return without_result(self.silent_end(over, false, None));
+        };
+        match held.warm.desk.clear() {
+            Ok(Answer::Response(response)) => self.answered(held, response).await,
+            answer => self.ended(held, answer, over).await,
+        }
+    }
+}
+
+impl Drop for WorkerRun {
+    fn drop(&mut self) {
+        if let Some(held) = self.held.take() {
+            held.warm.discard(Some(held.slot));
+        }
+    }
+}

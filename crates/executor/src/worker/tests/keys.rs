@@ -1,0 +1,51 @@
+//! The keys of a function's role.
+
+use super::{House, keys};
+
+const SHOW: &str = r#"exec 4<>"/dev/tcp/${AWS_LAMBDA_RUNTIME_API/://}"
+printf 'GET /tripline/credentials HTTP/1.1\r\nHost: %s\r\nAuthorization: %s\r\nConnection: close\r\n\r\n' \
+  "$AWS_LAMBDA_RUNTIME_API" "$AWS_CONTAINER_AUTHORIZATION_TOKEN" >&4
+shown=$(cat <&4 | grep --only-matching '"AccessKeyId":"[^"]*"')
+answer "$shown ${AWS_ACCESS_KEY_ID:-none} ${TENCENTCLOUD_SECRETID:-none} ${AWS_CONTAINER_CREDENTIALS_FULL_URI##*/}""#;
+
+#[tokio::test]
+async fn each_run_finds_its_own_keys_at_the_endpoint() {
+    let house = House::new()
+        .with_worker(|worker| worker.role = true)
+        .declared();
+    let first = house.start_with_keys(SHOW, keys("first")).await;
+    assert_eq!(
+        first.done().await.result(),
+        r#""AccessKeyId":"first" none first credentials"#
+    );
+    let second = house.start_with_keys(SHOW, keys("second")).await;
+    assert_eq!(
+        second.done().await.result(),
+        r#""AccessKeyId":"second" none first credentials"#
+    );
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_running_function_finds_renewed_keys() {
+    let house = House::new().declared();
+    let go = house.dir.path().join("go");
+    let event = format!(
+        "echo begun; until [ -e {} ]; do sleep 0.02; done\n{SHOW}",
+        go.display()
+    );
+    let mut running = house.start_with_keys(&event, keys("old")).await;
+    tokio::select! {
+        () = running.instance.wait() => panic!("it waits for a file"),
+        () = running.output.wait_for("begun") => {}
+    }
+    running.instance.renew(&keys("new")).unwrap();
+    std::fs::write(&go, "").unwrap();
+    let done = running.done().await;
+    assert!(
+        done.result().starts_with(r#""AccessKeyId":"new" "#),
+        "{}",
+        done.result()
+    );
+    house.close().await;
+}

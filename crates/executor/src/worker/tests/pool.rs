@@ -1,0 +1,105 @@
+//! How many instances there are.
+
+use std::sync::Arc;
+
+use super::House;
+use crate::instance::How;
+
+#[tokio::test]
+async fn runs_beyond_the_maximum_wait_for_an_instance() {
+    let house = House::new()
+        .with_worker(|worker| worker.max_instances = 2)
+        .declared();
+    let go = house.dir.path().join("go");
+    let event = format!(
+        "until [ -e {} ]; do sleep 0.02; done; answer $$",
+        go.display()
+    );
+    let mut running = Vec::new();
+    for _ in 0..5 {
+        running.push(house.start(&event).await);
+    }
+    assert_eq!(house.instances(), 2);
+    std::fs::write(&go, "").unwrap();
+    let mut pids = std::collections::BTreeSet::new();
+    for running in running {
+        pids.insert(running.done().await.result().to_owned());
+    }
+    assert!(pids.len() <= 2, "{pids:?}");
+    assert!(house.instances() <= 2);
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_run_that_waits_can_be_stopped_and_never_starts() {
+    let house = House::new()
+        .with_worker(|worker| worker.max_instances = 1)
+        .declared();
+    let mut busy = house.start("echo begun; sleep 600").await;
+    tokio::select! {
+        () = busy.instance.wait() => panic!("it works for minutes"),
+        () = busy.output.wait_for("begun") => {}
+    }
+    for stop in ["terminate", "kill"] {
+        let waiting = house.start("echo never; answer 1").await;
+        match stop {
+            "kill" => waiting.instance.kill(),
+            _ => waiting.instance.terminate(),
+        }
+        let done = waiting.done().await;
+        assert!(
+            matches!(done.exit.how, How::Crashed { .. }),
+            "{stop}: {:?}",
+            done.exit.how
+        );
+        assert_eq!(done.output.texts(), Vec::<String>::new());
+    }
+    busy.instance.kill();
+    busy.done().await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_changed_function_gets_new_instances_and_a_removed_one_none() {
+    let mut house = House::new().with_env("VERSION", "1").declared();
+    assert_eq!(house.run("answer $VERSION").await.result(), "1");
+    house.declare();
+    assert_eq!(house.instances(), 1, "the same declaration changes nothing");
+    let old_one = house.start("echo begun; answer $VERSION$count").await;
+
+    house = house.with_env("VERSION", "2");
+    house.declare();
+    assert_eq!(house.run("answer $VERSION").await.result(), "2");
+    assert_eq!(
+        old_one.done().await.result(),
+        "12",
+        "it goes on as it began"
+    );
+    house.has_instances(1).await;
+    assert_eq!(house.run("answer $VERSION$count").await.result(), "22");
+
+    house.workers.declare(&[]);
+    house.has_instances(0).await;
+    // The server may have looked the function up a moment before.
+    assert_eq!(house.run("answer $count").await.result(), "1");
+    house.has_instances(0).await;
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_runs_share_few_instances() {
+    let house = Arc::new(House::new().declared());
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..100 {
+        let house = house.clone();
+        tasks.spawn(async move {
+            let done = house.run(&format!("answer {number}")).await;
+            assert_eq!(done.result(), number.to_string());
+        });
+    }
+    while let Some(task) = tasks.join_next().await {
+        task.unwrap();
+    }
+    assert!(house.instances() <= 4, "{}", house.instances());
+    Arc::into_inner(house).unwrap().close().await;
+}

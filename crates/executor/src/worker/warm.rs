@@ -1,0 +1,258 @@
+//! One warm instance: its process, its Runtime API, and the task that keeps both.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::api::{self, Api, Endpoint};
+use super::desk::Desk;
+use super::environment;
+use super::pool::{Alive, Pool};
+use crate::instance::{Remains, StartError};
+use crate::process::{Reclaimed, SpawnRequest, Spawned, Tap};
+use crate::protocol::Credentials;
+
+/// How old the figure of the most memory used may be: asking the kernel for it costs as much as a small run.
+const PEAK_AGE: Duration = Duration::from_secs(1);
+
+/// The right to have an instance that is not idle.
+pub(super) type Slot = OwnedSemaphorePermit;
+
+/// One warm instance. Dropping it ends it.
+pub(super) struct Warm {
+    /// Nothing else is called so.
+    pub(super) name: String,
+    pub(super) desk: Arc<Desk>,
+    pub(super) tap: Tap,
+    /// When it must have asked for its first event.
+    pub(super) init_deadline: Instant,
+    pub(super) launched: Instant,
+    orders: mpsc::Sender<Order>,
+    kill: CancellationToken,
+    end: Option<oneshot::Sender<End>>,
+    peak: Option<(Instant, Option<u64>)>,
+}
+
+/// How an instance was over, and what is given back when nothing of it is left.
+pub(super) struct Ended {
+    pub(super) reclaimed: Reclaimed,
+    hold: Hold,
+}
+
+/// Counts the instance for as long as something of it lives.
+struct Hold {
+    slot: Option<Slot>,
+    alive: Option<Alive>,
+}
+
+enum Order {
+    Terminate,
+    Peak(oneshot::Sender<Option<u64>>),
+}
+
+/// Who ends it: a run that wants to know, or nobody in particular.
+struct End {
+    slot: Option<Slot>,
+    reply: Option<oneshot::Sender<Ended>>,
+}
+
+// === impl Warm ===
+
+impl Warm {
+    /// Starts an instance of the pool's function. `keys` are those of the run that needs it, if one does.
+    pub(super) async fn launch(
+        pool: &Arc<Pool>,
+        keys: Option<&Credentials>,
+    ) -> Result<Self, StartError> {
+        let alive = Alive::new(pool);
+        let name = Uuid::now_v7().to_string();
+        let bound = Endpoint::bind(&pool.spec, &name).await;
+        let (listener, endpoint) = bound.map_err(StartError::Spawn)?;
+        let request = SpawnRequest {
+            spec: pool.spec.clone(),
+            name: name.clone(),
+            variables: environment::variables(&pool.spec, &pool.worker, &endpoint, keys),
+            // The keys that an instance starts with would be the wrong ones for a later run.
+            credentials: None,
+            stdin: None,
+            keep_stdout: 0,
+        };
+        let spawned = pool.launcher.spawn(request).await?;
+        let desk = Arc::new(Desk::new(keys.cloned()));
+        let closing = CancellationToken::new();
+        let api = Arc::new(Api {
+            desk: desk.clone(),
+            endpoint,
+        });
+        pool.tasks.spawn(api::serve(listener, api, closing.clone()));
+        let (orders, ordered) = mpsc::channel(4);
+        let (end, ending) = oneshot::channel();
+        let kill = CancellationToken::new();
+        let launched = Instant::now();
+        let tap = spawned.tap().clone();
+        let keeper = Keeper {
+            name: name.clone(),
+            spawned,
+            desk: desk.clone(),
+            pool: Arc::downgrade(pool),
+            alive,
+            kill: kill.clone(),
+            _closing: closing.drop_guard(),
+        };
+        pool.tasks.spawn(keeper.keep(ordered, ending));
+        Ok(Self {
+            name,
+            desk,
+            tap,
+            init_deadline: launched + Duration::from_millis(pool.worker.init_timeout_ms),
+            launched,
+            orders,
+            kill,
+            end: Some(end),
+            peak: None,
+        })
+    }
+
+    /// Sends SIGTERM.
+    pub(super) fn terminate(&self) {
+        // A full queue has such an order in it.
+        let _ = self.orders.try_send(Order::Terminate);
+    }
+
+    pub(super) fn kill(&self) {
+        self.kill.cancel();
+    }
+
+    /// The most memory that the instance has used in its life so far.
+    pub(super) async fn peak_memory(&mut self) -> Option<u64> {
+        let now = Instant::now();
+        match self.peak {
+            Some((asked, peak)) if now < asked + PEAK_AGE => peak,
+            _ => {
+                let (reply, answer) = oneshot::channel();
+                self.orders.send(Order::Peak(reply)).await.ok()?;
+                let peak = answer.await.ok()?;
+                self.peak = Some((now, peak));
+                peak
+            }
+        }
+    }
+
+    /// Ends all of it. The slot is given back when nothing of it is left. `None` if its keeper is gone, and with it
+    /// the process.
+    pub(super) async fn end(mut self, slot: Slot) -> Option<Ended> {
+        let (reply, ended) = oneshot::channel();
+        let end = End {
+            slot: Some(slot),
+            reply: Some(reply),
+        };
+        self.end.take()?.send(end).ok()?;
+        ended.await.ok()
+    }
+
+    /// The same in the background.
+    pub(super) fn discard(mut self, slot: Option<Slot>) {
+        if let Some(end) = self.end.take() {
+            let _ = end.send(End { slot, reply: None });
+        }
+    }
+}
+
+// === impl Ended ===
+
+impl Ended {
+    /// What is left, if anything; the instance counts until that is gone.
+    pub(super) fn remains(&mut self) -> Option<Box<dyn Remains>> {
+        let remains = self.reclaimed.remains.take()?;
+        let hold = Hold {
+            slot: self.hold.slot.take(),
+            alive: self.hold.alive.take(),
+        };
+        Some(Box::new(Counted {
+            remains,
+            hold: Some(hold),
+        }))
+    }
+}
+
+struct Counted {
+    remains: Box<dyn Remains>,
+    hold: Option<Hold>,
+}
+
+#[async_trait]
+impl Remains for Counted {
+    async fn gone(&mut self) {
+        self.remains.gone().await;
+        self.hold = None;
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        // The slot first: who hears that the instance is gone may want it.
+        self.slot = None;
+        self.alive = None;
+    }
+}
+
+/// Owns the process of an instance.
+struct Keeper {
+    name: String,
+    spawned: Spawned,
+    desk: Arc<Desk>,
+    pool: Weak<Pool>,
+    alive: Alive,
+    kill: CancellationToken,
+    /// Closes the Runtime API at the end.
+    _closing: tokio_util::sync::DropGuard,
+}
+
+// === impl Keeper ===
+
+impl Keeper {
+    async fn keep(mut self, mut orders: mpsc::Receiver<Order>, mut ending: oneshot::Receiver<End>) {
+        let (mut exited, mut killed) = (false, false);
+        let end = loop {
+            tokio::select! {
+                end = &mut ending => break end.ok(),
+                () = self.kill.cancelled(), if !killed => {
+                    killed = true;
+                    self.spawned.kill();
+                }
+                status = self.spawned.wait(), if !exited => {
+                    exited = true;
+                    self.desk.exited(status);
+                    if let Some(pool) = self.pool.upgrade() {
+                        pool.exited(&self.name, status);
+                    }
+                }
+                Some(order) = orders.recv() => match order {
+                    Order::Terminate => self.spawned.terminate(),
+                    Order::Peak(reply) => {
+                        let _ = reply.send(self.spawned.peak_memory());
+                    }
+                },
+            }
+        };
+        let (slot, reply) = end.map_or((None, None), |end| (end.slot, end.reply));
+        let reclaimed = self.spawned.reclaim().await;
+        let hold = Hold {
+            slot,
+            alive: Some(self.alive),
+        };
+        let ended = Ended { reclaimed, hold };
+        let unheard = match reply {
+            Some(reply) => reply.send(ended).err(),
+            None => Some(ended),
+        };
+        if let Some(mut remains) = unheard.and_then(|mut ended| ended.remains()) {
+            remains.gone().await;
+        }
+    }
+}

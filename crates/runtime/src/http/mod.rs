@@ -1,0 +1,189 @@
+//! Functions that are somewhere else: each run is one POST of a CloudEvent in binary form.
+//!
+//! | what happens | end | reason |
+//! |---|---|---|
+//! | the target answers 2xx | succeeded | `http_status` |
+//! | it answers anything else; redirects are not followed | failed | `http_status` |
+//! | no connection: name, address, refusal, TLS, 10 s | failed, no function code ran | `start_failed` |
+//! | the request went out, and no whole answer came back | lost | `no_answer` |
+//! | no answer within the function's timeout | timed_out | `timeout` |
+//! | somebody stops it with force | terminated | as given |
+//!
+//! Every run has a connection of its own and sends its request once: no pool, no retry, no redirect, no proxy, so that
+//! nothing can send it again. The hub cannot stop a target, it can only hang up; a polite stop changes nothing.
+//!
+//! Beside the event's `ce-` headers the target gets `tripline-request-id`, `tripline-function` and
+//! `tripline-deadline-ms` (milliseconds since 1970, UTC).
+
+mod addresses;
+mod client;
+mod exchange;
+mod prepared;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::time::{Instant, sleep};
+use tripline_executor::protocol::Value;
+use tripline_executor::report::{Usage, end_line, error_line, report_line, start_line};
+use tripline_model::{Clock, End, Ending, FunctionName, LogStream};
+
+use crate::{Line, Runtime, Start, Stop, StopSignal};
+use client::{Clients, SystemLookup};
+use prepared::Prepared;
+
+/// Where a function is.
+#[derive(Debug, Clone)]
+pub struct HttpTarget {
+    /// Where its events are posted to: `http` or `https`, without a user.
+    pub url: http::Uri,
+    /// Whether addresses of this machine and of private networks may be reached.
+    pub allow_private: bool,
+    /// Further request headers; those that the hub sets itself win.
+    pub headers: Vec<(String, Value)>,
+}
+
+/// Why there is no runtime. Never says a header's value.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpTargetError {
+    /// The URL cannot be posted to.
+    #[error("function `{0}`: its URL is not one to post to")]
+    Url(FunctionName),
+    /// The header cannot be sent.
+    #[error(
+        "function `{function}`: the header {name:?} cannot be sent: its name or its value holds what a header cannot"
+    )]
+    Header {
+        /// Whose.
+        function: FunctionName,
+        /// Its name.
+        name: String,
+    },
+    /// TLS cannot be set up: mostly there are no certificates of authorities on this machine.
+    #[error("the HTTP client cannot be built: {0}")]
+    Client(String),
+}
+
+/// Posts events to functions that are somewhere else.
+pub struct HttpRuntime {
+    targets: HashMap<FunctionName, Prepared>,
+    clients: Clients,
+    clock: Arc<dyn Clock>,
+}
+
+// === impl HttpRuntime ===
+
+impl HttpRuntime {
+    /// The word for it in the config.
+    pub const KIND: &'static str = "http";
+
+    /// A runtime for these functions. Installs the process's TLS provider, unless there is one.
+    pub fn new(
+        targets: HashMap<FunctionName, HttpTarget>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, HttpTargetError> {
+        Self::with_clients(targets, clock, Clients::new(Arc::new(SystemLookup))?)
+    }
+
+    fn with_clients(
+        targets: HashMap<FunctionName, HttpTarget>,
+        clock: Arc<dyn Clock>,
+        clients: Clients,
+    ) -> Result<Self, HttpTargetError> {
+        let prepare = |(name, target)| {
+            let prepared = Prepared::of(&name, target)?;
+            Ok((name, prepared))
+        };
+        let targets = targets.into_iter().map(prepare);
+        Ok(Self {
+            targets: targets.collect::<Result<_, HttpTargetError>>()?,
+            clients,
+            clock,
+        })
+    }
+
+    async fn post(&self, start: &Start, stop: &mut StopSignal) -> Ending {
+        let now = || self.clock.now();
+        let Some(target) = self.targets.get(&start.function.name) else {
+            return Ending::new(End::Failed, now(), "start_failed")
+                .because("the function has no target");
+        };
+        let client = self.clients.of(target.allow_private);
+        let timeout = start.function.timeout;
+        tokio::select! {
+            biased;
+            outcome = exchange::exchange(client, target, start) => outcome.ending(now()),
+            reason = killed(stop) => Ending::new(End::Terminated, now(), reason)
+                .because("the hub hung up; the target may still be working"),
+            () = sleep(timeout) => Ending::new(End::TimedOut, now(), "timeout").because(format!(
+                "no answer within the timeout of {timeout:?}; the target may still be working"
+            )),
+        }
+    }
+}
+
+#[async_trait]
+impl Runtime for HttpRuntime {
+    fn kind(&self) -> &'static str {
+        Self::KIND
+    }
+
+    async fn run(&self, start: Start, mut stop: StopSignal) -> Ending {
+        if let Some(Stop::Kill(reason)) = stop.asked() {
+            return Ending::new(End::Terminated, self.clock.now(), reason)
+                .because("stopped before anything was sent");
+        }
+        let id = start.invocation.request_id.to_string();
+        log(&start, vec![start_line(&id)]).await;
+        let begun = Instant::now();
+        let mut ending = self.post(&start, &mut stop).await;
+        let duration_ms = millis(begun.elapsed());
+        ending.duration_ms = Some(duration_ms);
+        log(&start, last_lines(&id, &ending, duration_ms)).await;
+        ending
+    }
+
+    async fn resume(&self, _start: Start, _stop: StopSignal) -> Ending {
+        Ending::new(End::Lost, self.clock.now(), "hub_restarted")
+            .because("the hub stopped while it waited for the target's answer")
+    }
+}
+
+/// Waits for a stop with force, and says its reason.
+async fn killed(stop: &mut StopSignal) -> &'static str {
+    loop {
+        if let Stop::Kill(reason) = stop.next().await {
+            return reason;
+        }
+    }
+}
+
+fn last_lines(id: &str, ending: &Ending, duration_ms: u64) -> Vec<String> {
+    let usage = Usage {
+        duration_ms,
+        memory_limit_bytes: None,
+        peak_memory_bytes: None,
+        status_code: ending.status_code(),
+    };
+    let failed = ending.end != End::Succeeded;
+    let error = failed.then(|| error_line(id, &ending.reason, ending.detail.as_deref()));
+    let rest = [end_line(id), report_line(id, &usage)];
+    error.into_iter().chain(rest).collect()
+}
+
+async fn log(start: &Start, lines: Vec<String>) {
+    let lines = lines.into_iter().map(|line| Line {
+        text: line.into(),
+        complete: true,
+    });
+    start.output.lines(LogStream::System, lines.collect()).await;
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

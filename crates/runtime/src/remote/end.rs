@@ -1,0 +1,32 @@
+//! What an executor says of an end, in the hub's words.
+
+use bytes::Bytes;
+use tripline_executor::protocol::{Outcome, Verdict};
+use tripline_model::{End, Ending, Timestamp};
+
+/// The ending that `outcome` and `result` describe.
+pub(super) fn ending(outcome: Outcome, result: Bytes) -> Ending {
+    let end = match outcome.verdict {
+        Verdict::Succeeded => End::Succeeded,
+        Verdict::Failed => End::Failed,
+        Verdict::TimedOut => End::TimedOut,
+        Verdict::Terminated => End::Terminated,
+        Verdict::Lost => End::Lost,
+    };
+    let ending = Ending {
+        detail: outcome.detail,
+        exit_code: outcome.exit_code,
+        signal: outcome.signal,
+        duration_ms: Some(outcome.duration_ms),
+        peak_memory_bytes: outcome.peak_memory_bytes,
+        ..Ending::new(end, Timestamp::from_millis(outcome.at_ms), outcome.reason)
+    };
+    if ending.ran() == Some(false) {
+        return ending;
+    }
+    Ending {
+        result: Some(result),
+        result_cut: outcome.result_cut,
+        ..ending
+    }
+}

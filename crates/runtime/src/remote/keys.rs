@@ -1,0 +1,66 @@
+//! Keys for a function's role: at the start, and again before they end.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+use tripline_executor::protocol;
+use tripline_model::{FunctionName, RequestId};
+
+use super::Remote;
+
+/// How long somebody may take to give keys.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The shortest time between two tries.
+const PAUSE: Duration = Duration::from_secs(5);
+
+// === impl Remote ===
+
+impl Remote {
+    /// Keys for the function's role; `None` if it has none.
+    pub(super) async fn keys(
+        &self,
+        function: &FunctionName,
+    ) -> Result<Option<protocol::Credentials>, String> {
+        let Some(credentials) = &self.credentials else {
+            return Ok(None);
+        };
+        let keys = timeout(PATIENCE, credentials.keys(function)).await;
+        keys.unwrap_or_else(|_| Err(format!("none came within {PATIENCE:?}")))
+    }
+
+    /// Gives a run new keys each time two thirds of the life of the last ones are over. Where that fails it is tried
+    /// again when two thirds of the rest are over, and so on.
+    pub(super) async fn keep_fresh(
+        &self,
+        id: RequestId,
+        function: &FunctionName,
+        mut expires_ms: Option<i64>,
+    ) -> Infallible {
+        if self.credentials.is_none() {
+            return std::future::pending().await;
+        }
+        while let Some(end) = expires_ms {
+            let left = end.saturating_sub(self.clock.now().as_millis());
+            if let Ok(left) = u64::try_from(left) {
+                sleep(PAUSE.max(Duration::from_millis(left) * 2 / 3)).await;
+            } else if end > 0 {
+                sleep(PAUSE).await;
+            }
+            match self.keys(function).await {
+                Ok(Some(keys)) => {
+                    expires_ms = Some(keys.expires_ms);
+                    self.link.renew(id, keys);
+                }
+                Ok(None) => expires_ms = None,
+                // From now on the end of the old ones is in the future, or over.
+                Err(error) => {
+                    tracing::warn!(request_id = %id, error, "the function's keys could not be renewed");
+                    expires_ms = Some(end.max(1));
+                }
+            }
+        }
+        std::future::pending().await
+    }
+}

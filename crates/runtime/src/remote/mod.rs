@@ -1,0 +1,275 @@
+//! Runs in executors: what `process` and `worker` have in common. A run is started once or taken up again, its lines
+//! are passed on and confirmed when they are kept, stop requests go the other way, and its end is told.
+
+mod end;
+mod keeping;
+mod keys;
+mod link;
+#[cfg(test)]
+pub(crate) mod script;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use tripline_executor::client::RunEvent;
+use tripline_executor::protocol::{self, StopHow};
+use tripline_model::{Clock, End, Ending, FunctionName, LogStream, RequestId};
+
+use crate::{Credentials, EventFormat, Held, Line, NumberedLine, Start, Stop, StopSignal, render};
+
+use end::ending;
+use keeping::Keeping;
+pub(crate) use link::{Events, Link};
+
+/// Why a run is killed that the hub is done with.
+const LEFT_OVER: &str = "hub_restarted";
+
+/// Runs in executors.
+pub(crate) struct Remote {
+    link: Arc<dyn Link>,
+    clock: Arc<dyn Clock>,
+    credentials: Option<Arc<dyn Credentials>>,
+    formats: HashMap<FunctionName, EventFormat>,
+    /// Runs whose end was told and that are not let go of yet; with the run where something of it is still alive.
+    ended: Mutex<HashMap<RequestId, Option<Box<dyn Events>>>>,
+}
+
+/// What a kind of runtime says of the event beside its data.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    /// Variables of this run.
+    pub(crate) variables: BTreeMap<String, String>,
+    /// Remarks for its log.
+    pub(crate) remarks: Vec<String>,
+}
+
+// === impl Remote ===
+
+impl Remote {
+    pub(crate) fn new(
+        link: Arc<dyn Link>,
+        clock: Arc<dyn Clock>,
+        credentials: Option<Arc<dyn Credentials>>,
+        formats: HashMap<FunctionName, EventFormat>,
+    ) -> Self {
+        Self {
+            link,
+            clock,
+            credentials,
+            formats,
+            ended: Mutex::default(),
+        }
+    }
+
+    /// See [`crate::Runtime::run`].
+    pub(crate) async fn run(&self, start: Start, told: Told, stop: StopSignal) -> Ending {
+        let id = start.invocation.request_id;
+        let keys = match self.keys(&start.function.name).await {
+            Ok(keys) => keys,
+            Err(why) => {
+                let why = format!("there are no keys for the function's role: {why}");
+                return self.not_started(&start, why).await;
+            }
+        };
+        if let Some(Stop::Kill(reason)) = stop.asked() {
+            self.ended().insert(id, None);
+            return Ending::new(End::Terminated, self.clock.now(), reason)
+                .because("stopped before its function was started");
+        }
+        let expires = keys.as_ref().map(|keys| keys.expires_ms);
+        let said = said(&start, told.variables, told.remarks, keys);
+        match self.link.start(said, self.data(&start)).await {
+            Ok(run) => self.follow(run, start, stop, expires).await,
+            Err(why) => self.not_started(&start, why).await,
+        }
+    }
+
+    /// What the function gets to read: the event in its format, or the data as it is.
+    fn data(&self, start: &Start) -> Bytes {
+        let format = self.formats.get(&start.function.name).copied();
+        render(&start.invocation, format.unwrap_or(EventFormat::Raw))
+    }
+
+    /// See [`crate::Runtime::held`]. An executor does not tell of which kind a run is: these are all of them.
+    pub(crate) fn held(&self) -> Vec<Held> {
+        let held = self.link.held().into_iter().filter_map(|run| {
+            let known = run
+                .run
+                .parse()
+                .ok()
+                .zip(FunctionName::new(&run.function).ok());
+            if known.is_none() {
+                tracing::warn!(run = run.run, "an executor holds what is no run of ours");
+            }
+            let (request_id, function) = known?;
+            Some(Held {
+                request_id,
+                function,
+                ended: run.ended,
+            })
+        });
+        held.collect()
+    }
+
+    /// See [`crate::Runtime::resume`].
+    pub(crate) async fn resume(&self, start: Start, stop: StopSignal) -> Ending {
+        let id = start.invocation.request_id;
+        let after = start.output.last_number().await;
+        match self.link.attach(id, after).await {
+            // When its keys end was known to an earlier life: it gets new ones at once.
+            Some(run) => self.follow(run, start, stop, Some(0)).await,
+            None => {
+                let why = "its executor is gone, and everything that it ran was swept away";
+                self.lost(&start, why.to_owned()).await
+            }
+        }
+    }
+
+    /// See [`crate::Runtime::reclaim`].
+    pub(crate) async fn reclaim(&self, id: RequestId) {
+        let told = self.ended().remove(&id);
+        let left = match told {
+            Some(left) => left,
+            // Not ended as far as we know. A kill comes too late for one that is.
+            None => {
+                self.link.stop(id, StopHow::Kill(LEFT_OVER.to_owned()));
+                self.link.attach(id, 0).await
+            }
+        };
+        if let Some(mut run) = left {
+            self.wait_until_gone(id, run.as_mut()).await;
+        }
+        self.link.forget(id);
+    }
+
+    async fn wait_until_gone(&self, id: RequestId, run: &mut dyn Events) {
+        loop {
+            match run.next().await {
+                RunEvent::Lines(lines) => {
+                    if let Some(last) = lines.last() {
+                        self.link.kept(id, last.number);
+                    }
+                }
+                RunEvent::Ended { reclaimed, .. } if reclaimed => return,
+                RunEvent::Reclaimed | RunEvent::Lost(_) => return,
+                RunEvent::Started | RunEvent::Ended { .. } => {}
+            }
+        }
+    }
+
+    /// Passes on what is heard and what is asked until the run is over.
+    async fn follow(
+        &self,
+        mut run: Box<dyn Events>,
+        start: Start,
+        mut stop: StopSignal,
+        keys_end: Option<i64>,
+    ) -> Ending {
+        let id = start.invocation.request_id;
+        let mut renewing = std::pin::pin!(self.keep_fresh(id, &start.function.name, keys_end));
+        let mut keeping = Keeping::of(&start.output);
+        loop {
+            let event = tokio::select! {
+                event = run.next() => event,
+                how = stop.next() => {
+                    self.link.stop(id, match how {
+                        Stop::Polite => StopHow::Polite,
+                        Stop::Kill(reason) => StopHow::Kill(reason.to_owned()),
+                    });
+                    continue;
+                }
+                line = keeping.next() => {
+                    self.link.kept(id, line);
+                    continue;
+                }
+                never = &mut renewing => match never {},
+            };
+            match event {
+                RunEvent::Started | RunEvent::Reclaimed => {}
+                RunEvent::Lines(lines) => {
+                    let last = lines.last().map_or(0, |line| line.number);
+                    let lines = lines.into_iter().map(numbered).collect();
+                    start.output.numbered(lines).await;
+                    keeping.taken(last);
+                }
+                RunEvent::Ended {
+                    outcome,
+                    result,
+                    reclaimed,
+                } => {
+                    // Once the end is durable, nobody asks the executor for lines any more.
+                    start.output.kept().await;
+                    let left = (!reclaimed).then_some(run);
+                    self.ended().insert(id, left);
+                    return ending(outcome, result);
+                }
+                RunEvent::Lost(why) => return self.lost(&start, why).await,
+            }
+        }
+    }
+
+    async fn not_started(&self, start: &Start, why: String) -> Ending {
+        let ending = Ending::new(End::Failed, self.clock.now(), "start_failed");
+        self.say_end(start, ending.because(why)).await
+    }
+
+    async fn lost(&self, start: &Start, why: String) -> Ending {
+        let ending = Ending::new(End::Lost, self.clock.now(), "executor_died");
+        self.say_end(start, ending.because(why)).await
+    }
+
+    /// An end that no executor wrote into the log.
+    async fn say_end(&self, start: &Start, ending: Ending) -> Ending {
+        let detail = ending.detail.as_deref().unwrap_or_default();
+        let line = Line {
+            text: Bytes::from(format!("{}: {detail}", ending.end.as_str())),
+            complete: true,
+        };
+        start.output.lines(LogStream::System, vec![line]).await;
+        // Nothing of it is anywhere.
+        self.ended().insert(start.invocation.request_id, None);
+        ending
+    }
+
+    fn ended(&self) -> MutexGuard<'_, HashMap<RequestId, Option<Box<dyn Events>>>> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn said(
+    start: &Start,
+    variables: BTreeMap<String, String>,
+    remarks: Vec<String>,
+    credentials: Option<protocol::Credentials>,
+) -> protocol::Start {
+    let function = &start.function;
+    protocol::Start {
+        run: start.invocation.request_id.to_string(),
+        function: function.name.to_string(),
+        variables,
+        remarks,
+        credentials,
+        timeout_ms: millis(function.timeout),
+        grace_ms: millis(function.grace),
+        deadline_ms: start.deadline.as_millis(),
+        max_result_bytes: function.max_result_bytes as u64,
+        max_log_bytes: function.max_log_bytes,
+    }
+}
+
+fn numbered(line: tripline_executor::client::NumberedLine) -> NumberedLine {
+    NumberedLine {
+        number: line.number,
+        at: line.at,
+        stream: line.stream,
+        text: line.text,
+        complete: line.complete,
+    }
+}
+
+fn millis(span: std::time::Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,66 @@
+//! `role` of a function: temporary keys from a security token service.
+
+use std::time::Duration;
+
+use tripline_config::{SecretRef, Table};
+
+/// Where a function's keys come from, and what they allow.
+#[derive(Debug, Clone)]
+pub struct RoleConfig {
+    /// The service that is asked, such as MinIO's own address. `sts`.
+    pub sts: http::Uri,
+    /// The hub's key there. `access_key`.
+    pub access_key: SecretRef,
+    /// Its secret; it never reaches the function. `secret_key`.
+    pub secret_key: SecretRef,
+    /// The role's name where the service wants one. `arn`.
+    pub arn: Option<String>,
+    /// What the keys may do, as an IAM policy in JSON; at most what the hub's own key may. `policy`.
+    pub policy: Option<String>,
+    /// For the signature. `region`, default `us-east-1`.
+    pub region: String,
+    /// How long keys are valid. `duration`, from 15 minutes to 6 hours, default `1h`.
+    pub duration: Duration,
+}
+
+const SHORTEST: Duration = Duration::from_secs(15 * 60);
+const LONGEST: Duration = Duration::from_secs(6 * 3600);
+
+/// Reads `role = { … }`.
+pub(super) fn read(table: &mut Table<'_>) -> Option<RoleConfig> {
+    let sts = table.required::<String>("sts");
+    let (access_key, secret_key) = (table.required("access_key"), table.required("secret_key"));
+    let (arn, policy) = (table.optional("arn"), table.optional::<String>("policy"));
+    let region = table.or("region", "us-east-1".to_owned());
+    let duration = table.or("duration", Duration::from_secs(3600));
+    if !(SHORTEST..=LONGEST).contains(&duration) {
+        let message = "keys are valid from 15m to 6h";
+        let help = "for longer runs they are renewed while the function runs".to_owned();
+        table.error("duration", message, Some(help));
+    }
+    if let Some(text) = &policy
+        && let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(text)
+    {
+        let help = "an IAM policy: '''{\"Version\":\"2012-10-17\",\"Statement\":[…]}'''".to_owned();
+        table.error("policy", format!("this is not JSON: {error}"), Some(help));
+    }
+    let sts = sts.and_then(|text| {
+        let url = text.parse::<http::Uri>().ok();
+        let url = url.filter(|url| matches!(url.scheme_str(), Some("http" | "https")));
+        if url.is_none() {
+            let help = "such as \"http://127.0.0.1:9000\"".to_owned();
+            table.error("sts", "this is not a URL", Some(help));
+        }
+        url
+    });
+    table.finish();
+    Some(RoleConfig {
+        sts: sts?,
+        access_key: access_key?,
+        secret_key: secret_key?,
+        arn,
+        policy,
+        region,
+        duration,
+    })
+}

@@ -1,0 +1,60 @@
+//! `tripline executor`: the process that owns function processes. The hub starts it; people only meet it in `ps`.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use tripline_executor::server::{self, ServeOptions};
+
+use crate::cli::Exit;
+use crate::clock::SystemClock;
+use crate::config::LogFormat;
+use crate::signals::StopSignals;
+use crate::{secrets, telemetry};
+
+/// Threads: it moves bytes and waits, and must stay small.
+const THREADS: usize = 2;
+
+/// Runs an executor in its directory until it is not needed any more.
+pub(crate) fn execute(dir: PathBuf, id: String, release: String, errors: &mut impl Write) -> Exit {
+    // Before anything is opened here: whoever started this may have left something open, which functions would get.
+    tripline_executor::close_inherited_descriptors();
+    telemetry::start_log(LogFormat::Text, "info");
+    secrets::hide_memory();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(THREADS)
+        .enable_all()
+        .build();
+    let served = runtime
+        .map_err(|error| error.to_string())
+        .and_then(|runtime| runtime.block_on(serve(dir, id, release)));
+    match served {
+        Ok(()) => Exit::Done,
+        Err(error) => {
+            // Into its log file; the hub shows the last lines of it when an executor does not start.
+            let _ = writeln!(errors, "error: {error}");
+            Exit::Failed
+        }
+    }
+}
+
+async fn serve(dir: PathBuf, id: String, release: String) -> Result<(), String> {
+    let mut signals = StopSignals::take().map_err(|error| error.to_string())?;
+    let shutdown = CancellationToken::new();
+    let options = ServeOptions {
+        dir,
+        id,
+        release,
+        clock: Arc::new(SystemClock),
+        shutdown: shutdown.clone(),
+    };
+    let serving = server::serve(options);
+    tokio::pin!(serving);
+    tokio::select! {
+        served = &mut serving => return served.map_err(|error| error.to_string()),
+        name = signals.next() => tracing::warn!("{name}: ending every function"),
+    }
+    shutdown.cancel();
+    serving.await.map_err(|error| error.to_string())
+}

@@ -1,0 +1,60 @@
+//! The ways to run functions, put together: one executor for programs, one client for what is somewhere else.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tripline_credentials::Roles;
+use tripline_executor::client::{Executors, ExecutorsConfig};
+use tripline_model::Clock;
+use tripline_runtime::{Credentials, HttpRuntime, ProcessRuntime, Runtime, WorkerRuntime};
+
+use super::ServeError;
+use super::functions::Functions;
+use crate::release;
+
+/// The runtimes, and the executors behind two of them.
+pub(super) struct Runtimes {
+    pub(super) executors: Executors,
+    pub(super) all: Vec<Arc<dyn Runtime>>,
+}
+
+impl Runtimes {
+    /// Joins the executors of this data directory, ends what dead ones left, and tells them which functions there are.
+    pub(super) async fn start(
+        functions: Functions,
+        data_dir: &Path,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Self, ServeError> {
+        let release = release::release().map_err(|source| ServeError::Io {
+            what: release::PROGRAM.to_owned(),
+            source,
+        })?;
+        let roles = Roles::new(functions.roles, Arc::clone(clock))?;
+        let roles: Arc<dyn Credentials> = Arc::new(roles);
+        let http = match functions.targets.is_empty() {
+            // It needs certificates of authorities, which a small machine may not have.
+            true => None,
+            false => Some(HttpRuntime::new(functions.targets, Arc::clone(clock))?),
+        };
+        let executors = Executors::start(ExecutorsConfig {
+            data_dir: data_dir.to_owned(),
+            program: release::program(),
+            release,
+            clock: Arc::clone(clock),
+        })
+        .await?;
+        let client = executors.client();
+        client.declare(functions.programs);
+        tracing::info!(level = client.level(), "executor");
+        let process = ProcessRuntime::new(
+            client.clone(),
+            Arc::clone(clock),
+            Some(Arc::clone(&roles)),
+            functions.formats.clone(),
+        );
+        let worker = WorkerRuntime::new(client, Arc::clone(clock), Some(roles), functions.formats);
+        let mut all: Vec<Arc<dyn Runtime>> = vec![Arc::new(process), Arc::new(worker)];
+        all.extend(http.map(|http| Arc::new(http) as Arc<dyn Runtime>));
+        Ok(Self { executors, all })
+    }
+}

@@ -1,0 +1,218 @@
+//! Functions outlive the hub; nothing outlives their executor.
+
+use std::fs;
+use std::io::Write;
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use tripline_tests::{Hub, eventually, is_alive, processes_with};
+
+/// A line every now and then, for long enough to be found in the middle by five kills.
+const COUNT: &str = r#"
+[functions.count]
+command = ["sh", "-c", '''
+i=0
+while [ $i -lt 30 ]; do i=$((i + 1)); echo "line $i"; sleep 0.2; done
+echo "$TRIPLINE_REQUEST_ID" >> ledger
+''']
+timeout = "10m"
+[triggers.hook]
+kind = "http"
+function = "count"
+route = "POST /hook"
+auth = "none"
+"#;
+
+/// Texts of the lines that the function wrote.
+async fn written(hub: &Hub, id: &str) -> Vec<String> {
+    let lines = hub.log(id).await;
+    let by_function = |line: &&Value| line["stream"] != "system";
+    let text = |line: &Value| line["text"].as_str().unwrap_or_default().to_owned();
+    lines.iter().filter(by_function).map(text).collect()
+}
+
+async fn wrote(hub: &Hub, id: &str, count: usize) {
+    eventually(&format!("{count} lines are written"), async || {
+        (written(hub, id).await.len() >= count).then_some(())
+    })
+    .await;
+}
+
+fn prepared() -> Hub {
+    let hub = Hub::prepare(COUNT);
+    // What is there when a function starts can be written to; see `isolation`.
+    hub.write("ledger", "");
+    hub
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_goes_on_over_five_kills_of_the_hub() {
+    let mut hub = prepared();
+    hub.launch().await;
+    let id = hub.post("/hook", "x").await;
+    for life in 1..=5 {
+        wrote(&hub, &id, life * 4).await;
+        hub.kill().await;
+        hub.launch().await;
+        let found = hub.get(&format!("/v1/invocations/{id}")).await;
+        assert_eq!(found["state"], "running", "life {life}: {found}");
+    }
+    let ended = hub.ended(&id).await;
+    assert_eq!(ended["state"], "succeeded", "{ended}");
+    let expected: Vec<_> = (1..=30).map(|i| format!("line {i}")).collect();
+    assert_eq!(
+        written(&hub, &id).await,
+        expected,
+        "each line once, in order"
+    );
+    assert_eq!(hub.lines("ledger"), [id]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ended_without_a_hub_ends_as_it_truly_ended() {
+    let mut hub = Hub::start(
+        r#"
+[functions.slow]
+command = ["sh", "-c", 'echo begun; while [ ! -e go ]; do sleep 0.02; done; echo over; exit 7']
+[triggers.hook]
+kind = "http"
+function = "slow"
+route = "POST /hook"
+auth = "none"
+"#,
+    )
+    .await;
+    let id = hub.post("/hook", "x").await;
+    wrote(&hub, &id, 1).await;
+    hub.kill().await;
+    hub.write("go", "");
+    let mark = format!("TRIPLINE_REQUEST_ID={id}");
+    eventually("the function has ended", async || {
+        processes_with(&mark).is_empty().then_some(())
+    })
+    .await;
+    hub.launch().await;
+    let ended = hub.ended(&id).await;
+    assert_eq!(
+        (&ended["state"], &ended["exit_code"]),
+        (&"failed".into(), &7.into()),
+        "{ended}"
+    );
+    assert_eq!(written(&hub, &id).await, ["begun", "over"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_hub_leaves_what_runs_to_the_next() {
+    let config = format!("[hub]\ndrain = \"0s\"\n{COUNT}");
+    let mut hub = Hub::prepare(&config);
+    hub.write("ledger", "");
+    hub.launch().await;
+    let id = hub.post("/hook", "x").await;
+    wrote(&hub, &id, 3).await;
+    hub.signal(Signal::SIGTERM);
+    assert!(hub.exited().await.success());
+    hub.launch().await;
+    let ended = hub.ended(&id).await;
+    assert_eq!(ended["state"], "succeeded", "{ended}");
+    assert_eq!(written(&hub, &id).await.len(), 30);
+
+    // With nothing to do, nothing stays behind.
+    let executors = hub.executors();
+    assert_eq!(executors.len(), 1);
+    hub.signal(Signal::SIGTERM);
+    assert!(hub.exited().await.success());
+    eventually("the executor has ended", async || {
+        (!is_alive(executors[0].pid)).then_some(())
+    })
+    .await;
+}
+
+/// Leaves a grandchild behind that has its own session and holds no pipe.
+const TREE: &str = r#"
+[functions.tree]
+command = ["sh", "-c", '''
+echo "$TRIPLINE_REQUEST_ID" >> ledger
+setsid sh -c 'exec >/dev/null 2>&1 </dev/null; exec sleep 600' &
+echo ready
+sleep 600
+''']
+concurrency = 2
+timeout = "1h"
+[triggers.hook]
+kind = "http"
+function = "tree"
+route = "POST /hook"
+auth = "none"
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_executor_that_dies_takes_its_functions_along() {
+    let mut hub = Hub::prepare(TREE);
+    hub.write("ledger", "");
+    hub.launch().await;
+    let ids = [hub.post("/hook", "x").await, hub.post("/hook", "y").await];
+    for id in &ids {
+        wrote(&hub, id, 1).await;
+    }
+    let first = hub.executors();
+    first[0].kill();
+    for id in &ids {
+        let ended = hub.ended(id).await;
+        assert_eq!(
+            (&ended["state"], &ended["reason"]),
+            (&"lost".into(), &"executor_died".into())
+        );
+        let left = processes_with(&format!("TRIPLINE_REQUEST_ID={id}"));
+        assert!(left.is_empty(), "{left:?} are left of {id}");
+    }
+    // Another one takes over, and what ran is not run again.
+    let third = hub.post("/hook", "z").await;
+    wrote(&hub, &third, 1).await;
+    assert_ne!(hub.executors()[0].pid, first[0].pid);
+    assert_eq!(hub.lines("ledger").len(), 3, "something ran twice");
+
+    // Both gone at once: the next life finds out, before it starts anything.
+    hub.executors()[0].kill();
+    hub.kill().await;
+    hub.launch().await;
+    assert_eq!(hub.ended(&third).await["state"], "lost");
+    let left = processes_with(&format!("TRIPLINE_REQUEST_ID={third}"));
+    assert!(left.is_empty(), "{left:?} are left");
+    assert_eq!(hub.lines("ledger").len(), 3, "something ran twice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upgraded_hub_leaves_the_old_executor_its_runs() {
+    let mut hub = prepared();
+    hub.launch().await;
+    let old_run = hub.post("/hook", "x").await;
+    wrote(&hub, &old_run, 2).await;
+    let old = hub.executors();
+    hub.kill().await;
+
+    // Another build: the same program with a byte more at its end.
+    let upgraded = hub.path("tripline-upgraded");
+    fs::copy(Hub::binary(), &upgraded).expect("there is room for a copy");
+    let mut file = fs::File::options()
+        .append(true)
+        .open(&upgraded)
+        .expect("the copy is ours");
+    file.write_all(b"\n").expect("there is room for a byte");
+    drop(file);
+    hub.upgrade(&upgraded);
+    hub.launch().await;
+
+    let new_run = hub.post("/hook", "y").await;
+    wrote(&hub, &new_run, 1).await;
+    assert_eq!(hub.executors().len(), 2, "each build has its own");
+    for id in [&old_run, &new_run] {
+        let ended = hub.ended(id).await;
+        assert_eq!(ended["state"], "succeeded", "{ended}");
+        assert_eq!(written(&hub, id).await.len(), 30);
+    }
+    eventually("the old executor has ended", async || {
+        (!is_alive(old[0].pid)).then_some(())
+    })
+    .await;
+    assert_eq!(hub.lines("ledger"), [old_run, new_run]);
+}

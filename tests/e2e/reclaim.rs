@@ -1,0 +1,243 @@
+//! Hostile functions: whatever they do, their end is told in time, and nothing of them is left.
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+use tripline_tests::{Hub, eventually, processes_with, skipped};
+
+/// The event is the script.
+const CONFIG: &str = r#"
+[functions.script]
+command = ["sh", "-s"]
+timeout = "2s"
+grace = "200ms"
+output = "1MiB"
+concurrency = 1
+[functions.patient]
+command = ["sh", "-s"]
+timeout = "10m"
+output = "4MiB"
+grace = "200ms"
+concurrency = 1
+[functions.bounded]
+command = ["sh", "-s"]
+timeout = "20s"
+memory = "64MiB"
+pids = 24
+scratch = "4MiB"
+open_files = 32
+concurrency = 1
+"#;
+
+/// Calls the function with a script and waits for its end, after which nothing of it may be alive.
+async fn run(hub: &Hub, function: &str, script: &str) -> Value {
+    let id = hub.invoke(function, script).await;
+    let ended = hub.ended(&id).await;
+    gone(&id).await;
+    ended
+}
+
+async fn gone(id: &str) {
+    let mark = format!("TRIPLINE_REQUEST_ID={id}");
+    // The kernel takes a moment to bury what was killed.
+    eventually("nothing of the run is alive", async || {
+        processes_with(&mark).is_empty().then_some(())
+    })
+    .await;
+}
+
+fn is(ended: &Value, state: &str, code: u16) {
+    let found = (&ended["state"], &ended["status_code"]);
+    assert_eq!(found, (&json!(state), &json!(code)), "{ended}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_of_a_tree_survives_any_end() {
+    let hub = Hub::start(CONFIG).await;
+    let daemon = "setsid sh -c 'trap \"\" TERM; exec >/dev/null 2>&1; sleep 600 & sleep 600' &";
+    let ended = run(&hub, "script", &format!("{daemon} exit 3")).await;
+    is(&ended, "failed", 439);
+    assert_eq!(ended["exit_code"], 3);
+    is(
+        &run(&hub, "script", &format!("{daemon} exit 0")).await,
+        "succeeded",
+        200,
+    );
+    is(
+        &run(&hub, "script", &format!("{daemon} kill -9 $$")).await,
+        "failed",
+        439,
+    );
+    is(
+        &run(&hub, "script", &format!("{daemon} sleep 600")).await,
+        "timed_out",
+        433,
+    );
+    // A grandchild that holds the pipes does not hold up the end.
+    is(
+        &run(&hub, "script", "sleep 600 & exit 0").await,
+        "succeeded",
+        200,
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deaf_and_mute_functions_end_in_time() {
+    let hub = Hub::start(CONFIG).await;
+    let deaf = "trap '' TERM INT HUP; while :; do sleep 0.05; done";
+    is(&run(&hub, "script", deaf).await, "timed_out", 433);
+    let mute = "exec >&- 2>&- <&-; while :; do sleep 0.05; done";
+    is(&run(&hub, "script", mute).await, "timed_out", 433);
+
+    let id = hub.invoke("patient", deaf).await;
+    hub.running(&id).await;
+    assert_eq!(hub.cli(&["terminate", &id]).code, 0);
+    is(&hub.ended(&id).await, "terminated", 499);
+    gone(&id).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_polite_request_may_still_end_well() {
+    let hub = Hub::start(CONFIG).await;
+    let polite = "trap 'echo saved; exit 0' TERM; echo ready; while :; do sleep 0.05; done";
+    let id = hub.invoke("patient", polite).await;
+    eventually("it listens", async || {
+        let log = hub.log(&id).await;
+        log.iter().any(|line| line["text"] == "ready").then_some(())
+    })
+    .await;
+    // Behind it waits one that will never start.
+    let waiting = hub.invoke("patient", "echo started >> /dev/null").await;
+    assert_eq!(hub.cli(&["terminate", &waiting]).code, 0);
+    let cancelled = hub.ended(&waiting).await;
+    is(&cancelled, "cancelled", 499);
+    assert_eq!(cancelled["ran"], "no", "{cancelled}");
+    assert_eq!(hub.cli(&["terminate", "--grace", &id]).code, 0);
+    is(&hub.ended(&id).await, "succeeded", 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bounds_are_kept() {
+    let hub = Hub::start(CONFIG).await;
+    // `tail` keeps all of a line that never ends.
+    let hungry = run(
+        &hub,
+        "bounded",
+        "head -c 300000000 /dev/zero | tail -n 1 | wc -c",
+    )
+    .await;
+    is(&hungry, "failed", 434);
+    assert_eq!(hungry["reason"], "memory_limit");
+
+    let fills = "dd if=/dev/zero of=$TRIPLINE_SCRATCH/full bs=1M count=64 2>/dev/null; sleep 600";
+    let filled = run(&hub, "bounded", fills).await;
+    assert_eq!(
+        (&filled["state"], &filled["reason"]),
+        (&json!("failed"), &json!("scratch_limit"))
+    );
+
+    let files =
+        "i=3; while [ $i -lt 200 ]; do eval \"exec $i</dev/null\" || exit 9; i=$((i + 1)); done";
+    assert_eq!(run(&hub, "bounded", files).await["state"], "failed");
+
+    let bomb = "f() { f | f & }; f; sleep 600";
+    let id = hub.invoke("bounded", bomb).await;
+    // The hub does not notice: it goes on answering.
+    let other = hub.invoke("script", "echo fine").await;
+    is(&hub.ended(&other).await, "succeeded", 200);
+    let ended = hub.ended(&id).await;
+    assert_ne!(ended["state"], "succeeded", "{ended}");
+    gone(&id).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_costs_bounded_memory_and_disk() {
+    let hub = Hub::start(CONFIG).await;
+    let id = hub
+        .invoke("patient", "yes 0123456789abcdef | head -c 1073741824")
+        .await;
+    let mut most = 0;
+    let ended = eventually("a GiB has flown", async || {
+        most = most.max(hub.executors().iter().map(|one| one.resident_bytes()).sum());
+        let found = hub.get(&format!("/v1/invocations/{id}")).await;
+        let over = !matches!(found["state"].as_str()?, "accepted" | "running");
+        over.then_some(found)
+    })
+    .await;
+    is(&ended, "succeeded", 200);
+    assert!(most < 100 << 20, "the executor took {most} bytes");
+    let log = hub.log(&id).await;
+    let kept: usize = log
+        .iter()
+        .filter_map(|line| Some(line["text"].as_str()?.len()))
+        .sum();
+    assert!(kept <= (4 << 20) + 4096, "{kept} bytes are kept");
+    let cut = |line: &Value| {
+        line["text"]
+            .as_str()
+            .is_some_and(|text| text.starts_with("[log cut"))
+    };
+    assert_eq!(log.iter().filter(|line| cut(line)).count(), 1);
+}
+
+/// A v1 freezer holds processes so that not even SIGKILL ends them.
+struct Freezer(PathBuf);
+
+impl Freezer {
+    fn make(name: &str) -> Option<Self> {
+        let dir = PathBuf::from("/sys/fs/cgroup/freezer").join(name);
+        fs::create_dir(&dir).ok()?;
+        Some(Self(dir))
+    }
+
+    fn set(&self, file: &str, value: &str) {
+        fs::write(self.0.join(file), value).expect("the freezer is ours");
+    }
+}
+
+impl Drop for Freezer {
+    fn drop(&mut self) {
+        let _ = fs::write(self.0.join("freezer.state"), "THAWED");
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_cannot_die_keeps_its_slot() {
+    let test = "a process that cannot die";
+    let Some(freezer) = Freezer::make(&format!("tripline-e2e-{}", std::process::id())) else {
+        return skipped(
+            test,
+            "no v1 freezer can be had here (it takes root and a v1 hierarchy)",
+        );
+    };
+    let hub = Hub::start(CONFIG).await;
+    let id = hub.invoke("patient", "echo ready; sleep 600").await;
+    let mark = format!("TRIPLINE_REQUEST_ID={id}");
+    let pids = eventually("it runs with its child", async || {
+        let pids = processes_with(&mark);
+        (pids.len() == 2).then_some(pids)
+    })
+    .await;
+    for pid in pids {
+        freezer.set("cgroup.procs", &pid.to_string());
+    }
+    freezer.set("freezer.state", "FROZEN");
+    assert_eq!(hub.cli(&["terminate", &id]).code, 0);
+    let ended = hub.ended(&id).await;
+    is(&ended, "terminated", 499);
+    eventually("it shows as pending", async || {
+        let found = hub.get(&format!("/v1/invocations/{id}")).await;
+        (found["reclaim_pending"] == true).then_some(())
+    })
+    .await;
+    let next = hub.invoke("patient", "echo next").await;
+    let function = hub.get("/v1/functions/patient").await;
+    assert_eq!(function["reclaim_pending"], 1, "{function}");
+    let found = hub.get(&format!("/v1/invocations/{next}")).await;
+    assert_eq!(found["state"], "accepted", "the slot was given away");
+    freezer.set("freezer.state", "THAWED");
+    is(&hub.ended(&next).await, "succeeded", 200);
+    gone(&id).await;
+}

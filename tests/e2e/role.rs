@@ -1,0 +1,231 @@
+//! The role of a function: its keys allow what the policy says, are renewed, and are all that the function sees.
+
+use std::time::Duration;
+
+use aws_sdk_s3::Client;
+use serde_json::Value;
+use tripline_tests::{
+    Hub, ScriptedSts, ShortSts, Sts, allow, eventually, processes_with, s3_client,
+};
+
+/// What one hub knows and nobody else may.
+const SECRET: &str = "the-long-lived-secret-of-the-hub";
+
+/// Shows the file with the keys, in one line.
+const SHOW: &str =
+    r#"command = ["sh", "-c", 'tr -d "\n" < "$TRIPLINE_CREDENTIALS_FILE"; echo; env']"#;
+
+fn config(command: &str, sts: &str, more: &str) -> String {
+    format!(
+        "[functions.robot]\n{command}\ntimeout = \"5m\"\n[functions.robot.role]\nsts = \"{sts}\"\n\
+         access_key = {{ env = \"ROLE_KEY\" }}\nsecret_key = {{ env = \"ROLE_SECRET\" }}\n{more}\n"
+    )
+}
+
+async fn start(config: &str, key: &str, secret: &str) -> Hub {
+    let mut hub = Hub::prepare(config);
+    hub.launch_with(&[("ROLE_KEY", key), ("ROLE_SECRET", secret)])
+        .await;
+    hub
+}
+
+/// Runs the function that shows its keys, and gives a client that has them.
+async fn client_of_the_function(sts: &Sts, more: &str, store: &str) -> Client {
+    let hub = start(
+        &config(SHOW, &sts.endpoint, more),
+        &sts.access_key,
+        &sts.secret_key,
+    )
+    .await;
+    let id = hub.invoke("robot", "").await;
+    let ended = hub.ended(&id).await;
+    assert_eq!(ended["state"], "succeeded", "{ended}");
+    let log = hub.log(&id).await;
+    let mut texts = log.iter().filter_map(|line| line["text"].as_str());
+    let keys = texts.find_map(|text| serde_json::from_str::<Value>(text).ok());
+    let keys = keys.unwrap_or_else(|| panic!("no keys in {log:#?}"));
+    let key = |name: &str| keys[name].as_str().expect("it is text").to_owned();
+    let (access, secret, token) = (
+        key("AccessKeyId"),
+        key("SecretAccessKey"),
+        key("SessionToken"),
+    );
+    for (name, value) in [
+        ("AWS_ACCESS_KEY_ID", &access),
+        ("TENCENTCLOUD_SECRETID", &access),
+    ] {
+        let variable = format!("{name}={value}");
+        assert!(
+            log.iter().any(|line| line["text"] == *variable),
+            "{variable}: {log:#?}"
+        );
+    }
+    assert!(
+        !log.iter()
+            .any(|line| line.to_string().contains(&sts.secret_key))
+    );
+    s3_client(store, &access, &secret, Some(&token))
+}
+
+async fn two_buckets(store: &Client, open: &str, closed: &str) {
+    for bucket in [open, closed] {
+        store.create_bucket().bucket(bucket).send().await.unwrap();
+        let put = store.put_object().bucket(bucket).key("an object");
+        put.body(b"inside".to_vec().into()).send().await.unwrap();
+    }
+}
+
+async fn only_reads_from(client: &Client, open: &str, closed: &str) {
+    let read = client
+        .get_object()
+        .bucket(open)
+        .key("an object")
+        .send()
+        .await;
+    let body = read
+        .expect("the policy allows it")
+        .body
+        .collect()
+        .await
+        .unwrap();
+    assert_eq!(&*body.into_bytes(), b"inside");
+    let read = client
+        .get_object()
+        .bucket(closed)
+        .key("an object")
+        .send()
+        .await;
+    let error = read
+        .expect_err("the policy does not name this bucket")
+        .into_service_error();
+    assert_eq!(error.meta().code(), Some("AccessDenied"), "{error:?}");
+    let put = client
+        .put_object()
+        .bucket(open)
+        .key("new")
+        .body(b"x".to_vec().into());
+    let error = put
+        .send()
+        .await
+        .expect_err("the policy does not name this action");
+    assert_eq!(
+        error.into_service_error().meta().code(),
+        Some("AccessDenied")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_of_a_role_allow_what_the_role_may() {
+    let names = ["open", "closed"].map(|name| format!("role-{name}-{}", std::process::id()));
+    let [open, closed] = names.each_ref().map(String::as_str);
+    let policy = allow("s3:GetObject", &format!("arn:aws:s3:::{open}/*"));
+    let Some(sts) = Sts::moto("keys of a role in IAM", &policy).await else {
+        return;
+    };
+    two_buckets(&sts.store(), open, closed).await;
+    sts.enforce().await;
+    let arn = sts.arn.as_deref().unwrap();
+    let client = client_of_the_function(&sts, &format!("arn = \"{arn}\""), &sts.endpoint).await;
+    only_reads_from(&client, open, closed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_of_a_role_allow_what_the_configured_policy_does() {
+    let Some(sts) = Sts::minio("keys within a policy of the configuration") else {
+        return;
+    };
+    let names = ["open", "closed"].map(|name| format!("role-{name}-{}", std::process::id()));
+    let [open, closed] = names.each_ref().map(String::as_str);
+    two_buckets(&sts.store(), open, closed).await;
+    let policy = allow("s3:GetObject", &format!("arn:aws:s3:::{open}/*"));
+    let client = client_of_the_function(&sts, &format!("policy = '{policy}'"), &sts.endpoint).await;
+    only_reads_from(&client, open, closed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_are_refused_once_they_have_expired() {
+    let Some(short) = ShortSts::start("keys that expire", Duration::from_secs(20)).await else {
+        return;
+    };
+    two_buckets(&short.store, "open", "closed").await;
+    let sts = Sts {
+        endpoint: short.endpoint.clone(),
+        access_key: "HUBKEY".to_owned(),
+        secret_key: "not-used-here".to_owned(),
+        arn: None,
+    };
+    let client = client_of_the_function(&sts, "", &short.store_endpoint).await;
+    let read = || client.get_object().bucket("open").key("an object").send();
+    read().await.expect("they are valid");
+    let error = eventually("the keys expire", async || read().await.err()).await;
+    // So MinIO calls keys that have expired.
+    let error = error.into_service_error();
+    assert_eq!(error.meta().code(), Some("InvalidAccessKeyId"), "{error:?}");
+}
+
+/// Shows its environment once, and each key that it finds in the file.
+const LOOP: &str = r#"command = ["sh", "-c", '''
+env
+while true; do
+  key=$(tr -d "\n" < "$TRIPLINE_CREDENTIALS_FILE" | grep -o "KEY[0-9]*")
+  if [ "$key" != "$last" ]; then echo "key=$key"; last=$key; fi
+  sleep 0.2
+done''']"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_function_gets_new_keys_and_never_the_hubs_own() {
+    let sts = ScriptedSts::start(Duration::from_secs(8)).await;
+    let hub = start(&config(LOOP, &sts.endpoint, ""), "HUBKEY", SECRET).await;
+    let id = hub.invoke("robot", "").await;
+    for number in [1, 2, 3] {
+        hub.line(&id, |text| text == format!("key=KEY{number}"))
+            .await;
+    }
+    let executors = hub.executors();
+    assert_eq!(executors.len(), 1, "{executors:?}");
+    let hub_pid = i32::try_from(hub.pid()).unwrap();
+    assert_eq!(
+        processes_with(SECRET),
+        [hub_pid],
+        "the executor is {executors:?}"
+    );
+    let log = hub.log(&id).await;
+    assert!(
+        log.iter()
+            .any(|line| line["text"] == "AWS_ACCESS_KEY_ID=KEY1"),
+        "{log:#?}"
+    );
+    for (what, text) in [
+        ("its log", format!("{log:?}")),
+        ("the hub's log", hub.lines("hub.log").join("\n")),
+    ] {
+        for hidden in [SECRET, "HUBKEY"] {
+            assert!(!text.contains(hidden), "{what} has {hidden}");
+        }
+    }
+    let log = hub.lines("hub.log").join("\n");
+    assert!(
+        !log.contains("secret 1") && !log.contains("token 1"),
+        "the hub's log has a key"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_keys_a_function_is_not_started() {
+    let sts = ScriptedSts::start(Duration::ZERO).await;
+    let hub = start(&config(SHOW, &sts.endpoint, ""), "HUBKEY", "another-secret").await;
+    let id = hub.invoke("robot", "").await;
+    let ended = hub.ended(&id).await;
+    assert_eq!(
+        (&ended["state"], &ended["ran"]),
+        (&"failed".into(), &"no".into()),
+        "{ended}"
+    );
+    let told = format!("{ended}{:?}", hub.log(&id).await);
+    assert!(told.contains("have expired already"), "{told}");
+    assert!(
+        !told.contains("another-secret") && !told.contains("secret 1"),
+        "{told}"
+    );
+    assert!(sts.given() > 0);
+}
