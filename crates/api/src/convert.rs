@@ -1,5 +1,6 @@
 //! Model to wire, by hand: a change of the model that would change the API does not compile.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use tripline_dispatcher::FunctionStatus;
-use tripline_model::{End, Event, Invocation, InvocationState, LogLine, Timestamp};
+use tripline_model::{End, Event, FunctionName, Invocation, InvocationState, LogLine, Timestamp};
 use tripline_trigger::{FactValue, TriggerStatus};
 
 use crate::wire::{EndView, EventView, FunctionView, InvocationView, LogLineView, TriggerView};
@@ -110,7 +111,10 @@ fn escaped(bytes: &[u8]) -> String {
 }
 
 /// A function and what it has to do.
-pub(crate) fn function(status: &FunctionStatus) -> FunctionView {
+pub(crate) fn function(
+    status: &FunctionStatus,
+    unmet: &HashMap<FunctionName, String>,
+) -> FunctionView {
     let function = &status.function;
     FunctionView {
         name: function.name.to_string(),
@@ -127,6 +131,7 @@ pub(crate) fn function(status: &FunctionStatus) -> FunctionView {
         queued: status.queued,
         running: status.running,
         reclaim_pending: status.reclaim_pending,
+        not_enforced: unmet.get(&function.name).cloned(),
     }
 }
 

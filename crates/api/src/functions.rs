@@ -15,7 +15,11 @@ const UNKNOWN: (&str, &str) = ("unknown_function", "there is no such function");
 /// `GET /v1/functions`.
 pub(crate) async fn list(State(shared): State<Shared>) -> Json<FunctionsView> {
     let functions = shared.hub.control.functions();
-    let functions = functions.iter().map(convert::function).collect();
+    let unmet = &shared.hub.unmet;
+    let functions = functions
+        .iter()
+        .map(|status| convert::function(status, unmet))
+        .collect();
     Json(FunctionsView { functions })
 }
 
@@ -28,7 +32,7 @@ pub(crate) async fn show(
     let functions = shared.hub.control.functions();
     let found = functions.iter().find(|status| status.function.name == name);
     found
-        .map(|status| Json(convert::function(status)))
+        .map(|status| Json(convert::function(status, &shared.hub.unmet)))
         .ok_or_else(|| unknown(&name))
 }
 

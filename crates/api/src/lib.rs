@@ -24,6 +24,7 @@ mod refusal;
 mod triggers;
 pub mod wire;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -33,7 +34,7 @@ use axum::routing::{get, post};
 use tokio_util::sync::CancellationToken;
 use tripline_journal::{Journal, LogStore};
 use tripline_listener::Bearer;
-use tripline_model::{Clock, Dispatch};
+use tripline_model::{Clock, Dispatch, FunctionName};
 use tripline_trigger::Triggers;
 
 pub use hosts::AllowedHosts;
@@ -50,6 +51,8 @@ pub struct ApiState {
     pub journal: Arc<dyn Journal>,
     /// What functions said.
     pub logs: Arc<dyn LogStore>,
+    /// What of a function's bounds this machine cannot enforce, in a sentence; nothing for most.
+    pub unmet: HashMap<FunctionName, String>,
     /// The triggers.
     pub triggers: Triggers,
     /// Wall time.

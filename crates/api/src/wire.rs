@@ -168,6 +168,8 @@ pub struct FunctionView {
     pub running: u64,
     /// Invocations that have ended and keep their slot, because something of them is still alive.
     pub reclaim_pending: u64,
+    /// What of its bounds this machine cannot enforce; null if it enforces everything it asks for.
+    pub not_enforced: Option<String>,
 }
 
 /// All functions.

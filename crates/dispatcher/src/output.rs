@@ -46,7 +46,11 @@ impl Output for InvocationLog {
     }
 
     async fn kept(&self) {
-        warn(self.logs.flush().await);
+        if let Err(error) = self.logs.flush().await {
+            tracing::warn!(%error, "log lines are not kept; whoever wrote them has them still");
+            // The store is closed, as the hub is. The next life asks for the lines again.
+            std::future::pending::<()>().await;
+        }
     }
 
     async fn last_number(&self) -> u64 {

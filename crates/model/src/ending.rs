@@ -78,13 +78,11 @@ impl Ending {
 
     /// Whether function code ran for this event: `None` is "nobody knows".
     pub fn ran(&self) -> Option<bool> {
-        let never = matches!(
-            self.reason.as_str(),
-            "start_failed" | "refused_address" | "init_failed" | "init_timeout"
-        );
-        match self.end {
-            End::Failed if never => Some(false),
-            end => end.ran(),
+        match (self.end, self.reason.as_str()) {
+            (End::Failed, "start_failed" | "init_failed" | "init_timeout") => Some(false),
+            // Somebody answered who should not have been asked.
+            (End::Failed, "refused_address") => None,
+            (end, _) => end.ran(),
         }
     }
 }
@@ -106,7 +104,7 @@ mod tests {
         (End::Failed, "result_too_large", 407, Some(true)),
         (End::Failed, "scratch_limit", 439, Some(true)),
         (End::Failed, "start_failed", 405, Some(false)),
-        (End::Failed, "refused_address", 405, Some(false)),
+        (End::Failed, "refused_address", 405, None),
         (End::Failed, "init_failed", 445, Some(false)),
         (End::Failed, "init_timeout", 450, Some(false)),
         (End::TimedOut, "timeout", 433, Some(true)),

@@ -9,7 +9,6 @@ use tripline_executor::server::{self, ServeOptions};
 
 use crate::cli::Exit;
 use crate::clock::SystemClock;
-use crate::config::LogFormat;
 use crate::signals::StopSignals;
 use crate::{secrets, telemetry};
 
@@ -20,7 +19,7 @@ const THREADS: usize = 2;
 pub(crate) fn execute(dir: PathBuf, id: String, release: String, errors: &mut impl Write) -> Exit {
     // Before anything is opened here: whoever started this may have left something open, which functions would get.
     tripline_executor::close_inherited_descriptors();
-    telemetry::start_log(LogFormat::Text, "info");
+    telemetry::start_file_log();
     secrets::hide_memory();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(THREADS)

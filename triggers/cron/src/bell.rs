@@ -26,11 +26,11 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 const AFTERWARDS: Duration = Duration::from_millis(20);
 
 /// How long before an instant its wait goes on by looks at the clock.
-const LAST_STRETCH: Duration = Duration::from_millis(4);
+const LAST_STRETCH: Duration = Duration::from_millis(12);
 
 /// The time between two such looks, and how many there are at most.
 const LOOK: Duration = Duration::from_micros(100);
-const LOOKS: usize = 50;
+const LOOKS: usize = 150;
 
 /// Ticks in one task. More would leave other cores idle, fewer cost more than they gain.
 const TOGETHER: usize = 125;
@@ -153,7 +153,7 @@ async fn hand_over_all(mut due: Vec<Ready>) {
 }
 
 /// Waits for the next beat.
-pub(crate) async fn beat(beats: &mut watch::Receiver<()>) {
+async fn beat(beats: &mut watch::Receiver<()>) {
     if beats.changed().await.is_err() {
         // Nobody will beat again; the bell has its own sleep.
         pending::<()>().await;

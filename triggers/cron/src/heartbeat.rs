@@ -22,14 +22,6 @@ pub(crate) struct Heartbeat {
     listeners: Mutex<Listeners>,
 }
 
-/// What a listener gets.
-pub(crate) struct Ears {
-    /// Says when to look at the wall clock.
-    pub(crate) beats: watch::Receiver<()>,
-    /// Where ticks wait for their instant.
-    pub(crate) bell: mpsc::Sender<Armed>,
-}
-
 #[derive(Default)]
 struct Listeners {
     count: usize,
@@ -50,8 +42,9 @@ impl Default for Heartbeat {
 }
 
 impl Heartbeat {
-    /// Starts to listen. Each call is followed by one of [`Heartbeat::leave`]. All listeners have the same clock.
-    pub(crate) async fn join(&self, clock: &Arc<dyn Clock>) -> Ears {
+    /// Starts to listen: gives the place where ticks wait for their instant. Each call is followed by one of
+    /// [`Heartbeat::leave`]. All listeners have the same clock.
+    pub(crate) async fn join(&self, clock: &Arc<dyn Clock>) -> mpsc::Sender<Armed> {
         let mut listeners = self.listeners.lock().await;
         listeners.count += 1;
         if listeners.scheduler.is_none() {
@@ -70,11 +63,10 @@ impl Heartbeat {
             bell
         });
         listeners.bell = Some(bell.clone());
-        let beats = self.beat.subscribe();
-        Ears { beats, bell }
+        bell
     }
 
-    /// Stops to listen, with its ears dropped; the last one stops the bell and the scheduler.
+    /// Stops to listen, with its bell dropped; the last one stops the bell and the scheduler.
     pub(crate) async fn leave(&self) {
         let mut listeners = self.listeners.lock().await;
         listeners.count = listeners.count.saturating_sub(1);
@@ -90,7 +82,7 @@ impl Heartbeat {
         }
     }
 
-    /// Makes every listener look at the clock now.
+    /// Makes the bell look at the clock now.
     #[cfg(test)]
     pub(crate) fn beat(&self) {
         self.beat.send_replace(());
@@ -122,11 +114,11 @@ mod tests {
         let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(Timestamp::from_millis(0)));
         let (first, second) = (heartbeat.join(&clock).await, heartbeat.join(&clock).await);
         let patience = Duration::from_secs(20);
-        for mut ears in [first, second] {
-            let beat = tokio::time::timeout(patience, ears.beats.changed()).await;
-            beat.expect("a beat comes every second")
-                .expect("the heart lives");
-        }
+        let mut beats = heartbeat.beat.subscribe();
+        let beat = tokio::time::timeout(patience, beats.changed()).await;
+        beat.expect("a beat comes every second")
+            .expect("the heart lives");
+        drop((first, second));
         heartbeat.leave().await;
         assert_eq!(heartbeat.listeners.lock().await.ringing.len(), 1);
         assert!(heartbeat.listeners.lock().await.scheduler.is_some());

@@ -4,16 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 use tripline_model::{Identity, Offer, Receipt, Rejected, Timestamp};
 use tripline_trigger::{Trigger, TriggerContext, TriggerError};
 
 use crate::base;
-use crate::bell::{Armed, beat};
+use crate::bell::Armed;
 use crate::config::Config;
 use crate::event::{Tick, event, stamp};
-use crate::heartbeat::{Ears, Heartbeat};
+use crate::heartbeat::Heartbeat;
 use crate::planner::{Plan, Planner};
 
 /// A tick up to this late has just been kept waiting; later than this it was missed.
@@ -21,6 +21,10 @@ const GRACE: Duration = Duration::from_millis(2500);
 
 /// The rest between two offers of a tick that was refused for the time being.
 const REST: Duration = Duration::from_secs(1);
+
+/// How often a waiting timer looks whether the wall clock was set back. Not at every beat: a thousand timers that wake
+/// for that are in the way of the ticks that are due then.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 /// A wall clock this far behind the last tick is worth telling.
 const CLOCK_BEHIND: Duration = Duration::from_secs(60);
@@ -74,8 +78,11 @@ impl CronTrigger {
         Self { grace, ..self }
     }
 
-    async fn drive(&self, cx: &TriggerContext, ears: Ears) -> Result<(), TriggerError> {
-        let Ears { mut beats, bell } = ears;
+    async fn drive(
+        &self,
+        cx: &TriggerContext,
+        bell: mpsc::Sender<Armed>,
+    ) -> Result<(), TriggerError> {
         let stream = base::stream(&self.config.schedule);
         let base = if self.was_asked_to_end.swap(false, Ordering::Relaxed) {
             // Nobody wants a tick of the pause to fire at its end.
@@ -97,7 +104,7 @@ impl CronTrigger {
         cx.fact("missed", running.missed);
         cx.ready();
         while !cx.shutdown().is_cancelled() {
-            running.step(&mut beats).await?;
+            running.step().await?;
         }
         self.was_asked_to_end.store(true, Ordering::Relaxed);
         Ok(())
@@ -106,8 +113,8 @@ impl CronTrigger {
 
 impl Trigger for CronTrigger {
     async fn run(&self, cx: TriggerContext) -> Result<(), TriggerError> {
-        let ears = self.heartbeat.join(cx.clock()).await;
-        let ended = self.drive(&cx, ears).await;
+        let bell = self.heartbeat.join(cx.clock()).await;
+        let ended = self.drive(&cx, bell).await;
         self.heartbeat.leave().await;
         ended
     }
@@ -117,7 +124,7 @@ impl Trigger for CronTrigger {
 
 impl Running<'_> {
     /// Does what the plan says, until it is done or something may have changed.
-    async fn step(&mut self, beats: &mut watch::Receiver<()>) -> Result<(), TriggerError> {
+    async fn step(&mut self) -> Result<(), TriggerError> {
         let now = self.cx.clock().now();
         match self.planner.plan(now) {
             Plan::Fire(tick) => self.fire(tick, now, None).await,
@@ -127,7 +134,7 @@ impl Running<'_> {
             }
             Plan::Wait(next) => {
                 self.look_at_clock(now);
-                self.wait_for(next, beats).await
+                self.wait_for(next).await
             }
             Plan::Never => {
                 self.cx.fact("next_fire", "never: the schedule has ended");
@@ -138,11 +145,7 @@ impl Running<'_> {
     }
 
     /// Arms the tick of `at` and waits until it was handed over, or something may have changed.
-    async fn wait_for(
-        &mut self,
-        at: Timestamp,
-        beats: &mut watch::Receiver<()>,
-    ) -> Result<(), TriggerError> {
+    async fn wait_for(&mut self, at: Timestamp) -> Result<(), TriggerError> {
         let tick = Tick { at, missed: 0 };
         let (rung, mut answer) = oneshot::channel();
         let armed = Armed {
@@ -163,7 +166,7 @@ impl Running<'_> {
                     Err(_) => Ok(()),
                 },
                 () = self.cx.shutdown().cancelled() => return Ok(()),
-                () = beat(beats) => self.look_at_clock(self.cx.clock().now()),
+                () = sleep(LOOK_EVERY) => self.look_at_clock(self.cx.clock().now()),
             }
         }
     }

@@ -1,5 +1,6 @@
 //! A whole hub for one test.
 
+use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -102,6 +103,7 @@ impl TestHub {
             dispatch,
             journal: journal.clone(),
             logs,
+            unmet: HashMap::new(),
             triggers: supervisor.triggers(),
             clock,
             token: Bearer::new(TOKEN),

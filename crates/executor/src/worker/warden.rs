@@ -36,7 +36,7 @@ fn end_overdue(pool: &Pool) {
             |idle: &mut Idle| !idle.warm.desk.has_asked() && idle.warm.init_deadline <= now;
         let unready: Vec<Idle> = state.idle.extract_if(.., is_unready).collect();
         // Of the idle ones alone: what else is alive may be about to end.
-        let spare = pool.alive().saturating_sub(pool.min());
+        let spare = state.idle.len().saturating_sub(pool.min());
         let is_unneeded = |idle: &mut Idle| idle_until(pool, idle) <= now;
         let unneeded = state.idle.extract_if(.., is_unneeded).take(spare);
         let unneeded: Vec<Idle> = unneeded.collect();
@@ -88,7 +88,7 @@ fn keep(pool: &Pool, warm: Warm) {
 /// When there is something to do without any news.
 fn next_look(pool: &Pool) -> Option<Instant> {
     let mut state = pool.lock();
-    let spare = pool.alive() > pool.min();
+    let spare = state.idle.len() > pool.min();
     let unready = state.idle.iter().filter(|idle| !idle.warm.desk.has_asked());
     let mut times: Vec<Instant> = unready.map(|idle| idle.warm.init_deadline).collect();
     if spare {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::args::LogsArgs;
 use super::client::AdminClient;
@@ -15,8 +16,8 @@ use super::{Terminal, escape};
 
 /// Lines asked for at once.
 const PAGE: usize = 1000;
-/// Broken connections in a row after which a follower gives up.
-const MAX_BREAKS: u32 = 5;
+/// How long a follower waits for a hub that is away: a restart or an upgrade takes less.
+const PATIENCE: Duration = Duration::from_secs(60);
 const BREAK_PAUSE: Duration = Duration::from_millis(500);
 
 /// How lines are written.
@@ -79,7 +80,8 @@ pub(crate) async fn follow_to_end(
     terminal: &mut Terminal<'_>,
 ) -> Result<Exit, Failure> {
     let (mut after, mut printer) = (0, Printer::new(shape));
-    let mut breaks = 0;
+    // Since when nothing has come, and whether that was said. Nothing is waited for before the hub was there once.
+    let (mut away, mut told) = (None, false);
     loop {
         let before = after;
         let place = (&mut after, &mut printer);
@@ -93,11 +95,24 @@ pub(crate) async fn follow_to_end(
             Err(failure @ Failure::Unreachable { .. }) => Some(failure),
             Err(failure) => return Err(failure),
         };
-        breaks = if after > before { 0 } else { breaks + 1 };
-        if breaks >= MAX_BREAKS {
-            return Err(broken.unwrap_or_else(|| {
-                Failure::Refused("the hub closes the log before its end".to_owned())
-            }));
+        if after > before {
+            (away, told) = (None, false);
+        }
+        let since = *away.get_or_insert_with(Instant::now);
+        match broken {
+            Some(failure) if after == 0 || since.elapsed() >= PATIENCE => return Err(failure),
+            None if since.elapsed() >= PATIENCE => {
+                let why = "the hub closes the log before its end".to_owned();
+                return Err(Failure::Refused(why));
+            }
+            Some(_) if !told => {
+                told = true;
+                writeln!(
+                    terminal.err,
+                    "the hub is away; waiting for it for up to a minute"
+                )?;
+            }
+            _ => {}
         }
         tokio::time::sleep(BREAK_PAUSE).await;
     }

@@ -47,6 +47,12 @@ pub(crate) async fn functions(
         "NOT GONE",
     ];
     write_table(terminal.out, &header, functions.iter().map(row).collect())?;
+    for function in functions {
+        if let Some(unmet) = text(function, "not_enforced") {
+            let (name, unmet) = (text_or_dash(function, "name"), escape::one_line(&unmet));
+            writeln!(terminal.out, "{}: {unmet}", escape::one_line(&name))?;
+        }
+    }
     Ok(Exit::Done)
 }
 

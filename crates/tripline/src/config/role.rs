@@ -26,6 +26,9 @@ pub struct RoleConfig {
 const SHORTEST: Duration = Duration::from_secs(15 * 60);
 const LONGEST: Duration = Duration::from_secs(6 * 3600);
 
+/// Services take no longer one.
+const MAX_POLICY_BYTES: usize = 2048;
+
 /// Reads `role = { … }`.
 pub(super) fn read(table: &mut Table<'_>) -> Option<RoleConfig> {
     let sts = table.required::<String>("sts");
@@ -44,11 +47,23 @@ pub(super) fn read(table: &mut Table<'_>) -> Option<RoleConfig> {
         let help = "an IAM policy: '''{\"Version\":\"2012-10-17\",\"Statement\":[…]}'''".to_owned();
         table.error("policy", format!("this is not JSON: {error}"), Some(help));
     }
+    if policy
+        .as_ref()
+        .is_some_and(|policy| policy.len() > MAX_POLICY_BYTES)
+    {
+        let help =
+            "say it with fewer statements, or give the hub's own key fewer rights".to_owned();
+        let message = format!("a policy has at most {MAX_POLICY_BYTES} characters");
+        table.error("policy", message, Some(help));
+    }
     let sts = sts.and_then(|text| {
         let url = text.parse::<http::Uri>().ok();
-        let url = url.filter(|url| matches!(url.scheme_str(), Some("http" | "https")));
+        let url = url.filter(|url| {
+            let has_user = url.authority().is_some_and(|at| at.as_str().contains('@'));
+            matches!(url.scheme_str(), Some("http" | "https")) && !has_user
+        });
         if url.is_none() {
-            let help = "such as \"http://127.0.0.1:9000\"".to_owned();
+            let help = "such as \"http://127.0.0.1:9000\", without a user".to_owned();
             table.error("sts", "this is not a URL", Some(help));
         }
         url

@@ -170,15 +170,15 @@ command = ["true"]
         "no program can start in so little",
         "not a share of processors",
         "no program can run with none",
-        "`functions.a.min_instances`",
+        "unknown key `min_instances`",
         "a result is at most 64 MiB",
         "9 is more than `max_instances`, 4",
         "this is not a URL",
-        "`functions.b.role.secret_key`",
+        "secrets are not written in the file",
         "keys are valid from 15m to 6h",
         "this is not JSON",
         "this is not a URL to post to",
-        "`functions.c.command`",
+        "unknown key `command`",
         "this header is set by the hub",
     ] {
         assert!(found.contains(words), "no {words:?} in\n{found}");

@@ -98,6 +98,7 @@ impl Hub {
         tasks.spawn(upkeep.run(closing.clone()));
         let stopping = CancellationToken::new();
         let api = ApiState {
+            unmet: runtimes.unmet,
             dispatch: Arc::new(dispatcher.handle()),
             control: Arc::new(dispatcher.handle()),
             journal: Arc::clone(&storage.journal) as Arc<dyn Journal>,

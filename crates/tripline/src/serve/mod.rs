@@ -163,7 +163,7 @@ async fn run(config: Config, out: &mut impl Write) -> Result<Exit, ServeError> {
     tokio::select! {
         () = hub.stop() => Ok(if stop.is_ok() { Exit::Done } else { Exit::Failed }),
         name = signals.next() => {
-            tracing::warn!("{name} again: ending at once; what is running will be `lost`");
+            tracing::warn!("{name} again: ending at once; functions on this machine go on, and the next hub finds them");
             Ok(Exit::Failed)
         }
     }

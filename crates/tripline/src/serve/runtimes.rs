@@ -1,11 +1,14 @@
 //! The ways to run functions, put together: one executor for programs, one client for what is somewhere else.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use tripline_credentials::Roles;
 use tripline_executor::client::{Executors, ExecutorsConfig};
-use tripline_model::Clock;
+use tripline_executor::level;
+use tripline_executor::protocol::FunctionSpec;
+use tripline_model::{Clock, FunctionName};
 use tripline_runtime::{Credentials, HttpRuntime, ProcessRuntime, Runtime, WorkerRuntime};
 
 use super::ServeError;
@@ -16,6 +19,8 @@ use crate::release;
 pub(super) struct Runtimes {
     pub(super) executors: Executors,
     pub(super) all: Vec<Arc<dyn Runtime>>,
+    /// What of functions' bounds this machine cannot enforce.
+    pub(super) unmet: HashMap<FunctionName, String>,
 }
 
 impl Runtimes {
@@ -43,6 +48,10 @@ impl Runtimes {
             clock: Arc::clone(clock),
         })
         .await?;
+        let unmet = unmet(&functions.programs);
+        for (function, what) in &unmet {
+            tracing::warn!(%function, "{what}");
+        }
         let client = executors.client();
         client.declare(functions.programs);
         tracing::info!(level = client.level(), "executor");
@@ -55,6 +64,19 @@ impl Runtimes {
         let worker = WorkerRuntime::new(client, Arc::clone(clock), Some(roles), functions.formats);
         let mut all: Vec<Arc<dyn Runtime>> = vec![Arc::new(process), Arc::new(worker)];
         all.extend(http.map(|http| Arc::new(http) as Arc<dyn Runtime>));
-        Ok(Self { executors, all })
+        Ok(Self {
+            executors,
+            all,
+            unmet,
+        })
     }
+}
+
+fn unmet(programs: &[FunctionSpec]) -> HashMap<FunctionName, String> {
+    let level = level();
+    let what = |spec: &FunctionSpec| {
+        let unmet = level.check(spec).err()?;
+        Some((FunctionName::new(&spec.name).ok()?, unmet))
+    };
+    programs.iter().filter_map(what).collect()
 }
