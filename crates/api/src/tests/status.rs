@@ -27,6 +27,7 @@ async fn functions_are_listed_with_what_they_have_to_do() {
             "grace_ms": 5000, "concurrency": 4, "qps": null, "max_queued": 100,
             "max_event_age_ms": 3_600_000, "max_result_bytes": 1_048_576,
             "max_log_bytes": 1_048_576, "queued": 0, "running": 1, "reclaim_pending": 0,
+            "not_enforced": null,
         })
     );
     hub.ask("GET", "/v1/functions/nobody")
