@@ -20,6 +20,5 @@ pub use contract::{Held, Line, NumberedLine, Output, Runtime, Start};
 pub use credentials::Credentials;
 pub use format::{EventFormat, render};
 pub use http::{HttpRuntime, HttpTarget, HttpTargetError};
-pub use process::ProcessRuntime;
+pub use remote::{ExecutorRuntime, Remote};
 pub use stop::{Stop, StopSignal, Stopper, stop_channel};
-pub use worker::WorkerRuntime;

@@ -32,9 +32,11 @@ use crate::isolation::Isolator;
 pub(crate) use self::family::tend_orphans;
 pub use self::inherited::close_inherited_descriptors;
 pub(crate) use self::launch::{Launcher, SpawnRequest};
+pub(crate) use self::scratch::remove_tree;
 pub(crate) use self::spawned::{Reclaimed, Spawned};
 pub(crate) use self::starter::ProcessStarter;
 pub(crate) use self::tap::Tap;
+pub(crate) use self::tree::kill_marked;
 
 /// Where functions are started.
 #[derive(Clone)]

@@ -136,7 +136,7 @@ pub(super) fn make_all(path: &Path) -> io::Result<()> {
 }
 
 /// Removes a directory with everything in it. Symlinks are removed, never followed.
-pub(super) fn remove_tree(path: &Path) -> io::Result<()> {
+pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
     match std::fs::remove_dir_all(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {

@@ -5,6 +5,7 @@
 //! shows it in `/proc/PID/environ`, without effort. One that does (by `execve` with another environment, or by writing
 //! over its own) is found by its control group alone.
 
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -136,11 +137,8 @@ impl Tree {
     async fn kill_marked(&self) -> bool {
         let mark = self.mark.clone();
         let search = tokio::task::spawn_blocking(move || {
-            let found = marked(&mark);
-            for pid in &found {
-                let _ = kill_process(*pid, Signal::KILL);
-            }
-            found.is_empty()
+            // An error is no answer: they may all be there.
+            kill_marked(&mark).is_ok_and(|found| found == 0)
         });
         search.await.unwrap_or(false)
     }
@@ -182,24 +180,31 @@ impl Drop for Tree {
     }
 }
 
-/// The living processes with the mark that this user may end, but never this one.
-pub(super) fn marked(mark: &[u8]) -> Vec<Pid> {
-    let Ok(entries) = std::fs::read_dir("/proc") else {
-        return Vec::new();
-    };
+/// Kills every process with the mark, and says how many there were.
+pub(crate) fn kill_marked(mark: &[u8]) -> io::Result<usize> {
+    let found = marked(mark)?;
+    for pid in &found {
+        let _ = kill_process(*pid, Signal::KILL);
+    }
+    Ok(found.len())
+}
+
+/// The living processes with the mark, but never this one: those of this user, or of all for root, whose executor can
+/// run functions as other users.
+pub(super) fn marked(mark: &[u8]) -> io::Result<Vec<Pid>> {
     let (user, own) = (geteuid(), getpid());
-    entries
-        .filter_map(Result::ok)
-        .filter_map(|entry| {
-            let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
-            let mine = user.is_root() || entry.metadata().ok()?.uid() == user.as_raw();
-            let found = mine
-                && environ(pid)
-                    .split(|byte| *byte == 0)
-                    .any(|line| line == mark);
-            Pid::from_raw(pid).filter(|pid| found && *pid != own)
-        })
-        .collect()
+    let entries = std::fs::read_dir("/proc")?.filter_map(Result::ok);
+    let found = entries.filter_map(|entry| {
+        let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
+        let mine = user.is_root() || entry.metadata().ok()?.uid() == user.as_raw();
+        let is_marked = || {
+            environ(pid)
+                .split(|byte| *byte == 0)
+                .any(|line| line == mark)
+        };
+        Pid::from_raw(pid).filter(|pid| *pid != own && mine && is_marked())
+    });
+    Ok(found.collect())
 }
 
 /// The environment of a process, as it was started with it. A dead process that nobody has waited for yet has none.

@@ -5,30 +5,33 @@ mod end;
 mod keeping;
 mod keys;
 mod link;
+mod runtime;
 #[cfg(test)]
 pub(crate) mod script;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use tripline_executor::client::RunEvent;
+use tripline_executor::client::{Client, RunEvent};
 use tripline_executor::protocol::{self, StopHow};
 use tripline_model::{Clock, End, Ending, FunctionName, LogStream, RequestId};
 
+use crate::attributes::Attributes;
 use crate::{Credentials, EventFormat, Held, Line, NumberedLine, Start, Stop, StopSignal, render};
 
 use end::ending;
 use keeping::Keeping;
 pub(crate) use link::{Events, Link};
+pub use runtime::ExecutorRuntime;
 
 /// Why a run is killed that the hub is done with.
 const LEFT_OVER: &str = "hub_restarted";
 
-/// Runs in executors.
-pub(crate) struct Remote {
+/// The way to the executors.
+pub struct Remote {
     link: Arc<dyn Link>,
     clock: Arc<dyn Clock>,
     credentials: Option<Arc<dyn Credentials>>,
@@ -37,19 +40,21 @@ pub(crate) struct Remote {
     ended: Mutex<HashMap<RequestId, Option<Box<dyn Events>>>>,
 }
 
-/// What a kind of runtime says of the event beside its data.
-#[derive(Debug, Default)]
-pub(crate) struct Told {
-    /// Variables of this run.
-    pub(crate) variables: BTreeMap<String, String>,
-    /// Remarks for its log.
-    pub(crate) remarks: Vec<String>,
-}
-
 // === impl Remote ===
 
 impl Remote {
-    pub(crate) fn new(
+    /// Runs through `client`, to which the functions are [declared](Client::declare). Each gets its events in its
+    /// format; one that is not in `formats` gets the data as it is.
+    pub fn new(
+        client: Client,
+        clock: Arc<dyn Clock>,
+        credentials: Option<Arc<dyn Credentials>>,
+        formats: HashMap<FunctionName, EventFormat>,
+    ) -> Self {
+        Self::over(Arc::new(client), clock, credentials, formats)
+    }
+
+    pub(crate) fn over(
         link: Arc<dyn Link>,
         clock: Arc<dyn Clock>,
         credentials: Option<Arc<dyn Credentials>>,
@@ -65,7 +70,7 @@ impl Remote {
     }
 
     /// See [`crate::Runtime::run`].
-    pub(crate) async fn run(&self, start: Start, told: Told, stop: StopSignal) -> Ending {
+    pub(crate) async fn run(&self, start: Start, told: Attributes, stop: StopSignal) -> Ending {
         let id = start.invocation.request_id;
         let keys = match self.keys(&start.function.name).await {
             Ok(keys) => keys,
@@ -80,7 +85,7 @@ impl Remote {
                 .because("stopped before its function was started");
         }
         let expires = keys.as_ref().map(|keys| keys.expires_ms);
-        let said = said(&start, told.variables, told.remarks, keys);
+        let said = said(&start, told, keys);
         match self.link.start(said, self.data(&start)).await {
             Ok(run) => self.follow(run, start, stop, expires).await,
             Err(why) => self.not_started(&start, why).await,
@@ -241,16 +246,15 @@ impl Remote {
 
 fn said(
     start: &Start,
-    variables: BTreeMap<String, String>,
-    remarks: Vec<String>,
+    told: Attributes,
     credentials: Option<protocol::Credentials>,
 ) -> protocol::Start {
     let function = &start.function;
     protocol::Start {
         run: start.invocation.request_id.to_string(),
         function: function.name.to_string(),
-        variables,
-        remarks,
+        variables: told.variables,
+        remarks: told.remarks,
         credentials,
         timeout_ms: millis(function.timeout),
         grace_ms: millis(function.grace),

@@ -10,8 +10,9 @@ use tripline_executor::client::{NumberedLine, RunEvent};
 use tripline_executor::protocol::{self, Value, Verdict};
 use tripline_model::{Clock, End, Ending, FunctionName, LogStream, ManualClock, RequestId};
 
+use super::Remote;
 use super::script::{Script, ended};
-use super::{Remote, Told};
+use crate::attributes::Attributes;
 use crate::tests::support::{Kept, NOW, clock, function, invocation, start};
 use crate::{Credentials, EventFormat, Start, Stop, render, stop_channel};
 
@@ -57,7 +58,7 @@ impl World {
             EventFormat::CloudEvents,
         )]
         .into();
-        let remote = Remote::new(
+        let remote = Remote::over(
             script.clone(),
             clock.clone() as Arc<dyn Clock>,
             keys,
@@ -119,7 +120,7 @@ async fn lines_are_confirmed_when_they_are_kept_and_the_end_comes_after_them() {
     let (id, start) = a_start(&output);
     let event = render(&start.invocation, EventFormat::CloudEvents);
     let (_stopper, signal) = stop_channel();
-    let run = world.remote.run(start, Told::default(), signal);
+    let run = world.remote.run(start, Attributes::default(), signal);
     let ending = both(run, async {
         tokio::task::yield_now().await;
         assert_eq!(*world.script.data.lock().unwrap(), event);
@@ -164,7 +165,7 @@ async fn what_is_not_gone_is_waited_for_before_it_is_forgotten() {
     let (world, output) = (World::new(None), Kept::new());
     let (id, start) = a_start(&output);
     let (_stopper, signal) = stop_channel();
-    let run = world.remote.run(start, Told::default(), signal);
+    let run = world.remote.run(start, Attributes::default(), signal);
     let ending = both(run, async {
         tokio::task::yield_now().await;
         world
@@ -211,7 +212,7 @@ async fn the_death_of_an_executor_is_told_and_written_down() {
     let (world, output) = (World::new(None), Kept::new());
     let (id, start) = a_start(&output);
     let (_stopper, signal) = stop_channel();
-    let run = world.remote.run(start, Told::default(), signal);
+    let run = world.remote.run(start, Attributes::default(), signal);
     let ending = both(run, async {
         tokio::task::yield_now().await;
         world
@@ -244,7 +245,7 @@ async fn without_keys_nothing_is_started() {
     let (world, output) = (World::new(Some(-1)), Kept::new());
     let (_, start) = a_start(&output);
     let (_stopper, signal) = stop_channel();
-    let ending = world.remote.run(start, Told::default(), signal).await;
+    let ending = world.remote.run(start, Attributes::default(), signal).await;
     assert_eq!(
         (ending.reason.as_str(), ending.ran()),
         ("start_failed", Some(false))
@@ -258,7 +259,7 @@ async fn keys_are_renewed_before_they_end() {
     let (world, output) = (World::new(Some(1)), Kept::new());
     let (id, start) = a_start(&output);
     let (_stopper, signal) = stop_channel();
-    let run = world.remote.run(start, Told::default(), signal);
+    let run = world.remote.run(start, Attributes::default(), signal);
     both(run, async {
         for renewal in ["renew K2", "renew K3"] {
             tokio::time::sleep(Duration::from_secs(399)).await;

@@ -12,7 +12,7 @@ use self::contract::{Behaviour, Subject};
 use self::support::{clock, function};
 use crate::remote::Remote;
 use crate::remote::script::Script;
-use crate::{ProcessRuntime, Runtime, WorkerRuntime};
+use crate::{ExecutorRuntime, Runtime};
 
 /// A runtime over an executor that does what the function's name says.
 struct Scripted(Arc<dyn Runtime>);
@@ -34,17 +34,17 @@ impl Subject for Scripted {
 
 fn remote() -> Remote {
     let clock: Arc<dyn Clock> = clock();
-    Remote::new(Script::new(), clock, None, HashMap::new())
+    Remote::over(Script::new(), clock, None, HashMap::new())
 }
 
 #[tokio::test]
 async fn process_keeps_the_contract() {
-    let remote = remote();
-    contract::check(&Scripted(Arc::new(ProcessRuntime { remote }))).await;
+    let runtime = ExecutorRuntime::process(remote());
+    contract::check(&Scripted(Arc::new(runtime))).await;
 }
 
 #[tokio::test]
 async fn worker_keeps_the_contract() {
-    let remote = remote();
-    contract::check(&Scripted(Arc::new(WorkerRuntime { remote }))).await;
+    let runtime = ExecutorRuntime::worker(remote());
+    contract::check(&Scripted(Arc::new(runtime))).await;
 }

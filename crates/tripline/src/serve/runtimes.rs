@@ -9,7 +9,7 @@ use tripline_executor::client::{Executors, ExecutorsConfig};
 use tripline_executor::level;
 use tripline_executor::protocol::FunctionSpec;
 use tripline_model::{Clock, FunctionName};
-use tripline_runtime::{Credentials, HttpRuntime, ProcessRuntime, Runtime, WorkerRuntime};
+use tripline_runtime::{Credentials, ExecutorRuntime, HttpRuntime, Remote, Runtime};
 
 use super::ServeError;
 use super::functions::Functions;
@@ -55,13 +55,19 @@ impl Runtimes {
         let client = executors.client();
         client.declare(functions.programs);
         tracing::info!(level = client.level(), "executor");
-        let process = ProcessRuntime::new(
-            client.clone(),
-            Arc::clone(clock),
-            Some(Arc::clone(&roles)),
-            functions.formats.clone(),
+        let remote = || {
+            let (clock, roles) = (Arc::clone(clock), Arc::clone(&roles));
+            Remote::new(
+                client.clone(),
+                clock,
+                Some(roles),
+                functions.formats.clone(),
+            )
+        };
+        let (process, worker) = (
+            ExecutorRuntime::process(remote()),
+            ExecutorRuntime::worker(remote()),
         );
-        let worker = WorkerRuntime::new(client, Arc::clone(clock), Some(roles), functions.formats);
         let mut all: Vec<Arc<dyn Runtime>> = vec![Arc::new(process), Arc::new(worker)];
         all.extend(http.map(|http| Arc::new(http) as Arc<dyn Runtime>));
         Ok(Self {
