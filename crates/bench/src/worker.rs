@@ -12,6 +12,9 @@ use crate::pairs::Report;
 use crate::post::closed_loop;
 
 const INSTANCES: usize = 8;
+/// Runs that are started at the same time: more than instances, so that the start of the next is on disk while they
+/// work.
+const STARTED: usize = 256;
 /// Events in one measurement.
 const COUNT: u64 = 20_000;
 /// Callers at the same time.
@@ -48,8 +51,9 @@ pub(crate) fn functions(ledger: Option<&Path>) -> Outcome<String> {
          runtime = 'worker'\n\
          command = ['{}', 'instance'{ledger}]\n\
          event_format = 'raw'\n\
-         concurrency = {INSTANCES}\n\
+         concurrency = {STARTED}\n\
          min_instances = {INSTANCES}\n\
+         max_instances = {INSTANCES}\n\
          [triggers.event]\n\
          kind = 'http'\n\
          function = 'event'\n\
