@@ -12,6 +12,8 @@ const CONFIG: &str = r#"
 qps = 1000
 [functions.nothing]
 command = ["true"]
+# Few runs beside the calls: it is those that are to be fast.
+concurrency = 1
 [triggers.hook]
 kind = "http"
 function = "nothing"
@@ -21,6 +23,9 @@ auth = "none"
 
 const CONNECTIONS: usize = 30;
 const CALLS_EACH: usize = 100;
+
+/// Longer than all other tests take together.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Pipelines calls on one connection; gives how many were accepted, and how many refused as over the limit.
 async fn call(address: String) -> (usize, usize) {
@@ -44,9 +49,10 @@ async fn call(address: String) -> (usize, usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn three_thousand_calls_in_a_second_give_a_thousand_receipts() {
-    // On a busy machine the calls may take longer than the second they are meant for: then they are made again, by a
-    // hub that has seen none.
-    for _attempt in 0..5 {
+    // Beside other tests the calls may take longer than the second they are meant for: then they are made again, by a
+    // hub that has seen none, until those others are over.
+    let begun = tokio::time::Instant::now();
+    while begun.elapsed() < PATIENCE {
         let hub = Hub::start(CONFIG).await;
         let address = hub.gateway("").replace("http://", "");
         let begun = tokio::time::Instant::now();
