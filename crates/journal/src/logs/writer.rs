@@ -41,6 +41,23 @@ pub(super) struct Writer {
     failing: bool,
 }
 
+/// What is one transaction, and whom it answers: a flush that comes between lines waits for those after it, too, so that
+/// many who ask at the same time cost one transaction.
+#[derive(Default)]
+struct Batch {
+    lines: Vec<NewLine>,
+    permits: Vec<OwnedSemaphorePermit>,
+    flushed: Vec<oneshot::Sender<()>>,
+}
+
+// === impl Batch ===
+
+impl Batch {
+    fn has_room(&self) -> bool {
+        self.lines.len() < MAX_LINES && self.flushed.len() < MAX_LINES
+    }
+}
+
 // === impl Writer ===
 
 impl Writer {
@@ -58,29 +75,28 @@ impl Writer {
     /// Writes until the queue is closed and empty.
     pub(super) fn run(mut self, mut queue: Receiver<Command>) {
         while let Some(first) = queue.blocking_recv() {
-            let (mut lines, mut permits) = (Vec::new(), Vec::new());
+            let mut batch = Batch::default();
             let mut next = Some(first);
-            // Lines up to the next other command: a flush answers for all before it.
-            let other = loop {
+            let purge = loop {
                 match next {
                     Some(Command::Lines(more, permit)) => {
-                        lines.extend(more);
-                        permits.push(permit);
+                        batch.lines.extend(more);
+                        batch.permits.push(permit);
                     }
-                    other => break other,
+                    Some(Command::Flush(reply)) => batch.flushed.push(reply),
+                    Some(Command::Purge(before, reply)) => break Some((before, reply)),
+                    None => break None,
                 }
-                next = if lines.len() < MAX_LINES {
-                    queue.try_recv().ok()
-                } else {
-                    None
-                };
+                next = batch.has_room().then(|| queue.try_recv().ok()).flatten();
             };
-            self.write(lines);
-            drop(permits);
-            match other {
-                Some(Command::Flush(reply)) => drop(reply.send(())),
-                Some(Command::Purge(before, reply)) => drop(reply.send(self.purge(before))),
-                Some(Command::Lines(..)) | None => {}
+            self.write(batch.lines);
+            drop(batch.permits);
+            for reply in batch.flushed {
+                // Whoever asked may have gone.
+                let _ = reply.send(());
+            }
+            if let Some((before, reply)) = purge {
+                let _ = reply.send(self.purge(before));
             }
         }
     }
