@@ -8,7 +8,7 @@ use super::{Credentials, FunctionSpec, Value};
 
 /// What a hub says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "is")]
+#[serde(rename_all = "snake_case")]
 pub enum ToExecutor {
     /// The first message.
     Hello(Hello),
@@ -59,7 +59,7 @@ pub enum ToExecutor {
 
 /// What an executor says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "is")]
+#[serde(rename_all = "snake_case")]
 pub enum FromExecutor {
     /// To `Hello`: the two can talk.
     Welcome(Welcome),
