@@ -21,7 +21,6 @@ const QUEUE: usize = 1024;
 
 /// A bare loop with its instances.
 pub(crate) struct Bare {
-    pub(crate) events: mpsc::Sender<Bytes>,
     pub(crate) address: std::net::SocketAddr,
     answered: Arc<AtomicU64>,
     instances: Vec<Child>,
@@ -44,7 +43,7 @@ impl Bare {
         let answered = Arc::new(AtomicU64::new(0));
         let shared = Arc::new(Shared {
             events: Mutex::new(receiver),
-            offered: events.clone(),
+            offered: events,
             served: AtomicU64::new(0),
             answered: answered.clone(),
         });
@@ -76,7 +75,6 @@ impl Bare {
         };
         let instances = (0..count).map(start).collect::<Result<_, _>>()?;
         Ok(Self {
-            events,
             address,
             answered,
             instances,

@@ -19,6 +19,9 @@ pub(crate) enum Function {
         #[arg(long)]
         ledger: Option<PathBuf>,
     },
+    /// Answer calls with the least that is possible, for ever; prints the address
+    #[command(hide = true)]
+    Handler,
     /// Write lines that say when they were written, in microseconds since 1970
     #[command(hide = true)]
     Lines {
@@ -35,6 +38,7 @@ impl Function {
     pub(crate) fn run(self) -> Outcome<()> {
         match self {
             Self::Instance { ledger } => instance(ledger),
+            Self::Handler => tokio::runtime::Runtime::new()?.block_on(crate::accept::serve_bare()),
             Self::Lines {
                 count,
                 every_micros,

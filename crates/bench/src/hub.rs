@@ -12,16 +12,17 @@ use crate::Outcome;
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Head of every configuration: no limit in the way, and ports picked by the system.
-const HEAD: &str = "\
-[hub]
-qps = 100000
-[gateway]
-listen = \"127.0.0.1:0\"
-max_connections = 4096
-[admin]
-listen = \"127.0.0.1:0\"
-";
+/// How a hub is set up. Ports are picked by the system.
+pub(crate) struct Setup {
+    /// More lines of `[hub]`.
+    pub(crate) hub: String,
+    /// Events a second that are taken: none too many, unless the limit is what is measured.
+    pub(crate) qps: u64,
+    /// Where the gateway listens.
+    pub(crate) gateway: String,
+    /// Functions and triggers.
+    functions: String,
+}
 
 /// A running hub.
 pub(crate) struct Hub {
@@ -33,17 +34,60 @@ pub(crate) struct Hub {
     client: reqwest::Client,
 }
 
+// === impl Setup ===
+
+impl Setup {
+    pub(crate) fn of(functions: &str) -> Self {
+        Self {
+            hub: String::new(),
+            qps: 100_000,
+            gateway: "127.0.0.1:0".to_owned(),
+            functions: functions.to_owned(),
+        }
+    }
+
+    fn text(&self) -> String {
+        let Self {
+            hub,
+            qps,
+            gateway,
+            functions,
+        } = self;
+        format!(
+            "[hub]\nqps = {qps}\n{hub}[gateway]\nlisten = '{gateway}'\nmax_connections = 4096\n\
+             [admin]\nlisten = '127.0.0.1:0'\n{functions}"
+        )
+    }
+}
+
 // === impl Hub ===
 
 impl Hub {
-    /// Starts it and waits until it takes events.
+    /// Starts one in a new folder and waits until it takes events.
     pub(crate) async fn start(program: &Path, functions: &str) -> Outcome<Self> {
-        let folder = tempfile::tempdir()?;
-        std::fs::write(
-            folder.path().join("tripline.toml"),
-            format!("{HEAD}{functions}"),
-        )?;
+        Self::launch(program, tempfile::tempdir()?, Setup::of(functions)).await
+    }
+
+    /// The same, with a limit.
+    pub(crate) async fn with_qps(program: &Path, qps: u64, functions: &str) -> Outcome<Self> {
+        let setup = Setup {
+            qps,
+            ..Setup::of(functions)
+        };
+        Self::launch(program, tempfile::tempdir()?, setup).await
+    }
+
+    /// Starts one in a folder that may hold data, and waits until it takes events.
+    pub(crate) async fn launch(program: &Path, folder: TempDir, setup: Setup) -> Outcome<Self> {
+        Self::spawn(program, folder, setup)?.ready().await
+    }
+
+    /// Starts one and does not wait.
+    pub(crate) fn spawn(program: &Path, folder: TempDir, setup: Setup) -> Outcome<Self> {
+        std::fs::write(folder.path().join("tripline.toml"), setup.text())?;
         let log = std::fs::File::create(folder.path().join("hub.log"))?;
+        // What an earlier life of it said.
+        let _ = std::fs::remove_file(folder.path().join("data/admin.json"));
         let child = Command::new(program)
             .args(["serve", "tripline.toml"])
             .current_dir(folder.path())
@@ -51,17 +95,27 @@ impl Hub {
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()?;
-        let client = reqwest::Client::builder().no_proxy().build()?;
-        let mut hub = Self {
+        Ok(Self {
             child,
             folder,
             gateway: String::new(),
             admin: String::new(),
             token: String::new(),
-            client,
-        };
-        until("the hub is ready", async || hub.find().await).await?;
-        Ok(hub)
+            client: reqwest::Client::builder().no_proxy().build()?,
+        })
+    }
+
+    /// Waits until it takes events.
+    pub(crate) async fn ready(mut self) -> Outcome<Self> {
+        until("the hub is ready", async || self.find().await).await?;
+        Ok(self)
+    }
+
+    /// Stops it, and gives its folder back.
+    pub(crate) fn stop(mut self) -> Outcome<TempDir> {
+        let folder = std::mem::replace(&mut self.folder, tempfile::tempdir()?);
+        drop(self);
+        Ok(folder)
     }
 
     async fn find(&mut self) -> Option<()> {
@@ -97,20 +151,73 @@ impl Hub {
 
     /// Invocations that have succeeded.
     pub(crate) async fn succeeded(&self) -> Option<u64> {
+        self.total("tripline_invocations_ended_total", "succeeded")
+            .await
+    }
+
+    /// Events that were accepted.
+    pub(crate) async fn accepted(&self) -> Option<u64> {
+        self.total("tripline_accepted_total", "").await
+    }
+
+    /// The sum of a metric over the labels that contain `label`.
+    async fn total(&self, metric: &str, label: &str) -> Option<u64> {
         let text = self.get("/metrics").send().await.ok()?.text().await.ok()?;
-        let ended = |line: &&str| {
-            line.starts_with("tripline_invocations_ended_total") && line.contains("succeeded")
+        let lines = text
+            .lines()
+            .filter(|line| line.starts_with(metric) && line.contains(label));
+        let values = lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok());
+        Some(values.sum())
+    }
+
+    /// Milliseconds since 1970 at which invocations were accepted, newest first.
+    pub(crate) async fn accepted_at_ms(&self) -> Outcome<Vec<u64>> {
+        let all = self.invocations().await?;
+        all.iter().map(|one| millis(&one["accepted_at"])).collect()
+    }
+
+    /// Milliseconds from each event to its acceptance, newest first.
+    pub(crate) async fn lateness_ms(&self) -> Outcome<Vec<f64>> {
+        let late = |one: &Value| {
+            let (event, accepted) = (millis(&one["event"]["time"])?, millis(&one["accepted_at"])?);
+            #[expect(clippy::cast_precision_loss, reason = "a small number")]
+            Ok(accepted.saturating_sub(event) as f64)
         };
-        let lines = text.lines().filter(ended);
-        Some(
-            lines
-                .filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
-                .sum(),
-        )
+        self.invocations().await?.iter().map(late).collect()
+    }
+
+    /// All invocations, newest first.
+    async fn invocations(&self) -> Outcome<Vec<Value>> {
+        let (mut all, mut cursor) = (Vec::new(), None::<String>);
+        loop {
+            let after = cursor.map_or_else(String::new, |id| format!("&cursor={id}"));
+            let page = self.get(&format!("/v1/invocations?limit=1000{after}"));
+            let page: Value = page.send().await?.error_for_status()?.json().await?;
+            let entries = page["invocations"].as_array().ok_or("not a list")?;
+            all.extend_from_slice(entries);
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = Some(next.to_owned()),
+                None => return Ok(all),
+            }
+        }
+    }
+
+    /// Bytes of memory that the hub holds.
+    pub(crate) fn own_resident_bytes(&self) -> u64 {
+        resident_bytes(self.child.id())
+    }
+
+    /// Seconds of processor time that the hub and its executors have used.
+    pub(crate) fn cpu_seconds(&self) -> f64 {
+        self.pids().map(cpu_seconds).sum()
     }
 
     /// Bytes of memory that the hub and its executors hold.
     pub(crate) fn resident_bytes(&self) -> u64 {
+        self.pids().map(resident_bytes).sum()
+    }
+
+    fn pids(&self) -> impl Iterator<Item = u32> {
         let dirs = std::fs::read_dir(self.path("data/executors"))
             .into_iter()
             .flatten();
@@ -118,8 +225,7 @@ impl Hub {
             let lock = std::fs::read_to_string(dir.ok()?.path().join("lock")).ok()?;
             lock.trim().parse().ok()
         };
-        let pids = dirs.filter_map(executor).chain([self.child.id()]);
-        pids.map(resident_bytes).sum()
+        dirs.filter_map(executor).chain([self.child.id()])
     }
 }
 
@@ -138,6 +244,22 @@ fn resident_bytes(pid: u32) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
     kib.unwrap_or(0) * 1024
+}
+
+fn cpu_seconds(pid: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name before may hold spaces; user and system time are the 12th and 13th field after it.
+    let after = stat.rsplit(')').next().unwrap_or_default();
+    let ticks = after.split_whitespace().skip(11).take(2);
+    let ticks: f64 = ticks.filter_map(|field| field.parse::<f64>().ok()).sum();
+    ticks / 100.0
+}
+
+/// Milliseconds since 1970 of a moment as the API writes it.
+fn millis(moment: &Value) -> Outcome<u64> {
+    let text = moment.as_str().ok_or("no moment")?;
+    let at = tripline_model::Timestamp::parse(text).ok_or("no moment")?;
+    Ok(u64::try_from(at.as_millis())?)
 }
 
 /// Looks every few milliseconds until there is something.

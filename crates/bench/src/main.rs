@@ -3,23 +3,31 @@
 //!
 //! `cargo xtask bench` builds both in release mode and runs this.
 
+mod accept;
 mod bare;
+mod caller;
+mod disk;
 mod function;
+mod growth;
 mod hub;
+mod idle;
+mod kafka;
+mod limiter;
 mod lines;
 mod memory;
 mod pairs;
-mod post;
+mod services;
 mod spawn;
 mod start;
 mod time;
+mod timers;
 mod worker;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
 use pairs::Report;
 
@@ -36,7 +44,7 @@ struct Args {
 /// What to measure.
 #[derive(clap::Args)]
 struct BenchArgs {
-    /// Which; all without a name: spawn, worker, start, logs, memory
+    /// Which; all without a name
     names: Vec<Name>,
     /// Pairs of baseline and Tripline, at least five
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(5..))]
@@ -49,8 +57,14 @@ struct BenchArgs {
     program: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
 enum Name {
+    Accept,
+    Growth,
+    Kafka,
+    Cron,
+    Limiter,
+    Idle,
     Spawn,
     Worker,
     Start,
@@ -58,16 +72,8 @@ enum Name {
     Memory,
 }
 
-const ALL: [Name; 5] = [
-    Name::Spawn,
-    Name::Worker,
-    Name::Start,
-    Name::Logs,
-    Name::Memory,
-];
-
 /// What can go wrong, in words.
-type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -93,24 +99,48 @@ async fn bench(args: BenchArgs) -> Outcome<()> {
         .program
         .unwrap_or_else(|| own.with_file_name("tripline"));
     let names = if args.names.is_empty() {
-        ALL.to_vec()
+        Name::value_variants().to_vec()
     } else {
         args.names
     };
+    let flush_us = disk::flush_micros()?;
+    println!("the disk: {flush_us:.0} us for 4 KiB and fdatasync (median)");
     for name in names {
-        let report = match name {
-            Name::Spawn => spawn::run(&program, args.pairs).await?,
-            Name::Worker => worker::run(&program, args.pairs).await?,
-            Name::Start => start::run(&program, args.pairs).await?,
-            Name::Logs => lines::run(&program, args.pairs).await?,
-            Name::Memory => memory::run(&program, args.pairs).await?,
+        let mut report = match name.run(&program, args.pairs).await {
+            Ok(report) => report,
+            Err(error) if error.is::<services::Skipped>() => {
+                println!("SKIPPED: {name:?}: {error}");
+                continue;
+            }
+            Err(error) => return Err(format!("{name:?}: {error}").into()),
         };
+        report.figure("flush_us", flush_us);
         print!("{report}");
         if let Some(path) = &args.json {
             append(path, &report)?;
         }
     }
     Ok(())
+}
+
+// === impl Name ===
+
+impl Name {
+    async fn run(self, program: &Path, pairs: u32) -> Outcome<Report> {
+        match self {
+            Self::Accept => accept::run(program, pairs).await,
+            Self::Growth => growth::run(program, pairs).await,
+            Self::Kafka => kafka::run(program, pairs).await,
+            Self::Cron => timers::run(program, pairs).await,
+            Self::Limiter => limiter::run(program, pairs).await,
+            Self::Idle => idle::run(program, pairs).await,
+            Self::Spawn => spawn::run(program, pairs).await,
+            Self::Worker => worker::run(program, pairs).await,
+            Self::Start => start::run(program, pairs).await,
+            Self::Logs => lines::run(program, pairs).await,
+            Self::Memory => memory::run(program, pairs).await,
+        }
+    }
 }
 
 fn append(path: &PathBuf, report: &Report) -> Outcome<()> {

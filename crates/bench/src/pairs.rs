@@ -61,6 +61,13 @@ impl Report {
             .map_or(f64::NAN, |values| summary(values).median)
     }
 
+    /// The largest of a figure, for a goal.
+    pub(crate) fn largest(&self, name: &str) -> f64 {
+        self.figures
+            .get(name)
+            .map_or(f64::NAN, |values| summary(values).max)
+    }
+
     /// The median of the ratios, for a goal.
     pub(crate) fn median_ratio(&self) -> f64 {
         summary(&self.ratios).median

@@ -5,15 +5,17 @@ use std::path::Path;
 
 use crate::Outcome;
 use crate::bare::Bare;
+use crate::caller::even_pace;
 use crate::hub::{Hub, until};
 use crate::pairs::{Report, quantile};
-use crate::post::even_pace;
+
 use crate::time::millis_between;
 use crate::worker::functions;
 
 const INSTANCES: usize = 8;
 const RATE: u64 = 1000;
 const COUNT: u64 = 5000;
+const CALLERS: u64 = 64;
 
 pub(crate) async fn run(program: &Path, pairs: u32) -> Outcome<Report> {
     let mut report = Report::new(
@@ -47,7 +49,7 @@ pub(crate) async fn run(program: &Path, pairs: u32) -> Outcome<Report> {
 
 /// Milliseconds from each call to the function that answers it.
 async fn measure(url: &str, ledger: &Path) -> Outcome<Vec<f64>> {
-    let sent = even_pace(url, COUNT, RATE).await?;
+    let sent = even_pace(url, COUNT, RATE, CALLERS).await?;
     let begun = until("every event has begun", async || {
         let begun = read(ledger);
         (begun.len() >= sent.len()).then_some(begun)

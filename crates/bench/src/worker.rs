@@ -2,14 +2,13 @@
 
 use std::path::Path;
 
-use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::Outcome;
 use crate::bare::Bare;
+use crate::caller::closed_loop;
 use crate::hub::{Hub, until};
 use crate::pairs::Report;
-use crate::post::closed_loop;
 
 const INSTANCES: usize = 8;
 /// Runs that are started at the same time: more than instances, so that the start of the next is on disk while they
@@ -63,11 +62,10 @@ pub(crate) fn functions(ledger: Option<&Path>) -> Outcome<String> {
     ))
 }
 
+/// The same calls as the hub's: what is left to compare is what happens between the call and the answer of an instance.
 async fn loop_rate(bare: &Bare, count: u64) -> Outcome<f64> {
     let (begin, before) = (Instant::now(), bare.answered());
-    for _ in 0..count {
-        bare.events.send(Bytes::from_static(b"x")).await?;
-    }
+    closed_loop(&format!("http://{}/event", bare.address), count, CALLERS).await?;
     until("the loop has answered", async || {
         (bare.answered() - before >= count).then_some(())
     })

@@ -37,7 +37,8 @@ pub(crate) enum Job {
     Ci,
     /// Check what the compiler does not: imports between our crates, file sizes, layout
     Tidy,
-    /// Measure the hub against the least possible: spawn, worker, start, logs, memory
+    /// Measure the hub against the least possible: accept, growth, kafka, cron, limiter, idle, spawn,
+    /// worker, start, logs, memory
     ///
     /// Each runs interleaved with its baseline, at least five times. `--json FILE` appends one
     /// object a benchmark. A goal that is missed is said, and is no failure.

@@ -44,7 +44,10 @@ pub(super) const TABLE: [Row; 18] = [
             "tripline-runtime",
         ],
     ),
-    row("tripline-bench", &["tripline-model", "tripline-executor"]),
+    row(
+        "tripline-bench",
+        &["tripline-model", "tripline-executor", "tripline-journal"],
+    ),
     row("tripline-runtime", &["tripline-model", "tripline-executor"]),
     row(
         "tripline-dispatcher",

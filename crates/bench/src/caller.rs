@@ -1,0 +1,178 @@
+//! Callers: many at once as fast as they are answered, or at an even pace whatever comes back. Each keeps one connection
+//! and says the same bytes again, so that next to nothing of what is measured is the caller's own work.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+use crate::Outcome;
+use crate::time::micros;
+
+/// Bytes of an answer, at most.
+const MAX_ANSWER: usize = 64 << 10;
+
+/// What callers that waited for each answer saw.
+pub(crate) struct Answered {
+    /// How long all of it took.
+    pub(crate) took: Duration,
+    /// Milliseconds to each answer.
+    pub(crate) millis: Vec<f64>,
+}
+
+/// One connection.
+struct Caller {
+    stream: TcpStream,
+    head: String,
+    answer: Vec<u8>,
+}
+
+/// Posts `count` events with `callers` at the same time; an answer that is no 2xx is an error.
+pub(crate) async fn closed_loop(url: &str, count: u64, callers: usize) -> Outcome<Answered> {
+    let left = Arc::new(AtomicU64::new(count));
+    let (mut tasks, begin) = (JoinSet::new(), Instant::now());
+    for _ in 0..callers {
+        let (mut caller, left) = (Caller::connect(url).await?, left.clone());
+        tasks.spawn(async move {
+            let take = |left: u64| left.checked_sub(1);
+            let (ordering, mut millis) = (Ordering::Relaxed, Vec::new());
+            while left.fetch_update(ordering, ordering, take).is_ok() {
+                let sent = Instant::now();
+                accepted(caller.post("x").await?)?;
+                millis.push(sent.elapsed().as_secs_f64() * 1000.0);
+            }
+            Ok::<_, String>(millis)
+        });
+    }
+    let mut millis = Vec::new();
+    while let Some(done) = tasks.join_next().await {
+        millis.extend(done??);
+    }
+    let took = begin.elapsed();
+    Ok(Answered { took, millis })
+}
+
+/// Posts events `0..count`, `rate` a second, over `callers` connections; gives when each was sent, in microseconds.
+pub(crate) async fn even_pace(
+    url: &str,
+    count: u64,
+    rate: u64,
+    callers: u64,
+) -> Outcome<HashMap<u64, u64>> {
+    let mut sent = HashMap::new();
+    for (event, (at, status)) in paced(url, count, rate, callers).await? {
+        accepted(status)?;
+        sent.insert(event, at);
+    }
+    Ok(sent)
+}
+
+/// Posts events `0..count`, `rate` a second, over `callers` connections; when each was sent, and the answer's status.
+pub(crate) async fn paced(
+    url: &str,
+    count: u64,
+    rate: u64,
+    callers: u64,
+) -> Outcome<HashMap<u64, (u64, u16)>> {
+    let (mut tasks, begin) = (JoinSet::new(), Instant::now());
+    for first in 0..callers {
+        let mut caller = Caller::connect(url).await?;
+        tasks.spawn(async move {
+            let mut answers = Vec::new();
+            for event in (first..count).step_by(usize::try_from(callers).unwrap_or(1)) {
+                sleep_until(begin + Duration::from_micros(event * 1_000_000 / rate)).await;
+                let sent = micros();
+                let status = caller.post(&event.to_string()).await?;
+                answers.push((event, (sent, status)));
+            }
+            Ok::<_, String>(answers)
+        });
+    }
+    let mut answers = HashMap::new();
+    while let Some(done) = tasks.join_next().await {
+        answers.extend(done??);
+    }
+    Ok(answers)
+}
+
+fn accepted(status: u16) -> Result<(), String> {
+    if (200..300).contains(&status) {
+        Ok(())
+    } else {
+        Err(format!("an event was answered {status}"))
+    }
+}
+
+// === impl Caller ===
+
+impl Caller {
+    async fn connect(url: &str) -> Result<Self, String> {
+        let rest = url.strip_prefix("http://").ok_or("not an http URL")?;
+        let (address, path) = rest.split_once('/').ok_or("a URL without a path")?;
+        let stream = TcpStream::connect(address).await;
+        let stream = stream.map_err(|error| format!("{address}: {error}"))?;
+        stream.set_nodelay(true).map_err(|e| e.to_string())?;
+        Ok(Self {
+            stream,
+            head: format!("POST /{path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: "),
+            answer: Vec::with_capacity(1024),
+        })
+    }
+
+    /// Posts `body`; the status of the answer.
+    async fn post(&mut self, body: &str) -> Result<u16, String> {
+        let request = format!("{}{}\r\n\r\n{body}", self.head, body.len());
+        let written = self.stream.write_all(request.as_bytes()).await;
+        written.map_err(|error| error.to_string())?;
+        self.answer.clear();
+        loop {
+            let read = self.stream.read_buf(&mut self.answer).await;
+            if read.map_err(|error| error.to_string())? == 0 {
+                return Err("the connection was closed before the answer".to_owned());
+            }
+            if let Some(status) = whole(&self.answer)? {
+                return Ok(status);
+            }
+            if self.answer.len() > MAX_ANSWER {
+                return Err("the answer is too long".to_owned());
+            }
+        }
+    }
+}
+
+/// The status, once the answer with its body is there.
+fn whole(answer: &[u8]) -> Result<Option<u16>, String> {
+    let text = String::from_utf8_lossy(answer);
+    let Some((head, body)) = text.split_once("\r\n\r\n") else {
+        return Ok(None);
+    };
+    let mut lines = head.lines();
+    let status = lines
+        .next()
+        .and_then(|line| line.split(' ').nth(1)?.parse().ok());
+    let status = status.ok_or("not an HTTP answer")?;
+    let length = lines.find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        let is_length = name.eq_ignore_ascii_case("content-length");
+        is_length.then(|| value.trim().parse::<usize>().ok())?
+    });
+    Ok((body.len() >= length.unwrap_or(0)).then_some(status))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_whole_with_its_body() {
+        let head = "HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\n";
+        assert_eq!(whole(head.as_bytes()), Ok(None));
+        assert_eq!(whole(format!("{head}ok").as_bytes()), Ok(Some(202)));
+        assert!(whole(b"nonsense\r\n\r\n").is_err());
+    }
+}

@@ -1,0 +1,69 @@
+//! `limiter`: five times as many calls as the limit allows. What is accepted in the worst second, and how much of the
+//! limit is used.
+
+use std::path::Path;
+
+use crate::Outcome;
+use crate::caller::paced;
+use crate::hub::Hub;
+use crate::pairs::Report;
+use crate::worker::functions;
+
+const LIMIT: u64 = 1000;
+const SECONDS: u64 = 5;
+const CALLERS: u64 = 128;
+
+pub(crate) async fn run(program: &Path, pairs: u32) -> Outcome<Report> {
+    let mut report = Report::new(
+        "limiter",
+        "what the limit allows at five times as many calls",
+    );
+    for _ in 0..pairs {
+        let hub = Hub::with_qps(program, LIMIT, &functions(None)?).await?;
+        let (url, offered) = (hub.gateway("/event"), LIMIT * 5);
+        let answers = paced(&url, offered * SECONDS, offered, CALLERS).await?;
+        let accepted = answers.values().filter(|(_, status)| *status == 202);
+        let accepted = accepted.count();
+        let mut moments = hub.accepted_at_ms().await?;
+        if moments.len() != accepted {
+            return Err(format!("{accepted} were accepted, {} are known", moments.len()).into());
+        }
+        moments.sort_unstable();
+        let (first, last) = (moments[0], moments[moments.len() - 1]);
+        #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+        let (worst, share) = (
+            worst_second(&moments) as f64,
+            // A full bucket to begin with, and then one every millisecond.
+            accepted as f64 / (LIMIT * (last - first).div_ceil(1000).max(1)) as f64,
+        );
+        report.figure("worst_second", worst);
+        report.figure("share_used", share);
+        report.ratio(share);
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a small number")]
+    let exact = report.largest("worst_second") <= LIMIT as f64;
+    report.goal("never more than the limit in any second", exact);
+    let used = report.median("share_used");
+    report.goal("99 % of the limit used", used >= 0.99);
+    Ok(report)
+}
+
+/// The most moments, in milliseconds and rising, that lie within one second.
+fn worst_second(moments: &[u64]) -> usize {
+    let within = |(index, first): (usize, &u64)| {
+        let later = &moments[index..];
+        later.partition_point(|at| at - first < 1000)
+    };
+    moments.iter().enumerate().map(within).max().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_second_begins_anywhere() {
+        assert_eq!(worst_second(&[]), 0);
+        assert_eq!(worst_second(&[0, 900, 1000, 1899, 1900]), 3);
+    }
+}
