@@ -15,4 +15,4 @@ pub use journal::{Accepted, Health, Journal, NewInvocation, Page, Purged, Query,
 pub use log_store::{LogStore, NewLine};
 pub use logs::{MemoryLogStore, SqliteLogStore};
 pub use memory::MemoryJournal;
-pub use sqlite::{JournalOptions, SqliteJournal};
+pub use sqlite::{JournalOptions, SqliteJournal, WriterTask};

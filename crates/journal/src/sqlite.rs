@@ -16,6 +16,7 @@ mod writer;
 
 use std::collections::HashSet;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -47,6 +48,9 @@ pub struct JournalOptions {
     /// write-ahead log is kept within half of it.
     pub reserve_bytes: u64,
 }
+
+/// What writes for a journal that has no threads; see [`SqliteJournal::open_inline`].
+pub type WriterTask = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The journal in a data directory.
 pub struct SqliteJournal {
@@ -86,6 +90,17 @@ impl SqliteJournal {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, OpenError> {
         open::open(dir, options, clock)
+    }
+
+    /// As [`SqliteJournal::open`], without threads: whoever polls the task writes and moves the log, whoever reads reads
+    /// where it stands. For simulations, in which everything happens in an order that can be repeated. The task ends
+    /// after [`Journal::close`], with the last write; dropped before, it leaves what a crash would.
+    pub fn open_inline(
+        dir: &Path,
+        options: JournalOptions,
+        clock: Arc<dyn Clock>,
+    ) -> Result<(Self, WriterTask), OpenError> {
+        open::open_inline(dir, options, clock)
     }
 
     async fn write<T, F>(&self, room: bool, weight: usize, run: F) -> Result<T, JournalError>

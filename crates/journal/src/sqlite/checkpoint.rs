@@ -13,7 +13,7 @@ use super::shared::{Meaning, Shared, meaning};
 use crate::Health;
 
 /// How long a small log may lie when nobody writes.
-const IDLE: Duration = Duration::from_secs(30);
+pub(super) const IDLE: Duration = Duration::from_secs(30);
 
 /// Works until the sender is gone; a log of more than `long` bytes is cut.
 pub(super) fn run(connection: &Connection, shared: &Arc<Shared>, wakes: &Receiver<()>, long: u64) {
@@ -21,18 +21,23 @@ pub(super) fn run(connection: &Connection, shared: &Arc<Shared>, wakes: &Receive
         if wakes.recv_timeout(IDLE) == Err(RecvTimeoutError::Disconnected) {
             return;
         }
-        if matches!(shared.health(), Health::Poisoned(_)) {
-            continue;
-        }
-        let moving = shared.moving_log();
-        let passed = pass(connection, long);
-        drop(moving);
-        if let Err(error) = passed {
-            match meaning(&error) {
-                Meaning::Poison => shared.poison(&format!("checkpoint: {error}")),
-                Meaning::Full | Meaning::Call => {
-                    tracing::warn!(%error, "a checkpoint was put off");
-                }
+        move_log(connection, shared, long);
+    }
+}
+
+/// Moves what it can of the log; one of more than `long` bytes is cut.
+pub(super) fn move_log(connection: &Connection, shared: &Shared, long: u64) {
+    if matches!(shared.health(), Health::Poisoned(_)) {
+        return;
+    }
+    let moving = shared.moving_log();
+    let passed = pass(connection, long);
+    drop(moving);
+    if let Err(error) = passed {
+        match meaning(&error) {
+            Meaning::Poison => shared.poison(&format!("checkpoint: {error}")),
+            Meaning::Full | Meaning::Call => {
+                tracing::warn!(%error, "a checkpoint was put off");
             }
         }
     }

@@ -2,18 +2,22 @@
 
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use tokio::sync::{Semaphore, mpsc};
 use tripline_model::Clock;
 
+use super::job::Work;
 use super::readers::Readers;
 use super::reserve::Reserve;
 use super::shared::Shared;
 use super::writer::{Checkpoints, LogLimits, Writer};
-use super::{JournalOptions, SqliteJournal, checkpoint, data_dir, schema};
+use super::{JournalOptions, SqliteJournal, WriterTask, checkpoint, data_dir, schema};
 use crate::OpenError;
+
+/// A journal, its writer, and the queue between them.
+type Prepared = (SqliteJournal, Writer, mpsc::Receiver<Box<dyn Work>>);
 
 /// Writes that wait, at most.
 const QUEUE: usize = 1024;
@@ -24,6 +28,30 @@ pub(super) fn open(
     options: JournalOptions,
     clock: Arc<dyn Clock>,
 ) -> Result<SqliteJournal, OpenError> {
+    let (journal, writer, queue) = prepare(dir, options, clock, true)?;
+    let thread = spawn("journal-writer", dir, move || writer.run(queue))?;
+    let slot = journal.writer.lock();
+    *slot.unwrap_or_else(PoisonError::into_inner) = Some(thread);
+    Ok(journal)
+}
+
+/// See [`SqliteJournal::open_inline`].
+pub(super) fn open_inline(
+    dir: &Path,
+    options: JournalOptions,
+    clock: Arc<dyn Clock>,
+) -> Result<(SqliteJournal, WriterTask), OpenError> {
+    let (journal, writer, queue) = prepare(dir, options, clock, false)?;
+    Ok((journal, Box::pin(writer.run_inline(queue))))
+}
+
+/// The journal, and what its writer needs. With `threads`, moving the log and reading happen on threads of their own.
+fn prepare(
+    dir: &Path,
+    options: JournalOptions,
+    clock: Arc<dyn Clock>,
+    threads: bool,
+) -> Result<Prepared, OpenError> {
     let reserve_bytes = options.reserve_bytes.max(1 << 20);
     let lock = data_dir::claim(dir)?;
     let path = dir.join("journal.db");
@@ -50,22 +78,26 @@ pub(super) fn open(
             row.get(0)
         })
         .map_err(schema::unusable(&path))?;
-    let readers = Readers::open(&path, options.readers.clamp(1, 64))?;
+    let readers = Readers::open(&path, options.readers.clamp(1, 64), threads)?;
     let log = LogLimits::within(reserve_bytes, &path);
+    let checkpoints = if threads {
+        start_checkpoints(&path, &shared, log.soft)?
+    } else {
+        Checkpoints::Inline(schema::open_second(&path)?)
+    };
     let writer = Writer {
         connection,
         shared: Arc::clone(&shared),
         reserve,
-        checkpoints: start_checkpoints(&path, &shared, log.soft)?,
+        checkpoints,
         log,
         lock,
         written: 0,
         look_again: None,
     };
     let (sender, queue) = mpsc::channel(QUEUE);
-    let writer = spawn("journal-writer", dir, move || writer.run(queue))?;
     let queue_bytes = options.queue_bytes.max(1);
-    Ok(SqliteJournal {
+    let journal = SqliteJournal {
         clock,
         hub_id,
         shared,
@@ -73,8 +105,9 @@ pub(super) fn open(
         queue: Mutex::new(Some(sender)),
         queue_bytes,
         room: Arc::new(Semaphore::new(queue_bytes as usize)),
-        writer: Mutex::new(Some(writer)),
-    })
+        writer: Mutex::new(None),
+    };
+    Ok((journal, writer, queue))
 }
 
 /// Takes a step that needs room on the disk. On a full one it gets that of the reserve, and is taken again.
@@ -97,7 +130,7 @@ fn start_checkpoints(
     let shared = Arc::clone(shared);
     let run = move || checkpoint::run(&connection, &shared, &wakes, long);
     let thread = spawn("journal-checkpoint", path, run)?;
-    Ok(Checkpoints { wake, thread })
+    Ok(Checkpoints::Thread { wake, thread })
 }
 
 fn spawn(

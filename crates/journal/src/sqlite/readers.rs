@@ -15,22 +15,25 @@ use crate::{JournalError, OpenError};
 pub(super) struct Readers {
     free: Arc<Mutex<Vec<Connection>>>,
     permits: Arc<Semaphore>,
+    /// Whether reading happens on other threads, which may block.
+    threads: bool,
 }
 
 // === impl Readers ===
 
 impl Readers {
     /// Opens `count` connections.
-    pub(super) fn open(path: &Path, count: usize) -> Result<Self, OpenError> {
+    pub(super) fn open(path: &Path, count: usize, threads: bool) -> Result<Self, OpenError> {
         let connections = (0..count).map(|_| schema::open_reader(path));
         let free = connections.collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
             permits: Arc::new(Semaphore::new(free.len())),
             free: Arc::new(Mutex::new(free)),
+            threads,
         })
     }
 
-    /// Reads, on a thread that may block.
+    /// Reads.
     pub(super) async fn read<T: Send + 'static>(
         &self,
         ask: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -39,17 +42,20 @@ impl Readers {
         let permit = Arc::clone(&self.permits).acquire_owned().await;
         let permit = permit.map_err(|_| closed())?;
         let free = Arc::clone(&self.free);
-        let read = tokio::task::spawn_blocking(move || {
+        let read = move || {
             let lock = || free.lock().unwrap_or_else(PoisonError::into_inner);
             let connection = lock().pop().expect("a permit stands for a connection");
             let found = ask(&connection);
             lock().push(connection);
             drop(permit);
             found
-        });
-        let found = read
-            .await
-            .map_err(|error| JournalError::Unavailable(error.to_string()))?;
+        };
+        let found = if self.threads {
+            let read = tokio::task::spawn_blocking(read).await;
+            read.map_err(|error| JournalError::Unavailable(error.to_string()))?
+        } else {
+            read()
+        };
         found.map_err(|error| call_error(&error))
     }
 

@@ -15,8 +15,8 @@ use super::data_dir::DirLock;
 use super::group::{Failure, Group};
 use super::job::Work;
 use super::reserve::Reserve;
-use super::schema;
 use super::shared::{Meaning, Shared, call_error, meaning};
+use super::{checkpoint, schema};
 use crate::{Health, JournalError};
 
 /// Bounds of one transaction, so that nobody waits long for the one before.
@@ -48,11 +48,15 @@ pub(super) struct LogLimits {
     hard: u64,
 }
 
-/// The checkpoint thread.
-pub(super) struct Checkpoints {
-    /// Wakes it; dropped, ends it.
-    pub(super) wake: SyncSender<()>,
-    pub(super) thread: JoinHandle<()>,
+/// Who moves the log into the file.
+pub(super) enum Checkpoints {
+    /// A thread; `wake` wakes it, and ends it when dropped.
+    Thread {
+        wake: SyncSender<()>,
+        thread: JoinHandle<()>,
+    },
+    /// The writer itself, on this connection, when it has answered.
+    Inline(Connection),
 }
 
 /// On a full disk, room is looked for this often, at most.
@@ -70,17 +74,35 @@ impl Writer {
     pub(super) fn run(mut self, mut queue: Receiver<Box<dyn Work>>) {
         let _alarm = Alarm(Arc::clone(&self.shared));
         while let Some(first) = queue.blocking_recv() {
-            let (mut jobs, mut weight) = (Vec::new(), first.need().weight);
-            jobs.push(first);
-            while jobs.len() < MAX_JOBS && weight < MAX_BYTES {
-                let Ok(next) = queue.try_recv() else { break };
-                weight += next.need().weight;
-                jobs.push(next);
-            }
-            self.write(jobs);
-            self.tend_log(weight as u64);
+            self.turn(first, &mut queue);
         }
         self.finish();
+    }
+
+    /// As `run`, in the task that polls it. A small log is moved when nobody wrote for a while, as the thread would.
+    pub(super) async fn run_inline(mut self, mut queue: Receiver<Box<dyn Work>>) {
+        let _alarm = Alarm(Arc::clone(&self.shared));
+        loop {
+            match tokio::time::timeout(checkpoint::IDLE, queue.recv()).await {
+                Ok(Some(first)) => self.turn(first, &mut queue),
+                Ok(None) => break,
+                Err(_) => self.move_log(),
+            }
+        }
+        self.finish();
+    }
+
+    /// One transaction: `first`, and what is queued behind it.
+    fn turn(&mut self, first: Box<dyn Work>, queue: &mut Receiver<Box<dyn Work>>) {
+        let (mut jobs, mut weight) = (Vec::new(), first.need().weight);
+        jobs.push(first);
+        while jobs.len() < MAX_JOBS && weight < MAX_BYTES {
+            let Ok(next) = queue.try_recv() else { break };
+            weight += next.need().weight;
+            jobs.push(next);
+        }
+        self.write(jobs);
+        self.tend_log(weight as u64);
     }
 
     fn write(&mut self, jobs: Jobs) {
@@ -210,8 +232,19 @@ impl Writer {
             }
         } else if self.written > self.log.soft {
             self.written = 0;
-            // If it is awake already, it sees this too.
-            let _ = self.checkpoints.wake.try_send(());
+            self.move_log();
+        }
+    }
+
+    fn move_log(&self) {
+        match &self.checkpoints {
+            Checkpoints::Thread { wake, .. } => {
+                // If it is awake already, it sees this too.
+                let _ = wake.try_send(());
+            }
+            Checkpoints::Inline(connection) => {
+                checkpoint::move_log(connection, &self.shared, self.log.soft);
+            }
         }
     }
 
@@ -241,8 +274,10 @@ impl Writer {
     }
 
     fn finish(self) {
-        drop(self.checkpoints.wake);
-        let _ = self.checkpoints.thread.join();
+        if let Checkpoints::Thread { wake, thread } = self.checkpoints {
+            drop(wake);
+            let _ = thread.join();
+        }
         if matches!(self.shared.health(), Health::Poisoned(_)) {
             return;
         }
