@@ -31,7 +31,7 @@ impl Hub {
         let mut answers = Vec::with_capacity(offers.len());
         let mut batch = Batch::default();
         for offer in offers {
-            batch.offer(self, offer).await;
+            batch.offer(self, offer, &mut answers).await;
             if batch.tickets.len() == BATCH {
                 batch.settle(self, &mut answers).await;
             }
@@ -44,14 +44,33 @@ impl Hub {
 // === impl Batch ===
 
 impl Batch {
-    async fn offer(&mut self, hub: &Arc<Hub>, offer: Offer) {
+    async fn offer(
+        &mut self,
+        hub: &Arc<Hub>,
+        offer: Offer,
+        out: &mut Vec<Result<Receipt, Rejected>>,
+    ) {
         let stream = stream(&offer);
-        let blocked = stream.as_ref().and_then(|stream| self.blocked.get(stream));
-        if let Some(rejected) = blocked {
-            self.answers.push(Some(Err(rejected.clone())));
+        if let Some(rejected) = self.blocking(stream.as_ref()) {
+            self.answers.push(Some(Err(rejected)));
             return;
         }
-        let known = match hub.admit(offer, Source::Push) {
+        let mut admitted = hub.admit(offer, Source::Push);
+        if let Err(refusal) = admitted {
+            if refusal.passing.is_none() || self.tickets.is_empty() {
+                admitted = Err(refusal);
+            } else {
+                // Those before it may be repeats, which give back what they took. Else a batch that is larger than a
+                // limit would, however often it is offered, never be accepted as a whole.
+                self.settle(hub, out).await;
+                if let Some(rejected) = self.blocking(stream.as_ref()) {
+                    self.answers.push(Some(Err(rejected)));
+                    return;
+                }
+                admitted = hub.admit(refusal.offer, Source::Push);
+            }
+        }
+        let known = match admitted {
             Ok(ticket) => Known::Admitted(ticket),
             Err(refusal) => hub.recognise(refusal).await,
         };
@@ -67,6 +86,11 @@ impl Batch {
             }
         };
         self.answers.push(answer);
+    }
+
+    /// Why nothing more of a stream can be accepted in this batch.
+    fn blocking(&self, stream: Option<&(Option<TriggerName>, String)>) -> Option<Rejected> {
+        stream.and_then(|stream| self.blocked.get(stream)).cloned()
     }
 
     fn block(&mut self, stream: Option<(Option<TriggerName>, String)>, rejected: &Rejected) {

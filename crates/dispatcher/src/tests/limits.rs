@@ -229,3 +229,26 @@ async fn what_can_never_come_in_is_refused_for_good() {
     assert_eq!(tally(&handle.try_dispatch_all(offers.clone()).await), words);
     assert_eq!(tally(&handle.dispatch_all(offers).await), words);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_above_the_limit_is_accepted_when_it_is_offered_again() {
+    let mut world = World::new();
+    world.config.qps = NonZeroU32::new(2).unwrap();
+    let dispatcher = world.start().await;
+    let handle = dispatcher.handle();
+    let batch = || (0..5).map(|n| keyed("ok", &format!("key-{n}"))).collect();
+    let mut tallies = Vec::new();
+    for _ in 0..3 {
+        tallies.push(tally(&handle.try_dispatch_all(batch()).await));
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+    // Those that are in already take nothing from those that are not.
+    assert_eq!(
+        tallies,
+        [
+            [("new", 2), ("over_limit", 3)].into(),
+            [("known", 2), ("new", 2), ("over_limit", 1)].into(),
+            [("known", 4), ("new", 1)].into(),
+        ]
+    );
+}
