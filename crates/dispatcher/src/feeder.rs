@@ -57,6 +57,7 @@ impl Hub {
                 continue;
             }
             tokio::select! {
+                biased;
                 () = self.halt.cancelled() => return None,
                 () = lane.work.notified() => {}
             }

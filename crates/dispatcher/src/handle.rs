@@ -101,6 +101,7 @@ impl Dispatch for DispatcherHandle {
                 Err(_) => PAUSE,
             };
             tokio::select! {
+                biased;
                 _ = timeout(wait, news) => {}
                 () = self.0.closed.cancelled() => return None,
             }

@@ -138,6 +138,7 @@ impl Hub {
             Rejected::QueueFull { .. } => {
                 let news = async {
                     tokio::select! {
+                        biased;
                         () = room.notified() => {}
                         () = self.halt.cancelled() => {}
                     }

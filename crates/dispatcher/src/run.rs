@@ -94,6 +94,7 @@ impl Hub {
         };
         tracing::debug!("started");
         let ending = tokio::select! {
+            biased;
             ending = AssertUnwindSafe(run).catch_unwind() => ending,
             () = self.leave.cancelled(), if runtime.outlives_hub() => return None,
         };
@@ -153,6 +154,7 @@ impl Hub {
         self.reclaiming().insert(id);
         let _pending = lane.map(Lane::count_reclaim_pending);
         tokio::select! {
+            biased;
             done = reclaim => {
                 if done.is_err() {
                     tracing::error!(request_id = %id, "the runtime failed while it reclaimed the run");
