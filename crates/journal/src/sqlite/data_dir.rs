@@ -2,13 +2,16 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::OpenError;
+
+/// Bytes that are written over themselves at once.
+const REWRITE_BYTES: usize = 1 << 20;
 
 /// Holds the directory until it is dropped. The kernel lets go of it when the process ends, however it ends.
 pub(super) struct DirLock(#[expect(dead_code, reason = "held, not used")] Flock<File>);
@@ -39,6 +42,38 @@ pub(super) fn sync(dir: &Path) -> Result<(), OpenError> {
             path: dir.to_owned(),
             source,
         })
+}
+
+/// Writes a log that a crash left over itself, and syncs it. Where an fsync failed before the crash, the log may be in
+/// the page cache only, and counts as written: without this, a power cut while it is moved into the database would
+/// leave half of it there, and nothing to mend that with.
+pub(super) fn rewrite_log(database: &Path) -> Result<(), OpenError> {
+    let mut path = database.as_os_str().to_owned();
+    path.push("-wal");
+    rewrite(Path::new(&path)).map_err(|source| OpenError::Io {
+        path: path.clone().into(),
+        source,
+    })
+}
+
+fn rewrite(path: &Path) -> io::Result<()> {
+    let file = match OpenOptions::new().read(true).write(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        opened => opened?,
+    };
+    let (mut chunk, mut at) = (vec![0; REWRITE_BYTES], 0);
+    loop {
+        let count = file.read_at(&mut chunk, at)?;
+        if count == 0 {
+            break;
+        }
+        file.write_all_at(&chunk[..count], at)?;
+        at += count as u64;
+    }
+    if at > 0 {
+        file.sync_all()?;
+    }
+    Ok(())
 }
 
 fn lock(dir: &Path) -> Result<DirLock, OpenError> {

@@ -11,7 +11,7 @@ use tripline_model::Clock;
 use super::job::Work;
 use super::readers::Readers;
 use super::reserve::Reserve;
-use super::shared::Shared;
+use super::shared::{Meaning, Shared, meaning};
 use super::writer::{Checkpoints, LogLimits, Writer};
 use super::{JournalOptions, SqliteJournal, WriterTask, checkpoint, data_dir, schema};
 use crate::OpenError;
@@ -55,6 +55,7 @@ fn prepare(
     let reserve_bytes = options.reserve_bytes.max(1 << 20);
     let lock = data_dir::claim(dir)?;
     let path = dir.join("journal.db");
+    data_dir::rewrite_log(&path)?;
     let connection = schema::open_writer(&path)?;
     let reserve = Reserve::new(dir, reserve_bytes);
     let with_room = |step: &dyn Fn() -> rusqlite::Result<()>| {
@@ -112,12 +113,13 @@ fn prepare(
 
 /// Takes a step that needs room on the disk. On a full one it gets that of the reserve, and is taken again.
 fn with_room(reserve: &Reserve, step: &dyn Fn() -> rusqlite::Result<()>) -> rusqlite::Result<()> {
-    let taken = step();
-    if taken.is_err() && reserve.release().is_ok() {
-        // Only a full disk gets better by this; any other error comes again.
-        return step();
+    match step() {
+        // Nothing but this is tried again: after a failed fsync the second one may succeed, with the data gone.
+        Err(error) if matches!(meaning(&error), Meaning::Full) && reserve.release().is_ok() => {
+            step()
+        }
+        taken => taken,
     }
-    taken
 }
 
 fn start_checkpoints(

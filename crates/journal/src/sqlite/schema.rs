@@ -155,12 +155,19 @@ fn prepare(connection: &Connection, path: &Path) -> Result<(), OpenError> {
             reason: "it is a database, but not a journal of Tripline".to_owned(),
         });
     }
-    connection
-        .pragma_update(None, "journal_mode", "WAL")
-        .map_err(unusable(path))?;
+    switch_on_log(connection).map_err(unusable(path))?;
     if empty {
         create(connection).map_err(unusable(path))?;
     }
+    Ok(())
+}
+
+/// The switch is written when its one row has been read, so only what comes after that row tells whether it worked. A
+/// journal without its write-ahead log would lose what it was told to keep.
+fn switch_on_log(connection: &Connection) -> rusqlite::Result<()> {
+    let mut switch = connection.prepare("PRAGMA journal_mode = WAL")?;
+    let mut rows = switch.query([])?;
+    while rows.next()?.is_some() {}
     Ok(())
 }
 
