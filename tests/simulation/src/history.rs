@@ -1,0 +1,217 @@
+//! What the outside world knows: what happened, what was offered, and what was answered. The hub cannot see it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tripline_model::{
+    Event, FunctionName, Identity, Invocation, InvocationState, Offer, Receipt, Rejected,
+    RequestId, Timestamp, TriggerName,
+};
+
+use crate::mutant::Mutant;
+use crate::script::Kind;
+
+/// How long keys are remembered: longer than all jumps of the clock together.
+const WINDOW: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Bytes of an event: more than one page of the database, sometimes.
+const SIZES: [usize; 4] = [8, 100, 700, 9000];
+
+/// How a happening is known again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// A call without a key.
+    Unique,
+    /// A call with a key.
+    Key,
+    /// Told by an object store. Two happenings can have the same sequencer.
+    Notice { sequencer: usize },
+    /// A record of a log: which incarnation of it, and where.
+    Record { topic: u64, at: u64 },
+    /// A tick of a timer, at a time.
+    Tick { at: u64 },
+}
+
+/// One thing that happened outside.
+#[derive(Debug, Clone)]
+pub(crate) struct Happening {
+    pub(crate) way: Way,
+    pub(crate) function: &'static str,
+    pub(crate) kind: Kind,
+    /// How often it was offered, and how often that was refused for good or for now.
+    pub(crate) offered: u32,
+    pub(crate) refused: u32,
+    /// Ids that somebody outside has heard for it.
+    pub(crate) ids: Vec<RequestId>,
+    /// Whether somebody was told that it was accepted before.
+    pub(crate) past: bool,
+    /// Whether nobody will offer it again of their own accord.
+    pub(crate) settled: bool,
+}
+
+/// A state that somebody outside saw.
+pub(crate) type Seen = (InvocationState, Option<Timestamp>);
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct History {
+    pub(crate) happenings: Vec<Happening>,
+    /// The last state that was seen of each id.
+    pub(crate) seen: BTreeMap<RequestId, Seen>,
+    /// When events were accepted as new in each life: no clock jumps in these times.
+    pub(crate) accepted: Vec<Vec<Duration>>,
+    /// What was found wrong while it happened.
+    pub(crate) wrong: Vec<String>,
+}
+
+impl Happening {
+    /// Through which trigger; `None` is the API.
+    pub(crate) fn trigger(&self) -> Option<&'static str> {
+        match self.way {
+            Way::Unique | Way::Key => None,
+            Way::Notice { .. } => Some("objects"),
+            Way::Record { .. } => Some("orders"),
+            Way::Tick { .. } => Some("timer"),
+        }
+    }
+
+    /// Whether all that were told anything were told "no".
+    pub(crate) fn is_refused(&self) -> bool {
+        self.offered > 0 && self.refused == self.offered
+    }
+
+    fn identity(&self, number: usize, mutant: Option<Mutant>) -> Identity {
+        let key = |key: String| Identity::Key {
+            key,
+            window: WINDOW,
+            digest: None,
+        };
+        match &self.way {
+            Way::Unique => Identity::Unique,
+            Way::Key => key(format!("key-{number}")),
+            Way::Notice { sequencer } if mutant == Some(Mutant::SequencerOnly) => {
+                key(format!("seq-{sequencer}"))
+            }
+            Way::Notice { sequencer } => key(format!("object-{number}/{sequencer}")),
+            Way::Record { topic, at } => Identity::Position {
+                stream: stream(*topic, mutant),
+                position: *at,
+            },
+            Way::Tick { at } => Identity::Position {
+                stream: "tick".to_owned(),
+                position: *at,
+            },
+        }
+    }
+}
+
+/// The name of a log's stream.
+pub(crate) fn stream(topic: u64, mutant: Option<Mutant>) -> String {
+    if mutant == Some(Mutant::NoTopicId) {
+        "orders/0".to_owned()
+    } else {
+        format!("orders/{topic}/0")
+    }
+}
+
+/// The data of a happening's event.
+pub(crate) fn data(number: usize) -> Bytes {
+    let size = SIZES[number % SIZES.len()];
+    let bytes = number.to_be_bytes();
+    bytes.into_iter().cycle().take(size).collect()
+}
+
+pub(crate) fn function_name(name: &str) -> FunctionName {
+    FunctionName::new(name).expect("a name of the script is a good name")
+}
+
+pub(crate) fn trigger_name(name: &str) -> TriggerName {
+    TriggerName::new(name).expect("a name of the script is a good name")
+}
+
+impl History {
+    /// Something happens; answers its number.
+    pub(crate) fn add(&mut self, way: Way, function: &'static str, kind: Kind) -> usize {
+        self.happenings.push(Happening {
+            way,
+            function,
+            kind,
+            offered: 0,
+            refused: 0,
+            ids: Vec::new(),
+            past: false,
+            settled: false,
+        });
+        self.happenings.len() - 1
+    }
+
+    /// The happening is offered now.
+    pub(crate) fn offer(&mut self, number: usize, mutant: Option<Mutant>) -> Offer {
+        let happening = &mut self.happenings[number];
+        happening.offered += 1;
+        Offer {
+            function: function_name(happening.function),
+            trigger: happening.trigger().map(trigger_name),
+            event: Event {
+                id: number.to_string(),
+                source: "/outside".to_owned(),
+                kind: happening.kind.as_str().to_owned(),
+                subject: None,
+                time: Timestamp::from_millis(0),
+                content_type: None,
+                data: Some(data(number)),
+                extensions: BTreeMap::new(),
+            },
+            identity: happening.identity(number, mutant),
+            cursors: Vec::new(),
+        }
+    }
+
+    /// Somebody hears what became of an offer.
+    pub(crate) fn hear(&mut self, number: usize, answer: &Result<Receipt, Rejected>) {
+        let happening = &mut self.happenings[number];
+        match answer {
+            Ok(Receipt::New(id) | Receipt::Known(id)) => {
+                happening.ids.push(*id);
+                happening.settled = true;
+            }
+            Ok(Receipt::Past) => {
+                happening.past = true;
+                happening.settled = true;
+            }
+            Err(Rejected::Unknown) => {}
+            Err(no) => {
+                happening.refused += 1;
+                happening.settled |= !no.is_passing();
+            }
+        }
+    }
+
+    /// Somebody sees a state.
+    pub(crate) fn see(&mut self, id: RequestId, invocation: &Invocation) {
+        let ended_at = invocation.ending.as_ref().map(|ending| ending.at);
+        let now = (invocation.state, ended_at);
+        if let Some(before) = self.seen.insert(id, now)
+            && !may_follow(before, now)
+        {
+            self.wrong
+                .push(format!("{id} was seen as {before:?}, and then as {now:?}"));
+        }
+    }
+
+    /// All ids that somebody has heard, in order.
+    pub(crate) fn heard(&self) -> Vec<RequestId> {
+        let ids = self.happenings.iter().flat_map(|one| one.ids.first());
+        ids.copied().collect()
+    }
+}
+
+/// Whether a later look may show `now` after `before`.
+pub(crate) fn may_follow(before: Seen, now: Seen) -> bool {
+    match (before.0, now.0) {
+        (InvocationState::Ended(_), _) => before == now,
+        (InvocationState::Running, InvocationState::Accepted) => false,
+        (InvocationState::Running | InvocationState::Accepted, _) => true,
+    }
+}

@@ -1,0 +1,145 @@
+//! Runs simulations: `cargo xtask simulate` and `cargo xtask mutants` call it.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tripline_simulation::{Mutant, campaign, catch, regressions, run};
+
+/// How many seeds may pass before a mutant counts as not caught.
+const PATIENCE: u64 = 8192;
+
+/// Seeds between two words of progress.
+const PROGRESS: u64 = 500;
+
+/// One seed, one history.
+#[derive(Parser)]
+struct Cli {
+    #[command(subcommand)]
+    job: Job,
+}
+
+#[derive(Subcommand)]
+enum Job {
+    /// Runs histories with the hub as it is
+    Simulate {
+        /// How many
+        #[arg(long, default_value_t = 10_000)]
+        seeds: u64,
+        /// The first one
+        #[arg(long, default_value_t = 0)]
+        from: u64,
+        /// Run this one only, and print everything that happens
+        #[arg(long)]
+        trace: Option<u64>,
+        /// Run a hub that is broken in this way
+        #[arg(long, value_parser = mutant)]
+        mutant: Option<Mutant>,
+    },
+    /// Runs histories with hubs that are broken on purpose, until each is caught
+    Mutants {
+        /// Which ones; all by default
+        #[arg(value_parser = mutant)]
+        mutants: Vec<Mutant>,
+    },
+}
+
+fn main() -> ExitCode {
+    let good = match Cli::parse().job {
+        Job::Simulate {
+            trace: Some(seed),
+            mutant,
+            ..
+        } => trace(seed, mutant),
+        Job::Simulate {
+            seeds,
+            from,
+            mutant,
+            ..
+        } => simulate(from, seeds, mutant),
+        Job::Mutants { mutants } if mutants.is_empty() => hunt(&Mutant::ALL),
+        Job::Mutants { mutants } => hunt(&mutants),
+    };
+    if good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn mutant(name: &str) -> Result<Mutant, String> {
+    let names = || Mutant::ALL.map(Mutant::name).join(", ");
+    Mutant::parse(name).ok_or_else(|| format!("there is none of that name; there are {}", names()))
+}
+
+/// Runs seeds; whether all went well and every class of crash was met.
+fn simulate(from: u64, seeds: u64, mutant: Option<Mutant>) -> bool {
+    if mutant.is_none() {
+        let again = regressions();
+        println!("{} seeds that once went wrong", again.len());
+        if let Some(seed) = again
+            .into_iter()
+            .find(|seed| !run(*seed, None, false).wrong.is_empty())
+        {
+            return trace(seed, None);
+        }
+    }
+    let tell = |done: u64| {
+        if done.is_multiple_of(PROGRESS) {
+            print!("\r{done} of {seeds} seeds");
+            // Progress that cannot be shown is no failure.
+            let _ = std::io::stdout().flush();
+        }
+    };
+    let report = campaign(from..from.saturating_add(seeds), mutant, &tell);
+    println!("\r{} seeds, {} effects", report.seeds, report.effects);
+    print!("{}", report.histogram());
+    if let Some(failed) = report.failed {
+        trace(failed.seed, mutant);
+        println!(
+            "To keep it, add the line `{} WHAT WAS WRONG` to tests/simulation/regressions.txt",
+            failed.seed
+        );
+        return false;
+    }
+    for class in report.missed() {
+        println!("never met: {class}");
+    }
+    report.missed().is_empty()
+}
+
+/// Runs one seed and prints all of it; whether it went well.
+fn trace(seed: u64, mutant: Option<Mutant>) -> bool {
+    let outcome = run(seed, mutant, true);
+    for line in &outcome.trace {
+        println!("{line}");
+    }
+    println!("seed {seed}, {:016x}", outcome.hash);
+    for wrong in &outcome.wrong {
+        println!("WRONG: {wrong}");
+    }
+    outcome.wrong.is_empty()
+}
+
+/// Whether all were caught.
+fn hunt(mutants: &[Mutant]) -> bool {
+    let mut all = true;
+    println!("{:<22} {:>9}  caught by", "mutant", "seed");
+    for mutant in mutants {
+        match catch(*mutant, 0..PATIENCE) {
+            Some(outcome) => {
+                let wrong = outcome.wrong.first().map_or("", String::as_str);
+                println!("{:<22} {:>9}  {wrong}", mutant.name(), outcome.seed);
+            }
+            None => {
+                println!(
+                    "{:<22} {:>9}  NOTHING, in {PATIENCE} seeds",
+                    mutant.name(),
+                    "-"
+                );
+                all = false;
+            }
+        }
+    }
+    all
+}
