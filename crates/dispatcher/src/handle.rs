@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use metrics::counter;
 use tokio::time::timeout;
+use tripline_journal::JournalError;
 use tripline_model::{
     Dispatch, Function, FunctionName, Invocation, Offer, Receipt, Rejected, RequestId,
 };
@@ -33,7 +34,14 @@ impl DispatcherHandle {
         id: RequestId,
         grace: bool,
     ) -> Result<TerminateOutcome, TerminateError> {
-        self.0.terminate(id, grace).await
+        let hub = self.0.clone();
+        // In a task of the hub: a caller who hangs up must not leave an end without its bookkeeping.
+        let stopping = async move { hub.terminate(id, grace).await };
+        let stopped = self.0.tasks.spawn(stopping).await;
+        stopped.unwrap_or_else(|failed| {
+            let source = JournalError::Unavailable(failed.to_string());
+            Err(TerminateError::Journal { id, source })
+        })
     }
 
     /// From now on refuses new events and starts nothing more; what runs goes on.

@@ -97,7 +97,7 @@ impl Hub {
     async fn end_waiting(&self, lane: &Lane, invocation: &Invocation, end: End, reason: &str) {
         let ending = Ending::new(end, self.clock.now(), reason);
         self.end(lane, invocation.request_id, ending).await;
-        self.left(lane, invocation);
+        self.left_after_others(lane, invocation).await;
     }
 
     /// Makes the start durable.
@@ -127,10 +127,17 @@ impl Hub {
             // Somebody ended it while it waited.
             Err(error) => {
                 tracing::debug!(%error, "not started");
-                self.left(lane, &invocation);
+                self.left_after_others(lane, &invocation).await;
                 Recorded::Gone
             }
         }
+    }
+
+    /// As `left`, of one that somebody else may just have ended. They hold the feed lock until they have said so to the
+    /// queue, and must find it held there: else it would be counted out twice.
+    async fn left_after_others(&self, lane: &Lane, invocation: &Invocation) {
+        let _feed = lane.feed.lock().await;
+        self.left(lane, invocation);
     }
 
     fn left(&self, lane: &Lane, invocation: &Invocation) {
