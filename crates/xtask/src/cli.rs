@@ -43,6 +43,15 @@ pub(crate) enum Job {
     /// Each runs interleaved with its baseline, at least five times. `--json FILE` appends one
     /// object a benchmark. A goal that is missed is said, and is no failure.
     Bench(BenchArgs),
+    /// Live through simulated histories of the hub: crashes at every effect, a disk that loses what was not synced
+    ///
+    /// `--seeds N` histories from seed `--from S`; the first that goes wrong is printed with all that happened, and
+    /// its seed belongs into tests/simulation/regressions.txt. `--trace SEED` prints one.
+    Simulate(SimulateArgs),
+    /// Prove that the simulation catches hubs that are broken on purpose; one that survives is an error
+    ///
+    /// Names of mutants, or all; `--quick` takes those that few histories are enough for.
+    Mutants(SimulateArgs),
     /// Try the hub: start Kafka, an S3 store and the hub with the four-triggers example
     Up(UpArgs),
     /// Produce a record or make a topic, with Kafka's own tools
@@ -74,6 +83,13 @@ pub(crate) struct TestArgs {
 #[derive(Args)]
 pub(crate) struct BenchArgs {
     /// Names, `--pairs N`, `--json FILE`
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) args: Vec<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct SimulateArgs {
+    /// What the simulation takes; `-- --help` shows it
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) args: Vec<String>,
 }

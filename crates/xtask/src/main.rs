@@ -14,6 +14,7 @@ mod random;
 mod repo;
 mod services;
 mod signals;
+mod simulate;
 mod sweep;
 mod test;
 mod tidy;
@@ -47,6 +48,8 @@ fn run(job: Job) -> Outcome<u8> {
         Job::Ci => ci::run(),
         Job::Tidy => tidy::run(),
         Job::Bench(bench) => bench::run(&bench.args),
+        Job::Simulate(simulation) => simulate::run("simulate", &simulation.args),
+        Job::Mutants(simulation) => simulate::run("mutants", &simulation.args),
         Job::Up(up) => up::run(&up),
         Job::Kafka(kafka) => kafka_cli::run(&kafka),
         Job::Child(_) | Job::KafkaNode(_) => unreachable!("handled in main"),

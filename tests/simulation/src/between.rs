@@ -38,7 +38,7 @@ pub(crate) struct Between {
     world: Arc<World>,
     dice: Mutex<Dice>,
     /// Starts that a mutant still has to write.
-    late: Mutex<BTreeMap<RequestId, Timestamp>>,
+    late: Arc<Mutex<BTreeMap<RequestId, Timestamp>>>,
     /// Writes that a mutant does not wait for.
     unwatched: TaskTracker,
 }
@@ -49,7 +49,7 @@ impl Between {
             journal,
             world,
             dice: Mutex::new(dice),
-            late: Mutex::default(),
+            late: Arc::default(),
             unwatched: TaskTracker::new(),
         }
     }
@@ -153,9 +153,13 @@ impl Journal for Between {
                 locked(&self.late).insert(id, at);
             }
             Some(Mutant::StartNotFlushed) => {
-                let journal = self.journal.clone();
-                self.unwatched
-                    .spawn(async move { journal.start(id, at).await });
+                let (journal, late) = (self.journal.clone(), self.late.clone());
+                locked(&late).insert(id, at);
+                self.unwatched.spawn(async move {
+                    // Whatever comes of it, nobody waits for it.
+                    let _ = journal.start(id, at).await;
+                    locked(&late).remove(&id);
+                });
             }
             _ => self.journal.start(id, at).await?,
         }
@@ -166,6 +170,9 @@ impl Journal for Between {
     async fn finish(&self, id: RequestId, ending: Ending) -> Result<(), JournalError> {
         self.note(|asked| asked.ends.extend([id]));
         self.pause().await;
+        while self.world.is(Mutant::StartNotFlushed) && locked(&self.late).contains_key(&id) {
+            tokio::task::yield_now().await;
+        }
         let late = locked(&self.late).remove(&id);
         if let Some(at) = late {
             self.journal.start(id, at).await?;

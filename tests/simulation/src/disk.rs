@@ -72,6 +72,9 @@ pub(crate) struct Image {
     names: BTreeMap<&'static str, FileId>,
 }
 
+/// The log's length is shown about as exactly as this, in bytes; exactly when a life is over.
+const SHOWN: usize = 64 * 1024;
+
 const LOG: &str = "journal.db-wal";
 
 /// The names there can be: what is asked for under another one is a bug here.
@@ -259,7 +262,7 @@ impl Disk {
             file.pending.push(change);
         }
         let now = file.seen.len();
-        if name == Some(LOG) && now != before {
+        if name == Some(LOG) && now / SHOWN != before / SHOWN {
             self.show_log(now);
         }
     }

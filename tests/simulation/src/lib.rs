@@ -4,7 +4,7 @@
 //! | what | file |
 //! |---|---|
 //! | a whole history, from its seed | `run`, `script`, `dice` |
-//! | one life of a hub | `life` |
+//! | one life of a hub | `life`, `hub` |
 //! | every effect, and the one at which a life ends | `fate` |
 //! | the disk, and how SQLite comes to it | `disk`, `shm`, `vfs` |
 //! | who offers events | `sources` |
@@ -25,6 +25,7 @@ mod disk;
 mod executor;
 mod fate;
 mod history;
+mod hub;
 mod ledger;
 mod life;
 mod mutant;

@@ -41,6 +41,9 @@ enum Job {
         /// Which ones; all by default
         #[arg(value_parser = mutant)]
         mutants: Vec<Mutant>,
+        /// Only those that few histories are enough to catch
+        #[arg(long)]
+        quick: bool,
     },
 }
 
@@ -57,8 +60,13 @@ fn main() -> ExitCode {
             mutant,
             ..
         } => simulate(from, seeds, mutant),
-        Job::Mutants { mutants } if mutants.is_empty() => hunt(&Mutant::ALL),
-        Job::Mutants { mutants } => hunt(&mutants),
+        Job::Mutants { mutants, quick } => {
+            let wanted = |one: &Mutant| {
+                (mutants.is_empty() || mutants.contains(one)) && (!quick || one.is_quick())
+            };
+            let wanted: Vec<_> = Mutant::ALL.into_iter().filter(wanted).collect();
+            hunt(&wanted)
+        }
     };
     if good {
         ExitCode::SUCCESS
@@ -124,11 +132,16 @@ fn trace(seed: u64, mutant: Option<Mutant>) -> bool {
 /// Whether all were caught.
 fn hunt(mutants: &[Mutant]) -> bool {
     let mut all = true;
-    println!("{:<22} {:>9}  caught by", "mutant", "seed");
+    println!(
+        "{} mutants, each against the checks of a history",
+        mutants.len()
+    );
+    println!("{:<22} {:>9}  caught by", "mutant", "at seed");
     for mutant in mutants {
         match catch(*mutant, 0..PATIENCE) {
             Some(outcome) => {
                 let wrong = outcome.wrong.first().map_or("", String::as_str);
+                let wrong: String = wrong.chars().take(100).collect();
                 println!("{:<22} {:>9}  {wrong}", mutant.name(), outcome.seed);
             }
             None => {

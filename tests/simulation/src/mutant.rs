@@ -56,6 +56,11 @@ impl Mutant {
         Self::TimerInMemory,
     ];
 
+    /// Whether few histories are enough to catch it: those run with every change.
+    pub fn is_quick(self) -> bool {
+        !matches!(self, Self::FailedSyncRepeated | Self::EndOverwritesEnd)
+    }
+
     /// Its name on the command line.
     pub fn name(self) -> &'static str {
         match self {

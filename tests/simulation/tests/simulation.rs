@@ -38,11 +38,11 @@ fn a_seed_gives_the_same_history_every_time() {
 }
 
 /// How many seeds a mutant may survive here; `cargo xtask mutants` has more patience.
-const PATIENCE: u64 = 1500;
+const PATIENCE: u64 = 600;
 
 #[test]
-fn every_mutant_is_caught() {
-    for mutant in Mutant::ALL {
+fn every_quick_mutant_is_caught() {
+    for mutant in Mutant::ALL.into_iter().filter(|one| one.is_quick()) {
         let caught = catch(mutant, 0..PATIENCE);
         let caught = caught.unwrap_or_else(|| panic!("{} survived", mutant.name()));
         println!(

@@ -27,6 +27,7 @@ pub(crate) fn run() -> Outcome<u8> {
         let bytes = fs::read(&full).map_err(|error| Failure::file("read", &full, error))?;
         complaints.extend(files::check_text(path, &bytes));
         if path.extension().is_some_and(|extension| extension == "rs") {
+            complaints.extend(files::check_unsafe(path, &bytes));
             sizes.push((files::lines(&bytes), path.as_path()));
         }
     }

@@ -21,7 +21,7 @@ const TRIGGER_KIND: &[&str] = &[
     "tripline-listener",
 ];
 
-pub(super) const TABLE: [Row; 18] = [
+pub(super) const TABLE: [Row; 19] = [
     row("tripline-model", &[]),
     row("tripline-config", &[]),
     row("tripline-listener", &["tripline-model"]),
@@ -86,6 +86,15 @@ pub(super) const TABLE: [Row; 18] = [
     ),
     // It must build and help when the others do not compile.
     row("xtask", &[]),
+    row(
+        "tripline-simulation",
+        &[
+            "tripline-model",
+            "tripline-journal",
+            "tripline-runtime",
+            "tripline-dispatcher",
+        ],
+    ),
     row(
         "tripline-tests",
         &["tripline", "tripline-model", "tripline-trigger"],

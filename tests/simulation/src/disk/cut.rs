@@ -39,7 +39,7 @@ impl Disk {
     /// The process is gone, the system goes on.
     pub(crate) fn kill(&mut self) {
         self.syncs_left = None;
-        self.forget_rewrite();
+        self.leave_log();
     }
 
     /// The power is gone.
@@ -57,10 +57,14 @@ impl Disk {
             };
             file.cut_power(manner, dice, &mut damage);
         }
+        self.leave_log();
+        damage
+    }
+
+    fn leave_log(&self) {
         let log = self.find(LOG).map_or(0, |id| self.len(id));
         self.show_log(log);
         self.forget_rewrite();
-        damage
     }
 
     fn names_after_cut(

@@ -115,7 +115,7 @@ async fn read_topic(world: &World, hub: &Hub, id: u64, mut place: u64, dice: &mu
             continue;
         }
         if world.is(Mutant::CommitBeforeFlush) {
-            commit(world, batch[batch.len() - 1].0 + 1).await;
+            commit(world, id, batch[batch.len() - 1].0 + 1).await;
         }
         let numbers: Vec<_> = batch.iter().map(|(_, number)| *number).collect();
         let offers = {
@@ -128,7 +128,7 @@ async fn read_topic(world: &World, hub: &Hub, id: u64, mut place: u64, dice: &mu
         let taken = answers.iter().take_while(|answer| is_final(answer)).count();
         if let Some((at, _)) = taken.checked_sub(1).and_then(|last| batch.get(last)) {
             place = at + 1;
-            commit(world, place).await;
+            commit(world, id, place).await;
         }
         if taken < batch.len() {
             sleep(LOOK).await;
@@ -140,10 +140,13 @@ async fn read_topic(world: &World, hub: &Hub, id: u64, mut place: u64, dice: &mu
     }
 }
 
-async fn commit(world: &World, place: u64) {
+/// Commits a place in one incarnation of the log. The server of a newer one does not take it.
+async fn commit(world: &World, id: u64, place: u64) {
     world.fate.pass(Effect::Commit(place)).await;
     let mut topic = world.topic();
-    topic.committed = topic.committed.max(place);
+    if topic.id == id {
+        topic.committed = topic.committed.max(place);
+    }
 }
 
 fn is_final(answer: &Answer) -> bool {
