@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use tripline_journal::{Accepted, Health, Journal, JournalError, SqliteJournal};
+use tripline_journal::{Accepted, Health, Journal, JournalError, JournalOptions, SqliteJournal};
 use tripline_model::{Identity, RequestId};
 
 use crate::support::*;
@@ -77,25 +77,11 @@ async fn one_failed_fsync_ends_all_writing() {
     if let Some(dir) = std::env::var_os(CHILD_DIR) {
         return be_poisoned(Path::new(&dir)).await;
     }
-    let traced = Command::new("strace")
-        .args(["-qq", "-o", "/dev/null", "true"])
-        .status();
-    if !traced.is_ok_and(|status| status.success()) {
-        println!("SKIPPED: a failed fsync: there is no strace that may trace here");
-        return;
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let mut strace = Command::new("strace");
-    strace.args([
-        "-f",
-        "-qq",
-        "-o",
-        "/dev/null",
-        "-e",
-        "trace=fsync,fdatasync",
-    ]);
     // Counted per thread: opening does fewer, so it is the writer's fortieth flush, and only that one.
-    strace.args(["-e", "inject=fsync,fdatasync:error=EIO:when=40"]);
+    let Some(strace) = failing_sync(40) else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
     let child = again(
         strace,
         "faults::one_failed_fsync_ends_all_writing",
@@ -107,6 +93,59 @@ async fn one_failed_fsync_ends_all_writing() {
     let ids: Vec<_> = output.lines().filter_map(accepted).collect();
     assert!(ids.len() >= 20, "{output}");
     assert_known(dir.path(), &ids).await;
+}
+
+/// Runs a program in whose threads the sync number `place` fails, and only that one; `None` if that cannot be had.
+fn failing_sync(place: u32) -> Option<Command> {
+    let traced = Command::new("strace")
+        .args(["-qq", "-o", "/dev/null", "true"])
+        .status();
+    if !traced.is_ok_and(|status| status.success()) {
+        println!("SKIPPED: a failed fsync: there is no strace that may trace here");
+        return None;
+    }
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-qq", "-o", "/dev/null", "-e"]);
+    let inject = format!("inject=fsync,fdatasync:error=EIO:when={place}");
+    strace.args(["trace=fsync,fdatasync", "-e", &inject]);
+    Some(strace)
+}
+
+#[tokio::test]
+async fn a_journal_that_is_made_on_a_failing_disk_is_refused() {
+    if let Some(dir) = std::env::var_os(CHILD_DIR) {
+        return open_and_say(Path::new(&dir)).await;
+    }
+    let mut refused = 0;
+    for place in 1..=5 {
+        let Some(strace) = failing_sync(place) else {
+            return;
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let name = "faults::a_journal_that_is_made_on_a_failing_disk_is_refused";
+        let output = again(strace, name, dir.path()).wait_with_output().unwrap();
+        let output = String::from_utf8_lossy(&output.stdout).into_owned();
+        refused += u32::from(output.contains("REFUSED"));
+        let logged = output.contains("LOGGED");
+        assert!(logged || output.contains("REFUSED"), "{place}: {output}");
+        // The disk works again: so does the journal.
+        assert_known(dir.path(), &[]).await;
+    }
+    assert!(refused > 2, "{refused} of 5");
+}
+
+/// Says whether the journal is refused, or opened with its write-ahead log: without one it must not be opened.
+async fn open_and_say(dir: &Path) {
+    match SqliteJournal::open(dir, JournalOptions::default(), clock()) {
+        Err(error) => println!("\nREFUSED {error}"),
+        Ok(journal) => {
+            let file = std::fs::read(dir.join("journal.db")).unwrap();
+            // The versions that SQLite needs to write and to read it: 2 is with a log.
+            assert_eq!(file[18..20], [2, 2]);
+            journal.close().await;
+            println!("\nLOGGED");
+        }
+    }
 }
 
 async fn be_poisoned(dir: &Path) {
