@@ -140,3 +140,34 @@ async fn without_time_to_drain_what_waits_still_waits() {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_expires_while_it_is_being_started_leaves_the_queue_once() {
+    for seed in 0..200 {
+        let mut world = World::new();
+        world.functions[0].max_event_age = Duration::from_secs(10);
+        let journal = Arc::new(Yielding::new(world.journal.clone(), seed));
+        let dispatcher = world.start_over(journal).await;
+        let handle = dispatcher.handle();
+        accepted(&handle, offer("held")).await;
+        until(async || handle.running() == 1).await;
+        for _ in 0..3 {
+            accepted(&handle, offer("ok")).await;
+        }
+        // The slot becomes free about when it is looked for what is too old.
+        tokio::time::sleep(Duration::from_millis(999)).await;
+        world.clock.advance(Duration::from_secs(11));
+        world.runtime.release.add_permits(1);
+        for _ in 0..seed % 20 {
+            tokio::task::yield_now().await;
+        }
+        tokio::time::advance(Duration::from_millis(1)).await;
+        for _ in 0..3 {
+            let fresh = accepted(&handle, offer("ok")).await;
+            let ended = tokio::time::timeout(Duration::from_secs(60), handle.ended(fresh)).await;
+            let state = ended.expect("it is started").unwrap().state;
+            assert_eq!(state, InvocationState::Ended(End::Succeeded), "seed {seed}");
+        }
+        assert_eq!(handle.queue_len(), 0, "seed {seed}");
+    }
+}
