@@ -6,6 +6,7 @@ use http::StatusCode;
 use tripline_listener::Problem;
 use tripline_model::FunctionName;
 
+use crate::openapi::{Missing, Named, Usual};
 use crate::refusal::{Segment, named};
 use crate::wire::{FunctionView, FunctionsView};
 use crate::{Shared, convert};
@@ -13,6 +14,7 @@ use crate::{Shared, convert};
 const UNKNOWN: (&str, &str) = ("unknown_function", "there is no such function");
 
 /// `GET /v1/functions`.
+#[utoipa::path(get, path = "/v1/functions", tag = "functions", summary = "All functions", description = "With what is queued and running.", responses(Usual, (status = 200, body = FunctionsView, description = "The functions")))]
 pub(crate) async fn list(State(shared): State<Shared>) -> Json<FunctionsView> {
     let functions = shared.hub.control.functions();
     let unmet = &shared.hub.unmet;
@@ -24,6 +26,7 @@ pub(crate) async fn list(State(shared): State<Shared>) -> Json<FunctionsView> {
 }
 
 /// `GET /v1/functions/{name}`.
+#[utoipa::path(get, path = "/v1/functions/{name}", tag = "functions", summary = "One function", description = "With its bounds, and what is queued and running.", params(Named), responses(Usual, Missing, (status = 200, body = FunctionView, description = "The function")))]
 pub(crate) async fn show(
     State(shared): State<Shared>,
     segment: Segment,

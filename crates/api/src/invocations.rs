@@ -12,6 +12,9 @@ use tripline_journal::Query;
 use tripline_listener::{Problem, read_body};
 use tripline_model::{FunctionName, Invocation, RequestId, TriggerName};
 
+use crate::openapi::{
+    Filters, Identified, Missing, PROBLEM, ProblemView, TooLarge, Unavailable, Unclear, Usual,
+};
 use crate::params::Params;
 use crate::refusal::{Segment, bad_request, journal_failed, request_id, unknown_invocation};
 use crate::wire::{InvocationView, InvocationsView, TerminateBody, TerminateView};
@@ -26,6 +29,7 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) const RESULT_CUT: &str = "tripline-result-cut";
 
 /// `GET /v1/invocations`.
+#[utoipa::path(get, path = "/v1/invocations", tag = "invocations", summary = "List invocations", description = "Newest first, page by page.", params(Filters), responses(Usual, Unclear, Unavailable, (status = 200, body = InvocationsView, description = "A page")))]
 pub(crate) async fn list(
     State(shared): State<Shared>,
     uri: Uri,
@@ -64,6 +68,7 @@ fn query(uri: &Uri) -> Result<Query, Problem> {
 }
 
 /// `GET /v1/invocations/{id}`.
+#[utoipa::path(get, path = "/v1/invocations/{id}", tag = "invocations", summary = "One invocation", description = "404 if it was never known, or was removed after its time.", params(Identified), responses(Usual, Missing, Unavailable, (status = 200, body = InvocationView, description = "The invocation")))]
 pub(crate) async fn show(
     State(shared): State<Shared>,
     segment: Segment,
@@ -88,6 +93,7 @@ pub(crate) async fn find(hub: &ApiState, id: RequestId) -> Result<Invocation, Pr
 }
 
 /// `GET /v1/invocations/{id}/result`: the bytes that the function wrote, never to be shown by a browser.
+#[utoipa::path(get, path = "/v1/invocations/{id}/result", tag = "invocations", summary = "The result of an invocation", description = "The bytes that the function wrote. 404 if there is none.", params(Identified), responses(Usual, Missing, Unavailable, (status = 409, body = ProblemView, content_type = PROBLEM, description = "It has not ended"), (status = 200, body = Vec<u8>, content_type = "application/octet-stream", headers(("tripline-result-cut" = String, description = "`true` if the result was cut at the function's limit")), description = "The result")))]
 pub(crate) async fn result(
     State(shared): State<Shared>,
     segment: Segment,
@@ -129,6 +135,7 @@ pub(crate) fn result_response(bytes: Bytes, cut: bool) -> Response {
 }
 
 /// `POST /v1/invocations/{id}/terminate`.
+#[utoipa::path(post, path = "/v1/invocations/{id}/terminate", tag = "invocations", summary = "Stop an invocation", description = "Kills it, or only asks it to stop (`grace`), or cancels it before its start.", params(Identified), request_body(content = Option<TerminateBody>, content_type = "application/json"), responses(Usual, Unclear, Missing, TooLarge, Unavailable, (status = 409, body = ProblemView, content_type = PROBLEM, description = "It has ended"), (status = 200, body = TerminateView, description = "What was done")))]
 pub(crate) async fn terminate(
     State(shared): State<Shared>,
     segment: Segment,

@@ -18,6 +18,7 @@ mod hosts;
 mod invocations;
 mod invoke;
 mod logs;
+mod openapi;
 mod params;
 mod ports;
 mod refusal;
@@ -38,6 +39,7 @@ use tripline_model::{Clock, Dispatch, FunctionName};
 use tripline_trigger::Triggers;
 
 pub use hosts::AllowedHosts;
+pub use openapi::openapi;
 pub use ports::Control;
 
 /// The parts of a hub that the API shows and moves.
@@ -94,6 +96,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))
+        .route("/openapi.json", get(openapi::show))
         .route("/v1/functions", get(functions::list))
         .route("/v1/functions/{name}", get(functions::show))
         .route("/v1/functions/{name}/invocations", post(invoke::invoke))

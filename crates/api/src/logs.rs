@@ -10,14 +10,17 @@ use tripline_listener::Problem;
 use crate::Shared;
 use crate::follow::{Form, LogReader, Until};
 use crate::invocations::find;
+use crate::openapi::{Identified, Missing, Reading, Unavailable, Unclear, Usual};
 use crate::params::Params;
 use crate::refusal::{Segment, bad_request, request_id};
+use crate::wire::LogLineView;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// Lines in one answer, at most, where a limit is asked for.
 const MAX_LIMIT: u64 = 1_000_000;
 
 /// Answers with the log, in pieces, as fast as the reader takes them.
+#[utoipa::path(get, path = "/v1/invocations/{id}/logs", tag = "invocations", summary = "The log of an invocation", description = "As text, as JSON, or followed live as server-sent events until the invocation ends.", params(Identified, Reading), responses(Usual, Unclear, Missing, Unavailable, (status = 200, description = "The log", content((String = "text/plain; charset=utf-8"), (Vec<LogLineView> = "application/json"), (String = "text/event-stream")))))]
 pub(crate) async fn logs(
     State(shared): State<Shared>,
     segment: Segment,

@@ -7,6 +7,7 @@ use tripline_listener::Problem;
 use tripline_model::TriggerName;
 use tripline_trigger::UnknownTrigger;
 
+use crate::openapi::{Missing, Named, Usual};
 use crate::refusal::{Segment, named};
 use crate::wire::{TriggerView, TriggersView};
 use crate::{Shared, convert};
@@ -14,6 +15,7 @@ use crate::{Shared, convert};
 const UNKNOWN: (&str, &str) = ("unknown_trigger", "there is no such trigger");
 
 /// `GET /v1/triggers`.
+#[utoipa::path(get, path = "/v1/triggers", tag = "triggers", summary = "All triggers", description = "With their state and facts.", responses(Usual, (status = 200, body = TriggersView, description = "The triggers")))]
 pub(crate) async fn list(State(shared): State<Shared>) -> Json<TriggersView> {
     let triggers = shared.hub.triggers.list();
     let triggers = triggers.iter().map(convert::trigger).collect();
@@ -21,6 +23,7 @@ pub(crate) async fn list(State(shared): State<Shared>) -> Json<TriggersView> {
 }
 
 /// `GET /v1/triggers/{name}`.
+#[utoipa::path(get, path = "/v1/triggers/{name}", tag = "triggers", summary = "One trigger", description = "With its state and facts.", params(Named), responses(Usual, Missing, (status = 200, body = TriggerView, description = "The trigger")))]
 pub(crate) async fn show(
     State(shared): State<Shared>,
     segment: Segment,
@@ -32,6 +35,7 @@ pub(crate) async fn show(
 }
 
 /// `POST /v1/triggers/{name}/pause`: answers when nothing of it runs any more.
+#[utoipa::path(post, path = "/v1/triggers/{name}/pause", tag = "triggers", summary = "Pause a trigger", description = "Answers when nothing of it runs any more. It stays paused until it is resumed, or the hub is started again.", params(Named), responses(Usual, Missing, (status = 200, body = TriggerView, description = "The trigger's state after it")))]
 pub(crate) async fn pause(
     State(shared): State<Shared>,
     segment: Segment,
@@ -41,6 +45,7 @@ pub(crate) async fn pause(
 }
 
 /// `POST /v1/triggers/{name}/resume`.
+#[utoipa::path(post, path = "/v1/triggers/{name}/resume", tag = "triggers", summary = "Resume a trigger", description = "Takes events from it again.", params(Named), responses(Usual, Missing, (status = 200, body = TriggerView, description = "The trigger's state after it")))]
 pub(crate) async fn resume(
     State(shared): State<Shared>,
     segment: Segment,

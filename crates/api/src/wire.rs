@@ -5,36 +5,47 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::openapi::{Id, Ran, ScfStatus, State};
 
 /// The receipt for an accepted event.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ReceiptView {
     /// The invocation's id.
+    #[schema(value_type = Id)]
     pub request_id: String,
 }
 
 /// One invocation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct InvocationView {
     /// The receipt.
+    #[schema(value_type = Id)]
     pub request_id: String,
     /// The function it is for.
     pub function: String,
     /// The trigger it came through; null for a call through this API.
     pub trigger: Option<String>,
     /// `accepted`, `running`, `succeeded`, `failed`, `timed_out`, `terminated`, `lost`, `expired` or `cancelled`.
+    #[schema(value_type = State)]
     pub state: &'static str,
     /// The same as Tencent SCF would call it: `RUNNING`, `FINISHED`, `ABORTED` or `FAILED`.
+    #[schema(value_type = ScfStatus)]
     pub scf_status: &'static str,
     /// The status code that Tencent SCF would give: 202 until it ends, 200 for success, 433 after its timeout and so on.
     pub status_code: u16,
     /// Whether function code ran: `yes`, `no`, or `unknown` (while it runs, and when it is lost).
+    #[schema(value_type = Ran)]
     pub ran: &'static str,
     /// When it was safe on disk.
+    #[schema(format = DateTime)]
     pub accepted_at: String,
     /// When its start was written.
+    #[schema(format = DateTime)]
     pub started_at: Option<String>,
     /// When it ended.
+    #[schema(format = DateTime)]
     pub ended_at: Option<String>,
     /// How long it ran, in milliseconds; null where that is not known.
     pub duration_ms: Option<u64>,
@@ -59,7 +70,7 @@ pub struct InvocationView {
 }
 
 /// An event's attributes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct EventView {
     /// CloudEvents `id`.
     pub id: String,
@@ -70,6 +81,7 @@ pub struct EventView {
     /// CloudEvents `subject`.
     pub subject: Option<String>,
     /// CloudEvents `time`.
+    #[schema(format = DateTime)]
     pub time: String,
     /// CloudEvents `datacontenttype`.
     pub content_type: Option<String>,
@@ -80,7 +92,7 @@ pub struct EventView {
 }
 
 /// A page of invocations, newest first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct InvocationsView {
     /// The invocations.
     pub invocations: Vec<InvocationView>,
@@ -89,7 +101,7 @@ pub struct InvocationsView {
 }
 
 /// The body of a stop request; an empty body is the default.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TerminateBody {
     /// Whether only to ask (SIGTERM) instead of killing: the function may go on to its own end.
@@ -98,20 +110,22 @@ pub struct TerminateBody {
 }
 
 /// What a stop request did.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct TerminateView {
     /// The invocation.
+    #[schema(value_type = Id)]
     pub request_id: String,
     /// `cancelled`: it will never start. `stopping`: it was told to stop.
     pub outcome: &'static str,
 }
 
 /// One line of a log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct LogLineView {
     /// Position in the log, from 1.
     pub seq: u64,
     /// When it was read.
+    #[schema(format = DateTime)]
     pub at: String,
     /// `stdout`, `stderr` or `system`.
     pub stream: &'static str,
@@ -125,7 +139,7 @@ pub struct LogLineView {
 }
 
 /// The last event of a followed log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct EndView {
     /// How the invocation ended.
     pub state: &'static str,
@@ -138,7 +152,7 @@ pub struct EndView {
 }
 
 /// A function.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FunctionView {
     /// Its name.
     pub name: String,
@@ -173,14 +187,14 @@ pub struct FunctionView {
 }
 
 /// All functions.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FunctionsView {
     /// By name.
     pub functions: Vec<FunctionView>,
 }
 
 /// A trigger.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct TriggerView {
     /// Its name.
     pub name: String,
@@ -191,12 +205,14 @@ pub struct TriggerView {
     /// `starting`, `running`, `troubled`, `backoff`, `paused` or `stopped`.
     pub state: &'static str,
     /// Since when.
+    #[schema(format = DateTime)]
     pub since: String,
     /// What is wrong.
     pub error: Option<String>,
     /// How often its run ended too early since the hub was started.
     pub restarts: u64,
     /// When it is started again.
+    #[schema(format = DateTime)]
     pub retry_at: Option<String>,
     /// Events accepted since the hub was started.
     pub accepted: u64,
@@ -207,7 +223,7 @@ pub struct TriggerView {
 }
 
 /// All triggers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct TriggersView {
     /// By name.
     pub triggers: Vec<TriggerView>,

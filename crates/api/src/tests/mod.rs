@@ -5,5 +5,6 @@ mod hub;
 mod invocations;
 mod invoke;
 mod logs;
+mod openapi;
 mod runtime;
 mod status;
