@@ -20,5 +20,6 @@ mod overload;
 mod reclaim;
 mod role;
 mod s3;
+mod shell;
 mod shutdown;
 mod worker;

@@ -70,6 +70,14 @@ pub(crate) enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Write a manual page for each command into a folder
+    #[command(
+        after_help = "Example:\n  tripline man /usr/local/share/man/man1 && man tripline-serve"
+    )]
+    Man {
+        /// The folder; made if it is not there
+        dir: PathBuf,
+    },
     /// Everything that talks to a running hub
     #[command(flatten)]
     Client(ClientCommand),

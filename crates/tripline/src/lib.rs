@@ -14,14 +14,15 @@ mod kinds;
 mod release;
 mod secrets;
 mod serve;
+mod shell;
 mod signals;
 mod telemetry;
 mod token;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::Parser;
 
 use args::{Args, Command};
 use cli::{ClientCommand, Exit, Terminal};
@@ -40,16 +41,8 @@ pub fn main() -> ExitCode {
             doctor::doctor(file.as_deref(), json, &mut out, &mut errors)
         }
         Command::Executor { dir, id, release } => executor::execute(dir, id, release, &mut errors),
-        Command::Completions { shell } => {
-            // Into memory first: the generator panics when its reader goes away.
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Args::command(), "tripline", &mut script);
-            match out.write_all(&script) {
-                Ok(()) => Exit::Done,
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
-                Err(_cannot_be_written) => Exit::Failed,
-            }
-        }
+        Command::Completions { shell } => shell::completions(shell, &mut out),
+        Command::Man { dir } => shell::man(&dir, &mut errors),
         Command::Client(command) => client(command),
     };
     ExitCode::from(exit as u8)

@@ -1,0 +1,61 @@
+//! Completion scripts and manual pages know every command.
+
+use std::fs;
+use std::process::Command;
+
+use tripline_tests::Hub;
+
+/// The commands that `--help` shows.
+fn commands(hub: &Hub) -> Vec<String> {
+    let help = hub.cli(&["--help"]).stdout;
+    let list = help.split("Commands:").nth(1).expect("there are commands");
+    let names = list.lines().skip(1).map_while(|line| {
+        let name = line.strip_prefix("  ")?;
+        Some(name.split(' ').next().unwrap_or_default().to_owned())
+    });
+    let real = |name: &String| !name.is_empty() && name != "help";
+    names.filter(real).collect()
+}
+
+#[test]
+fn every_command_has_a_manual_page() {
+    let hub = Hub::prepare("");
+    let said = hub.cli(&["man", "pages/man1"]);
+    assert_eq!((said.code, said.stdout.as_str()), (0, ""), "{said:?}");
+    let commands = commands(&hub);
+    assert!(commands.len() > 9, "{commands:?}");
+    for name in &commands {
+        let page = fs::read_to_string(hub.path(&format!("pages/man1/tripline-{name}.1"))).unwrap();
+        assert!(page.contains(".SH SYNOPSIS"), "{name}: {page}");
+    }
+    let logs = fs::read_to_string(hub.path("pages/man1/tripline-logs.1")).unwrap();
+    assert!(logs.contains(r"\-\-follow"), "{logs}");
+    assert!(hub.path("pages/man1/tripline.1").exists());
+    assert!(!hub.path("pages/man1/tripline-executor.1").exists());
+
+    let said = hub.cli(&["man", "tripline.toml/man1"]);
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.stderr.contains("tripline.toml/man1"), "{said:?}");
+}
+
+#[test]
+fn every_shell_completes_every_command() {
+    let hub = Hub::prepare("");
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let said = hub.cli(&["completions", shell]);
+        assert_eq!(said.code, 0, "{shell}: {said:?}");
+        for name in commands(&hub) {
+            assert!(said.stdout.contains(&name), "{shell} does not know {name}");
+        }
+        if shell == "bash" {
+            hub.write("tripline.bash", &said.stdout);
+        }
+    }
+    let script = hub.path("tripline.bash");
+    let read = Command::new("bash")
+        .arg("-n")
+        .arg(&script)
+        .status()
+        .unwrap();
+    assert!(read.success());
+}
