@@ -2,6 +2,7 @@
 //!
 //! Tests wait for conditions with a deadline; none sleeps for a fixed time, and every address is picked by the system.
 
+mod checkers;
 mod executors;
 mod hub;
 mod identity;
@@ -9,6 +10,7 @@ mod service;
 mod sts;
 mod wait;
 
+pub use checkers::{Checkers, output};
 pub use executors::{Executor, is_alive, processes_with};
 pub use hub::{Hub, Output};
 pub use identity::ShortSts;

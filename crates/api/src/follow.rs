@@ -55,6 +55,9 @@ pub(crate) struct LogReader {
     until: Until,
     after: u64,
     left: u64,
+    /// Whether a follower has been told that it is connected.
+    greeted: bool,
+    /// Whether anything of the log was asked for or written.
     begun: bool,
     /// Waits for the end. Not asked again for each line: it would look into the journal each time.
     ending: Ending,
@@ -89,6 +92,7 @@ impl LogReader {
             until,
             after: 0,
             left: u64::MAX,
+            greeted: false,
             begun: false,
             end: None,
             over: false,
@@ -124,9 +128,9 @@ impl LogReader {
             return Ok(None);
         }
         let mut piece = BytesMut::new();
-        if !self.begun && self.until == Until::End {
+        if !self.greeted && self.until == Until::End {
             // A follower knows at once that it is connected, however long the first line takes.
-            self.begun = true;
+            self.greeted = true;
             if self.form == Form::Events {
                 piece.put_slice(b": following\n\n");
             }

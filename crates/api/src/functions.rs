@@ -14,7 +14,15 @@ use crate::{Shared, convert};
 const UNKNOWN: (&str, &str) = ("unknown_function", "there is no such function");
 
 /// `GET /v1/functions`.
-#[utoipa::path(get, path = "/v1/functions", tag = "functions", summary = "All functions", description = "With what is queued and running.", responses(Usual, (status = 200, body = FunctionsView, description = "The functions")))]
+#[utoipa::path(
+    get,
+    path = "/v1/functions",
+    operation_id = "list_functions",
+    tag = "functions",
+    summary = "All functions",
+    description = "With what is queued and running.",
+    responses(Usual, (status = 200, body = FunctionsView, description = "The functions"))
+)]
 pub(crate) async fn list(State(shared): State<Shared>) -> Json<FunctionsView> {
     let functions = shared.hub.control.functions();
     let unmet = &shared.hub.unmet;
@@ -26,7 +34,16 @@ pub(crate) async fn list(State(shared): State<Shared>) -> Json<FunctionsView> {
 }
 
 /// `GET /v1/functions/{name}`.
-#[utoipa::path(get, path = "/v1/functions/{name}", tag = "functions", summary = "One function", description = "With its bounds, and what is queued and running.", params(Named), responses(Usual, Missing, (status = 200, body = FunctionView, description = "The function")))]
+#[utoipa::path(
+    get,
+    path = "/v1/functions/{name}",
+    operation_id = "show_function",
+    tag = "functions",
+    summary = "One function",
+    description = "With its bounds, and what is queued and running.",
+    params(Named),
+    responses(Usual, Missing, (status = 200, body = FunctionView, description = "The function"))
+)]
 pub(crate) async fn show(
     State(shared): State<Shared>,
     segment: Segment,

@@ -12,13 +12,35 @@ use crate::Shared;
 use crate::openapi::{Misdirected, StatusView, Unavailable, Usual};
 
 /// `GET /healthz`: the process answers.
-#[utoipa::path(get, path = "/healthz", tag = "state", security(()), summary = "Is the process alive", description = "Needs no token.", responses(Misdirected, (status = 200, body = StatusView, description = "It is")))]
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    operation_id = "healthz",
+    tag = "state",
+    security(()),
+    summary = "Is the process alive",
+    description = "Needs no token.",
+    responses(Misdirected, (status = 200, body = StatusView, description = "It is"))
+)]
 pub(crate) async fn healthz() -> Response {
     Json(json!({ "status": "ok" })).into_response()
 }
 
 /// `GET /readyz`: the hub takes events, or why not.
-#[utoipa::path(get, path = "/readyz", tag = "state", security(()), summary = "Does the hub take events", description = "Needs no token. 503 says why it takes none, such as `draining`.", responses(Misdirected, Unavailable, (status = 200, body = StatusView, description = "It does")))]
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    operation_id = "readyz",
+    tag = "state",
+    security(()),
+    summary = "Does the hub take events",
+    description = "Needs no token. 503 says why it takes none, such as `draining`.",
+    responses(
+        Misdirected,
+        Unavailable,
+        (status = 200, body = StatusView, description = "It does")
+    )
+)]
 pub(crate) async fn readyz(State(shared): State<Shared>) -> Response {
     let mut reasons = (shared.hub.not_ready)();
     match shared.hub.journal.health() {
@@ -37,7 +59,23 @@ pub(crate) async fn readyz(State(shared): State<Shared>) -> Response {
 }
 
 /// `GET /metrics`: the figures, in Prometheus' text format.
-#[utoipa::path(get, path = "/metrics", tag = "state", summary = "The figures", description = "In Prometheus' text format.", responses(Usual, (status = 200, content_type = "text/plain; version=0.0.4; charset=utf-8", body = String, description = "The figures")))]
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    operation_id = "metrics",
+    tag = "state",
+    summary = "The figures",
+    description = "In Prometheus' text format.",
+    responses(
+        Usual,
+        (
+            status = 200,
+            content_type = "text/plain; version=0.0.4; charset=utf-8",
+            body = String,
+            description = "The figures"
+        )
+    )
+)]
 pub(crate) async fn metrics(State(shared): State<Shared>) -> Response {
     let kind = "text/plain; version=0.0.4; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], (shared.hub.metrics)()).into_response()

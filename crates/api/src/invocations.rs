@@ -13,7 +13,7 @@ use tripline_listener::{Problem, read_body};
 use tripline_model::{FunctionName, Invocation, RequestId, TriggerName};
 
 use crate::openapi::{
-    Filters, Identified, Missing, PROBLEM, ProblemView, TooLarge, Unavailable, Unclear, Usual,
+    Blob, Filters, Identified, Missing, PROBLEM, ProblemView, TooLarge, Unavailable, Unclear, Usual,
 };
 use crate::params::Params;
 use crate::refusal::{Segment, bad_request, journal_failed, request_id, unknown_invocation};
@@ -29,7 +29,21 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) const RESULT_CUT: &str = "tripline-result-cut";
 
 /// `GET /v1/invocations`.
-#[utoipa::path(get, path = "/v1/invocations", tag = "invocations", summary = "List invocations", description = "Newest first, page by page.", params(Filters), responses(Usual, Unclear, Unavailable, (status = 200, body = InvocationsView, description = "A page")))]
+#[utoipa::path(
+    get,
+    path = "/v1/invocations",
+    operation_id = "list_invocations",
+    tag = "invocations",
+    summary = "List invocations",
+    description = "Newest first, page by page.",
+    params(Filters),
+    responses(
+        Usual,
+        Unclear,
+        Unavailable,
+        (status = 200, body = InvocationsView, description = "A page")
+    )
+)]
 pub(crate) async fn list(
     State(shared): State<Shared>,
     uri: Uri,
@@ -68,7 +82,21 @@ fn query(uri: &Uri) -> Result<Query, Problem> {
 }
 
 /// `GET /v1/invocations/{id}`.
-#[utoipa::path(get, path = "/v1/invocations/{id}", tag = "invocations", summary = "One invocation", description = "404 if it was never known, or was removed after its time.", params(Identified), responses(Usual, Missing, Unavailable, (status = 200, body = InvocationView, description = "The invocation")))]
+#[utoipa::path(
+    get,
+    path = "/v1/invocations/{id}",
+    operation_id = "show_invocation",
+    tag = "invocations",
+    summary = "One invocation",
+    description = "404 if it was never known, or was removed after its time.",
+    params(Identified),
+    responses(
+        Usual,
+        Missing,
+        Unavailable,
+        (status = 200, body = InvocationView, description = "The invocation")
+    )
+)]
 pub(crate) async fn show(
     State(shared): State<Shared>,
     segment: Segment,
@@ -93,7 +121,38 @@ pub(crate) async fn find(hub: &ApiState, id: RequestId) -> Result<Invocation, Pr
 }
 
 /// `GET /v1/invocations/{id}/result`: the bytes that the function wrote, never to be shown by a browser.
-#[utoipa::path(get, path = "/v1/invocations/{id}/result", tag = "invocations", summary = "The result of an invocation", description = "The bytes that the function wrote. 404 if there is none.", params(Identified), responses(Usual, Missing, Unavailable, (status = 409, body = ProblemView, content_type = PROBLEM, description = "It has not ended"), (status = 200, body = Vec<u8>, content_type = "application/octet-stream", headers(("tripline-result-cut" = String, description = "`true` if the result was cut at the function's limit")), description = "The result")))]
+#[utoipa::path(
+    get,
+    path = "/v1/invocations/{id}/result",
+    operation_id = "read_result",
+    tag = "invocations",
+    summary = "The result of an invocation",
+    description = "The bytes that the function wrote. 404 if there is none.",
+    params(Identified),
+    responses(
+        Usual,
+        Missing,
+        Unavailable,
+        (
+            status = 409,
+            body = ProblemView,
+            content_type = PROBLEM,
+            description = "It has not ended"
+        ),
+        (
+            status = 200,
+            body = Blob,
+            content_type = "application/octet-stream",
+            headers(
+                (
+                    "tripline-result-cut" = String,
+                    description = "`true` if the result was cut at the function's limit"
+                )
+            ),
+            description = "The result"
+        )
+    )
+)]
 pub(crate) async fn result(
     State(shared): State<Shared>,
     segment: Segment,
@@ -135,14 +194,37 @@ pub(crate) fn result_response(bytes: Bytes, cut: bool) -> Response {
 }
 
 /// `POST /v1/invocations/{id}/terminate`.
-#[utoipa::path(post, path = "/v1/invocations/{id}/terminate", tag = "invocations", summary = "Stop an invocation", description = "Kills it, or only asks it to stop (`grace`), or cancels it before its start.", params(Identified), request_body(content = Option<TerminateBody>, content_type = "application/json"), responses(Usual, Unclear, Missing, TooLarge, Unavailable, (status = 409, body = ProblemView, content_type = PROBLEM, description = "It has ended"), (status = 200, body = TerminateView, description = "What was done")))]
+#[utoipa::path(
+    post,
+    path = "/v1/invocations/{id}/terminate",
+    operation_id = "terminate_invocation",
+    tag = "invocations",
+    summary = "Stop an invocation",
+    description = "Kills it, or only asks it to stop (`grace`), or cancels it before its start.",
+    params(Identified),
+    request_body(content = TerminateBody, content_type = "application/json"),
+    responses(
+        Usual,
+        Unclear,
+        Missing,
+        TooLarge,
+        Unavailable,
+        (status = 409, body = ProblemView, content_type = PROBLEM, description = "It has ended"),
+        (status = 200, body = TerminateView, description = "What was done")
+    )
+)]
 pub(crate) async fn terminate(
     State(shared): State<Shared>,
     segment: Segment,
     request: Request,
 ) -> Result<Json<TerminateView>, Problem> {
     let id = request_id(segment)?;
-    let body = read_body(request.into_body(), MAX_TERMINATE_BYTES, BODY_TIMEOUT).await?;
+    let body = read_body(request.into_body(), MAX_TERMINATE_BYTES, BODY_TIMEOUT).await;
+    // No event was offered.
+    let body = body.map_err(|problem| Problem {
+        accepted: None,
+        ..problem
+    })?;
     let body = terminate_body(&body)?;
     let outcome = match shared.hub.control.terminate(id, body.grace).await {
         Ok(TerminateOutcome::Cancelled) => "cancelled",

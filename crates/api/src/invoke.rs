@@ -16,7 +16,7 @@ use tripline_model::{
 };
 
 use crate::invocations::result_response;
-use crate::openapi::{Calling, Missing, Named, Refused, TooLarge, Unclear, Usual};
+use crate::openapi::{Blob, Calling, Missing, Named, Refused, TooLarge, Unclear, Usual};
 use crate::refusal::{Segment, bad_request, unknown_invocation};
 use crate::wire::ReceiptView;
 use crate::{ApiState, Shared, functions};
@@ -31,7 +31,54 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const REQUEST_ID: HeaderName = HeaderName::from_static("tripline-request-id");
 
 /// Offers the body as an event: the receipt for an async function, the result for a sync one.
-#[utoipa::path(post, path = "/v1/functions/{name}/invocations", tag = "functions", summary = "Call a function", description = "The body is the event's data; its content type is kept. An async function answers with a receipt once the event is safe on disk, a sync one with what it wrote to stdout.", params(Named, Calling), request_body(content = Vec<u8>, content_type = "*/*"), responses(Usual, Unclear, Missing, TooLarge, Refused, (status = 202, body = ReceiptView, headers(("location" = String, description = "Where the invocation is shown"), ("tripline-request-id" = String, description = "The receipt")), description = "An async function: the event is on disk"), (status = 200, body = Vec<u8>, content_type = "application/octet-stream", headers(("tripline-request-id" = String, description = "The receipt")), description = "A sync function: its result")))]
+#[utoipa::path(
+    post,
+    path = "/v1/functions/{name}/invocations",
+    operation_id = "call_function",
+    tag = "functions",
+    summary = "Call a function",
+    description = "The body is the event's data; its content type is kept. An async function answers with a \
+        receipt once the event is safe on disk, a sync one with what it wrote to stdout.",
+    params(Named, Calling),
+    request_body(content = Blob, content_type = "*/*"),
+    responses(
+        Usual,
+        Unclear,
+        Missing,
+        TooLarge,
+        Refused,
+        (
+            status = 202,
+            body = ReceiptView,
+            headers(
+                ("location" = String, description = "Where the invocation is shown"),
+                ("tripline-request-id" = String, description = "The receipt")
+            ),
+            links(
+                (
+                    "show" = (operation_id = "show_invocation", parameters(("id" = "$response.body#/request_id")))
+                ),
+                (
+                    "log" = (operation_id = "read_log", parameters(("id" = "$response.body#/request_id")))
+                ),
+                (
+                    "result" = (operation_id = "read_result", parameters(("id" = "$response.body#/request_id")))
+                ),
+                (
+                    "stop" = (operation_id = "terminate_invocation", parameters(("id" = "$response.body#/request_id")))
+                )
+            ),
+            description = "An async function: the event is on disk"
+        ),
+        (
+            status = 200,
+            body = Blob,
+            content_type = "application/octet-stream",
+            headers(("tripline-request-id" = String, description = "The receipt")),
+            description = "A sync function: its result"
+        )
+    )
+)]
 pub(crate) async fn invoke(
     State(shared): State<Shared>,
     segment: Segment,

@@ -10,7 +10,7 @@ use tripline_listener::Problem;
 use crate::Shared;
 use crate::follow::{Form, LogReader, Until};
 use crate::invocations::find;
-use crate::openapi::{Identified, Missing, Reading, Unavailable, Unclear, Usual};
+use crate::openapi::{Identified, LogEvent, Missing, Reading, Unavailable, Unclear, Usual};
 use crate::params::Params;
 use crate::refusal::{Segment, bad_request, request_id};
 use crate::wire::LogLineView;
@@ -20,7 +20,30 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const MAX_LIMIT: u64 = 1_000_000;
 
 /// Answers with the log, in pieces, as fast as the reader takes them.
-#[utoipa::path(get, path = "/v1/invocations/{id}/logs", tag = "invocations", summary = "The log of an invocation", description = "As text, as JSON, or followed live as server-sent events until the invocation ends.", params(Identified, Reading), responses(Usual, Unclear, Missing, Unavailable, (status = 200, description = "The log", content((String = "text/plain; charset=utf-8"), (Vec<LogLineView> = "application/json"), (String = "text/event-stream")))))]
+#[utoipa::path(
+    get,
+    path = "/v1/invocations/{id}/logs",
+    operation_id = "read_log",
+    tag = "invocations",
+    summary = "The log of an invocation",
+    description = "As text, as JSON, or followed live as server-sent events until the invocation ends.",
+    params(Identified, Reading),
+    responses(
+        Usual,
+        Unclear,
+        Missing,
+        Unavailable,
+        (
+            status = 200,
+            description = "The log",
+            content(
+                (String = "text/plain; charset=utf-8"),
+                (Vec<LogLineView> = "application/json"),
+                (LogEvent = "text/event-stream")
+            )
+        )
+    )
+)]
 pub(crate) async fn logs(
     State(shared): State<Shared>,
     segment: Segment,
@@ -55,16 +78,11 @@ pub(crate) async fn logs(
 fn form(params: &Params, headers: &HeaderMap, follow: bool) -> Result<Form, Problem> {
     let parse = |text: &str| match text {
         "text" => Some(Form::Text),
-        "json" if !follow => Some(Form::Json),
-        "sse" if follow => Some(Form::Events),
+        "json" => Some(Form::Json),
+        "sse" => Some(Form::Events),
         _ => None,
     };
-    let allowed = if follow {
-        "text or sse with follow=true"
-    } else {
-        "text or json"
-    };
-    if let Some(form) = params.get("format", allowed, parse)? {
+    if let Some(form) = params.get("format", "text, json or sse", parse)? {
         return Ok(form);
     }
     let accept = headers

@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use axum::response::{IntoResponse, Response};
 use http::header;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{RefOr, Required};
 use utoipa::{IntoParams, IntoResponses, Modify, OpenApi, ToSchema};
 
 use crate::wire::EndView;
@@ -44,14 +45,14 @@ pub(crate) const PROBLEM: &str = "application/problem+json";
     ),
     components(schemas(EndView)),
     security(("token" = [])),
-    modifiers(&Token)
+    modifiers(&Rest)
 )]
 struct Api;
 
-/// Adds the bearer token.
-struct Token;
+/// Says what the handlers' attributes cannot: the bearer token, and that every body may be left out.
+struct Rest;
 
-impl Modify for Token {
+impl Modify for Rest {
     fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
         let scheme = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
@@ -59,6 +60,12 @@ impl Modify for Token {
             .build();
         let components = api.components.get_or_insert_default();
         components.add_security_scheme("token", SecurityScheme::Http(scheme));
+        let paths = api.paths.paths.values_mut();
+        for body in paths.filter_map(|path| path.post.as_mut()?.request_body.as_mut()) {
+            if let RefOr::T(body) = body {
+                body.required = Some(Required::False);
+            }
+        }
     }
 }
 
@@ -75,6 +82,7 @@ pub fn openapi() -> &'static str {
 #[utoipa::path(
     get,
     path = "/openapi.json",
+operation_id = "openapi",
     tag = "state",
     summary = "This description",
     responses(Usual, (status = 200, body = serde_json::Value, description = "OpenAPI 3.1"))
@@ -111,6 +119,24 @@ pub(crate) struct StatusView {
     /// `ok` or `ready`.
     status: String,
 }
+
+/// One server-sent event of a followed log.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "written by hand; this is its shape")]
+pub(crate) struct LogEvent {
+    /// The number of the line, for `last-event-id`; not with `end`.
+    id: Option<String>,
+    /// `end` for the last event; lines have none.
+    event: Option<String>,
+    /// JSON: a `LogLineView`, or an `EndView` with `end`.
+    data: String,
+}
+
+/// Bytes.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[expect(dead_code, reason = "bytes are sent as they are; this is their shape")]
+pub(crate) struct Blob(Vec<u8>);
 
 /// A RequestId: a UUID version 7 in its usual form.
 #[derive(ToSchema)]
@@ -221,7 +247,7 @@ pub(crate) struct Filters {
     reason = "read by hand, so that a bad one is a problem document"
 )]
 pub(crate) struct Reading {
-    /// `text` or `json`; `text` or `sse` with `follow`. Default: as `Accept` says
+    /// `text`, `json` (an array) or `sse` (server-sent events). Default: as `Accept` says
     #[param(pattern = "^(text|json|sse)$")]
     format: Option<String>,
     /// Begin behind this line
@@ -247,7 +273,7 @@ pub(crate) struct Calling {
         rename = "idempotency-key",
         min_length = 1,
         max_length = 255,
-        pattern = "^[!-~]+$"
+        pattern = r"^[!-~]([\t -~]*[!-~])?$"
     )]
     idempotency_key: Option<String>,
 }

@@ -15,7 +15,15 @@ use crate::{Shared, convert};
 const UNKNOWN: (&str, &str) = ("unknown_trigger", "there is no such trigger");
 
 /// `GET /v1/triggers`.
-#[utoipa::path(get, path = "/v1/triggers", tag = "triggers", summary = "All triggers", description = "With their state and facts.", responses(Usual, (status = 200, body = TriggersView, description = "The triggers")))]
+#[utoipa::path(
+    get,
+    path = "/v1/triggers",
+    operation_id = "list_triggers",
+    tag = "triggers",
+    summary = "All triggers",
+    description = "With their state and facts.",
+    responses(Usual, (status = 200, body = TriggersView, description = "The triggers"))
+)]
 pub(crate) async fn list(State(shared): State<Shared>) -> Json<TriggersView> {
     let triggers = shared.hub.triggers.list();
     let triggers = triggers.iter().map(convert::trigger).collect();
@@ -23,7 +31,16 @@ pub(crate) async fn list(State(shared): State<Shared>) -> Json<TriggersView> {
 }
 
 /// `GET /v1/triggers/{name}`.
-#[utoipa::path(get, path = "/v1/triggers/{name}", tag = "triggers", summary = "One trigger", description = "With its state and facts.", params(Named), responses(Usual, Missing, (status = 200, body = TriggerView, description = "The trigger")))]
+#[utoipa::path(
+    get,
+    path = "/v1/triggers/{name}",
+    operation_id = "show_trigger",
+    tag = "triggers",
+    summary = "One trigger",
+    description = "With its state and facts.",
+    params(Named),
+    responses(Usual, Missing, (status = 200, body = TriggerView, description = "The trigger"))
+)]
 pub(crate) async fn show(
     State(shared): State<Shared>,
     segment: Segment,
@@ -35,7 +52,21 @@ pub(crate) async fn show(
 }
 
 /// `POST /v1/triggers/{name}/pause`: answers when nothing of it runs any more.
-#[utoipa::path(post, path = "/v1/triggers/{name}/pause", tag = "triggers", summary = "Pause a trigger", description = "Answers when nothing of it runs any more. It stays paused until it is resumed, or the hub is started again.", params(Named), responses(Usual, Missing, (status = 200, body = TriggerView, description = "The trigger's state after it")))]
+#[utoipa::path(
+    post,
+    path = "/v1/triggers/{name}/pause",
+    operation_id = "pause_trigger",
+    tag = "triggers",
+    summary = "Pause a trigger",
+    description = "Answers when nothing of it runs any more. It stays paused until it is resumed, or the \
+        hub is started again.",
+    params(Named),
+    responses(
+        Usual,
+        Missing,
+        (status = 200, body = TriggerView, description = "The trigger's state after it")
+    )
+)]
 pub(crate) async fn pause(
     State(shared): State<Shared>,
     segment: Segment,
@@ -45,7 +76,20 @@ pub(crate) async fn pause(
 }
 
 /// `POST /v1/triggers/{name}/resume`.
-#[utoipa::path(post, path = "/v1/triggers/{name}/resume", tag = "triggers", summary = "Resume a trigger", description = "Takes events from it again.", params(Named), responses(Usual, Missing, (status = 200, body = TriggerView, description = "The trigger's state after it")))]
+#[utoipa::path(
+    post,
+    path = "/v1/triggers/{name}/resume",
+    operation_id = "resume_trigger",
+    tag = "triggers",
+    summary = "Resume a trigger",
+    description = "Takes events from it again.",
+    params(Named),
+    responses(
+        Usual,
+        Missing,
+        (status = 200, body = TriggerView, description = "The trigger's state after it")
+    )
+)]
 pub(crate) async fn resume(
     State(shared): State<Shared>,
     segment: Segment,

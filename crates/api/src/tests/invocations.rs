@@ -176,6 +176,13 @@ async fn a_running_invocation_is_stopped_and_an_ended_one_is_not() {
             .await
             .problem(400, "bad_request");
     }
+    let long = Box::leak(format!(r#"{{"grace":{}}}"#, "1".repeat(2000)).into_boxed_str());
+    let refused = hub.send(request("POST", &path, long), true).await;
+    let problem = refused.problem(413, "too_large");
+    assert!(
+        problem.get("accepted").is_none(),
+        "no event was offered: {problem}"
+    );
     let answer = hub
         .send(request("POST", &path, r#"{"grace":false}"#), true)
         .await;

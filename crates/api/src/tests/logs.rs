@@ -55,12 +55,21 @@ async fn text_and_json() {
     assert_eq!(one, json!([lines[1]]));
     let none = hub.ask("GET", &format!("{path}?format=json&after=4")).await;
     assert_eq!(none.text(), "[]");
+    let followed = format!("{path}?format=json&follow=true");
+    assert_eq!(hub.ask("GET", &followed).await.json(), lines);
+    let none = hub.ask("GET", &format!("{followed}&after=4")).await;
+    assert_eq!(none.text(), "[]");
+    let answer = hub.ask("GET", &format!("{path}?format=sse")).await;
+    let sent: Vec<_> = events(&answer.text())
+        .into_iter()
+        .map(|sent| sent.2)
+        .collect();
+    assert_eq!(json!(sent), lines, "what is there, and no end");
     for (query, words) in [
-        ("format=xml", "text or json"),
+        ("format=xml", "text, json or sse"),
         ("after=-1", "`after`"),
         ("limit=0", "`limit`"),
         ("follow=yes", "true or false"),
-        ("follow=true&format=json", "text or sse"),
     ] {
         let problem = hub
             .ask("GET", &format!("{path}?{query}"))

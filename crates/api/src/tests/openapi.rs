@@ -70,6 +70,17 @@ async fn it_is_served_to_those_with_a_token() {
 }
 
 #[test]
+fn every_operation_has_a_name_of_its_own() {
+    let api = api();
+    let paths = api["paths"].as_object().expect("paths").values();
+    let operations = paths.flat_map(|path| path.as_object().expect("methods").values());
+    let names = operations.map(|one| one["operationId"].as_str().expect("a name"));
+    let names: Vec<_> = names.collect();
+    let different: std::collections::BTreeSet<_> = names.iter().collect();
+    assert_eq!(different.len(), names.len(), "{names:?}");
+}
+
+#[test]
 fn it_knows_every_state() {
     let states: Vec<_> = InvocationState::ALL
         .iter()

@@ -1,9 +1,11 @@
 //! The real services of a test run: each is named by the environment, or started here, or skipped
 //! with its reason.
 
+mod checkers;
 mod kafka;
 mod kafka_home;
 pub(crate) mod node;
+mod python;
 mod s3;
 mod sts;
 mod versitygw;
@@ -116,6 +118,7 @@ impl Services {
         s3::provide_minio(&mut services)?;
         sts::provide(&mut services)?;
         worker_clients::provide(&mut services)?;
+        checkers::provide(&mut services)?;
         Ok(services)
     }
 
