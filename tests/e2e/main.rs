@@ -16,6 +16,7 @@ mod http_function;
 mod isolation;
 mod kafka;
 mod logs;
+mod metrics;
 mod openapi;
 mod overload;
 mod reclaim;

@@ -215,6 +215,11 @@ impl Hub {
         self.client.get(self.admin(path)).bearer_auth(self.token())
     }
 
+    /// A POST to the admin API, with the token.
+    pub fn call(&self, path: &str) -> reqwest::RequestBuilder {
+        self.client.post(self.admin(path)).bearer_auth(self.token())
+    }
+
     /// What the admin API answers to GET.
     pub async fn get(&self, path: &str) -> Value {
         let answer = self.request(path).send().await.expect("the hub answers");

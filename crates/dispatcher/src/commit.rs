@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use metrics::{counter, histogram};
+use metrics::histogram;
 use tokio::time::Instant;
 use tripline_journal::{Accepted, JournalError, NewInvocation};
 use tripline_model::{Invocation, InvocationState, Offer, Receipt, Rejected, RequestId};
@@ -85,11 +85,10 @@ impl Hub {
                 queue.release();
                 queue.committed(invocation)
             };
-            count_accepted(&ticket.offer);
+            lane.census().accepted(ticket.offer.trigger.as_ref());
             ticket.spend();
             if waits {
                 lane.work.notify_one();
-                lane.show_queued();
             } else {
                 self.free_places(&lane, 1);
             }
@@ -131,13 +130,4 @@ fn waiting(request_id: RequestId, offer: &Offer) -> Invocation {
         data_len: offer.event.data_len() as u64,
         event: offer.event.clone(),
     }
-}
-
-fn count_accepted(offer: &Offer) {
-    let trigger = offer.trigger.as_ref().map_or("", |name| name.as_str());
-    let labels = [
-        ("trigger", trigger.to_owned()),
-        ("function", offer.function.to_string()),
-    ];
-    counter!("tripline_accepted_total", &labels).increment(1);
 }

@@ -87,7 +87,8 @@ impl Dispatcher {
         let left = recover(journal, &parts.functions, &parts.runtimes, clock).await?;
         let lane = |(function, runtime): (Function, Arc<dyn Runtime>)| {
             let queued = left.queued.get(&function.name).copied().unwrap_or(0);
-            Lane::new(function, runtime, queued)
+            let lost = left.lost.get(&function.name).copied().unwrap_or(0);
+            Lane::new(function, runtime, queued, lost)
         };
         let lanes = functions.into_iter().map(lane).collect();
         let outside = Outside {
@@ -99,7 +100,6 @@ impl Dispatcher {
         let hub = Arc::new(Hub::new(parts.config, lanes, outside));
         hub.take_up(left);
         for lane in hub.lanes.values() {
-            lane.show_queued();
             hub.tasks.spawn(hub.clone().feed(lane.clone()));
         }
         hub.tasks.spawn(hub.clone().expire());

@@ -70,6 +70,16 @@ impl DispatcherHandle {
         self.0.reclaiming().contains(&id)
     }
 
+    /// Writes how many invocations are where into the metrics, each function's numbers of one moment. Whoever renders
+    /// the metrics calls this before.
+    pub fn show_metrics(&self) {
+        for lane in self.0.lanes.values() {
+            // A copy: nobody waits for the metrics.
+            let census = lane.census().clone();
+            census.show(&lane.function.name);
+        }
+    }
+
     /// Every function and what it has to do, in the order of their names.
     pub fn functions(&self) -> Vec<FunctionStatus> {
         self.0.lanes.values().map(|lane| lane.status()).collect()

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use metrics::counter;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -225,15 +224,11 @@ impl Hub {
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
         lane.room.notify_one();
         self.room.notify_one();
-        lane.show_queued();
     }
 
     /// An end is durable.
     pub(crate) fn note_end(&self, lane: &Lane, id: RequestId, end: End) {
-        let function = lane.function.name.to_string();
-        let state = end.as_str();
-        counter!("tripline_invocations_ended_total", "function" => function, "state" => state)
-            .increment(1);
+        lane.census().ended(end);
         self.waiters.ended(id);
     }
 

@@ -105,6 +105,7 @@ impl Hub {
         let (id, now) = (invocation.request_id, self.clock.now());
         match self.journal.start(id, now).await {
             Ok(()) => {
+                lane.census().started();
                 self.left(lane, &invocation);
                 let waited = now.since(invocation.accepted_at);
                 histogram!("tripline_start_seconds").record(waited.as_secs_f64());

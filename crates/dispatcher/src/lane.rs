@@ -9,6 +9,7 @@ use tripline_model::Function;
 use tripline_runtime::Runtime;
 
 use crate::FunctionStatus;
+use crate::census::Census;
 use crate::queue::Queue;
 use crate::slots::Slots;
 
@@ -30,7 +31,7 @@ pub(crate) struct Lane {
     pub(crate) slots: Arc<Slots>,
     running: Counter,
     reclaim_pending: Counter,
-    queued_gauge: Gauge,
+    census: Mutex<Census>,
 }
 
 /// A number that is shown.
@@ -45,7 +46,13 @@ pub(crate) struct Counted<'a>(&'a Counter);
 // === impl Lane ===
 
 impl Lane {
-    pub(crate) fn new(function: Function, runtime: Arc<dyn Runtime>, queued: u64) -> Self {
+    /// A function of which `queued` invocations wait, and `lost` ones were found lost.
+    pub(crate) fn new(
+        function: Function,
+        runtime: Arc<dyn Runtime>,
+        queued: u64,
+        lost: u64,
+    ) -> Self {
         let name = function.name.to_string();
         let counter = |gauge| Counter {
             value: AtomicU64::new(0),
@@ -60,14 +67,19 @@ impl Lane {
             line: Arc::default(),
             work: Notify::new(),
             room: Notify::new(),
-            queued_gauge: gauge!("tripline_queued", "function" => name.clone()),
-            running: counter(gauge!("tripline_running", "function" => name.clone())),
+            // The census shows this one, in step with the others.
+            running: counter(Gauge::noop()),
             reclaim_pending: counter(gauge!("tripline_reclaim_pending", "function" => name)),
+            census: Mutex::new(Census::recovered(queued, lost)),
         }
     }
 
     pub(crate) fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn census(&self) -> MutexGuard<'_, Census> {
+        self.census.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn status(&self) -> FunctionStatus {
@@ -91,13 +103,6 @@ impl Lane {
     /// One more has ended and is not gone.
     pub(crate) fn count_reclaim_pending(&self) -> Counted<'_> {
         self.reclaim_pending.one_more()
-    }
-
-    /// Shows the length of the queue.
-    pub(crate) fn show_queued(&self) {
-        let queued = self.queue().queued();
-        #[expect(clippy::cast_precision_loss, reason = "a gauge of a bounded number")]
-        self.queued_gauge.set(queued as f64);
     }
 }
 

@@ -14,6 +14,7 @@
 //! | after a restart | `recovery`, `resume` |
 
 mod admission;
+mod census;
 mod commit;
 mod dispatcher;
 mod expiry;

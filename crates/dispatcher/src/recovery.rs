@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use tripline_journal::{Journal, JournalError};
-use tripline_model::{Clock, Function, FunctionName, Invocation, InvocationState, RequestId};
+use tripline_model::{Clock, End, Function, FunctionName, Invocation, InvocationState, RequestId};
 use tripline_runtime::Runtime;
 
 /// Invocations ended in one step.
@@ -16,6 +16,8 @@ const STEP: usize = 1000;
 pub(crate) struct Recovered {
     /// How much work waits for each function.
     pub(crate) queued: HashMap<FunctionName, u64>,
+    /// How many runs of each function were found lost.
+    pub(crate) lost: HashMap<FunctionName, u64>,
     /// Runs that are still held and have no end yet, without their data.
     pub(crate) resumed: Vec<(Invocation, Arc<dyn Runtime>)>,
     /// Runs that are still held and of which nothing more is to be known.
@@ -50,7 +52,12 @@ pub(crate) async fn recover(
     });
     let held: BTreeMap<_, _> = held.collect();
     let going_on: Arc<HashSet<_>> = Arc::new(held.keys().copied().collect());
+    let before = lost_so_far(journal).await?;
     let lost = lose_the_rest(journal, &going_on, clock).await?;
+    for (function, count) in lost_so_far(journal).await? {
+        let new = count - before.get(&function).copied().unwrap_or(0);
+        recovered.lost.insert(function, new);
+    }
     for (id, (function, runtime)) in held {
         match going_on_as(journal, id, clock).await? {
             Some(invocation) => recovered.resumed.push((invocation, runtime.clone())),
@@ -63,6 +70,13 @@ pub(crate) async fn recover(
     let (resumed, over) = (recovered.resumed.len(), recovered.over.len());
     tracing::info!(lost, resumed, over, queued, "recovered");
     Ok(recovered)
+}
+
+/// How many records of each function say that a run was lost.
+async fn lost_so_far(journal: &dyn Journal) -> Result<HashMap<FunctionName, u64>, JournalError> {
+    let counts = journal.counts().await?.into_iter();
+    let lost = counts.filter(|(_, state, _)| *state == InvocationState::Ended(End::Lost));
+    Ok(lost.map(|(function, _, count)| (function, count)).collect())
 }
 
 async fn lose_the_rest(

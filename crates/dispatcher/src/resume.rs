@@ -41,10 +41,11 @@ impl Hub {
             None => {
                 tracing::warn!(request_id = %id, %function, "the function is gone; its run is ended");
                 stoppable.stop(FUNCTION_REMOVED);
-                Arc::new(Lane::new(removed(function.clone()), runtime.clone(), 0))
+                Arc::new(Lane::new(removed(function.clone()), runtime.clone(), 0, 0))
             }
         };
         self.stoppers().insert(id, stoppable);
+        lane.census().resumed();
         let slot = lane.slots.take_any();
         let hub = self.clone();
         self.tasks.spawn(async move {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
+use metrics::histogram;
 use tripline_journal::JournalError;
 use tripline_model::{End, Ending, Invocation, LogStream, RequestId};
 use tripline_runtime::{Line, Output, Runtime, Start, Stop, StopSignal};
@@ -141,6 +142,11 @@ impl Hub {
             pause = AGAIN.1.min(pause * 2);
         }
         tracing::info!(state = end.as_str(), reason = ending.reason, "ended");
+        if let Some(duration_ms) = ending.duration_ms {
+            let name = lane.function.name.to_string();
+            let span = Duration::from_millis(duration_ms);
+            histogram!("tripline_run_seconds", "function" => name).record(span.as_secs_f64());
+        }
         self.note_end(lane, id, end);
         Over::Durable
     }

@@ -9,6 +9,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
 
 use crate::config::LogFormat;
+use crate::figures;
 
 /// Bounds of every `_seconds` histogram: from half a millisecond to a day.
 const SECONDS: [f64; 15] = [
@@ -71,9 +72,11 @@ pub(crate) fn start_log(format: LogFormat, level: &str) {
 /// # Errors
 /// Something else in the process counts already.
 pub(crate) fn start_metrics() -> Result<PrometheusHandle, BuildError> {
-    PrometheusBuilder::new()
+    let recorder = PrometheusBuilder::new()
         .set_buckets(&SECONDS)?
-        .install_recorder()
+        .install_recorder()?;
+    figures::describe();
+    Ok(recorder)
 }
 
 /// How often histograms are folded together, so that they stay small when nobody reads them.

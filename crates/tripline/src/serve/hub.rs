@@ -26,7 +26,7 @@ use super::upkeep::Upkeep;
 use crate::clock::SystemClock;
 use crate::config::{Config, TriggerConfig};
 use crate::secrets::HostSecrets;
-use crate::{telemetry, token};
+use crate::{figures, telemetry, token};
 
 /// How long the first block waits for triggers that are starting.
 const SETTLE: Duration = Duration::from_secs(2);
@@ -97,6 +97,13 @@ impl Hub {
         };
         tasks.spawn(upkeep.run(closing.clone()));
         let stopping = CancellationToken::new();
+        let figures = figures::text(figures::Sources {
+            dispatcher: dispatcher.handle(),
+            triggers: supervisor.triggers(),
+            journal: Arc::clone(&storage.journal) as Arc<dyn Journal>,
+            data_dir: data_dir.clone(),
+            recorder: metrics,
+        });
         let api = ApiState {
             unmet: runtimes.unmet,
             dispatch: Arc::new(dispatcher.handle()),
@@ -108,7 +115,7 @@ impl Hub {
             token: Bearer::new(token.expose()),
             hosts: AllowedHosts::new(admin_door.listener.local_addr(), &config.admin.hosts),
             max_event_bytes: usize::try_from(config.hub.max_event_bytes).unwrap_or(usize::MAX),
-            metrics: Arc::new(move || metrics.render()),
+            metrics: figures,
             not_ready: not_ready(dispatcher.handle()),
             closing: stopping.clone(),
         };
