@@ -8,6 +8,7 @@
 mod check;
 mod crash;
 mod cron;
+mod deploy;
 mod examples;
 mod executor;
 mod functions;
