@@ -23,7 +23,7 @@ topics = ["TOPIC"]
 "session.timeout.ms" = 6000
 "#;
 
-async fn topic(bootstrap: &str, name: &str, partitions: i32) {
+pub(super) async fn topic(bootstrap: &str, name: &str, partitions: i32) {
     let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
         .set("bootstrap.servers", bootstrap)
         .create()

@@ -25,4 +25,5 @@ mod role;
 mod s3;
 mod shell;
 mod shutdown;
+mod traces;
 mod worker;

@@ -93,9 +93,18 @@ pub(crate) async fn invoke(
     let content_type = text_header(&parts.headers, header::CONTENT_TYPE)?;
     let key = idempotency_key(&parts.headers)?;
     let body = read_body(body, hub.max_event_bytes, BODY_TIMEOUT).await?;
+    let identity = identity(key, &name, content_type.as_deref(), &body);
+    let mut event = event(&shared, &name, content_type, body);
+    let header = |name: &str| {
+        parts
+            .headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+    };
+    event.keep_trace(header("traceparent"), header("tracestate"));
     let offer = Offer {
-        identity: identity(key, &name, content_type.as_deref(), &body),
-        event: event(&shared, &name, content_type, body),
+        identity,
+        event,
         function: name,
         trigger: None,
         cursors: Vec::new(),

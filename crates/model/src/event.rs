@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use crate::Timestamp;
+use crate::{TRACEPARENT, Timestamp, TraceParent};
 
 /// One thing that happened, whatever door it came through: CloudEvents 1.0 attributes and the bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +49,23 @@ impl Event {
         let extensions: usize = self.extensions.iter().map(|(k, v)| k.len() + v.len()).sum();
         let attributes = self.id.len() + self.source.len() + self.kind.len();
         256 + attributes + extensions + self.data_len()
+    }
+
+    /// Keeps the `traceparent` and `tracestate` that came beside the event, unless it says them itself. What is no
+    /// `traceparent` is dropped, as W3C Trace Context wants.
+    pub fn keep_trace(&mut self, traceparent: Option<&str>, tracestate: Option<&str>) {
+        let parent = traceparent.filter(|text| TraceParent::parse(text).is_some());
+        let (Some(parent), false) = (parent, self.extensions.contains_key(TRACEPARENT)) else {
+            return;
+        };
+        self.extensions
+            .insert(TRACEPARENT.to_owned(), parent.to_owned());
+        // Longer ones may be cut or dropped, says the standard.
+        let state = tracestate.filter(|text| (1..=512).contains(&text.len()));
+        if let Some(state) = state {
+            self.extensions
+                .insert("tracestate".to_owned(), state.to_owned());
+        }
     }
 
     /// Checks the rules that hold for every event.

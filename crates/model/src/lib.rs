@@ -14,6 +14,7 @@ mod invocation;
 mod log;
 mod name;
 mod state;
+mod trace;
 
 pub use clock::{Clock, ManualClock, Timestamp};
 pub use cursor::{CursorEntry, CursorError, Cursors};
@@ -26,3 +27,4 @@ pub use invocation::Invocation;
 pub use log::{LogLine, LogStream};
 pub use name::{FunctionName, InvalidName, TriggerName};
 pub use state::{End, IllegalTransition, InvocationState, Transition};
+pub use trace::{InvocationTrace, Span, TRACEPARENT, TraceParent};

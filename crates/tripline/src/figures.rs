@@ -22,7 +22,7 @@ use Kind::{Counter, Gauge, Histogram};
 
 /// Every figure with its kind, its labels and its meaning, as in the table of this crate's README.
 #[rustfmt::skip]
-const FIGURES: [(&str, Kind, &str, &str); 25] = [
+const FIGURES: [(&str, Kind, &str, &str); 27] = [
     ("tripline_accepted_total", Counter, "function, trigger", "events accepted; trigger is empty for calls through the API"),
     ("tripline_recovered_total", Counter, "function", "invocations that earlier lives of the hub left: waiting, running, or found lost"),
     ("tripline_queued", Gauge, "function", "invocations that wait for their start"),
@@ -44,6 +44,8 @@ const FIGURES: [(&str, Kind, &str, &str); 25] = [
     ("tripline_journal_up", Gauge, "", "1 while the journal takes writes, else 0 (disk full, or failed)"),
     ("tripline_journal_bytes", Gauge, "", "what the journal takes on disk"),
     ("tripline_data_free_bytes", Gauge, "", "free space on the disk of the data directory"),
+    ("tripline_spans_sent_total", Counter, "", "spans of traces that the collector took"),
+    ("tripline_spans_dropped_total", Counter, "", "spans, or notes of them, that were dropped: no collector, or too many at once"),
     ("tripline_build_info", Gauge, "version", "always 1"),
     ("process_resident_memory_bytes", Gauge, "", "memory of the hub's own process; functions have their own"),
     ("process_open_fds", Gauge, "", "open files and connections of the hub's own process"),

@@ -19,6 +19,7 @@ mod shell;
 mod signals;
 mod telemetry;
 mod token;
+mod traces;
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;

@@ -28,8 +28,15 @@ pub(crate) fn plain(
     }
 }
 
-/// Adds how the event came: method, path and query as sent, and the route's parameters, decoded, as a JSON object.
+/// Adds where the sender stands in a trace, and how the event came: method, path and query as sent, and the route's parameters, decoded, as a JSON object.
 pub(crate) fn add_request(event: &mut Event, request: &Parts, params: Vec<(String, String)>) {
+    let header = |name: &str| {
+        request
+            .headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+    };
+    event.keep_trace(header("traceparent"), header("tracestate"));
     let mut add = |name: &str, value: String| event.extensions.insert(name.to_owned(), value);
     add("httpmethod", request.method.to_string());
     add("httppath", request.uri.path().to_owned());

@@ -52,6 +52,11 @@ pub(crate) fn to_event(record: &Record<'_>, cluster: &str, now: Timestamp) -> Ev
         data: record.value.map(Bytes::copy_from_slice),
         extensions: BTreeMap::new(),
     });
+    let words = |name| header(record, name).and_then(text);
+    event.keep_trace(
+        words("traceparent").as_deref(),
+        words("tracestate").as_deref(),
+    );
     add_coordinates(&mut event.extensions, record);
     event
 }

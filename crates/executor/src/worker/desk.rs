@@ -19,6 +19,8 @@ pub(super) struct Event {
     pub(super) deadline_ms: i64,
     pub(super) timeout_ms: u64,
     pub(super) max_answer_bytes: usize,
+    /// Where the run stands in a trace, as W3C's `traceparent`.
+    pub(super) traceparent: Option<String>,
 }
 
 /// What an instance said to an event.

@@ -126,6 +126,7 @@ impl WorkerRun {
             deadline_ms: start.deadline_ms,
             timeout_ms: start.timeout_ms,
             max_answer_bytes: usize::try_from(start.max_result_bytes).unwrap_or(usize::MAX),
+            traceparent: start.variables.get("TRACEPARENT").cloned(),
         })
     }
 

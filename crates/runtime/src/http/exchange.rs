@@ -58,8 +58,13 @@ impl Outcome {
     }
 }
 
-/// Sends the request of `start` once and takes the answer, as much of it as is kept.
-pub(super) async fn exchange(client: &Client, target: &Prepared, start: &Start) -> Outcome {
+/// Sends the request of `start` once and takes the answer, as much of it as is kept. `traces`: see [`super::HttpRuntime::traced`].
+pub(super) async fn exchange(
+    client: &Client,
+    target: &Prepared,
+    start: &Start,
+    traces: Option<f64>,
+) -> Outcome {
     if let (Some(address), false) = (target.address, target.allow_private)
         && let Err(refused) = check(address)
     {
@@ -68,7 +73,7 @@ pub(super) async fn exchange(client: &Client, target: &Prepared, start: &Start) 
     let data = start.invocation.event.data.clone().unwrap_or_default();
     let request = client
         .post(target.url.clone())
-        .headers(target.headers(start))
+        .headers(target.headers(start, traces))
         .body(data);
     let response = match request.send().await {
         Ok(response) => response,

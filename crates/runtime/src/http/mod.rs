@@ -13,7 +13,7 @@
 //! nothing can send it again. The hub cannot stop a target, it can only hang up; a polite stop changes nothing.
 //!
 //! Beside the event's `ce-` headers the target gets `tripline-request-id`, `tripline-function` and
-//! `tripline-deadline-ms` (milliseconds since 1970, UTC).
+//! `tripline-deadline-ms` (milliseconds since 1970, UTC), and, where there is a trace, W3C's `traceparent`.
 
 mod addresses;
 mod client;
@@ -71,6 +71,8 @@ pub struct HttpRuntime {
     targets: HashMap<FunctionName, Prepared>,
     clients: Clients,
     clock: Arc<dyn Clock>,
+    /// The share of traces that is recorded; `None` without traces.
+    traces: Option<f64>,
 }
 
 // === impl HttpRuntime ===
@@ -101,7 +103,17 @@ impl HttpRuntime {
             targets: targets.collect::<Result<_, HttpTargetError>>()?,
             clients,
             clock,
+            traces: None,
         })
+    }
+
+    /// Tells targets where their runs stand in traces, of which `share` are recorded.
+    #[must_use]
+    pub fn traced(self, share: Option<f64>) -> Self {
+        Self {
+            traces: share,
+            ..self
+        }
     }
 
     async fn post(&self, start: &Start, stop: &mut StopSignal) -> Ending {
@@ -114,7 +126,7 @@ impl HttpRuntime {
         let timeout = start.function.timeout;
         tokio::select! {
             biased;
-            outcome = exchange::exchange(client, target, start) => outcome.ending(now()),
+            outcome = exchange::exchange(client, target, start, self.traces) => outcome.ending(now()),
             reason = killed(stop) => Ending::new(End::Terminated, now(), reason)
                 .because("the hub hung up; the target may still be working"),
             () = sleep(timeout) => Ending::new(End::TimedOut, now(), "timeout").because(format!(

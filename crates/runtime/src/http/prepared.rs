@@ -49,7 +49,7 @@ impl Prepared {
     }
 
     /// The headers of one request: CloudEvents 1.0, HTTP binding, binary form.
-    pub(super) fn headers(&self, start: &Start) -> HeaderMap {
+    pub(super) fn headers(&self, start: &Start, traces: Option<f64>) -> HeaderMap {
         let event = &start.invocation.event;
         let mut headers = self.headers.clone();
         let mut set = |name: &str, value: String| {
@@ -77,6 +77,12 @@ impl Prepared {
         );
         set("tripline-function", start.function.name.to_string());
         set("tripline-deadline-ms", deadline.to_string());
+        if let Some(parent) = start.invocation.traceparent(traces) {
+            set("traceparent", parent.to_string());
+            if let Some(state) = event.extensions.get("tracestate") {
+                set("tracestate", state.clone());
+            }
+        }
         headers
     }
 }

@@ -36,6 +36,8 @@ pub struct Remote {
     clock: Arc<dyn Clock>,
     credentials: Option<Arc<dyn Credentials>>,
     formats: HashMap<FunctionName, EventFormat>,
+    /// The share of traces that is recorded; `None` without traces.
+    traces: Option<f64>,
     /// Runs whose end was told and that are not let go of yet; with the run where something of it is still alive.
     ended: Mutex<HashMap<RequestId, Option<Box<dyn Events>>>>,
 }
@@ -65,7 +67,17 @@ impl Remote {
             clock,
             credentials,
             formats,
+            traces: None,
             ended: Mutex::default(),
+        }
+    }
+
+    /// Tells functions where their runs stand in traces, of which `share` are recorded.
+    #[must_use]
+    pub fn traced(self, share: Option<f64>) -> Self {
+        Self {
+            traces: share,
+            ..self
         }
     }
 
@@ -85,7 +97,8 @@ impl Remote {
                 .because("stopped before its function was started");
         }
         let expires = keys.as_ref().map(|keys| keys.expires_ms);
-        let said = said(&start, told, keys);
+        let mut said = said(&start, told, keys);
+        said.variables.extend(trace(&start, self.traces));
         match self.link.start(said, self.data(&start)).await {
             Ok(run) => self.follow(run, start, stop, expires).await,
             Err(why) => self.not_started(&start, why).await,
@@ -262,6 +275,19 @@ fn said(
         max_result_bytes: function.max_result_bytes as u64,
         max_log_bytes: function.max_log_bytes,
     }
+}
+
+/// Where the run stands in a trace, as programs usually get to know it.
+fn trace(start: &Start, share: Option<f64>) -> Vec<(String, String)> {
+    let invocation = &start.invocation;
+    let Some(parent) = invocation.traceparent(share) else {
+        return Vec::new();
+    };
+    let state = invocation.event.extensions.get("tracestate");
+    let state = state.filter(|text| !text.contains('\0'));
+    let state = state.map(|text| ("TRACESTATE".to_owned(), text.clone()));
+    let parent = ("TRACEPARENT".to_owned(), parent.to_string());
+    std::iter::once(parent).chain(state).collect()
 }
 
 fn numbered(line: tripline_executor::client::NumberedLine) -> NumberedLine {

@@ -9,12 +9,13 @@ mod hub;
 mod listeners;
 mod program;
 mod role;
+mod traces;
 mod trigger;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use tripline_config::{ConfigErrors, Document, SecretRef, Table, nearest};
+use tripline_config::{ConfigErrors, Document, SecretRef, StringOrSecret, Table, nearest};
 use tripline_trigger::Registry;
 
 pub use function::{FunctionConfig, Runs};
@@ -23,6 +24,7 @@ pub use hub::{HubConfig, LogFormat};
 pub use listeners::{AdminConfig, GatewayConfig, TlsConfig};
 pub use program::ProgramConfig;
 pub use role::RoleConfig;
+pub use traces::TracesConfig;
 pub use trigger::TriggerConfig;
 
 /// A whole configuration that was found to be without error.
@@ -33,6 +35,8 @@ pub struct Config {
     pub gateway: GatewayConfig,
     /// `[admin]`.
     pub admin: AdminConfig,
+    /// `[traces]`.
+    pub traces: Option<TracesConfig>,
     /// `[functions.NAME]`, in file order.
     pub functions: Vec<FunctionConfig>,
     /// `[triggers.NAME]`, in file order.
@@ -61,7 +65,12 @@ impl Config {
             .triggers
             .iter()
             .flat_map(|trigger| trigger.trigger.secrets());
-        functions.chain(triggers).collect()
+        let traces = self.traces.iter().flat_map(|traces| &traces.headers);
+        let traces = traces.filter_map(|(_, value)| match value {
+            StringOrSecret::Secret(reference) => Some(reference.clone()),
+            StringOrSecret::Text(_) => None,
+        });
+        functions.chain(triggers).chain(traces).collect()
     }
 }
 
@@ -88,6 +97,8 @@ fn read_root(root: &mut Table<'_>, kinds: &Registry, folder: PathBuf) -> Option<
         listeners::read_admin(None)
     };
 
+    let traces = root.section("traces", traces::read);
+
     let mut function_names = Vec::new();
     let functions = root.sections("functions", |name, table| {
         function_names.push(name.to_owned());
@@ -102,6 +113,7 @@ fn read_root(root: &mut Table<'_>, kinds: &Registry, folder: PathBuf) -> Option<
         hub: hub?,
         gateway: gateway?,
         admin: admin?,
+        traces,
         functions,
         triggers,
         folder,

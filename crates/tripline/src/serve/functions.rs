@@ -105,7 +105,8 @@ fn settings(role: &RoleConfig, secrets: &dyn Secrets) -> Result<RoleSettings, Se
     })
 }
 
-fn resolve(
+/// Names with values, secrets among them resolved.
+pub(super) fn resolve(
     named: &[(String, StringOrSecret)],
     secrets: &dyn Secrets,
 ) -> Result<Vec<(String, String)>, SecretError> {

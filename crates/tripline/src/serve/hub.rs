@@ -19,13 +19,14 @@ use tripline_trigger::{Ports, Supervised, Supervisor, TriggerState, TriggerStatu
 
 use super::ServeError;
 use super::doors::{self, Door};
-use super::functions::Functions;
+use super::functions::{Functions, resolve};
 use super::runtimes::Runtimes;
 use super::storage::Storage;
 use super::upkeep::Upkeep;
 use crate::clock::SystemClock;
-use crate::config::{Config, TriggerConfig};
+use crate::config::{Config, TracesConfig, TriggerConfig};
 use crate::secrets::HostSecrets;
+use crate::traces::{self, Exporter};
 use crate::{figures, telemetry, token};
 
 /// How long the first block waits for triggers that are starting.
@@ -65,9 +66,16 @@ impl Hub {
         let metrics = telemetry::start_metrics()?;
 
         let hub_id = storage.journal.hub_id();
-        let runtimes = Runtimes::start(functions, &data_dir, &clock).await?;
+        let share = config.traces.as_ref().map(|traces| traces.share);
+        let runtimes = Runtimes::start(functions, &data_dir, &clock, share).await?;
+        let journal = Arc::clone(&storage.journal) as Arc<dyn Journal>;
+        let (journal, exporter) = match &config.traces {
+            Some(traces) => traced(traces, journal, &clock, &secrets)?,
+            None => (journal, None),
+        };
+        let logs = Arc::clone(&storage.logs) as Arc<dyn LogStore>;
         let dispatcher =
-            start_dispatcher(&config, &storage, runtimes.all, Arc::clone(&clock)).await?;
+            start_dispatcher(&config, journal, logs, runtimes.all, Arc::clone(&clock)).await?;
 
         let gateway = Gateway::new();
         let gateway_door = doors::gateway(&config.gateway, folder).await?;
@@ -96,6 +104,9 @@ impl Hub {
             metrics: metrics.clone(),
         };
         tasks.spawn(upkeep.run(closing.clone()));
+        if let Some(exporter) = exporter {
+            tasks.spawn(exporter.run(closing.clone()));
+        }
         let stopping = CancellationToken::new();
         let figures = figures::text(figures::Sources {
             dispatcher: dispatcher.handle(),
@@ -198,9 +209,27 @@ impl Hub {
     }
 }
 
+/// The journal that notes what it takes, and what sends it to a collector.
+fn traced(
+    config: &TracesConfig,
+    journal: Arc<dyn Journal>,
+    clock: &Arc<dyn Clock>,
+    secrets: &HostSecrets,
+) -> Result<(Arc<dyn Journal>, Option<Exporter>), ServeError> {
+    let service = journal.hub_id();
+    let target = traces::Target {
+        endpoint: config.endpoint.to_string(),
+        headers: resolve(&config.headers, secrets)?,
+        share: config.share,
+    };
+    let (journal, exporter) = traces::traced(journal, Arc::clone(clock), target, service)?;
+    Ok((journal, Some(exporter)))
+}
+
 async fn start_dispatcher(
     config: &Config,
-    storage: &Storage,
+    journal: Arc<dyn Journal>,
+    logs: Arc<dyn LogStore>,
     runtimes: Vec<Arc<dyn Runtime>>,
     clock: Arc<dyn Clock>,
 ) -> Result<Dispatcher, ServeError> {
@@ -223,8 +252,8 @@ async fn start_dispatcher(
             .iter()
             .map(|one| one.function.clone())
             .collect(),
-        journal: Arc::clone(&storage.journal) as Arc<dyn Journal>,
-        logs: Arc::clone(&storage.logs) as Arc<dyn LogStore>,
+        journal,
+        logs,
         runtimes,
         clock,
         entropy: Box::new(random),

@@ -24,6 +24,7 @@ use crate::cli::Exit;
 use crate::config::Config;
 use crate::secrets::HostSecrets;
 use crate::signals::StopSignals;
+use crate::traces::ExporterError;
 use crate::{secrets, telemetry};
 use hub::Hub;
 
@@ -60,6 +61,8 @@ enum ServeError {
     HttpFunction(#[from] HttpTargetError),
     #[error("{0}")]
     Role(#[from] StsError),
+    #[error("{0}")]
+    Traces(#[from] ExporterError),
     #[error("metrics: {0}")]
     Metrics(#[from] metrics_exporter_prometheus::BuildError),
 }
@@ -109,6 +112,7 @@ impl ServeError {
             | Self::Executors(_)
             | Self::HttpFunction(_)
             | Self::Role(_)
+            | Self::Traces(_)
             | Self::Io { .. }
             | Self::Metrics(_) => Exit::Failed,
         }

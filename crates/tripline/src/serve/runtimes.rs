@@ -24,11 +24,12 @@ pub(super) struct Runtimes {
 }
 
 impl Runtimes {
-    /// Joins the executors of this data directory, ends what dead ones left, and tells them which functions there are.
+    /// `traces` is the share of traces that is recorded, if there are any. Joins the executors of this data directory, ends what dead ones left, and tells them which functions there are.
     pub(super) async fn start(
         functions: Functions,
         data_dir: &Path,
         clock: &Arc<dyn Clock>,
+        traces: Option<f64>,
     ) -> Result<Self, ServeError> {
         let release = release::release().map_err(|source| ServeError::Io {
             what: release::PROGRAM.to_owned(),
@@ -39,7 +40,7 @@ impl Runtimes {
         let http = match functions.targets.is_empty() {
             // It needs certificates of authorities, which a small machine may not have.
             true => None,
-            false => Some(HttpRuntime::new(functions.targets, Arc::clone(clock))?),
+            false => Some(HttpRuntime::new(functions.targets, Arc::clone(clock))?.traced(traces)),
         };
         let executors = Executors::start(ExecutorsConfig {
             data_dir: data_dir.to_owned(),
@@ -63,6 +64,7 @@ impl Runtimes {
                 Some(roles),
                 functions.formats.clone(),
             )
+            .traced(traces)
         };
         let (process, worker) = (
             ExecutorRuntime::process(remote()),

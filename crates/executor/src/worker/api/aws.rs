@@ -38,9 +38,6 @@ async fn next(api: &Api) -> Reply {
 
 fn with_event(api: &Api, event: &Event) -> Reply {
     let function = &api.endpoint.function;
-    let hex: String = event.id.chars().filter(|c| *c != '-').collect();
-    // X-Ray's form: eight digits of time, twenty-four of chance; a RequestId has its time first, too.
-    let (time, rest) = hex.split_at_checked(8).unwrap_or((&hex, ""));
     let headers = [
         ("lambda-runtime-aws-request-id", event.id.clone()),
         (
@@ -51,13 +48,11 @@ fn with_event(api: &Api, event: &Event) -> Reply {
             "lambda-runtime-invoked-function-arn",
             format!("arn:aws:lambda:local:000000000000:function:{function}"),
         ),
-        (
-            "lambda-runtime-trace-id",
-            format!("Root=1-{time}-{rest};Sampled=0"),
-        ),
+        ("lambda-runtime-trace-id", xray(event)),
     ];
+    let trace = event.traceparent.clone().map(|text| ("traceparent", text));
     let mut reply = reply::with_json(StatusCode::OK, event.data.clone());
-    for (name, value) in headers {
+    for (name, value) in headers.into_iter().chain(trace) {
         if let Ok(value) = HeaderValue::try_from(value) {
             reply
                 .headers_mut()
@@ -65,6 +60,21 @@ fn with_event(api: &Api, event: &Event) -> Reply {
         }
     }
     reply
+}
+
+/// The trace in X-Ray's form: eight digits of time, twenty-four of chance, and the span above the function's own.
+fn xray(event: &Event) -> String {
+    let parts = event.traceparent.as_deref().unwrap_or_default();
+    if let [_, trace, span, flags] = *parts.split('-').collect::<Vec<_>>()
+        && let Some((time, rest)) = trace.split_at_checked(8)
+    {
+        let sampled = u8::from(flags.ends_with('1'));
+        return format!("Root=1-{time}-{rest};Parent={span};Sampled={sampled}");
+    }
+    // A RequestId has its time first, too.
+    let hex: String = event.id.chars().filter(|c| *c != '-').collect();
+    let (time, rest) = hex.split_at_checked(8).unwrap_or((&hex, ""));
+    format!("Root=1-{time}-{rest};Sampled=0")
 }
 
 async fn response(api: &Api, id: &str, body: &mut Incoming) -> Reply {

@@ -34,7 +34,8 @@ async fn next(api: &Api) -> Reply {
         ("memory_limit_in_mb", api.endpoint.memory_mib.to_string()),
         ("time_limit_in_ms", event.timeout_ms.to_string()),
     ];
-    for (name, value) in headers {
+    let trace = event.traceparent.clone().map(|text| ("traceparent", text));
+    for (name, value) in headers.into_iter().chain(trace) {
         if let Ok(value) = HeaderValue::try_from(value) {
             reply
                 .headers_mut()

@@ -78,6 +78,7 @@ impl Served {
             deadline_ms: 1_795_555_088_243,
             timeout_ms: 3000,
             max_answer_bytes,
+            traceparent: None,
         }));
         self.desk.take(Dialect::Aws).await.unwrap();
     }
@@ -125,6 +126,37 @@ impl Said {
 const RUNTIME: &str = "/2018-06-01/runtime";
 
 #[tokio::test]
+async fn both_apis_tell_where_the_run_stands_in_its_trace() {
+    const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    for path in [
+        "/2018-06-01/runtime/invocation/next",
+        "/runtime/invocation/next",
+    ] {
+        let served = Served::start().await;
+        let asking = served.ask("GET", path, "");
+        let offering = async {
+            while served.desk.look() != Look::Free {
+                served.desk.news().await;
+            }
+            served.desk.offer(Arc::new(Event {
+                id: "019abcde-0000-7000-8000-0123456789ab".to_owned(),
+                data: Bytes::from_static(b"[1]"),
+                deadline_ms: 1_795_555_088_243,
+                timeout_ms: 3000,
+                max_answer_bytes: 9,
+                traceparent: Some(PARENT.to_owned()),
+            }));
+        };
+        let (said, ()) = tokio::join!(asking, offering);
+        assert_eq!(said.header("traceparent"), Some(PARENT), "{path}");
+        let xray = said.header("lambda-runtime-trace-id");
+        let expected = "Root=1-0af76519-16cd43dd8448eb211c80319c;Parent=b7ad6b7169203331;Sampled=1";
+        assert!(xray.is_none_or(|text| text == expected), "{xray:?}");
+        assert_eq!(xray.is_some(), path.starts_with("/2018"));
+    }
+}
+
+#[tokio::test]
 async fn the_next_event_comes_with_the_headers_that_aws_clients_need() {
     let served = Served::start().await;
     let path = format!("{RUNTIME}/invocation/next");
@@ -139,6 +171,7 @@ async fn the_next_event_comes_with_the_headers_that_aws_clients_need() {
             deadline_ms: 1_795_555_088_243,
             timeout_ms: 3000,
             max_answer_bytes: 9,
+            traceparent: None,
         }));
     };
     let (said, ()) = tokio::join!(asking, offering);

@@ -13,6 +13,7 @@ fn event(id: &str) -> Arc<Event> {
         deadline_ms: 1,
         timeout_ms: 1,
         max_answer_bytes: 10,
+        traceparent: None,
     })
 }
 

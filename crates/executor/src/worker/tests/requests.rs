@@ -103,6 +103,7 @@ async fn who_hung_up_while_waiting_does_not_take_an_event() {
                 deadline_ms: 1,
                 timeout_ms: 1,
                 max_answer_bytes: 1,
+                traceparent: None,
             }));
     };
     let (said, ()) = tokio::time::timeout(PATIENCE, async { tokio::join!(asking, offering) })

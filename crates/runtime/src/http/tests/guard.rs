@@ -134,7 +134,7 @@ async fn the_address_that_answered_is_checked_too() {
         ..target(&url)
     };
     let prepared = Prepared::of(&name(), target).unwrap();
-    let outcome = exchange::exchange(clients.of(true), &prepared, &start()).await;
+    let outcome = exchange::exchange(clients.of(true), &prepared, &start(), None).await;
     let ending = outcome.ending(AT);
     assert_eq!(how(&ending), (End::Failed, "refused_address"));
     assert_eq!(ending.result, None);

@@ -1,0 +1,192 @@
+//! A journal that notes what it has taken. Every answer is that of the journal below.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use metrics::counter;
+use tokio::sync::mpsc;
+use tripline_journal::{
+    Accepted, Health, Journal, JournalError, NewInvocation, Page, Purged, Query, Retention,
+};
+use tripline_model::{
+    Clock, Cursors, Ending, Execution, FunctionName, Invocation, InvocationState, InvocationTrace,
+    Offer, RequestId, Timestamp,
+};
+
+use super::Note;
+
+/// See the module.
+pub(crate) struct TracedJournal {
+    inner: Arc<dyn Journal>,
+    clock: Arc<dyn Clock>,
+    notes: mpsc::Sender<Note>,
+    share: f64,
+}
+
+// === impl TracedJournal ===
+
+impl TracedJournal {
+    pub(super) fn new(
+        inner: Arc<dyn Journal>,
+        clock: Arc<dyn Clock>,
+        notes: mpsc::Sender<Note>,
+        share: f64,
+    ) -> Self {
+        Self {
+            inner,
+            clock,
+            notes,
+            share,
+        }
+    }
+
+    fn note(&self, note: Note) {
+        if self.notes.try_send(note).is_err() {
+            counter!("tripline_spans_dropped_total").increment(1);
+        }
+    }
+
+    fn ended(&self, ids: &[RequestId]) {
+        for id in ids {
+            self.note(Note::Ended(*id));
+        }
+    }
+
+    /// What of a batch is worth a note: recorded traces alone.
+    fn recorded(&self, batch: &[NewInvocation]) -> Vec<(RequestId, tripline_model::Event)> {
+        let recorded = batch.iter().filter(|new| {
+            InvocationTrace::of(new.request_id, &new.offer.event, self.share).sampled
+        });
+        let without_data = |new: &NewInvocation| {
+            let mut event = new.offer.event.clone();
+            event.data = None;
+            (new.request_id, event)
+        };
+        recorded.map(without_data).collect()
+    }
+}
+
+#[async_trait]
+impl Journal for TracedJournal {
+    async fn accept(&self, batch: Vec<NewInvocation>) -> Result<Vec<Accepted>, JournalError> {
+        let (began, recorded) = (self.clock.now(), self.recorded(&batch));
+        let answers = self.inner.accept(batch).await?;
+        let ended = self.clock.now();
+        for (id, event) in recorded {
+            if answers.contains(&Accepted::New(id)) {
+                self.note(Note::Accepted {
+                    id,
+                    event,
+                    began,
+                    ended,
+                });
+            }
+        }
+        Ok(answers)
+    }
+
+    async fn find_identity(&self, offer: &Offer) -> Result<Option<Accepted>, JournalError> {
+        self.inner.find_identity(offer).await
+    }
+
+    async fn start(&self, id: RequestId, at: Timestamp) -> Result<(), JournalError> {
+        self.inner.start(id, at).await
+    }
+
+    async fn finish(&self, id: RequestId, ending: Ending) -> Result<(), JournalError> {
+        self.inner.finish(id, ending).await?;
+        self.ended(&[id]);
+        Ok(())
+    }
+
+    async fn queued(
+        &self,
+        function: &FunctionName,
+        limit: usize,
+    ) -> Result<Vec<Invocation>, JournalError> {
+        self.inner.queued(function, limit).await
+    }
+
+    async fn queue_lengths(&self) -> Result<Vec<(FunctionName, u64)>, JournalError> {
+        self.inner.queue_lengths().await
+    }
+
+    async fn lose_running(
+        &self,
+        at: Timestamp,
+        reason: &str,
+        except: &Arc<HashSet<RequestId>>,
+        limit: usize,
+    ) -> Result<Vec<RequestId>, JournalError> {
+        let lost = self.inner.lose_running(at, reason, except, limit).await?;
+        self.ended(&lost);
+        Ok(lost)
+    }
+
+    async fn expire(
+        &self,
+        function: &FunctionName,
+        accepted_before: Timestamp,
+        at: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<RequestId>, JournalError> {
+        let expired = self
+            .inner
+            .expire(function, accepted_before, at, limit)
+            .await?;
+        self.ended(&expired);
+        Ok(expired)
+    }
+
+    async fn cancel_all(
+        &self,
+        function: &FunctionName,
+        at: Timestamp,
+        reason: &str,
+        limit: usize,
+    ) -> Result<Vec<RequestId>, JournalError> {
+        let cancelled = self.inner.cancel_all(function, at, reason, limit).await?;
+        self.ended(&cancelled);
+        Ok(cancelled)
+    }
+
+    async fn get(&self, id: RequestId) -> Result<Option<Invocation>, JournalError> {
+        self.inner.get(id).await
+    }
+
+    async fn list(&self, query: &Query) -> Result<Page, JournalError> {
+        self.inner.list(query).await
+    }
+
+    async fn counts(&self) -> Result<Vec<(FunctionName, InvocationState, u64)>, JournalError> {
+        self.inner.counts().await
+    }
+
+    async fn register_functions(
+        &self,
+        present: &[(FunctionName, Execution)],
+    ) -> Result<(), JournalError> {
+        self.inner.register_functions(present).await
+    }
+
+    async fn purge(&self, retention: &Retention, now: Timestamp) -> Result<Purged, JournalError> {
+        self.inner.purge(retention, now).await
+    }
+
+    fn hub_id(&self) -> String {
+        self.inner.hub_id()
+    }
+
+    fn health(&self) -> Health {
+        self.inner.health()
+    }
+
+    fn cursors(self: Arc<Self>) -> Arc<dyn Cursors> {
+        self.inner.clone().cursors()
+    }
+
+    async fn close(&self) {
+        self.inner.close().await;
+    }
+}
