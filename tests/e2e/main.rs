@@ -9,6 +9,7 @@ mod check;
 mod crash;
 mod cron;
 mod deploy;
+mod doctor;
 mod examples;
 mod executor;
 mod functions;

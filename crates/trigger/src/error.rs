@@ -29,7 +29,7 @@ impl TriggerError {
     }
 
     /// The message and its causes on one line.
-    pub(crate) fn chain(&self) -> String {
+    pub fn chain(&self) -> String {
         let mut text = self.message.clone();
         let mut cause = self.source();
         while let Some(error) = cause {

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use tripline_config::{SecretRef, Table};
+use tripline_config::{SecretRef, Secrets, Table};
 use tripline_listener::Route;
 use tripline_model::TriggerName;
 
@@ -34,6 +34,15 @@ pub trait Trigger: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// Tries whether its source can be reached with its credentials, and says what was found; nothing is taken in or
+    /// changed. `None`: there is nothing to reach. Whoever asks bounds the time.
+    fn probe(
+        &self,
+        _secrets: &dyn Secrets,
+    ) -> impl Future<Output = Result<Option<String>, TriggerError>> + Send {
+        async { Ok(None) }
+    }
+
     /// Runs until `cx.shutdown()` is cancelled, then ends soon with `Ok`; or ends with what went wrong. It does not
     /// start again by itself: the supervisor calls `run` again, on the same value.
     fn run(&self, cx: TriggerContext) -> impl Future<Output = Result<(), TriggerError>> + Send;
@@ -47,12 +56,18 @@ pub trait AnyTrigger: Send + Sync + 'static {
     /// See [`Trigger::secrets`].
     fn secrets(&self) -> Vec<SecretRef>;
 
+    /// See [`Trigger::probe`].
+    fn probe<'t>(&'t self, secrets: &'t dyn Secrets) -> Probing<'t>;
+
     /// See [`Trigger::run`].
     fn run(&self, cx: TriggerContext) -> Running<'_>;
 }
 
 /// A trigger's run.
 type Running<'t> = Pin<Box<dyn Future<Output = Result<(), TriggerError>> + Send + 't>>;
+
+/// A trigger's look at its source.
+type Probing<'t> = Pin<Box<dyn Future<Output = Result<Option<String>, TriggerError>> + Send + 't>>;
 
 impl<T: Trigger> AnyTrigger for T {
     fn routes(&self) -> Vec<Route> {
@@ -61,6 +76,10 @@ impl<T: Trigger> AnyTrigger for T {
 
     fn secrets(&self) -> Vec<SecretRef> {
         Trigger::secrets(self)
+    }
+
+    fn probe<'t>(&'t self, secrets: &'t dyn Secrets) -> Probing<'t> {
+        Box::pin(Trigger::probe(self, secrets))
     }
 
     fn run(&self, cx: TriggerContext) -> Running<'_> {

@@ -10,7 +10,7 @@ const EXAMPLES: &str = "\
 Examples:
   tripline serve examples/quickstart/tripline.toml    run the hub
   tripline check tripline.toml                        find every mistake in a configuration
-  tripline doctor tripline.toml                       what limits and isolation functions get here
+  tripline doctor tripline.toml                       what is wrong here, and how to mend it
   tripline invoke greet --data 'world'                call a function, get a RequestId
   tripline ps                                         what happened lately
   tripline logs -f REQUEST_ID                         follow a run
@@ -44,9 +44,13 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Say what this machine can enforce on functions, and what each function gets
+    /// Say what is wrong with this machine and with what a configuration reaches, and how to mend it
+    ///
+    /// Looks at isolation, clock, data directory, disk, limits, addresses and programs; tries secrets, brokers, buckets,
+    /// keys of roles, targets of functions and the collector of traces. Nothing is changed and nothing is run; each check
+    /// has 10 seconds. Exit code 1 if anything is bad.
     Doctor {
-        /// The configuration whose functions to look at
+        /// The configuration to look at; without one only the machine is
         file: Option<PathBuf>,
         /// One JSON object
         #[arg(long)]

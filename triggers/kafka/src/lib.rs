@@ -15,6 +15,7 @@ mod health;
 mod offering;
 mod pacing;
 mod positions;
+mod probe;
 mod properties;
 mod run;
 mod session;

@@ -7,7 +7,7 @@ use rdkafka::ClientConfig;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
-use tripline_config::SecretRef;
+use tripline_config::{SecretRef, Secrets};
 use tripline_trigger::{Trigger, TriggerContext, TriggerError};
 
 use crate::client::client_config;
@@ -81,6 +81,10 @@ impl KafkaTrigger {
 impl Trigger for KafkaTrigger {
     fn secrets(&self) -> Vec<SecretRef> {
         self.config.secrets()
+    }
+
+    async fn probe(&self, secrets: &dyn Secrets) -> Result<Option<String>, TriggerError> {
+        crate::probe::probe(&self.config, secrets).await
     }
 
     async fn run(&self, cx: TriggerContext) -> Result<(), TriggerError> {

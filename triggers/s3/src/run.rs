@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tripline_config::SecretRef;
+use tripline_config::{SecretRef, Secrets};
 use tripline_listener::{Bearer, Route};
 use tripline_trigger::{Trigger, TriggerContext, TriggerError};
 
-use crate::client::Bucket;
+use crate::client::{Bucket, Place};
 use crate::config::{Mode, S3Config};
 use crate::event::Source;
 use crate::health::{Health, Part};
@@ -96,6 +96,24 @@ impl Trigger for S3Trigger {
             secrets.push(bearer.clone());
         }
         secrets
+    }
+
+    async fn probe(&self, secrets: &dyn Secrets) -> Result<Option<String>, TriggerError> {
+        let key = |reference| {
+            let secret = secrets.resolve(reference);
+            secret.map_err(|err| TriggerError::new(err.to_string()))
+        };
+        let (access, secret) = (key(&self.config.access_key)?, key(&self.config.secret_key)?);
+        let bucket = Bucket::open(&self.config, &access, &secret)
+            .map_err(|err| TriggerError::new(err.to_string()))?;
+        let page = bucket.objects(Place::default()).await;
+        let page = page.map_err(|err| TriggerError::new(err.to_string()))?;
+        let more = if page.next.is_some() { " and more" } else { "" };
+        Ok(Some(format!(
+            "the bucket `{}` can be listed: {} objects{more}",
+            self.config.bucket,
+            page.objects.len()
+        )))
     }
 
     async fn run(&self, cx: TriggerContext) -> Result<(), TriggerError> {

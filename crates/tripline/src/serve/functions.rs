@@ -54,7 +54,7 @@ impl Functions {
                 }
             }
             if let Some(role) = &one.role {
-                functions.roles.push((name, settings(role, secrets)?));
+                functions.roles.push((name, role_settings(role, secrets)?));
             }
         }
         Ok(functions)
@@ -93,7 +93,11 @@ fn target(http: &HttpConfig, secrets: &dyn Secrets) -> Result<HttpTarget, Secret
     })
 }
 
-fn settings(role: &RoleConfig, secrets: &dyn Secrets) -> Result<RoleSettings, SecretError> {
+/// How a function's role is asked for.
+pub(crate) fn role_settings(
+    role: &RoleConfig,
+    secrets: &dyn Secrets,
+) -> Result<RoleSettings, SecretError> {
     Ok(RoleSettings {
         endpoint: role.sts.to_string(),
         region: role.region.clone(),

@@ -28,7 +28,7 @@ use crate::traces::ExporterError;
 use crate::{secrets, telemetry};
 use hub::Hub;
 
-pub(crate) use functions::spec;
+pub(crate) use functions::{role_settings, spec};
 
 /// Why a hub did not start.
 #[derive(Debug, thiserror::Error)]

@@ -1,20 +1,17 @@
-//! `tripline doctor`: what this machine can enforce on functions, and what each function of a configuration gets.
+//! What this machine can enforce on functions, and what each function of a configuration gets.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::path::Path;
 
 use serde_json::{Value, json};
+use tripline_executor::Level;
 use tripline_executor::protocol::Isolation;
-use tripline_executor::{Level, level};
 
-use crate::check::{Failure, load};
-use crate::cli::Exit;
 use crate::config::{Config, Runs};
 use crate::serve::spec;
 
 /// What a function gets.
-struct Verdict {
+pub(super) struct Verdict {
     function: String,
     /// What of its demands cannot be enforced.
     unmet: Option<String>,
@@ -22,38 +19,16 @@ struct Verdict {
     refused: bool,
 }
 
-/// Looks, and says it. Fails where a function that requires isolation would not run.
-pub(crate) fn doctor(
-    file: Option<&Path>,
-    as_json: bool,
-    out: &mut impl Write,
-    errors: &mut impl Write,
-) -> Exit {
-    let config = match file.map(load).transpose() {
-        Ok(config) => config,
-        Err(failure) => {
-            let said = match failure {
-                Failure::Unreadable(message) => writeln!(errors, "error: {message}"),
-                Failure::Wrong(found) => write!(errors, "{found}"),
-            };
-            return said.map_or(Exit::Failed, |()| Exit::Usage);
-        }
-    };
-    let level = level();
-    let verdicts = config.map_or_else(Vec::new, |config| verdicts(&config, &level));
-    let said = if as_json {
-        writeln!(out, "{}", to_json(&level, &verdicts))
-    } else {
-        say(&level, &verdicts, out)
-    };
-    match said {
-        Ok(()) if verdicts.iter().any(|verdict| verdict.refused) => Exit::Failed,
-        Ok(()) => Exit::Done,
-        Err(_nobody_listens) => Exit::Failed,
+// === impl Verdict ===
+
+impl Verdict {
+    /// Whether it will not run here.
+    pub(super) fn is_refused(&self) -> bool {
+        self.refused
     }
 }
 
-fn verdicts(config: &Config, level: &Level) -> Vec<Verdict> {
+pub(super) fn verdicts(config: &Config, level: &Level) -> Vec<Verdict> {
     let programs = config
         .functions
         .iter()
@@ -73,7 +48,7 @@ fn verdicts(config: &Config, level: &Level) -> Vec<Verdict> {
     programs.map(verdict).collect()
 }
 
-fn to_json(level: &Level, verdicts: &[Verdict]) -> Value {
+pub(super) fn to_json(level: &Level, verdicts: &[Verdict]) -> Value {
     let function = |verdict: &Verdict| {
         json!({
             "function": verdict.function, "enforced": verdict.unmet.is_none(),
@@ -84,7 +59,7 @@ fn to_json(level: &Level, verdicts: &[Verdict]) -> Value {
     json!({ "isolation": level, "functions": functions })
 }
 
-fn say(level: &Level, verdicts: &[Verdict], out: &mut impl Write) -> io::Result<()> {
+pub(super) fn say(level: &Level, verdicts: &[Verdict], out: &mut impl Write) -> io::Result<()> {
     for (index, line) in level.lines().iter().enumerate() {
         let name = if index == 0 { "isolation" } else { "" };
         writeln!(out, "{name:<10} {line}")?;

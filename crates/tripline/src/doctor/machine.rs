@@ -1,0 +1,298 @@
+//! The machine: clock, data directory, disk, limits, addresses, and the functions' programs.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::{Resource, getrlimit};
+use tokio::process::Command;
+use tokio::time::Instant;
+use tripline_model::{Clock, Timestamp};
+
+use super::{Checks, Finding};
+use crate::clock::SystemClock;
+use crate::config::{Config, Runs};
+
+/// Writes that are timed.
+const SYNCS: usize = 20;
+/// A disk that takes longer for one of them makes every receipt slow.
+const SLOW_SYNC: Duration = Duration::from_millis(20);
+/// Below the first the journal soon takes no more events, below the second very soon.
+const FREE: (u64, u64) = (1 << 30, 100 << 20);
+/// 2025-01-01. The hub is younger.
+const BORN_MS: i64 = 1_735_689_600_000;
+
+/// Begins the checks that need a configuration.
+pub(super) fn checks(config: &Arc<Config>, checks: &mut Checks) {
+    let data_dir: PathBuf = config
+        .folder
+        .join(&config.hub.data_dir)
+        .components()
+        .collect();
+    let finding = user(config);
+    checks.add("user", async { finding });
+    let dir = data_dir.clone();
+    checks.add_blocking("data directory", move || directory(&dir));
+    let dir = data_dir.clone();
+    checks.add_blocking("disk sync", move || disk(&dir));
+    let connections = u64::from(config.gateway.max_connections);
+    checks.add_blocking("open files", move || open_files(connections));
+    for (name, address) in [
+        ("gateway address", config.gateway.listen),
+        ("admin address", config.admin.listen),
+    ] {
+        let dir = data_dir.clone();
+        checks.add_blocking(name, move || listener(address, &dir));
+    }
+    for function in &config.functions {
+        if let Runs::Program(program) = &function.runs {
+            let (folder, word) = (config.folder.clone(), program.command[0].clone());
+            let name = format!("program of {}", function.function.name);
+            checks.add_blocking(&name, move || self::program(&folder, &word));
+        }
+    }
+}
+
+/// Whether the wall clock can be believed.
+pub(super) async fn clock() -> Finding {
+    let now = SystemClock.now();
+    let mend = "set the clock, and let it be set by NTP (`timedatectl set-ntp true`)";
+    if now < Timestamp::from_millis(BORN_MS) {
+        return Finding::bad(format!("it says {now}: that is in the past"), mend);
+    }
+    let mut ask = Command::new("timedatectl");
+    ask.args(["show", "--property=NTPSynchronized", "--value"])
+        .kill_on_drop(true);
+    match ask.output().await {
+        Ok(said) if said.status.success() && said.stdout.starts_with(b"no") => {
+            Finding::doubtful(format!("it says {now}, and nobody sets it"), mend)
+        }
+        // Without systemd nobody can be asked in a way that holds everywhere.
+        _ => Finding::good(format!("it says {now}")),
+    }
+}
+
+/// Whose rights functions get.
+fn user(config: &Config) -> Finding {
+    if !rustix::process::geteuid().is_root() {
+        return Finding::good("functions run without root's rights");
+    }
+    let as_root = config.functions.iter().filter(
+        |function| matches!(&function.runs, Runs::Program(program) if program.user.is_none()),
+    );
+    let names: Vec<_> = as_root.map(|one| one.function.name.to_string()).collect();
+    if names.is_empty() {
+        return Finding::good("every function has a user of its own");
+    }
+    let what = format!("with root's rights run: {}", names.join(", "));
+    Finding::doubtful(
+        what,
+        "run the hub as a user of its own, or give functions a `user`",
+    )
+}
+
+fn directory(dir: &Path) -> Finding {
+    let shown = dir.display();
+    let found = match fs::metadata(dir) {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return absent(dir),
+        Err(error) => {
+            return Finding::bad(
+                format!("{shown}: {error}"),
+                "let the hub's user look into it",
+            );
+        }
+    };
+    if !found.is_dir() {
+        return Finding::bad(format!("{shown} is no folder"), "set `data_dir` in [hub]");
+    }
+    let me = rustix::process::geteuid().as_raw();
+    if found.uid() != me && me != 0 {
+        let what = format!("{shown} belongs to user {}, not to {me}", found.uid());
+        return Finding::bad(what, "run this and the hub as the same user, or `chown` it");
+    }
+    if found.permissions().mode() & 0o077 != 0 {
+        let what = format!("others can look into {shown}, which holds events and the token");
+        return Finding::bad(what, format!("chmod 700 {shown}"));
+    }
+    if let Err(error) = Trial::new(dir) {
+        return Finding::bad(
+            format!("{shown} cannot be written: {error}"),
+            "let the hub's user write there",
+        );
+    }
+    room(dir, &format!("{shown} is the hub's alone"))
+}
+
+/// There is none yet: the hub makes it, if it may.
+fn absent(dir: &Path) -> Finding {
+    let above = dir.ancestors().skip(1).find(|folder| folder.is_dir());
+    let above = above.unwrap_or(Path::new("."));
+    match Trial::new(above) {
+        Ok(_) => room(above, &format!("{} will be made", dir.display())),
+        Err(error) => Finding::bad(
+            format!(
+                "{} is not there, and cannot be made: {error}",
+                dir.display()
+            ),
+            format!(
+                "make it as a folder that belongs to the hub's user (`install -d -m 700 {}`)",
+                dir.display()
+            ),
+        ),
+    }
+}
+
+fn room(dir: &Path, well: &str) -> Finding {
+    let disk = match rustix::fs::statvfs(dir) {
+        Ok(disk) => disk,
+        Err(error) => {
+            return Finding::doubtful(format!("{well}; free space is not known: {error}"), "");
+        }
+    };
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    let what = format!("{well}; {} MiB free", free >> 20);
+    let mend = "make room, or set `data_dir` to a larger disk: a full disk takes no events";
+    match free {
+        free if free < FREE.1 => Finding::bad(what, mend),
+        free if free < FREE.0 => Finding::doubtful(what, mend),
+        _ => Finding::good(what),
+    }
+}
+
+/// How long a small write takes to be on disk: what every receipt waits for.
+fn disk(dir: &Path) -> Finding {
+    let place = dir
+        .ancestors()
+        .find(|folder| folder.is_dir())
+        .unwrap_or(Path::new("."));
+    let times = Trial::new(place).and_then(|mut trial| {
+        let mut times = Vec::new();
+        for _ in 0..SYNCS {
+            let begun = Instant::now();
+            trial.file.write_all(&[7; 4096])?;
+            trial.file.sync_data()?;
+            times.push(begun.elapsed());
+        }
+        times.sort_unstable();
+        Ok(times)
+    });
+    match times {
+        Err(error) => Finding::bad(
+            format!("{}: {error}", place.display()),
+            "see `data directory`",
+        ),
+        Ok(times) => {
+            let (median, worst) = (times[SYNCS / 2], times[SYNCS - 1]);
+            let what = format!("{median:.1?} for a small write, {worst:.1?} at worst of {SYNCS}");
+            if median > SLOW_SYNC {
+                Finding::doubtful(
+                    what,
+                    "every receipt waits for one: put `data_dir` on a local SSD",
+                )
+            } else {
+                Finding::good(what)
+            }
+        }
+    }
+}
+
+fn open_files(connections: u64) -> Finding {
+    // Beside connections: the journal, logs, the executor, and what triggers hold.
+    let needed = connections + 512;
+    let soft = getrlimit(Resource::Nofile).current;
+    let what = |limit| format!("{limit} may be open, about {needed} are needed");
+    match soft {
+        Some(limit) if limit < needed => Finding::doubtful(
+            what(limit.to_string()),
+            format!(
+                "`ulimit -n {needed}` where the hub is started, `LimitNOFILE=` under systemd, or fewer `max_connections`"
+            ),
+        ),
+        limit => Finding::good(what(
+            limit.map_or("any number".to_owned(), |limit| limit.to_string()),
+        )),
+    }
+}
+
+fn listener(address: SocketAddr, data_dir: &Path) -> Finding {
+    match TcpListener::bind(address) {
+        Ok(_) => Finding::good(format!("{address} is free")),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_held(data_dir) => {
+            Finding::good(format!(
+                "{address} is taken, and a hub runs on this data directory"
+            ))
+        }
+        Err(error) => Finding::bad(
+            format!("{address}: {error}"),
+            format!(
+                "end what listens there (`ss -ltnp 'sport = :{}'`), or set another `listen`",
+                address.port()
+            ),
+        ),
+    }
+}
+
+/// Whether a hub holds the directory.
+fn is_held(data_dir: &Path) -> bool {
+    let lock = File::options()
+        .read(true)
+        .write(true)
+        .open(data_dir.join("lock"));
+    lock.is_ok_and(|lock| matches!(lock.try_lock(), Err(fs::TryLockError::WouldBlock)))
+}
+
+/// Where the executor would find the program.
+fn program(folder: &Path, word: &str) -> Finding {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let places: Vec<PathBuf> = if word.contains('/') {
+        vec![folder.join(word)]
+    } else {
+        std::env::split_paths(&path)
+            .map(|place| place.join(word))
+            .collect()
+    };
+    let is_program = |place: &&PathBuf| {
+        fs::metadata(place)
+            .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+    };
+    match places.iter().find(is_program) {
+        Some(place) => Finding::good(place.display().to_string()),
+        None => Finding::bad(
+            format!("there is no program {word:?}"),
+            "install it, write its whole path in `command`, or set PATH where the hub is started",
+        ),
+    }
+}
+
+/// A file of its own that goes when this is dropped.
+struct Trial {
+    file: File,
+    path: PathBuf,
+}
+
+// === impl Trial ===
+
+impl Trial {
+    fn new(folder: &Path) -> io::Result<Self> {
+        let mut bytes = [0; 8];
+        getrandom::fill(&mut bytes).map_err(io::Error::other)?;
+        let path = folder.join(format!(
+            ".tripline-doctor-{:016x}",
+            u64::from_ne_bytes(bytes)
+        ));
+        let file = File::create_new(&path)?;
+        Ok(Self { file, path })
+    }
+}
+
+impl Drop for Trial {
+    fn drop(&mut self) {
+        // Nothing can be done about one that stays; it is small and says whose it is.
+        let _ = fs::remove_file(&self.path);
+    }
+}

@@ -1,0 +1,187 @@
+//! `tripline doctor`: each thing that is wrong is found, with a way to mend it, in bounded time.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+
+use serde_json::Value;
+use tripline_tests::{Hub, Output, kafka, s3_store};
+
+/// What a check found.
+fn found(said: &Output, check: &str) -> Value {
+    let report: Value = serde_json::from_str(&said.stdout).unwrap_or_else(|_| panic!("{said:?}"));
+    let checks = report["checks"].as_array().expect("checks");
+    let found = checks.iter().find(|one| one["check"] == check);
+    found
+        .unwrap_or_else(|| panic!("no {check} in {checks:#?}"))
+        .clone()
+}
+
+#[track_caller]
+fn is(said: &Output, check: &str, verdict: &str, words: &str) {
+    let found = found(said, check);
+    assert_eq!(found["verdict"], verdict, "{found}");
+    assert!(found.to_string().contains(words), "no {words:?} in {found}");
+    assert_eq!(found["mend"].is_string(), verdict != "good", "{found}");
+}
+
+fn doctor(hub: &Hub) -> Output {
+    hub.cli(&["doctor", "tripline.toml", "--json"])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_healthy_machine_is_told_so_with_and_without_a_hub() {
+    let mut hub = Hub::prepare("[functions.f]\ncommand = [\"true\"]\n");
+    let said = doctor(&hub);
+    assert_eq!(said.code, 0, "{said:?}");
+    is(&said, "data directory", "good", "will be made");
+    for check in ["clock", "gateway address", "admin address", "program of f"] {
+        assert_ne!(found(&said, check)["verdict"], "bad", "{said:?}");
+    }
+    assert!(
+        found(&said, "disk sync")["what"]
+            .as_str()
+            .unwrap()
+            .contains("for a small write")
+    );
+    assert!(!hub.path("data").exists(), "nothing is changed");
+
+    hub.launch().await;
+    let (gateway, admin) = (hub.gateway(""), hub.admin(""));
+    let listen = |url: &str| url.trim_start_matches("http://").to_owned();
+    let text = format!(
+        "[gateway]\nlisten = \"{}\"\n[admin]\nlisten = \"{}\"\n[functions.f]\ncommand = [\"true\"]\n",
+        listen(&gateway),
+        listen(&admin)
+    );
+    hub.write("tripline.toml", &text);
+    let said = doctor(&hub);
+    assert_eq!(said.code, 0, "{said:?}");
+    is(&said, "data directory", "good", "the hub's alone");
+    is(
+        &said,
+        "gateway address",
+        "good",
+        "a hub runs on this data directory",
+    );
+    let left = fs::read_dir(hub.path("data")).unwrap().flatten();
+    assert_eq!(
+        left.filter(|one| one.file_name().to_string_lossy().contains("doctor"))
+            .count(),
+        0
+    );
+    let text = hub.cli(&["doctor", "tripline.toml"]).stdout;
+    assert!(text.contains("ok   data directory"), "{text}");
+}
+
+#[test]
+fn what_is_wrong_is_found_with_a_way_to_mend_it() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let closed = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let hub = Hub::prepare("");
+    hub.write(
+        "tripline.toml",
+        &format!(
+            r#"
+[gateway]
+listen = "{}"
+[admin]
+listen = "127.0.0.1:0"
+[traces]
+endpoint = "http://{closed}/v1/traces"
+[functions.gone]
+command = ["no-such-program-anywhere"]
+env = {{ KEY = {{ env = "NEVER_SET_ANYWHERE" }} }}
+[functions.far]
+runtime = "http"
+url = "http://{closed}/"
+allow_private = true
+[functions.robot]
+command = ["true"]
+[functions.robot.role]
+sts = "http://{closed}"
+access_key = {{ file = "key" }}
+secret_key = {{ file = "key" }}
+[triggers.orders]
+kind = "kafka"
+function = "gone"
+"bootstrap.servers" = "{closed}"
+topics = ["orders"]
+[triggers.uploads]
+kind = "s3"
+function = "gone"
+endpoint = "http://{closed}"
+access_key = {{ file = "key" }}
+secret_key = {{ file = "key" }}
+bucket = "uploads"
+mode = "poll"
+"#,
+            taken.local_addr().unwrap()
+        ),
+    );
+    hub.write("key", "canary-of-a-secret");
+    fs::create_dir(hub.path("data")).unwrap();
+    fs::set_permissions(hub.path("data"), fs::Permissions::from_mode(0o755)).unwrap();
+    let said = doctor(&hub);
+    assert_eq!(said.code, 1, "{said:?}");
+    is(&said, "data directory", "bad", "chmod 700");
+    is(&said, "gateway address", "bad", "in use");
+    is(&said, "program of gone", "bad", "no-such-program-anywhere");
+    is(
+        &said,
+        "secret environment variable `NEVER_SET_ANYWHERE`",
+        "bad",
+        "is not set",
+    );
+    is(&said, "secret file `key`", "good", "");
+    let refused = closed.port().to_string();
+    for check in ["target of far", "traces"] {
+        is(&said, check, "bad", &refused);
+    }
+    is(&said, "keys of robot", "bad", "role");
+    is(&said, "trigger orders", "bad", "orders");
+    is(&said, "trigger uploads", "bad", "cannot be listed");
+    assert!(!said.stdout.contains("canary-of-a-secret"), "{said:?}");
+    let text = hub.cli(&["doctor", "tripline.toml"]);
+    assert_eq!(text.code, 1);
+    assert!(
+        text.stdout.contains("FAIL data directory"),
+        "{}",
+        text.stdout
+    );
+    assert!(text.stdout.contains("= help: chmod 700"), "{}", text.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn brokers_and_buckets_are_tried() {
+    let (Some(bootstrap), Some(s3)) = (kafka("doctor"), s3_store("doctor")) else {
+        return;
+    };
+    let topic = format!("doctor-{}", std::process::id());
+    crate::kafka::topic(&bootstrap, &topic, 3).await;
+    s3.create(&topic).await;
+    s3.put(&topic, "a", "1").await;
+    let hub = Hub::prepare("");
+    let config = format!(
+        "[functions.f]\ncommand = [\"true\"]\n[triggers.orders]\nkind = \"kafka\"\nfunction = \"f\"\n\
+         \"bootstrap.servers\" = \"{bootstrap}\"\ntopics = [\"{topic}\"]\n[triggers.uploads]\nkind = \"s3\"\n\
+         function = \"f\"\nendpoint = \"{}\"\naccess_key = {{ file = \"access\" }}\nsecret_key = {{ file = \"secret\" }}\n\
+         bucket = \"{topic}\"\nmode = \"poll\"\n",
+        s3.endpoint
+    );
+    hub.write("access", &s3.access_key);
+    hub.write("secret", &s3.secret_key);
+    hub.configure(&config);
+    let said = doctor(&hub);
+    is(&said, "trigger orders", "good", "3 partitions");
+    is(&said, "trigger uploads", "good", "1 objects");
+    assert_eq!(said.code, 0, "{said:?}");
+    hub.configure(&config.replace(&format!("[\"{topic}\"]"), "[\"no-such-topic\"]"));
+    hub.write("secret", "not-the-secret");
+    let said = doctor(&hub);
+    is(&said, "trigger orders", "bad", "no-such-topic");
+    is(&said, "trigger uploads", "bad", "cannot be listed");
+}
