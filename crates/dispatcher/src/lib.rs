@@ -12,6 +12,7 @@
 //! | it is started | `invocation` |
 //! | it runs and ends, and nothing of it is left | `run`, `output`, `slots` |
 //! | after a restart | `recovery`, `resume` |
+//! | how many are where, for `/metrics` | `census` |
 
 mod admission;
 mod census;

@@ -191,3 +191,35 @@ fn a_longer_run_can_be_allowed() {
     let text = "[hub]\nmax_timeout = '48h'\n[functions.f]\ncommand = ['true']\ntimeout = '36h'";
     assert!(read(text).is_ok());
 }
+
+#[test]
+fn traces_go_where_they_are_sent() {
+    let text = r#"
+        [traces]
+        endpoint = "https://collector.example/v1/traces"
+        headers = { authorization = { env = "OTLP_AUTH" }, team = "video" }
+        share = 0.25
+    "#;
+    let config = read(text).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(
+        config.secrets().len(),
+        1,
+        "the hub does not start without it"
+    );
+    let traces = config.traces.unwrap();
+    assert_eq!(traces.endpoint.host(), Some("collector.example"));
+    assert_eq!((traces.headers.len(), traces.share), (2, 0.25));
+    assert!(
+        read("")
+            .unwrap_or_else(|errors| panic!("{errors}"))
+            .traces
+            .is_none()
+    );
+    let report = report("[traces]\nendpoint = \"collector\"\nshare = 1.5\n");
+    for words in [
+        "this is not a URL to post to",
+        "a share lies between 0 and 1",
+    ] {
+        assert!(report.contains(words), "{report}");
+    }
+}
