@@ -1,6 +1,6 @@
 //! One invocation from its durable start to its durable end, and until nothing of it is left.
 
-use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use metrics::histogram;
 use tripline_journal::JournalError;
-use tripline_model::{End, Ending, Invocation, LogStream, RequestId};
+use tripline_model::{End, Ending, Invocation, LogStream, RequestId, contain};
 use tripline_runtime::{Line, Output, Runtime, Start, Stop, StopSignal};
 
 use crate::hub::Hub;
@@ -83,7 +83,7 @@ impl Hub {
         let runtime = match begin {
             Begin::Run(runtime) | Begin::Resume(runtime) => runtime,
         };
-        let run = async {
+        let run = pin!(async {
             match (begin, signal.asked()) {
                 (Begin::Run(_), Some(Stop::Kill(reason))) => {
                     Ending::new(End::Terminated, self.clock.now(), reason)
@@ -92,11 +92,11 @@ impl Hub {
                 (Begin::Run(runtime), _) => runtime.run(start, signal).await,
                 (Begin::Resume(runtime), _) => runtime.resume(start, signal).await,
             }
-        };
+        });
         tracing::debug!("started");
         let ending = tokio::select! {
             biased;
-            ending = AssertUnwindSafe(run).catch_unwind() => ending,
+            ending = contain(run) => ending,
             () = self.leave.cancelled(), if runtime.outlives_hub() => return None,
         };
         if let Ok(ending) = ending {
@@ -153,8 +153,9 @@ impl Hub {
 
     /// Waits until nothing of an ended run is alive, and shows that it waits, unless that is at once.
     pub(crate) async fn reclaim(&self, lane: Option<&Lane>, runtime: &dyn Runtime, id: RequestId) {
-        let mut reclaim = std::pin::pin!(AssertUnwindSafe(runtime.reclaim(id)).catch_unwind());
-        if reclaim.as_mut().now_or_never().is_some() {
+        let reclaim = pin!(runtime.reclaim(id));
+        let mut reclaim = contain(reclaim);
+        if (&mut reclaim).now_or_never().is_some() {
             return;
         }
         self.reclaiming().insert(id);

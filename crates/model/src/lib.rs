@@ -4,6 +4,7 @@
 //! are not wire types: the journal and the API have their own and convert by hand.
 
 mod clock;
+mod contained;
 mod cursor;
 mod dispatch;
 mod ending;
@@ -17,6 +18,7 @@ mod state;
 mod trace;
 
 pub use clock::{Clock, ManualClock, Timestamp};
+pub use contained::{Contained, Panic, contain, contain_call, is_contained};
 pub use cursor::{CursorEntry, CursorError, Cursors};
 pub use dispatch::{Dispatch, Identity, Offer, Receipt, Rejected};
 pub use ending::Ending;

@@ -1,13 +1,12 @@
 //! Records become events: every byte of key, value and headers survives, whatever it is.
 
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use rdkafka::message::{BorrowedMessage, Headers, Message, Timestamp as Stamp};
-use tripline_model::{Event, Timestamp};
+use tripline_model::{Event, Timestamp, contain_call};
 
 use crate::cloudevent;
 
@@ -142,7 +141,7 @@ impl<'m> Record<'m> {
         if let Some(headers) = message.headers() {
             for at in 0..headers.count() {
                 // rdkafka 0.39 panics on a name that is not UTF-8; producers are free to send one.
-                match catch_unwind(AssertUnwindSafe(|| headers.try_get(at))) {
+                match contain_call(|| headers.try_get(at)) {
                     Ok(Some(header)) => record.headers.push((header.key, header.value)),
                     Ok(None) => {}
                     Err(_) => record.unreadable_headers += 1,

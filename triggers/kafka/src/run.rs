@@ -8,6 +8,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tripline_config::{SecretRef, Secrets};
+use tripline_model::contain_call;
 use tripline_trigger::{Trigger, TriggerContext, TriggerError};
 
 use crate::client::client_config;
@@ -61,7 +62,7 @@ impl KafkaTrigger {
         let stopped = stop.clone();
         let thread = cx
             .tasks()
-            .spawn_blocking(move || consume(&client, setup, &stopped));
+            .spawn_blocking(move || contain_call(|| consume(&client, setup, &stopped)));
         let mut offering = Offering {
             cx,
             health: Arc::clone(health),
@@ -74,7 +75,11 @@ impl KafkaTrigger {
         }
         let ending = thread.await;
         offered?;
-        ending.map_err(|error| TriggerError::new("the consumer's thread broke").caused_by(error))
+        let broke = || TriggerError::new("the consumer's thread broke");
+        match ending {
+            Ok(ending) => ending.map_err(|_| broke()),
+            Err(error) => Err(broke().caused_by(error)),
+        }
     }
 }
 

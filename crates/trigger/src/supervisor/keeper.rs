@@ -1,16 +1,14 @@
 //! The life of one trigger: run, fail, wait, run again; pause and resume; stop.
 
 use std::any::Any;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tripline_model::Clock;
+use tripline_model::{Clock, contain};
 
 use crate::context::Seat;
 use crate::{AnyTrigger, TriggerContext, TriggerState};
@@ -89,7 +87,7 @@ impl Keeper {
         let cx = TriggerContext::new(Arc::clone(&self.seat), shutdown.clone(), tasks.clone());
         let trigger = Arc::clone(&self.trigger);
         let run = async { trigger.run(cx).await };
-        let mut run = Box::pin(AssertUnwindSafe(run).catch_unwind());
+        let mut run = contain(Box::pin(run));
         let ended = tokio::select! {
             biased;
             ended = &mut run => match ended {
@@ -100,12 +98,12 @@ impl Keeper {
             },
             () = self.stop.cancelled() => {
                 // How long this may take is the supervisor's to say: it aborts this task.
-                let _ = run.as_mut().await;
+                let _ = (&mut run).await;
                 Ended::Asked
             }
             () = pause_wished(&mut self.paused) => {
                 shutdown.cancel();
-                if timeout(PAUSE_WITHIN, run.as_mut()).await.is_err() {
+                if timeout(PAUSE_WITHIN, &mut run).await.is_err() {
                     tracing::warn!(trigger = self.seat.name().as_str(), "run was cut to pause it");
                 }
                 Ended::Asked
