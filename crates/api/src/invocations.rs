@@ -219,9 +219,10 @@ pub(crate) async fn terminate(
     request: Request,
 ) -> Result<Json<TerminateView>, Problem> {
     let id = request_id(segment)?;
-    let body = read_body(request.into_body(), MAX_TERMINATE_BYTES, BODY_TIMEOUT).await;
+    let (parts, body) = request.into_parts();
+    let body = read_body(&parts, body, MAX_TERMINATE_BYTES, BODY_TIMEOUT).await;
     // No event was offered.
-    let body = body.map_err(|problem| Problem {
+    let (body, _) = body.map_err(|problem| Problem {
         accepted: None,
         ..problem
     })?;

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use sha2::{Digest, Sha256};
-use tripline_listener::{Accepted, Problem, read_body};
+use tripline_listener::{Accepted, Problem, read_body, refuse_packed};
 use tripline_model::{
     End, Ending, Event, Execution, FunctionName, Identity, Offer, Receipt, Rejected, RequestId,
 };
@@ -90,9 +90,10 @@ pub(crate) async fn invoke(
         return Err(Rejected::UnknownFunction(name).into());
     };
     let (parts, body) = request.into_parts();
+    refuse_packed(&parts.headers)?;
     let content_type = text_header(&parts.headers, header::CONTENT_TYPE)?;
     let key = idempotency_key(&parts.headers)?;
-    let body = read_body(body, hub.max_event_bytes, BODY_TIMEOUT).await?;
+    let (body, share) = read_body(&parts, body, hub.max_event_bytes, BODY_TIMEOUT).await?;
     let identity = identity(key, &name, content_type.as_deref(), &body);
     let mut event = event(&shared, &name, content_type, body);
     let header = |name: &str| {
@@ -110,7 +111,9 @@ pub(crate) async fn invoke(
         cursors: Vec::new(),
     };
     let receipt = hub.dispatch.try_dispatch(offer).await?;
-    let id = receipt.request_id().ok_or(Rejected::Unavailable)?;
+    // On disk: what follows may take as long as the function.
+    drop(share);
+    let id = receipt.request_id().ok_or(Rejected::Unknown)?;
     let mut response = match function.execution {
         Execution::Async => receipt_response(id),
         Execution::Sync => result_of(hub, id).await?,
@@ -213,8 +216,12 @@ fn identity(key: Option<String>, name: &FunctionName, kind: Option<&str>, body: 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let key = text_header(headers, IDEMPOTENCY_KEY)?;
     match key {
-        Some(key) if key.is_empty() || key.len() > MAX_KEY_BYTES => {
-            let detail = format!("`idempotency-key` has 1 to {MAX_KEY_BYTES} characters");
+        Some(key)
+            if !(1..=MAX_KEY_BYTES).contains(&key.len())
+                || !key.bytes().all(|byte| byte.is_ascii_graphic()) =>
+        {
+            let detail =
+                format!("`idempotency-key` has 1 to {MAX_KEY_BYTES} visible ASCII characters");
             Err(not_accepted(bad_request(detail)))
         }
         key => Ok(key),

@@ -1,35 +1,79 @@
 //! Reading a request's body, bounded in bytes and in time.
 
+use std::future::pending;
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
 use bytes::{Bytes, BytesMut};
-use http::StatusCode;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::BodyExt;
 use tokio::time::timeout;
 
+use crate::bodies::{Ration, Share};
 use crate::{Accepted, Problem};
 
-/// The whole body: at most `limit` bytes, all of them there `within` that time, however they trickle in.
+/// The whole body of the request that `parts` are of: at most `limit` bytes, all of them there `within` that time,
+/// however they trickle in. Its [`Share`] of the listener's memory is to be kept until the body was handed on.
 ///
 /// # Errors
-/// 413 for more bytes (announced or sent), 408 for less speed, 400 for a body that breaks off.
-pub async fn read_body(body: Body, limit: usize, within: Duration) -> Result<Bytes, Problem> {
-    match timeout(within, collect(body, limit)).await {
-        Ok(read) => read,
-        Err(_) => Err(refused(
-            StatusCode::REQUEST_TIMEOUT,
-            "body_too_slow",
-            "the body took too long",
-        )
-        .detail(format!(
-            "it must be there within {} s",
-            within.as_secs_f64()
-        ))),
+/// 413 for more bytes (announced or sent), 408 for less speed, 400 for a body that breaks off, 503 when other bodies
+/// take all the memory that bodies may take.
+pub async fn read_body(
+    parts: &Parts,
+    body: Body,
+    limit: usize,
+    within: Duration,
+) -> Result<(Bytes, Share), Problem> {
+    let ration = parts.extensions.get::<Ration>().cloned();
+    let (share, reading) = match ration {
+        Some(Ration { bodies, turns }) => (Share::of(bodies), Some(turns.reading())),
+        None => (Share::default(), None),
+    };
+    let given_up = async {
+        match &reading {
+            Some(reading) => reading.given_up().await,
+            None => pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        read = timeout(within, collect(body, limit, share)) => read.unwrap_or_else(|_| {
+            let seconds = within.as_secs_f64();
+            Err(too_slow(format!("it must be there within {seconds} s")))
+        }),
+        () = given_up => {
+            Err(too_slow("others wait for its connection"))
+        }
     }
 }
 
-async fn collect(mut body: Body, limit: usize) -> Result<Bytes, Problem> {
+fn too_slow(detail: impl Into<String>) -> Problem {
+    let status = StatusCode::REQUEST_TIMEOUT;
+    refused(status, "body_too_slow", "the body took too long").detail(detail)
+}
+
+/// Refuses a body that is packed: nothing here unpacks any, and a function would not know what it got.
+///
+/// # Errors
+/// 415 for any `Content-Encoding` but `identity`.
+pub fn refuse_packed(headers: &HeaderMap) -> Result<(), Problem> {
+    let packed = |value: &HeaderValue| !value.as_bytes().eq_ignore_ascii_case(b"identity");
+    if !headers.get_all(header::CONTENT_ENCODING).iter().any(packed) {
+        return Ok(());
+    }
+    let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+    let title = "packed bodies are not taken";
+    let detail =
+        "send it without `Content-Encoding`, or as data whose content type says what it is";
+    Err(refused(status, "unsupported_encoding", title).detail(detail))
+}
+
+async fn collect(
+    mut body: Body,
+    limit: usize,
+    mut share: Share,
+) -> Result<(Bytes, Share), Problem> {
     let too_large = || {
         refused(
             StatusCode::PAYLOAD_TOO_LARGE,
@@ -59,6 +103,9 @@ async fn collect(mut body: Body, limit: usize) -> Result<Bytes, Problem> {
         if data.len() > limit - so_far {
             return Err(too_large());
         }
+        if !share.grow_to(so_far + data.len()) {
+            return Err(no_room());
+        }
         // Most bodies are one frame, which is handed on without a copy.
         match first.take() {
             None if more.is_empty() => first = Some(data),
@@ -70,7 +117,16 @@ async fn collect(mut body: Body, limit: usize) -> Result<Bytes, Problem> {
             }
         }
     }
-    Ok(first.unwrap_or_else(|| more.freeze()))
+    Ok((first.unwrap_or_else(|| more.freeze()), share))
+}
+
+fn no_room() -> Problem {
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    let title = "too many large bodies are on their way";
+    Problem {
+        retry_after: Some(Duration::from_secs(1)),
+        ..refused(status, "bodies_full", title)
+    }
 }
 
 fn refused(status: StatusCode, kind: &'static str, title: &str) -> Problem {

@@ -4,18 +4,28 @@
 //! Nothing here knows what a trigger is. The binary opens two listeners (gateway and admin); triggers mount routes
 //! on the gateway.
 
+#![allow(
+    clippy::result_large_err,
+    reason = "a `Problem` is made once a request, on the way out"
+)]
+
 mod bearer;
+mod bodies;
 mod body;
 mod gateway;
+mod last_word;
 mod listener;
 mod pace;
+mod places;
 mod problem;
 mod route;
 mod serve;
 mod tls;
+mod turns;
 
 pub use bearer::Bearer;
-pub use body::read_body;
+pub use bodies::Share;
+pub use body::{read_body, refuse_packed};
 pub use gateway::{Gateway, GatewayHandler, Mount, RouteTaken};
 pub use listener::{ListenError, Listener, ListenerLimits};
 pub use problem::{Accepted, Problem};

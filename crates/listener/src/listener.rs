@@ -9,27 +9,37 @@ use std::time::Duration;
 
 use axum::Router;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::TlsFiles;
+use crate::bodies::Bodies;
+use crate::places::Places;
 use crate::serve::Door;
 use crate::tls;
 
 /// How long the loop rests after an accept that failed for want of something, such as file descriptors.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
 
+/// How many connections that wait for a request are closed then.
+const ROOM: usize = 8;
+
 /// What one listener puts up with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenerLimits {
-    /// Open connections, at most; further ones wait in the system's backlog. At least 1.
+    /// Open connections, at most. When there are so many, a newcomer gets the place of the one that has waited longest
+    /// for its next request; while all are used, newcomers wait in the system's backlog. At least 1.
     pub max_connections: usize,
+    /// Open connections of one address, at most; further ones are refused. No more than `max_connections` counts.
+    pub max_connections_per_address: usize,
+    /// Bytes of bodies that come in at the same time, at most; more is answered with 503. It must hold the largest body.
+    pub max_body_memory: usize,
     /// From the accept (or from the first byte of a later request) to the end of the request's head, TLS included.
     pub header_timeout: Duration,
-    /// How long a connection may lie still between two requests, or take no byte of an answer.
+    /// How long a connection may lie still between two requests, or take no byte of an answer. Who takes an answer
+    /// slower than 1 KiB/s is cut by and by.
     pub idle_timeout: Duration,
     /// Request line and headers together, in bytes; more is answered with 431.
     pub max_header_bytes: usize,
@@ -75,6 +85,8 @@ impl Default for ListenerLimits {
     fn default() -> Self {
         Self {
             max_connections: 1024,
+            max_connections_per_address: usize::MAX,
+            max_body_memory: 128 << 20,
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
             max_header_bytes: 32 * 1024,
@@ -119,7 +131,13 @@ impl Listener {
     /// Serves until `shutdown`; then closes the socket, lets requests in flight finish for at most `drain`, and cuts
     /// the rest. Requests carry `axum::extract::ConnectInfo<SocketAddr>`.
     pub async fn serve(self, app: Router, shutdown: CancellationToken, drain: Duration) {
-        let places = Arc::new(Semaphore::new(self.limits.max_connections.max(1)));
+        let limits = &self.limits;
+        let places = Places::new(
+            limits.max_connections,
+            limits.max_connections_per_address,
+            limits.header_timeout,
+        );
+        let bodies = Bodies::new(limits.max_body_memory);
         let mut connections = JoinSet::new();
         let Self {
             name, socket, tls, ..
@@ -128,15 +146,22 @@ impl Listener {
             limits: self.limits,
             tls,
             app,
+            bodies,
             shutdown: shutdown.clone(),
         });
-        let accepted = async || next_connection(name, &socket, &places).await;
-        while let Some((stream, peer, place)) = shutdown.run_until_cancelled(accepted()).await {
+        let accepted = async || {
+            let (stream, peer) = next_connection(name, &socket, &places).await;
+            let seat = places.take(peer.ip()).await;
+            (stream, peer, seat)
+        };
+        while let Some((stream, peer, seat)) = shutdown.run_until_cancelled(accepted()).await {
+            let Some(seat) = seat else {
+                tracing::debug!(listener = name, %peer, "this address has too many connections");
+                door.turn_away(stream);
+                continue;
+            };
             let door = Arc::clone(&door);
-            connections.spawn(async move {
-                door.connection(stream, peer).await;
-                drop(place);
-            });
+            connections.spawn(async move { door.connection(stream, peer, &seat).await });
             while connections.try_join_next().is_some() {}
         }
         // Closed before the drain, so that newcomers are refused by the system instead of waiting for nobody.
@@ -154,22 +179,24 @@ impl Listener {
     }
 }
 
-/// The next connection, once there is a place for it. No error ends the wait: the next accept may well succeed.
+/// The next connection. No error ends the wait: the next accept may well succeed.
 async fn next_connection(
     name: &'static str,
     socket: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
-    let place = Arc::clone(places)
-        .acquire_owned()
-        .await
-        .expect("the semaphore is never closed");
+    places: &Places,
+) -> (TcpStream, SocketAddr) {
+    let mut told = false;
     loop {
         match socket.accept().await {
-            Ok((stream, peer)) => return (stream, peer, place),
+            Ok(accepted) => return accepted,
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
-                tracing::warn!(listener = name, %error, "no connection can be accepted right now");
+                if !told {
+                    tracing::warn!(listener = name, %error, "no connection can be accepted right now");
+                    told = true;
+                }
+                // Whatever the system lacks, connections that are not used hold some of it.
+                places.make_room(ROOM);
                 sleep(ACCEPT_REST).await;
             }
         }

@@ -99,6 +99,19 @@ impl Problem {
         let request_id = Some(request_id);
         Self { request_id, ..self }
     }
+
+    /// The document.
+    pub(crate) fn to_json(&self) -> Vec<u8> {
+        let wire = Wire {
+            r#type: format!("urn:tripline:{}", self.kind),
+            title: &self.title,
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            accepted: self.accepted.map(Accepted::as_str),
+            request_id: self.request_id.map(|id| id.to_string()),
+        };
+        serde_json::to_vec(&wire).expect("strings and numbers are always JSON")
+    }
 }
 
 impl From<Rejected> for Problem {
@@ -159,15 +172,7 @@ impl From<Rejected> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let wire = Wire {
-            r#type: format!("urn:tripline:{}", self.kind),
-            title: &self.title,
-            status: self.status.as_u16(),
-            detail: &self.detail,
-            accepted: self.accepted.map(Accepted::as_str),
-            request_id: self.request_id.map(|id| id.to_string()),
-        };
-        let body = serde_json::to_vec(&wire).expect("strings and numbers are always JSON");
+        let body = self.to_json();
         let mut response = (self.status, body).into_response();
         let headers = response.headers_mut();
         let json = HeaderValue::from_static("application/problem+json");

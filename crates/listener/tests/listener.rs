@@ -10,6 +10,7 @@ use axum::Router;
 use axum::extract::ConnectInfo;
 use axum::routing::get;
 use support::{PATIENCE, Served, read_to_close, read_until, send};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -91,7 +92,7 @@ async fn large_heads_are_refused() {
 }
 
 #[tokio::test]
-async fn over_the_cap_connections_wait_for_a_place() {
+async fn over_the_cap_connections_wait_while_all_work() {
     let (app, began, go_on) = slow();
     let limits = ListenerLimits {
         max_connections: 1,
@@ -103,14 +104,126 @@ async fn over_the_cap_connections_wait_for_a_place() {
     timeout(PATIENCE, began.notified()).await.unwrap();
     let mut second = served.connect().await;
     send(&mut second, ASK).await;
-    // Were the cap not there, the second would begin; the first's whole answer gives it the time to.
+    // Were the cap not there, the second would begin in this time.
+    let too_early = timeout(Duration::from_millis(100), began.notified()).await;
+    assert!(too_early.is_err(), "there was no place for a second");
     go_on.notify_one();
     read_until(&mut first, "hello!").await;
-    assert!(timeout(Duration::ZERO, began.notified()).await.is_err());
-    drop(first);
     timeout(PATIENCE, began.notified()).await.unwrap();
     go_on.notify_one();
     read_until(&mut second, "hello!").await;
+    read_to_close(&mut first).await;
+}
+
+#[tokio::test]
+async fn silent_connections_give_their_places_to_newcomers() {
+    let limits = ListenerLimits {
+        max_connections: 4,
+        ..ListenerLimits::default()
+    };
+    let served = Served::start(hello(), limits, DRAIN).await;
+    let mut silent = Vec::new();
+    for _ in 0..40 {
+        silent.push(served.connect().await);
+    }
+    let mut caller = served.connect().await;
+    send(&mut caller, ASK).await;
+    read_until(&mut caller, "hello!").await;
+    read_to_close(&mut silent[0]).await;
+}
+
+#[tokio::test]
+async fn an_address_has_its_places_and_no_more() {
+    let (app, began, go_on) = slow();
+    let limits = ListenerLimits {
+        max_connections_per_address: 2,
+        ..ListenerLimits::default()
+    };
+    let served = Served::start(app, limits, DRAIN).await;
+    let mut working = Vec::new();
+    for _ in 0..2 {
+        let mut stream = served.connect().await;
+        send(&mut stream, ASK).await;
+        timeout(PATIENCE, began.notified()).await.unwrap();
+        working.push(stream);
+    }
+    let mut third = served.connect().await;
+    let said = read_to_close(&mut third).await;
+    assert!(
+        said.starts_with("HTTP/1.1 503") && said.contains("too_many_connections"),
+        "{said}"
+    );
+    assert!(said.contains("\"accepted\":\"no\""), "{said}");
+    for _ in 0..2 {
+        go_on.notify_one();
+    }
+    for stream in &mut working {
+        read_until(stream, "hello!").await;
+    }
+    let mut fourth = served.connect().await;
+    send(&mut fourth, ASK).await;
+    timeout(PATIENCE, began.notified()).await.unwrap();
+    go_on.notify_one();
+    read_until(&mut fourth, "hello!").await;
+}
+
+#[tokio::test]
+async fn what_is_no_request_hears_that_nothing_was_accepted() {
+    let served = Served::start(hello(), ListenerLimits::default(), DRAIN).await;
+    let path = "a".repeat(31 * 1024);
+    for (bytes, status) in [
+        ("nonsense\r\n\r\n".to_owned(), 400),
+        ("GET / HTTP/1.1\r\nno colon\r\n\r\n".to_owned(), 400),
+        (
+            "POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n".to_owned(),
+            400,
+        ),
+        (
+            format!("GET / HTTP/1.1\r\n{}\r\n", "X: a\r\n".repeat(101)),
+            431,
+        ),
+        (format!("GET /{path}{path}{path} HTTP/1.1\r\n\r\n"), 431),
+    ] {
+        let mut stream = served.connect().await;
+        // A good one before it changes nothing.
+        send(&mut stream, ASK).await;
+        read_until(&mut stream, "hello!").await;
+        send(&mut stream, &bytes).await;
+        let said = read_to_close(&mut stream).await;
+        assert!(said.starts_with(&format!("HTTP/1.1 {status} ")), "{said}");
+        assert!(said.ends_with("\"accepted\":\"no\"}"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_slow_head_hears_why_it_is_cut() {
+    let limits = ListenerLimits {
+        header_timeout: Duration::from_millis(100),
+        ..ListenerLimits::default()
+    };
+    let served = Served::start(hello(), limits, DRAIN).await;
+    let mut slow = served.connect().await;
+    send(&mut slow, "GET / HTTP/1.1\r\nHost: h").await;
+    let said = read_to_close(&mut slow).await;
+    assert!(said.starts_with("HTTP/1.1 408 "), "{said}");
+    assert!(said.ends_with("\"accepted\":\"no\"}"), "{said}");
+    let mut silent = served.connect().await;
+    assert_eq!(read_to_close(&mut silent).await, "");
+}
+
+#[tokio::test]
+async fn an_answer_arrives_although_the_body_goes_on() {
+    let served = Served::start(hello(), ListenerLimits::default(), DRAIN).await;
+    let length = 4 << 20;
+    let mut stream = served.connect().await;
+    let head = format!("POST / HTTP/1.1\r\nHost: hub\r\nContent-Length: {length}\r\n\r\n");
+    send(&mut stream, &head).await;
+    // Nobody reads it: it is the answer that must come.
+    let (mut read, mut write) = stream.split();
+    let body = vec![b'x'; length];
+    let (sent, said) = tokio::join!(write.write_all(&body), read_to_close(&mut read));
+    sent.expect("the rest is taken and forgotten");
+    assert!(said.starts_with("HTTP/1.1 405 "), "{said}");
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use http::request::Parts;
 use tripline_config::SecretRef;
-use tripline_listener::{Bearer, GatewayHandler, Problem, Route, read_body};
+use tripline_listener::{Bearer, GatewayHandler, Problem, Route, read_body, refuse_packed};
 use tripline_model::{Event, Execution, Identity, Receipt, Rejected, Timestamp};
 use tripline_trigger::{Trigger, TriggerContext, TriggerError};
 
@@ -99,6 +99,7 @@ impl Handler {
             let status = StatusCode::UNAUTHORIZED;
             return Err(refused(status, "unauthorized", title, detail));
         }
+        refuse_packed(&parts.headers)?;
         let form = Form::of(&parts.headers);
         if let Form::Unsupported(why) = form {
             let title = "the content type is not taken";
@@ -110,7 +111,9 @@ impl Handler {
             let status = StatusCode::BAD_REQUEST;
             refused(status, "invalid_idempotency_key", title, error.to_string())
         })?;
-        let body = read_body(body, self.config.max_body, self.config.body_timeout).await?;
+        let (max_body, body_timeout) = (self.config.max_body, self.config.body_timeout);
+        // Its share of the memory for bodies is given back when the event is on disk.
+        let (body, _share) = read_body(&parts, body, max_body, body_timeout).await?;
         let identity = self.identity(key.as_deref(), &parts, &body);
         let id = match key {
             Some(key) => key,

@@ -51,7 +51,9 @@ impl Receiver {
             let problem = Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", title);
             return Err(problem.accepted(Accepted::No));
         }
-        let body = match read_body(request.into_body(), MAX_BODY_BYTES, BODY_WITHIN).await {
+        let (parts, body) = request.into_parts();
+        // Its share of the memory for bodies is given back when everything is on disk.
+        let (body, _share) = match read_body(&parts, body, MAX_BODY_BYTES, BODY_WITHIN).await {
             Err(problem) if problem.status == StatusCode::PAYLOAD_TOO_LARGE => {
                 self.put_aside(&format!("it has more than {MAX_BODY_BYTES} bytes"));
                 return Ok(());

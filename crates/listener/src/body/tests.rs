@@ -1,9 +1,23 @@
 use super::*;
+use crate::bodies::Bodies;
+use crate::turns::Turns;
 use futures_util::stream;
 use std::io;
 use tokio::time::{Instant, sleep};
 
 const WITHIN: Duration = Duration::from_secs(30);
+
+async fn read(body: Body, limit: usize) -> Result<Bytes, Problem> {
+    let (parts, ()) = http::Request::new(()).into_parts();
+    let read = read_body(&parts, body, limit, WITHIN).await;
+    read.map(|(bytes, _share)| bytes)
+}
+
+fn ration(max: usize) -> Ration {
+    let turns = Turns::new(Instant::now(), Default::default());
+    let bodies = Bodies::new(max);
+    Ration { bodies, turns }
+}
 
 fn pieces(pieces: &[&'static str]) -> Body {
     let pieces: Vec<_> = pieces
@@ -22,7 +36,7 @@ async fn bodies_up_to_the_limit_are_read() {
         (pieces(&["12345"]), "12345"),
         (pieces(&["1", "", "23", "45"]), "12345"),
     ] {
-        assert_eq!(read_body(body, 5, WITHIN).await.unwrap(), expected);
+        assert_eq!(read(body, 5).await.unwrap(), expected);
     }
 }
 
@@ -34,7 +48,7 @@ async fn one_byte_more_is_refused() {
         pieces(&["12345", "6"]),
         pieces(&["1", "2345", "6"]),
     ] {
-        let problem = read_body(body, 5, WITHIN).await.unwrap_err();
+        let problem = read(body, 5).await.unwrap_err();
         assert_eq!(problem.status, StatusCode::PAYLOAD_TOO_LARGE);
         assert_eq!(problem.accepted, Some(Accepted::No));
     }
@@ -43,9 +57,7 @@ async fn one_byte_more_is_refused() {
 #[tokio::test]
 async fn a_body_that_breaks_off_is_refused() {
     let broken = stream::iter([Ok("123"), Err(io::Error::other("reset"))]);
-    let problem = read_body(Body::from_stream(broken), 5, WITHIN)
-        .await
-        .unwrap_err();
+    let problem = read(Body::from_stream(broken), 5).await.unwrap_err();
     assert_eq!(problem.status, StatusCode::BAD_REQUEST);
 }
 
@@ -57,7 +69,58 @@ async fn a_trickle_ends_at_the_deadline() {
         sleep(Duration::from_secs(1)).await;
         Some((Ok::<_, io::Error>("."), ()))
     });
-    let read = read_body(Body::from_stream(trickle), 1 << 20, WITHIN).await;
-    assert_eq!(read.unwrap_err().status, StatusCode::REQUEST_TIMEOUT);
+    let refused = read(Body::from_stream(trickle), 1 << 20).await;
+    assert_eq!(refused.unwrap_err().status, StatusCode::REQUEST_TIMEOUT);
     assert_eq!(started.elapsed(), WITHIN);
+}
+
+#[tokio::test]
+async fn bodies_share_the_memory_there_is() {
+    let large = || Body::from(vec![0; 40 * 1024]);
+    let (mut parts, ()) = http::Request::new(()).into_parts();
+    parts.extensions.insert(ration(64 * 1024));
+    let first = read_body(&parts, large(), 1 << 20, WITHIN).await.unwrap();
+    let refused = read_body(&parts, large(), 1 << 20, WITHIN).await;
+    let problem = refused.map(|(bytes, _)| bytes).unwrap_err();
+    assert_eq!(
+        (problem.status.as_u16(), problem.kind),
+        (503, "bodies_full")
+    );
+    assert_eq!(problem.accepted, Some(Accepted::No));
+    let small = read_body(&parts, Body::from("small"), 5, WITHIN).await;
+    assert_eq!(small.unwrap().0, "small");
+    drop(first);
+    assert!(read_body(&parts, large(), 1 << 20, WITHIN).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_body_whose_place_is_needed_is_given_up() {
+    let ration = ration(1 << 20);
+    let turns = ration.turns.clone();
+    let (mut parts, ()) = http::Request::new(()).into_parts();
+    parts.extensions.insert(ration);
+    turns.give_up();
+    let never = Body::from_stream(stream::pending::<io::Result<&'static str>>());
+    let refused = read_body(&parts, never, 5, WITHIN).await;
+    let problem = refused.map(|(bytes, _)| bytes).unwrap_err();
+    assert_eq!(problem.status, StatusCode::REQUEST_TIMEOUT);
+    assert_eq!(problem.accepted, Some(Accepted::No));
+}
+
+#[test]
+fn packed_bodies_are_refused() {
+    let headers = |value: Option<&'static str>| {
+        let mut headers = HeaderMap::new();
+        headers
+            .extend(value.map(|value| (header::CONTENT_ENCODING, HeaderValue::from_static(value))));
+        headers
+    };
+    for taken in [None, Some("identity"), Some("Identity")] {
+        assert!(refuse_packed(&headers(taken)).is_ok());
+    }
+    for packed in ["gzip", "br", "identity, gzip", ""] {
+        let problem = refuse_packed(&headers(Some(packed))).unwrap_err();
+        assert_eq!(problem.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+        assert_eq!(problem.accepted, Some(Accepted::No));
+    }
 }

@@ -9,7 +9,7 @@ const LIMITS: Limits = Limits {
 
 fn paced() -> (Paced<DuplexStream>, DuplexStream, Turns) {
     let (near, far) = duplex(64);
-    let turns = Turns::default();
+    let turns = Turns::new(Instant::now(), Default::default());
     let head_by = Instant::now() + LIMITS.header;
     (Paced::new(near, LIMITS, turns.clone(), head_by), far, turns)
 }
@@ -93,4 +93,33 @@ async fn a_peer_that_reads_nothing_is_given_up() {
     let error = paced.write_all(&[0; 65]).await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     assert_eq!(started.elapsed(), LIMITS.idle);
+}
+
+/// Takes 512 bytes at a time, so often.
+async fn sip(mut far: DuplexStream, every: Duration) {
+    let mut buf = [0; 512];
+    while far.read_exact(&mut buf).await.is_ok() {
+        sleep(every).await;
+    }
+    std::future::pending().await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_sips_at_its_answer_is_given_up() {
+    let answer = vec![0; 256 * 1024];
+    // Two a second are 1 KiB/s: the least that is fast enough.
+    for (every, is_fast_enough) in [(400, true), (1000, false), (10_000, false)] {
+        let (mut paced, far, turns) = paced();
+        let _turn = turns.begin();
+        let started = Instant::now();
+        let written = tokio::select! {
+            written = paced.write_all(&answer) => written,
+            () = sip(far, Duration::from_millis(every)) => unreachable!("it never ends"),
+        };
+        assert_eq!(written.is_ok(), is_fast_enough, "every {every} ms");
+        if !is_fast_enough {
+            // What it took has earned it some time, and no more than that.
+            assert!(started.elapsed() <= 2 * LIMITS.idle, "every {every} ms");
+        }
+    }
 }

@@ -1,10 +1,13 @@
-//! `[gateway]` and `[admin]`: the two addresses the hub listens on.
+//! `[gateway]` and `[admin]`: the two addresses the hub listens on, and what it puts up with there.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tripline_config::{FromToml, Table, Value};
+use tripline_config::{ByteSize, FromToml, Table, Value};
+
+/// The largest body there can be, in bytes: memory for bodies must hold one.
+const LARGEST_BODY: u64 = 6 << 20;
 
 /// Certificate and key for HTTPS, as PEM files relative to the configuration.
 #[derive(Debug, Clone)]
@@ -22,12 +25,8 @@ pub struct GatewayConfig {
     pub listen: SocketAddr,
     /// `tls = { cert, key }`.
     pub tls: Option<TlsConfig>,
-    /// Connections at the same time. `max_connections`, default 1,024.
-    pub max_connections: u32,
-    /// Time for a request's header to arrive. `header_timeout`, default `10s`.
-    pub header_timeout: Duration,
-    /// Time a connection may stay without a request. `idle_timeout`, default `75s`.
-    pub idle_timeout: Duration,
+    /// What callers may take; by default 1,024 connections and `128MiB` of bodies.
+    pub bounds: DoorBounds,
 }
 
 /// `[admin]`: REST API and metrics; every request needs the token.
@@ -39,6 +38,24 @@ pub struct AdminConfig {
     pub tls: Option<TlsConfig>,
     /// Further names under which the API may be addressed. `hosts`, default none.
     pub hosts: Vec<String>,
+    /// What callers may take; by default 256 connections and `64MiB` of bodies.
+    pub bounds: DoorBounds,
+}
+
+/// What the callers of one listener may take.
+#[derive(Debug, Clone)]
+pub struct DoorBounds {
+    /// Connections at the same time. `max_connections`.
+    pub max_connections: u32,
+    /// Connections of one address at the same time. `max_connections_per_address`, default a quarter of
+    /// `max_connections`; on loopback none, for a proxy there stands for many callers.
+    pub max_connections_per_address: u32,
+    /// Time for a request's header to arrive. `header_timeout`, default `10s`.
+    pub header_timeout: Duration,
+    /// Time a connection may stay without a request, or without taking an answer. `idle_timeout`, default `75s`.
+    pub idle_timeout: Duration,
+    /// Bytes of bodies on their way to the disk at the same time. `max_body_memory`.
+    pub max_body_memory: u64,
 }
 
 impl FromToml for TlsConfig {
@@ -64,22 +81,20 @@ impl FromToml for TlsConfig {
 
 /// Reads `[gateway]`, or takes every default without one.
 pub(super) fn read_gateway(table: Option<&mut Table<'_>>) -> Option<GatewayConfig> {
-    let mut gateway = GatewayConfig {
-        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
-        tls: None,
-        max_connections: 1_024,
-        header_timeout: Duration::from_secs(10),
-        idle_timeout: Duration::from_secs(75),
-    };
+    let mut listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
+    let mut bounds = DoorBounds::new(1_024, 128 << 20);
+    let mut tls = None;
     if let Some(table) = table {
-        gateway.listen = table.or("listen", gateway.listen);
-        gateway.tls = table.optional("tls");
-        gateway.max_connections = table.or("max_connections", gateway.max_connections);
-        gateway.header_timeout = table.or("header_timeout", gateway.header_timeout);
-        gateway.idle_timeout = table.or("idle_timeout", gateway.idle_timeout);
+        listen = table.or("listen", listen);
+        tls = table.optional("tls");
+        bounds.read(table, listen);
         table.finish();
     }
-    Some(gateway)
+    Some(GatewayConfig {
+        listen,
+        tls,
+        bounds,
+    })
 }
 
 /// Reads `[admin]`, or takes every default without one.
@@ -88,11 +103,13 @@ pub(super) fn read_admin(table: Option<&mut Table<'_>>) -> Option<AdminConfig> {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8081)),
         tls: None,
         hosts: Vec::new(),
+        bounds: DoorBounds::new(256, 64 << 20),
     };
     if let Some(table) = table {
         admin.listen = table.or("listen", admin.listen);
         admin.tls = table.optional("tls");
         admin.hosts = table.or("hosts", admin.hosts);
+        admin.bounds.read(table, admin.listen);
         if !admin.listen.ip().is_loopback() && admin.tls.is_none() {
             let help =
                 "add `tls = { cert = \"cert.pem\", key = \"key.pem\" }`, or listen on 127.0.0.1";
@@ -105,4 +122,56 @@ pub(super) fn read_admin(table: Option<&mut Table<'_>>) -> Option<AdminConfig> {
         table.finish();
     }
     Some(admin)
+}
+
+// === impl DoorBounds ===
+
+impl DoorBounds {
+    fn new(max_connections: u32, max_body_memory: u64) -> Self {
+        Self {
+            max_connections,
+            max_connections_per_address: u32::MAX,
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(75),
+            max_body_memory,
+        }
+    }
+
+    fn read(&mut self, table: &mut Table<'_>, listen: SocketAddr) {
+        self.max_connections = table.or("max_connections", self.max_connections);
+        let of_one = match listen.ip().is_loopback() {
+            true => u32::MAX,
+            false => self.max_connections.div_ceil(4),
+        };
+        self.max_connections_per_address = table.or("max_connections_per_address", of_one);
+        self.header_timeout = table.or("header_timeout", self.header_timeout);
+        self.idle_timeout = table.or("idle_timeout", self.idle_timeout);
+        self.max_body_memory = table
+            .or("max_body_memory", ByteSize(self.max_body_memory))
+            .0;
+        for (key, count) in [
+            ("max_connections", self.max_connections),
+            (
+                "max_connections_per_address",
+                self.max_connections_per_address,
+            ),
+        ] {
+            if count == 0 {
+                table.error(key, "nobody could connect: write 1 or more", None);
+            }
+        }
+        for (key, time) in [
+            ("header_timeout", self.header_timeout),
+            ("idle_timeout", self.idle_timeout),
+        ] {
+            if time.is_zero() {
+                table.error(key, "no request can be there within no time", None);
+            }
+        }
+        if self.max_body_memory < LARGEST_BODY {
+            let help = format!("write {} or more", ByteSize(LARGEST_BODY));
+            let message = "the largest body would never be taken";
+            table.error("max_body_memory", message, Some(help));
+        }
+    }
 }

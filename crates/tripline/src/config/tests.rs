@@ -29,6 +29,34 @@ fn an_empty_file_is_a_hub_on_its_defaults() {
 }
 
 #[test]
+fn a_listener_has_its_bounds() {
+    let of_one = |text: &str| {
+        let config = read(text).unwrap_or_else(|errors| panic!("{errors}"));
+        config.gateway.bounds.max_connections_per_address
+    };
+    assert_eq!(of_one(""), u32::MAX, "a proxy on loopback stands for many");
+    assert_eq!(of_one("[gateway]\nlisten = '0.0.0.0:80'"), 256);
+    assert_eq!(of_one("[gateway]\nmax_connections_per_address = 7"), 7);
+    let found = report(
+        r#"
+        [gateway]
+        max_connections = 0
+        max_body_memory = "1MiB"
+        [admin]
+        max_connections_per_address = 0
+        idle_timeout = "0s"
+        "#,
+    );
+    for words in [
+        "nobody could connect",
+        "the largest body would never be taken",
+        "no request can be there within no time",
+    ] {
+        assert!(found.contains(words), "{words:?} is not in\n{found}");
+    }
+}
+
+#[test]
 fn a_function_has_its_limits() {
     let text = r#"
         [functions.thumb]

@@ -2,16 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
 
 use tripline_listener::{ListenError, Listener, ListenerLimits, TlsFiles};
 
-use crate::config::{AdminConfig, GatewayConfig, TlsConfig};
+use crate::config::{AdminConfig, DoorBounds, GatewayConfig, TlsConfig};
 
-/// Connections of people and tools to the admin API.
-const ADMIN_CONNECTIONS: usize = 256;
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 const MAX_HEADER_BYTES: usize = 32 * 1024;
 
 /// A listener that is bound, and the URL under which it is reached.
@@ -21,35 +16,24 @@ pub(super) struct Door {
 }
 
 pub(super) async fn gateway(config: &GatewayConfig, folder: &Path) -> Result<Door, ListenError> {
-    let limits = ListenerLimits {
-        max_connections: config.max_connections as usize,
-        header_timeout: config.header_timeout,
-        idle_timeout: config.idle_timeout,
-        max_header_bytes: MAX_HEADER_BYTES,
-    };
-    open(
-        "gateway",
-        config.listen,
-        limits,
-        files(config.tls.as_ref(), folder),
-    )
-    .await
+    let tls = files(config.tls.as_ref(), folder);
+    open("gateway", config.listen, limits(&config.bounds), tls).await
 }
 
 pub(super) async fn admin(config: &AdminConfig, folder: &Path) -> Result<Door, ListenError> {
-    let limits = ListenerLimits {
-        max_connections: ADMIN_CONNECTIONS,
-        header_timeout: HEADER_TIMEOUT,
-        idle_timeout: IDLE_TIMEOUT,
+    let tls = files(config.tls.as_ref(), folder);
+    open("admin", config.listen, limits(&config.bounds), tls).await
+}
+
+fn limits(bounds: &DoorBounds) -> ListenerLimits {
+    ListenerLimits {
+        max_connections: bounds.max_connections as usize,
+        max_connections_per_address: bounds.max_connections_per_address as usize,
+        max_body_memory: usize::try_from(bounds.max_body_memory).unwrap_or(usize::MAX),
+        header_timeout: bounds.header_timeout,
+        idle_timeout: bounds.idle_timeout,
         max_header_bytes: MAX_HEADER_BYTES,
-    };
-    open(
-        "admin",
-        config.listen,
-        limits,
-        files(config.tls.as_ref(), folder),
-    )
-    .await
+    }
 }
 
 fn files(tls: Option<&TlsConfig>, folder: &Path) -> Option<TlsFiles> {

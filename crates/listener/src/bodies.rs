@@ -1,0 +1,104 @@
+//! The memory that bodies may take while they come in, all requests of a listener together.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::turns::Turns;
+
+/// A body of up to so many bytes is not counted: the number of connections bounds those well enough.
+pub(crate) const FREE: usize = 16 * 1024;
+
+/// How many bytes of bodies there may be at the same time.
+pub(crate) struct Bodies {
+    max: usize,
+    taken: AtomicUsize,
+}
+
+/// The bytes of one body among those of all. Free again when dropped: keep it for as long as the body is only yours,
+/// and no longer than that.
+#[derive(Default)]
+pub struct Share {
+    of: Option<Arc<Bodies>>,
+    taken: usize,
+}
+
+/// What a request's extensions hold for the reading of its body.
+#[derive(Clone)]
+pub(crate) struct Ration {
+    pub(crate) bodies: Arc<Bodies>,
+    pub(crate) turns: Turns,
+}
+
+// === impl Bodies ===
+
+impl Bodies {
+    pub(crate) fn new(max: usize) -> Arc<Self> {
+        let taken = AtomicUsize::new(0);
+        Arc::new(Self { max, taken })
+    }
+}
+
+// === impl Share ===
+
+impl Share {
+    pub(crate) fn of(bodies: Arc<Bodies>) -> Self {
+        Self {
+            of: Some(bodies),
+            taken: 0,
+        }
+    }
+
+    /// The body has `length` bytes now; whether there is room for them.
+    pub(crate) fn grow_to(&mut self, length: usize) -> bool {
+        let Some(bodies) = &self.of else {
+            return true;
+        };
+        let wanted = if length > FREE { length } else { 0 };
+        let more = wanted.saturating_sub(self.taken);
+        let fits = |taken: usize| {
+            let sum = taken.checked_add(more)?;
+            (sum <= bodies.max).then_some(sum)
+        };
+        let has_room = bodies
+            .taken
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, fits)
+            .is_ok();
+        if has_room {
+            self.taken += more;
+        }
+        has_room
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        if let Some(bodies) = &self.of {
+            bodies.taken.fetch_sub(self.taken, Ordering::AcqRel);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_room_for_so_much_and_it_comes_back() {
+        let bodies = Bodies::new(100 * 1024);
+        let mut first = Share::of(Arc::clone(&bodies));
+        assert!(first.grow_to(60 * 1024) && first.grow_to(80 * 1024));
+        let mut second = Share::of(Arc::clone(&bodies));
+        assert!(second.grow_to(FREE), "a small body is not counted");
+        assert!(second.grow_to(20 * 1024));
+        assert!(!second.grow_to(20 * 1024 + 1));
+        drop(first);
+        assert!(second.grow_to(100 * 1024));
+        drop(second);
+        assert_eq!(bodies.taken.load(Ordering::Acquire), 0);
+    }
+
+    #[test]
+    fn without_a_listener_nothing_is_counted() {
+        assert!(Share::default().grow_to(usize::MAX));
+    }
+}
