@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::{Stream, StreamExt, stream};
 use serde::Serialize;
+use tokio::sync::OwnedSemaphorePermit;
 use tripline_listener::Problem;
 use tripline_model::{Invocation, LogLine, RequestId};
 
@@ -64,6 +65,8 @@ pub(crate) struct LogReader {
     /// How the invocation ended, once all its lines can be read.
     end: Option<EndView>,
     over: bool,
+    /// A follower's place, free again when it is gone.
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 // === impl Form ===
@@ -96,6 +99,15 @@ impl LogReader {
             begun: false,
             end: None,
             over: false,
+            _place: None,
+        }
+    }
+
+    /// Holds a follower's place for as long as it lives.
+    pub(crate) fn in_place(self, place: Option<OwnedSemaphorePermit>) -> Self {
+        Self {
+            _place: place,
+            ..self
         }
     }
 

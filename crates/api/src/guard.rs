@@ -6,6 +6,8 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use tripline_listener::Problem;
 
+use crate::refusal::nothing_accepted;
+
 use crate::{ApiState, Shared};
 
 /// The only paths that need no token: whether the process is alive, and whether it takes events.
@@ -14,7 +16,7 @@ const OPEN_PATHS: [&str; 2] = ["/healthz", "/readyz"];
 /// Lets a request through, or answers it.
 pub(crate) async fn guard(State(shared): State<Shared>, request: Request, next: Next) -> Response {
     let mut response = match refuse(&shared.hub, &request) {
-        Some(problem) => problem.into_response(),
+        Some(problem) => nothing_accepted(request.method(), problem).into_response(),
         None => next.run(request).await,
     };
     let headers = response.headers_mut();

@@ -32,6 +32,7 @@ use std::sync::atomic::AtomicU64;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tripline_journal::{Journal, LogStore};
 use tripline_listener::Bearer;
@@ -70,6 +71,8 @@ pub struct ApiState {
     /// Why the hub takes no events now, in words such as `starting` or `draining`; empty when it is ready. Shown to
     /// everybody. What the journal says of itself is added here.
     pub not_ready: Arc<dyn Fn() -> Vec<&'static str> + Send + Sync>,
+    /// Streams that follow a log at the same time, at most; there must be connections left for everything else.
+    pub max_followers: usize,
     /// Cancelled when the hub stops: open log streams end, so that they do not hold it up.
     pub closing: CancellationToken,
 }
@@ -80,6 +83,8 @@ struct Shared {
     hub: Arc<ApiState>,
     /// Numbers the calls of this run, for the `id` of their events.
     calls: Arc<AtomicU64>,
+    /// Places for streams that follow a log.
+    followers: Arc<Semaphore>,
     /// When the router was made, in milliseconds; tells the calls of one run from those of another.
     born: i64,
 }
@@ -88,6 +93,7 @@ struct Shared {
 pub fn router(state: ApiState) -> Router {
     let born = state.clock.now().as_millis();
     let shared = Shared {
+        followers: Arc::new(Semaphore::new(state.max_followers)),
         hub: Arc::new(state),
         calls: Arc::new(AtomicU64::new(0)),
         born,

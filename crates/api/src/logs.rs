@@ -1,10 +1,14 @@
 //! `GET /v1/invocations/{id}/logs`: as text, JSON, or live.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, Uri, header};
+use http::{HeaderMap, HeaderName, StatusCode, Uri, header};
+use tokio::sync::OwnedSemaphorePermit;
 use tripline_listener::Problem;
 
 use crate::Shared;
@@ -16,6 +20,8 @@ use crate::refusal::{Segment, bad_request, request_id};
 use crate::wire::LogLineView;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// When one who found no place is to come again.
+const FOLLOW_LATER: Duration = Duration::from_secs(5);
 /// Lines in one answer, at most, where a limit is asked for.
 const MAX_LIMIT: u64 = 1_000_000;
 
@@ -58,6 +64,7 @@ pub(crate) async fn logs(
     let after = params.get("after", "the number of a line", number)?;
     let limit = params.limit("limit", MAX_LIMIT)?;
     find(&shared.hub, id).await?;
+    let place = follow.then(|| place_to_follow(&shared)).transpose()?;
     let resume = if follow {
         last_event_id(&headers)?
     } else {
@@ -65,7 +72,9 @@ pub(crate) async fn logs(
     };
     let after = resume.or(after).unwrap_or(0);
     let until = if follow { Until::End } else { Until::Now };
-    let mut reader = LogReader::new(shared.hub, id, form, until).after(after);
+    let mut reader = LogReader::new(shared.hub, id, form, until)
+        .after(after)
+        .in_place(place);
     if let Some(limit) = limit {
         reader = reader.at_most(limit);
     }
@@ -73,6 +82,18 @@ pub(crate) async fn logs(
     let first = reader.next_piece().await?.unwrap_or_default();
     let body = Body::from_stream(reader.into_stream(first));
     Ok(([(header::CONTENT_TYPE, form.content_type())], body).into_response())
+}
+
+fn place_to_follow(shared: &Shared) -> Result<OwnedSemaphorePermit, Problem> {
+    let place = Arc::clone(&shared.followers).try_acquire_owned();
+    place.map_err(|_| Problem {
+        retry_after: Some(FOLLOW_LATER),
+        ..Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too_many_followers",
+            "too many logs are being followed",
+        )
+    })
 }
 
 fn form(params: &Params, headers: &HeaderMap, follow: bool) -> Result<Form, Problem> {

@@ -5,9 +5,9 @@ use std::str::FromStr;
 
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
-use http::StatusCode;
+use http::{Method, StatusCode};
 use tripline_journal::{JournalError, LogError};
-use tripline_listener::Problem;
+use tripline_listener::{Accepted, Problem};
 use tripline_model::RequestId;
 
 /// A path's single parameter as it arrives: percent-decoded, or not decodable.
@@ -59,17 +59,24 @@ pub(crate) fn logs_failed(error: &LogError) -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", title)
 }
 
+/// Says so where the request may have been meant to offer an event.
+pub(crate) fn nothing_accepted(method: &Method, problem: Problem) -> Problem {
+    match *method {
+        Method::POST => problem.accepted(Accepted::No),
+        _ => problem,
+    }
+}
+
 /// 404 for a path that is no route.
-pub(crate) async fn no_such_route() -> Problem {
-    Problem::new(
-        StatusCode::NOT_FOUND,
-        "unknown_route",
-        "there is nothing at this path",
-    )
+pub(crate) async fn no_such_route(method: Method) -> Problem {
+    let title = "there is nothing at this path";
+    let problem = Problem::new(StatusCode::NOT_FOUND, "unknown_route", title);
+    nothing_accepted(&method, problem)
 }
 
 /// 405 for a route that has other methods; `axum` adds `Allow`.
-pub(crate) async fn wrong_method() -> Problem {
+pub(crate) async fn wrong_method(method: Method) -> Problem {
     let title = "this path does not take this method";
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", title)
+    let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", title);
+    nothing_accepted(&method, problem)
 }

@@ -111,6 +111,7 @@ impl TestHub {
             max_event_bytes: 1024,
             metrics: Arc::new(|| "tripline_queued 0\n".to_owned()),
             not_ready: Arc::new(Vec::new),
+            max_followers: 2,
             closing: closing.clone(),
         });
         Self {

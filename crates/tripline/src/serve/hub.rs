@@ -128,6 +128,8 @@ impl Hub {
             max_event_bytes: usize::try_from(config.hub.max_event_bytes).unwrap_or(usize::MAX),
             metrics: figures,
             not_ready: not_ready(dispatcher.handle()),
+            // A quarter of the connections is left for everything else.
+            max_followers: (config.admin.bounds.max_connections as usize * 3 / 4).max(1),
             closing: stopping.clone(),
         };
         let (gateway_url, admin_url) = (gateway_door.url, admin_door.url);
