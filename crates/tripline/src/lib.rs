@@ -10,6 +10,7 @@ mod check;
 mod clock;
 mod doctor;
 mod executor;
+mod fault;
 mod figures;
 mod kinds;
 mod release;

@@ -1,6 +1,6 @@
-//! SIGTERM and Ctrl-C: the first drains, the second ends at once.
+//! SIGTERM and Ctrl-C: the first drains, the second ends at once. SIGHUP stops nothing but what runs in a terminal.
 
-use std::io;
+use std::io::{self, IsTerminal};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -8,6 +8,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub(crate) struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
+    /// A terminal that goes away takes along what was started in it.
+    in_terminal: bool,
 }
 
 impl StopSignals {
@@ -17,14 +20,24 @@ impl StopSignals {
         Ok(Self {
             terminate,
             interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+            in_terminal: io::stderr().is_terminal(),
         })
     }
 
     /// Waits for the next one, and names it.
     pub(crate) async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return "SIGTERM",
+                _ = self.interrupt.recv() => return "SIGINT",
+                _ = self.hangup.recv() => {
+                    if self.in_terminal {
+                        return "SIGHUP";
+                    }
+                    tracing::debug!("SIGHUP changes nothing: the configuration is read at the start");
+                }
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ mod upkeep;
 
 use std::io::Write;
 use std::path::Path;
+use std::time::Duration;
 
 use tripline_config::{SecretError, Secrets};
 use tripline_credentials::StsError;
@@ -25,10 +26,13 @@ use crate::config::Config;
 use crate::secrets::HostSecrets;
 use crate::signals::StopSignals;
 use crate::traces::ExporterError;
-use crate::{secrets, telemetry};
+use crate::{fault, secrets, telemetry};
 use hub::Hub;
 
 pub(crate) use functions::{role_settings, spec};
+
+/// How long a thread that may block is kept without work.
+const KEEP_THREADS: Duration = Duration::from_secs(150);
 
 /// Why a hub did not start.
 #[derive(Debug, thiserror::Error)]
@@ -81,8 +85,12 @@ pub(crate) fn serve(file: &Path, out: &mut impl Write, errors: &mut impl Write) 
     };
     telemetry::start_log(config.hub.log_format, &config.hub.log_level);
     secrets::hide_memory();
+    fault::end_on_panic();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        // Upkeep reads once a minute: with one thread left over, a machine that has no more of them makes readers wait
+        // and never fails them.
+        .thread_keep_alive(KEEP_THREADS)
         .build()
     {
         Ok(runtime) => runtime,
@@ -149,8 +157,19 @@ async fn run(config: Config, out: &mut impl Write) -> Result<Exit, ServeError> {
         secrets.resolve(&reference)?;
     }
     let mut signals = StopSignals::take().map_err(io("signals"))?;
-    let hub = Hub::start(config, &folder, secrets).await?;
-    hub.settled().await;
+    let starting = async {
+        let hub = Hub::start(config, &folder, secrets).await?;
+        hub.settled().await;
+        Ok::<_, ServeError>(hub)
+    };
+    let hub = tokio::select! {
+        hub = starting => hub?,
+        name = signals.next() => {
+            // Nothing was promised yet, and what is half begun is what a crash leaves: the next life takes it up.
+            tracing::info!("{name} while starting: ending");
+            return Ok(Exit::Done);
+        }
+    };
     let ready = banner::ready(&hub);
     out.write_all(ready.as_bytes())
         .and_then(|()| out.flush())

@@ -1,0 +1,85 @@
+//! What a panic does to the hub.
+
+use std::io::Write;
+use std::panic::{set_hook, take_hook};
+
+use tripline_model::is_contained;
+
+/// From now on a panic that nothing contains ends this process, as `kill -9` would: the next life of the hub recovers,
+/// while one that has lost a task would go on without ever doing what that task is for.
+pub(crate) fn end_on_panic() {
+    let tell = take_hook();
+    set_hook(Box::new(move |panic| {
+        tell(panic);
+        if !is_contained() {
+            // Not through the log, which may be what failed.
+            let _ = writeln!(
+                std::io::stderr(),
+                "a part of the hub failed, which it cannot do without: it ends now; start it again, and it goes on"
+            );
+            std::process::abort();
+        }
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::pin::pin;
+    use std::process::{Command, Output};
+
+    use tripline_model::contain;
+
+    use super::*;
+
+    /// Set in the process that is to fail: this test's own binary, for a hook is for a whole process.
+    const INSIDE: &str = "TRIPLINE_TEST_FAULT";
+
+    fn in_a_process_of_its_own(test: &str) -> Option<Output> {
+        if std::env::var_os(INSIDE).is_some() {
+            return None;
+        }
+        let this = std::env::current_exe().unwrap();
+        let child = Command::new(this)
+            .args([&format!("fault::tests::{test}"), "--exact", "--nocapture"])
+            .env(INSIDE, "")
+            .output();
+        Some(child.unwrap())
+    }
+
+    fn with_a_task(task: impl Future<Output = ()> + Send + 'static) {
+        end_on_panic();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let mut tasks = tokio::task::JoinSet::new();
+            tasks.spawn(task);
+            let _failed = tasks.join_next().await;
+        });
+        println!("the process goes on");
+    }
+
+    #[test]
+    fn a_task_that_fails_takes_the_process_with_it() {
+        let test = "a_task_that_fails_takes_the_process_with_it";
+        let Some(done) = in_a_process_of_its_own(test) else {
+            return with_a_task(async { panic!("a fault of the test's own") });
+        };
+        let errors = String::from_utf8_lossy(&done.stderr);
+        assert_eq!(done.status.signal(), Some(6), "{errors}");
+        assert!(errors.contains("a fault of the test's own"), "{errors}");
+        assert!(errors.contains("start it again"), "{errors}");
+    }
+
+    #[test]
+    fn what_is_contained_costs_only_itself() {
+        let Some(done) = in_a_process_of_its_own("what_is_contained_costs_only_itself") else {
+            return with_a_task(async {
+                let failed = contain(pin!(async { panic!("a fault of the test's own") })).await;
+                assert!(failed.is_err());
+            });
+        };
+        let said = String::from_utf8_lossy(&done.stdout);
+        assert!(done.status.success(), "{said}");
+        assert!(said.contains("the process goes on"), "{said}");
+    }
+}
