@@ -2,8 +2,8 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
@@ -15,6 +15,12 @@ const REWRITE_BYTES: usize = 1 << 20;
 
 /// Holds the directory until it is dropped. The kernel lets go of it when the process ends, however it ends.
 pub(super) struct DirLock(#[expect(dead_code, reason = "held, not used")] Flock<File>);
+
+/// The journal's file, as it was opened: whoever removes or replaces it takes away what is written from then on.
+pub(super) struct Place {
+    path: PathBuf,
+    is: (u64, u64),
+}
 
 /// Makes the directory if need be, keeps others out of it, and locks it.
 pub(super) fn claim(dir: &Path) -> Result<DirLock, OpenError> {
@@ -74,6 +80,37 @@ fn rewrite(path: &Path) -> io::Result<()> {
         file.sync_all()?;
     }
     Ok(())
+}
+
+// === impl Place ===
+
+impl Place {
+    /// The file that `path` leads to now.
+    pub(super) fn of(path: &Path) -> io::Result<Self> {
+        Ok(Self {
+            path: path.to_owned(),
+            is: place(path)?,
+        })
+    }
+
+    /// What is wrong, if its path does not lead to it any more.
+    pub(super) fn lost(&self) -> Option<String> {
+        let path = self.path.display();
+        match place(&self.path) {
+            Ok(is) if is == self.is => None,
+            Ok(_) => Some(format!("{path} was replaced while the hub used it")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Some(format!("{path} was removed while the hub used it"))
+            }
+            // It may be there: the write itself will tell.
+            Err(_) => None,
+        }
+    }
+}
+
+fn place(path: &Path) -> io::Result<(u64, u64)> {
+    let found = fs::metadata(path)?;
+    Ok((found.dev(), found.ino()))
 }
 
 fn lock(dir: &Path) -> Result<DirLock, OpenError> {

@@ -92,6 +92,10 @@ fn prepare(
         reserve,
         checkpoints,
         log,
+        place: data_dir::Place::of(&path).map_err(|source| OpenError::Io {
+            path: path.clone(),
+            source,
+        })?,
         lock,
         written: 0,
         look_again: None,

@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::Instant;
 
-use super::data_dir::DirLock;
+use super::data_dir::{DirLock, Place};
 use super::group::{Failure, Group};
 use super::job::Work;
 use super::reserve::Reserve;
@@ -31,6 +31,8 @@ pub(super) struct Writer {
     pub(super) checkpoints: Checkpoints,
     /// How long the log may get.
     pub(super) log: LogLimits,
+    /// Where it writes.
+    pub(super) place: Place,
     /// Let go of when the last write is done.
     pub(super) lock: DirLock,
     /// Bytes written since the last checkpoint was asked for, nearly.
@@ -106,6 +108,10 @@ impl Writer {
     }
 
     fn write(&mut self, jobs: Jobs) {
+        // A receipt for what lies in a file that nobody can open again would be no receipt.
+        if let Some(why) = self.place.lost() {
+            self.shared.poison(&why);
+        }
         match self.shared.health() {
             Health::Ok => self.write_group(jobs),
             Health::Full => self.write_tight(jobs),
