@@ -31,13 +31,13 @@ pub struct Output {
     pub stderr: String,
 }
 
-/// Head of every test's configuration: ports picked by the system.
-const HEAD: &str = "\
-[gateway]
-listen = \"127.0.0.1:0\"
-[admin]
-listen = \"127.0.0.1:0\"
-";
+/// A whole configuration: ports picked by the system, and what the listeners are to put up with.
+fn with_listeners(bounds: &str, config: &str) -> String {
+    let listen = format!("listen = \"127.0.0.1:0\"\n{bounds}")
+        .trim_end()
+        .to_owned();
+    format!("[gateway]\n{listen}\n[admin]\n{listen}\n{config}")
+}
 
 /// The binary: named by `TRIPLINE_TEST_BIN`, else built now.
 fn binary() -> &'static Path {
@@ -83,6 +83,11 @@ impl Hub {
 
     /// A folder with this configuration; nothing is started.
     pub fn prepare(config: &str) -> Self {
+        Self::prepare_behind("", config)
+    }
+
+    /// The same, with further lines for `[gateway]` and for `[admin]`.
+    pub fn prepare_behind(bounds: &str, config: &str) -> Self {
         let folder = tempfile::tempdir().expect("there is room for a folder");
         let hub = Self {
             folder,
@@ -90,7 +95,7 @@ impl Hub {
             child: None,
             client: client(),
         };
-        hub.write("tripline.toml", &format!("{HEAD}{config}"));
+        hub.write("tripline.toml", &with_listeners(bounds, config));
         hub
     }
 
@@ -106,7 +111,7 @@ impl Hub {
 
     /// Replaces the configuration; takes effect at the next start.
     pub fn configure(&self, config: &str) {
-        self.write("tripline.toml", &format!("{HEAD}{config}"));
+        self.write("tripline.toml", &with_listeners("", config));
     }
 
     /// Writes a file into the hub's folder.
@@ -205,7 +210,8 @@ impl Hub {
         &self.client
     }
 
-    fn token(&self) -> String {
+    /// The admin token.
+    pub fn token(&self) -> String {
         let text = fs::read_to_string(self.path("data/admin.token")).expect("the hub made a token");
         text.trim().to_owned()
     }

@@ -39,7 +39,7 @@ pub(super) fn checks(config: &Arc<Config>, checks: &mut Checks) {
     checks.add_blocking("data directory", move || directory(&dir));
     let dir = data_dir.clone();
     checks.add_blocking("disk sync", move || disk(&dir));
-    let connections = u64::from(config.gateway.max_connections);
+    let connections = u64::from(config.gateway.bounds.max_connections);
     checks.add_blocking("open files", move || open_files(connections));
     for (name, address) in [
         ("gateway address", config.gateway.listen),

@@ -1,0 +1,304 @@
+//! Many at once: twins, a flood, large bodies, those that leave early, those that follow a log and do not read.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Barrier;
+use tokio::task::JoinSet;
+use tripline_tests::{Hub, Raw, Vitals, skipped};
+
+use super::{BOUNDS, EVIL, NOTE, STUCK, Scene, config, is_refused};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_twins_with_one_key_are_one_event() {
+    let mut scene = Scene::start_with("", &config(NOTE)).await;
+    for door in &scene.doors {
+        let call = door.head("Idempotency-Key: twins\r\nContent-Length: 4\r\n") + "good";
+        let (call, start) = (Arc::new(call), Arc::new(Barrier::new(100)));
+        let mut twins = JoinSet::new();
+        for _ in 0..100 {
+            let (call, start) = (Arc::clone(&call), Arc::clone(&start));
+            let mut raw = Raw::open(&door.address).await;
+            twins.spawn(async move {
+                start.wait().await;
+                raw.send(call.as_str()).await;
+                raw.answer().await.expect("each twin is answered")
+            });
+        }
+        let answers = twins.join_all().await;
+        let ids: BTreeSet<_> = answers
+            .iter()
+            .map(|one| (one.status, one.json()["request_id"].to_string()))
+            .collect();
+        assert_eq!(ids.len(), 1, "{ids:?} at the {}", door.name);
+        assert_eq!(ids.first().map(|one| one.0), Some(202));
+        scene.accepted += 1;
+    }
+    scene.ends_unharmed().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_are_none_or_another_events_are_refused() {
+    let mut scene = Scene::start().await;
+    let long = "k".repeat(10_000);
+    for door in &scene.doors {
+        let call = |key: &str, body: &str| {
+            let length = format!("Content-Length: {}\r\n", body.len());
+            door.head(&format!(
+                "Idempotency-Key: {key}\r\n{length}Connection: close\r\n"
+            )) + body
+        };
+        let (first, _) = door.send(call("mine", "good")).await;
+        assert_eq!(first.map(|one| one.status), Some(202));
+        scene.accepted += 1;
+        for (key, statuses) in [
+            ("mine", [422, 422]),
+            (long.as_str(), [400, 400]),
+            ("", [400, 400]),
+            ("a\tb", [400, 400]),
+            ("a\x7fb", [400, 400]),
+            ("\u{e4}", [400, 400]),
+        ] {
+            let (answer, _) = door.send(call(key, EVIL)).await;
+            let said = format!("{:.20} at the {}: {answer:?}", key, door.name);
+            assert!(is_refused(answer.as_ref(), &statuses), "{said}");
+        }
+    }
+    scene.ends_unharmed().await;
+}
+
+/// How a client leaves: after so many bytes of its call.
+async fn leave_early(address: &str, call: &[u8], sent: usize) {
+    let mut raw = Raw::open(address).await;
+    raw.send(&call[..sent]).await;
+    raw.abandon();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_clients_that_leave_early_leave_nothing() {
+    const CLIENTS: usize = 10_000;
+    const AT_ONCE: usize = 50;
+    let scene = Scene::start_with("", &config(STUCK)).await;
+    let calls: Vec<_> = scene
+        .doors
+        .iter()
+        .map(|door| (door.address.clone(), door.call("good").into_bytes()))
+        .collect();
+    let (calls, next) = (Arc::new(calls), Arc::new(AtomicUsize::new(0)));
+    let mut clients = JoinSet::new();
+    for _ in 0..AT_ONCE {
+        let (calls, next) = (Arc::clone(&calls), Arc::clone(&next));
+        clients.spawn(async move {
+            let mut whole = 0;
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                if number >= CLIENTS {
+                    return whole;
+                }
+                let (address, call) = &calls[number % 2];
+                let sent = match number / 2 % 4 {
+                    0 => 0,
+                    1 => number % call.len(),
+                    2 => call.len() - 2,
+                    _ => call.len(),
+                };
+                whole += usize::from(sent == call.len());
+                leave_early(address, call, sent).await;
+            }
+        });
+    }
+    let whole: usize = clients.join_all().await.into_iter().sum();
+    scene.before.come_back(scene.hub.pid()).await;
+    // Whoever sent all of it may have been heard; nobody else was.
+    let records = scene.hub.invocations("").await.len();
+    let heard = records - scene.accepted;
+    assert!(
+        heard <= whole,
+        "{heard} of {whole} whole calls were accepted"
+    );
+    assert!(heard > 0, "no call was heard");
+    scene.goes_on().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_bodies_share_the_memory_there_is() {
+    const SENDERS: usize = 60;
+    const BODY: usize = 5 << 20;
+    let config = config(STUCK)
+        .replace("max_event = \"64KiB\"", "max_event = \"6MiB\"")
+        .replace(
+            "max_body = \"64KiB\"\nbody_timeout = \"1s\"",
+            "max_body = \"6MiB\"",
+        );
+    let bounds = "max_body_memory = \"16MiB\"\nmax_connections = 100";
+    let scene = Scene::start_with(bounds, &config).await;
+    let pid = scene.hub.pid();
+    let (mut first_bytes, mut senders) = (JoinSet::new(), Vec::new());
+    for number in 0..SENDERS {
+        let door = &scene.doors[number % 2];
+        let head = door.head(&format!("Content-Length: {BODY}\r\n"));
+        let mut raw = Raw::open(&door.address).await;
+        first_bytes.spawn(async move {
+            raw.send(head).await;
+            // All but the last byte: nobody is done before the others come.
+            let all = raw.send(vec![b'x'; BODY - 1]).await;
+            (raw, all)
+        });
+    }
+    while let Some(sent) = first_bytes.join_next().await {
+        senders.push(sent.unwrap());
+    }
+    let grown = Vitals::of(pid).rss_kib.saturating_sub(scene.before.rss_kib);
+    let (mut taken, mut refused) = (0, 0);
+    for (raw, _) in &mut senders {
+        raw.send("x").await;
+        let answer = raw.answer().await;
+        if is_refused(answer.as_ref(), &[503]) {
+            refused += 1;
+        } else {
+            assert_eq!(answer.map(|one| one.status), Some(202));
+            taken += 1;
+        }
+    }
+    // At both doors 16 MiB, in buffers that may be half empty, and what connections hold.
+    assert!(
+        grown < 128 * 1024,
+        "it grew by {grown} KiB for {SENDERS} bodies of 5 MiB"
+    );
+    assert!(
+        taken >= 2 && refused >= SENDERS / 2,
+        "{taken} taken, {refused} refused"
+    );
+    let records = scene.hub.invocations("").await.len();
+    assert_eq!(records, scene.accepted + taken);
+    drop(senders);
+    scene.goes_on().await;
+}
+
+/// Calls in good order on one connection, `each` of them every tenth of a second; statuses and what they say.
+async fn call_steadily(
+    address: String,
+    call: String,
+    each: usize,
+    times: usize,
+) -> BTreeMap<(u16, String), usize> {
+    let mut raw = Raw::open(&address).await;
+    let mut beat = tokio::time::interval(Duration::from_millis(100));
+    let mut answers = BTreeMap::new();
+    for _ in 0..times {
+        beat.tick().await;
+        assert!(raw.send(call.repeat(each)).await);
+        for _ in 0..each {
+            let answer = raw.answer().await.expect("every call is answered");
+            *answers
+                .entry((answer.status, answer.accepted()))
+                .or_default() += 1;
+        }
+    }
+    answers
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn five_thousand_calls_a_second_for_three_seconds() {
+    const LIMIT: usize = 200;
+    let config = config(STUCK).replace("qps = 100000", &format!("qps = {LIMIT}"));
+    let scene = Scene::start_with("", &config).await;
+    let door = &scene.doors[0];
+    let begun = tokio::time::Instant::now();
+    let mut callers = JoinSet::new();
+    for _ in 0..20 {
+        callers.spawn(call_steadily(
+            door.address.clone(),
+            door.call("good"),
+            25,
+            30,
+        ));
+    }
+    let mut answers: BTreeMap<(u16, String), usize> = BTreeMap::new();
+    for (answer, count) in callers.join_all().await.into_iter().flatten() {
+        *answers.entry(answer).or_default() += count;
+    }
+    let seconds = begun.elapsed().as_secs_f64();
+    let accepted = answers.remove(&(202, "yes".to_owned())).unwrap_or(0);
+    let refused = answers.remove(&(429, "no".to_owned())).unwrap_or(0);
+    assert!(answers.is_empty(), "other answers: {answers:?}");
+    assert_eq!(accepted + refused, 15_000);
+    let most = LIMIT as f64 * (seconds + 1.0);
+    assert!(
+        accepted >= 2 * LIMIT && accepted as f64 <= most,
+        "{accepted} in {seconds} s"
+    );
+    let mut stamps = stamps(&scene.hub).await;
+    assert_eq!(
+        stamps.len(),
+        scene.accepted + accepted,
+        "a refused call leaves no record"
+    );
+    // A stamp is taken a little after its admission: on a busy machine, by up to some tenths of a second.
+    stamps.sort_unstable();
+    for (first, beyond) in stamps.iter().zip(&stamps[LIMIT..]) {
+        assert!(
+            beyond - first >= 600,
+            "{LIMIT} and one in {} ms",
+            beyond - first
+        );
+    }
+    scene.goes_on().await;
+}
+
+/// When each record was accepted, in milliseconds: the first half of a RequestId.
+async fn stamps(hub: &Hub) -> Vec<u64> {
+    let millis = |id: &str| u64::from_str_radix(&id.replace('-', "")[..12], 16).ok();
+    let records = hub.invocations("").await;
+    let ids = records.iter().filter_map(|one| one["request_id"].as_str());
+    ids.map(|id| millis(id).expect("an id begins with its time"))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn followers_that_do_not_read_hold_up_nobody() {
+    let config = "[functions.flood]\ncommand = [\"sh\", \"-c\", \"yes 0123456789abcdef0123456789abcdef | head -c 4000000; sleep 600\"]\n";
+    let mut hub = Hub::prepare_behind(BOUNDS, config);
+    hub.launch().await;
+    let id = hub.invoke("flood", "").await;
+    hub.line(&id, |line| line.starts_with("0123")).await;
+    let before = Vitals::of(hub.pid());
+    if before.files == 0 {
+        let why = "only root sees the descriptors of a hub";
+        return skipped("followers_that_do_not_read_hold_up_nobody", why);
+    }
+    let address = hub.admin("").replace("http://", "");
+    let ask = format!(
+        "GET /v1/invocations/{id}/logs?follow=true HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {}\r\n\r\n",
+        hub.token()
+    );
+    let mut followers = Vec::new();
+    for _ in 0..400 {
+        let mut raw = Raw::open_narrow(&address).await;
+        raw.send(&ask).await;
+        followers.push(raw);
+    }
+    // While they are there, everybody else is served.
+    for _ in 0..10 {
+        let answer = hub.request("/v1/functions").send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+    }
+    let grown = Vitals::of(hub.pid()).rss_kib.saturating_sub(before.rss_kib);
+    assert!(grown < 96 * 1024, "it grew by {grown} KiB");
+    // Who found no place heard so, and nobody is waited for: all that do not read are cut.
+    before.come_back(hub.pid()).await;
+    let mut turned_away = 0;
+    for raw in &mut followers {
+        let said = raw.rest().await;
+        turned_away += usize::from(said.contains("too_many_followers"));
+    }
+    assert!(turned_away > 0, "there were places for all");
+    // Their places are free again.
+    let mut reader = Raw::open(&address).await;
+    reader.send(&ask).await;
+    assert_eq!(reader.answer().await.map(|one| one.status), Some(200));
+    let log = hub.lines("hub.log").join("\n");
+    assert!(!log.contains("panicked"), "{log}");
+}

@@ -1,0 +1,112 @@
+//! The data directory: one hub at a time, taken away while it is used, open to others, and full of what is old.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
+
+use tripline_tests::eventually;
+
+use super::{CONFIG, answer_to, good_calls, hub, hub_with, no_panic, nothing_ran_twice, receipt};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_hub_holds_up_none_and_of_two_there_is_one() {
+    let mut hub = hub().await;
+    let running = receipt(&answer_to(&hub, "/stay").await);
+    hub.running(&running).await;
+    hub.kill().await;
+    // Its executor lives and has the run: it must not have inherited the lock. Two begin at the same moment.
+    let mut second = hub
+        .command(&["serve", "tripline.toml"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let won = eventually("one of them has it", async || {
+        let is_over = second.try_wait().unwrap().is_some();
+        let lock = hub.lines("data/lock").concat();
+        (is_over || lock == second.id().to_string()).then_some(!is_over)
+    })
+    .await;
+    assert!(won, "nobody was in its way");
+    let said = hub.refuses();
+    assert_eq!(said.code, 1, "{said:?}");
+    let named = format!("in use by the process {}", second.id());
+    assert!(said.stderr.contains(&named), "{said:?}");
+    second.kill().unwrap();
+    second.wait().unwrap();
+    hub.launch().await;
+    assert_eq!(
+        hub.get(&format!("/v1/invocations/{running}")).await["state"],
+        "running"
+    );
+    good_calls(&hub, 1).await;
+    nothing_ran_twice(&hub).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_its_data_directory_a_hub_gives_no_receipts_and_ends() {
+    let mut hub = hub().await;
+    let ids = good_calls(&hub, 2).await;
+    let gateway = super::address(&hub);
+    fs::rename(hub.path("data"), hub.path("elsewhere")).unwrap();
+    let mut raw = tripline_tests::Raw::open(&gateway).await;
+    raw.send(super::call("/note")).await;
+    let answer = raw.answer().await.expect("the call is answered");
+    assert_eq!(
+        (answer.status, answer.accepted().as_str()),
+        (503, "unknown")
+    );
+    assert_eq!(hub.exited().await.code(), Some(1));
+    let log = hub.lines("hub.log").join("\n");
+    assert!(log.contains("was removed while the hub used it"), "{log}");
+    fs::rename(hub.path("elsewhere"), hub.path("data")).unwrap();
+    hub.launch().await;
+    assert_eq!(hub.invocations("").await.len(), ids.len());
+    good_calls(&hub, 1).await;
+    nothing_ran_twice(&hub).await;
+    no_panic(&hub);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_others_can_read_is_not_used() {
+    let mut hub = hub().await;
+    hub.kill().await;
+    let token = hub.path("data/admin.token");
+    fs::set_permissions(&token, Permissions::from_mode(0o644)).unwrap();
+    let said = hub.refuses();
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.stderr.contains("chmod 600"), "{said:?}");
+    fs::set_permissions(&token, Permissions::from_mode(0o600)).unwrap();
+    hub.launch().await;
+    good_calls(&hub, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_old_is_forgotten_and_what_lives_is_not() {
+    let slow = CONFIG.replace("max_event_age = \"2s\"\n", "");
+    let mut hub = hub_with("", &slow).await;
+    let (running, waiting) = (
+        receipt(&answer_to(&hub, "/stay").await),
+        receipt(&answer_to(&hub, "/stay").await),
+    );
+    hub.running(&running).await;
+    let ended = good_calls(&hub, 20).await;
+    hub.kill().await;
+    hub.configure(&format!(
+        "[hub]\nkeep_ended = \"1ms\"\nmax_journal = \"1MiB\"\n{slow}"
+    ));
+    hub.launch().await;
+    eventually("what has ended is forgotten", async || {
+        (hub.invocations("").await.len() == 2).then_some(())
+    })
+    .await;
+    let gone = hub.request(&format!("/v1/invocations/{}", ended[0]));
+    assert_eq!(gone.send().await.unwrap().status(), 404);
+    for (id, state) in [(running, "running"), (waiting, "accepted")] {
+        assert_eq!(
+            hub.get(&format!("/v1/invocations/{id}")).await["state"],
+            state
+        );
+    }
+}

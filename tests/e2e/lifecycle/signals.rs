@@ -1,0 +1,182 @@
+//! Signals: an end under load, a storm of those that mean nothing, an end before the beginning, a halt and its end.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tripline_tests::{Raw, eventually};
+
+use super::{CONFIG, address, call, good_calls, hub, hub_with, no_panic, nothing_ran_twice};
+
+/// What a caller heard until it could not go on.
+#[derive(Default)]
+struct Heard {
+    receipts: Vec<String>,
+    refused: usize,
+    /// Calls without an answer: they may have been accepted.
+    unknown: usize,
+}
+
+/// Calls one time after the other until the hub refuses or closes.
+async fn call_on(address: String) -> Heard {
+    let mut heard = Heard::default();
+    let mut raw = Raw::open(&address).await;
+    loop {
+        let sent = raw.send(call("/note")).await;
+        let Some(answer) = raw.answer().await else {
+            heard.unknown += usize::from(sent);
+            return heard;
+        };
+        match (answer.status, answer.accepted().as_str()) {
+            (202, "yes") => heard.receipts.push(super::receipt(&answer)),
+            (503, "no") => {
+                heard.refused += 1;
+                return heard;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_under_load_keeps_every_receipt() {
+    let mut hub = hub().await;
+    let mut callers = JoinSet::new();
+    for _ in 0..16 {
+        callers.spawn(call_on(address(&hub)));
+    }
+    eventually("some have run", async || {
+        (hub.lines("ledger").len() > 20).then_some(())
+    })
+    .await;
+    hub.signal(Signal::SIGTERM);
+    let began = Instant::now();
+    let heard = callers.join_all().await;
+    assert_eq!(hub.exited().await.code(), Some(0));
+    assert!(
+        began.elapsed() < Duration::from_secs(30),
+        "{:?}",
+        began.elapsed()
+    );
+    no_panic(&hub);
+    hub.launch().await;
+    let receipts: Vec<_> = heard.iter().flat_map(|one| &one.receipts).collect();
+    let unknown: usize = heard.iter().map(|one| one.unknown).sum();
+    assert_eq!(
+        heard.iter().map(|one| one.refused).sum::<usize>() + unknown,
+        16
+    );
+    let records = hub.invocations("").await.len();
+    assert!(receipts.len() <= records && records <= receipts.len() + unknown);
+    for id in receipts {
+        assert_eq!(hub.ended(id).await["state"], "succeeded", "{id}");
+    }
+    nothing_ran_twice(&hub).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storm_of_sighup_changes_nothing() {
+    let hub = hub().await;
+    let pid = hub.pid();
+    let mut storm = tokio::time::interval(Duration::from_millis(1));
+    let storming = async {
+        for _ in 0..500 {
+            storm.tick().await;
+            hub.signal(Signal::SIGHUP);
+        }
+    };
+    let (ids, ()) = tokio::join!(good_calls(&hub, 10), storming);
+    assert_eq!(
+        (hub.invocations("").await.len(), hub.pid()),
+        (ids.len(), pid)
+    );
+    good_calls(&hub, 1).await;
+    no_panic(&hub);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_before_the_beginning_leaves_nothing_behind() {
+    let mut hub = hub().await;
+    let ids = good_calls(&hub, 2).await;
+    hub.signal(Signal::SIGTERM);
+    hub.exited().await;
+    // At moments all over the start.
+    for step in 0..8_u64 {
+        let mut starting = hub
+            .command(&["serve", "tripline.toml"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let began = Instant::now();
+        let moment = Duration::from_millis(step * step * 6);
+        eventually("it is the moment", async || {
+            (began.elapsed() >= moment).then_some(())
+        })
+        .await;
+        kill(Pid::from_raw(starting.id().cast_signed()), Signal::SIGINT).unwrap();
+        let ended = eventually("it has ended", async || starting.try_wait().unwrap()).await;
+        // Before it listens to signals, one ends it as it ends every program.
+        assert!(matches!(ended.code(), Some(0) | None), "{ended:?}");
+    }
+    hub.launch().await;
+    for id in &ids {
+        assert_eq!(
+            hub.get(&format!("/v1/invocations/{id}")).await["state"],
+            "succeeded"
+        );
+    }
+    good_calls(&hub, 1).await;
+    nothing_ran_twice(&hub).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_halt_there_is_no_burst_and_nothing_runs_twice() {
+    const LIMIT: usize = 50;
+    let clock =
+        "[triggers.clock]\nkind = \"cron\"\nfunction = \"note\"\nschedule = \"* * * * * *\"\n";
+    let hub = hub_with("", &format!("[hub]\nqps = {LIMIT}\n{CONFIG}{clock}")).await;
+    good_calls(&hub, 2).await;
+    let mut callers = Vec::new();
+    for _ in 0..20 {
+        callers.push(Raw::open(&address(&hub)).await);
+    }
+    hub.signal(Signal::SIGSTOP);
+    let halted = Instant::now();
+    for raw in &mut callers {
+        raw.send(call("/note").repeat(20)).await;
+    }
+    eventually("some seconds have gone by", async || {
+        (halted.elapsed() > Duration::from_secs(4)).then_some(())
+    })
+    .await;
+    hub.signal(Signal::SIGCONT);
+    let woken = Instant::now();
+    let (mut accepted, mut refused) = (0, 0);
+    for raw in &mut callers {
+        for _ in 0..20 {
+            let answer = raw.answer().await.expect("every call is answered");
+            match (answer.status, answer.accepted().as_str()) {
+                (202, "yes") => accepted += 1,
+                (429, "no") => refused += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    let seconds = woken.elapsed().as_secs_f64();
+    assert_eq!(accepted + refused, 400);
+    let most = (LIMIT as f64 * (seconds + 1.0)) as usize;
+    assert!((1..=most).contains(&accepted), "{accepted} in {seconds} s");
+    // Ticks that were missed come as one, not as a burst.
+    let ticks = hub.invocations("trigger=clock").await.len();
+    let all = halted.elapsed().as_secs() as usize;
+    assert!(ticks <= all + 4, "{ticks} ticks");
+    let calls = hub.ended_of("note", accepted + 2).await;
+    assert_eq!(calls.len(), accepted + 2, "a refused call leaves no record");
+    nothing_ran_twice(&hub).await;
+    no_panic(&hub);
+}

@@ -1,0 +1,58 @@
+//! What a process takes of its machine, as `/proc` tells.
+
+use std::fs;
+
+use crate::eventually;
+
+/// Memory, files and threads of a process.
+#[derive(Debug, Clone, Copy)]
+pub struct Vitals {
+    /// Memory in use, in KiB.
+    pub rss_kib: u64,
+    /// Open descriptors; 0 where they are hidden: a hub hides its own from all but root.
+    pub files: usize,
+    /// Threads.
+    pub threads: u64,
+}
+
+/// How much more a process may have when it is back to where it was: buffers that are kept, and threads that are.
+const SLACK: Vitals = Vitals {
+    rss_kib: 64 * 1024,
+    files: 8,
+    threads: 24,
+};
+
+// === impl Vitals ===
+
+impl Vitals {
+    /// Of a running process.
+    ///
+    /// # Panics
+    /// There is no such process, or it is hidden from this user.
+    pub fn of(pid: u32) -> Self {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+        let number = |name: &str| -> u64 {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            let first = line.and_then(|line| line.split_whitespace().next());
+            first.and_then(|word| word.parse().ok()).unwrap_or(0)
+        };
+        let files = fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count);
+        Self {
+            rss_kib: number("VmRSS:"),
+            files,
+            threads: number("Threads:"),
+        }
+    }
+
+    /// Waits until the process takes no more than it did, but for a little.
+    pub async fn come_back(self, pid: u32) {
+        eventually(&format!("{pid} takes no more than {self:?}"), async || {
+            let now = Self::of(pid);
+            let back = now.rss_kib <= self.rss_kib + SLACK.rss_kib
+                && now.files <= self.files + SLACK.files
+                && now.threads <= self.threads + SLACK.threads;
+            back.then_some(())
+        })
+        .await;
+    }
+}
