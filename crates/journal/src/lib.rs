@@ -12,7 +12,7 @@ mod sqlite;
 
 pub use error::{JournalError, LogError, OpenError};
 pub use journal::{Accepted, Health, Journal, NewInvocation, Page, Purged, Query, Retention};
-pub use log_store::{LogStore, NewLine};
+pub use log_store::{LogStore, MAX_READ_BYTES, NewLine};
 pub use logs::{MemoryLogStore, SqliteLogStore};
 pub use memory::MemoryJournal;
 pub use sqlite::{JournalOptions, SqliteJournal, WriterTask};

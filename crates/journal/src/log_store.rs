@@ -26,6 +26,13 @@ pub struct NewLine {
     pub max_log_bytes: u64,
 }
 
+/// What one reading of a log takes into memory, nearly: many readers may be slow with what they got.
+pub const MAX_READ_BYTES: usize = 128 * 1024;
+
+/// How full a reading is.
+#[derive(Default)]
+pub(crate) struct Fill(usize);
+
 /// Keeps log lines, numbers them per invocation, and lets readers follow.
 ///
 /// Where an invocation's log reaches its limit, one `System` line `[log cut: ...]` is kept and what the function
@@ -38,7 +45,8 @@ pub trait LogStore: Send + Sync + 'static {
     /// cannot be written (a full disk) are dropped, and counted in a `System` line once writing works again.
     async fn append(&self, lines: Vec<NewLine>) -> Result<(), LogError>;
 
-    /// The lines after `after_seq` (0: from the first) in order, up to `limit`.
+    /// The lines after `after_seq` (0: from the first) in order, up to `limit`, and fewer where they are long: no more
+    /// come once there are [`MAX_READ_BYTES`] of text. None only if there are none.
     async fn read(
         &self,
         id: RequestId,
@@ -60,4 +68,15 @@ pub trait LogStore: Send + Sync + 'static {
 
     /// Writes out what was appended, then closes.
     async fn close(&self);
+}
+
+// === impl Fill ===
+
+impl Fill {
+    /// Whether there is room for the line, which counts from now on.
+    pub(crate) fn takes(&mut self, line: &LogLine) -> bool {
+        let has_room = self.0 < MAX_READ_BYTES;
+        self.0 += line.text.len();
+        has_room
+    }
 }

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tripline_journal::{LogError, LogStore, MemoryLogStore, NewLine, SqliteLogStore};
+use tripline_journal::{
+    LogError, LogStore, MAX_READ_BYTES, MemoryLogStore, NewLine, SqliteLogStore,
+};
 use tripline_model::{LogStream, RequestId, Timestamp};
 
 const NOW: Timestamp = Timestamp::from_millis(1_795_555_058_243);
@@ -50,6 +52,27 @@ fn numbered(texts: &[&str]) -> Vec<(u64, String)> {
     (1..)
         .zip(texts.iter().map(|text| (*text).to_owned()))
         .collect()
+}
+
+#[tokio::test]
+async fn long_lines_are_read_a_few_at_a_time() {
+    each(|store| async move {
+        let long = "x".repeat(MAX_READ_BYTES / 2 + 1);
+        let lines = (0..5).map(|_| NewLine {
+            max_log_bytes: u64::MAX,
+            ..line(id(1), &long)
+        });
+        store.append(lines.collect()).await.unwrap();
+        let (mut seen, mut readings) = (0, Vec::new());
+        loop {
+            let found = texts(&store, id(1), seen, 256).await;
+            let Some((last, _)) = found.last() else { break };
+            seen = *last;
+            readings.push(found.len());
+        }
+        assert_eq!(readings, [2, 2, 1]);
+    })
+    .await;
 }
 
 #[tokio::test]

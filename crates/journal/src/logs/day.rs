@@ -13,6 +13,7 @@ use rusqlite::{
 use tripline_model::{LogLine, LogStream, RequestId, Timestamp};
 
 use super::tally::{Placed, Tally};
+use crate::log_store::Fill;
 
 const VERSION: i64 = 2;
 
@@ -245,7 +246,9 @@ pub(super) fn read(
             complete: row.get(4)?,
         })
     })?;
-    rows.collect()
+    let mut fill = Fill::default();
+    rows.take_while(|row| row.as_ref().map_or(true, |line| fill.takes(line)))
+        .collect()
 }
 
 fn code(stream: LogStream) -> u8 {

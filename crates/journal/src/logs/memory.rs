@@ -8,6 +8,7 @@ use tripline_model::{LogLine, RequestId, Timestamp};
 
 use super::followers::Followers;
 use super::tally::Tally;
+use crate::log_store::Fill;
 use crate::{LogError, LogStore, NewLine};
 
 /// A log store in memory.
@@ -65,7 +66,9 @@ impl LogStore for MemoryLogStore {
         let state = self.open()?;
         let log = state.logs.get(&id).map_or(&[][..], |(_, log)| log);
         let after = log.iter().filter(|line| line.seq > after_seq);
-        Ok(after.take(limit).cloned().collect())
+        let mut fill = Fill::default();
+        let those = after.take(limit).take_while(|line| fill.takes(line));
+        Ok(those.cloned().collect())
     }
 
     async fn last_origin(&self, id: RequestId) -> Result<u64, LogError> {
