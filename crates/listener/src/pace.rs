@@ -224,6 +224,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for Paced<IO> {
         let before = buf.filled().len();
         let outcome = Pin::new(&mut this.io).poll_read(cx, buf);
         if !this.awaits_head() {
+            if outcome.is_pending() {
+                // hyper does not ask again by itself once the next head is awaited, and the deadline would sleep on.
+                this.turns.wake_when_over(cx);
+            }
             return outcome;
         }
         let came = buf.filled().len() > before;

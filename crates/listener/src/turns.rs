@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
 use bytes::Bytes;
+use futures_util::task::AtomicWaker;
 use hyper::body::{Frame, SizeHint};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -23,6 +24,8 @@ struct State {
     waits: AtomicU64,
     /// A part of an answer is still to be sent.
     unsent: AtomicBool,
+    /// Who is to look again when a turn is over.
+    connection: AtomicWaker,
     /// The body is to be waited for no longer.
     give_up: Notify,
     born: Instant,
@@ -60,6 +63,7 @@ impl Turns {
             count: AtomicUsize::new(0),
             waits: AtomicU64::new(0),
             unsent: AtomicBool::new(false),
+            connection: AtomicWaker::new(),
             give_up: Notify::new(),
             born,
             changed,
@@ -79,6 +83,11 @@ impl Turns {
     pub(crate) fn reading(&self) -> Reading {
         self.wait_for(Waits::ForBody);
         Reading(self.clone())
+    }
+
+    /// The connection's task is to be polled again when this turn is over: what it waits for is another thing then.
+    pub(crate) fn wake_when_over(&self, cx: &Context<'_>) {
+        self.0.connection.register(cx.waker());
     }
 
     /// Whoever waits for the body gives up.
@@ -152,6 +161,7 @@ impl Drop for Turn {
     fn drop(&mut self) {
         self.0.0.count.fetch_add(1, Ordering::AcqRel);
         self.0.wait_for(Waits::ForHead);
+        self.0.0.connection.wake();
     }
 }
 

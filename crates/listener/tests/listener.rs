@@ -11,7 +11,7 @@ use axum::extract::ConnectInfo;
 use axum::routing::get;
 use support::{PATIENCE, Served, read_to_close, read_until, send};
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 use tripline_listener::{Listener, ListenerLimits};
@@ -72,6 +72,24 @@ async fn an_idle_connection_is_closed() {
     let served = Served::start(hello(), limits, DRAIN).await;
     let mut stream = served.connect().await;
     send(&mut stream, ASK).await;
+    assert!(read_to_close(&mut stream).await.contains("hello!"));
+}
+
+#[tokio::test]
+async fn a_connection_that_waited_for_its_answer_is_closed_when_it_is_idle() {
+    let (app, began, go_on) = slow();
+    let limits = ListenerLimits {
+        idle_timeout: Duration::from_millis(100),
+        ..ListenerLimits::default()
+    };
+    let served = Served::start(app, limits, DRAIN).await;
+    let mut stream = served.connect().await;
+    send(&mut stream, ASK).await;
+    timeout(PATIENCE, began.notified()).await.unwrap();
+    // Longer than the idle time: while the application works nothing strikes.
+    let too_early = timeout(Duration::from_millis(200), read_to_close(&mut stream)).await;
+    assert!(too_early.is_err(), "closed while the application worked");
+    go_on.notify_one();
     assert!(read_to_close(&mut stream).await.contains("hello!"));
 }
 
@@ -209,6 +227,31 @@ async fn a_slow_head_hears_why_it_is_cut() {
     assert!(said.ends_with("\"accepted\":\"no\"}"), "{said}");
     let mut silent = served.connect().await;
     assert_eq!(read_to_close(&mut silent).await, "");
+}
+
+#[tokio::test]
+async fn who_asks_much_and_reads_nothing_is_cut() {
+    let app = Router::new().route("/", get(|| async { "x".repeat(2000) }));
+    let limits = ListenerLimits {
+        header_timeout: Duration::from_millis(200),
+        idle_timeout: Duration::from_millis(200),
+        ..ListenerLimits::default()
+    };
+    let served = Served::start(app, limits, DRAIN).await;
+    for asks in [10, 300, 3000] {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        let mut deaf = socket.connect(served.addr).await.unwrap();
+        send(&mut deaf, &ASK.repeat(asks)).await;
+        // Whoever goes on sending notices the cut by an error, without reading.
+        let noticed = async {
+            while deaf.write_all(b"\r\n").await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let cut = timeout(Duration::from_secs(5), noticed).await;
+        assert!(cut.is_ok(), "still there after {asks} requests");
+    }
 }
 
 #[tokio::test]
