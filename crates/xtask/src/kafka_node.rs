@@ -1,10 +1,10 @@
-//! `xtask kafka-node`: a private Kafka broker in a folder, for tests that stop, kill and restart
-//! it. The broker outlives this command; whoever started it ends it with `stop` or `kill`, and a
+//! `xtask kafka-node`: a private Kafka broker in a folder, or a cluster of a few, for tests that
+//! stop, kill and restart them. A broker outlives this command; whoever started it ends it with `stop` or `kill`, and a
 //! run of `cargo xtask test` ends what was forgotten.
 
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -27,6 +27,12 @@ pub(crate) struct KafkaNodeArgs {
     /// Folder of the broker: settings, data, log; made by the first `start`
     #[arg(long)]
     dir: PathBuf,
+    /// How many brokers the first `start` makes, each with a copy of every record
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=5))]
+    nodes: u8,
+    /// The one that is meant, counted from 1 (default: all of them)
+    #[arg(long)]
+    node: Option<usize>,
     /// Folder with Kafka's jars in lib/ (default: the one that `cargo xtask services` fetches)
     #[arg(long, env = "TRIPLINE_TEST_KAFKA_HOME")]
     home: Option<PathBuf>,
@@ -36,7 +42,7 @@ pub(crate) struct KafkaNodeArgs {
 
 #[derive(Clone, Copy, Subcommand)]
 enum Verb {
-    /// Start it, wait until it serves, print BOOTSTRAP=, SASL_BOOTSTRAP= and PID= (same ports each time)
+    /// Start it, wait until it serves, print BOOTSTRAP=, SASL_BOOTSTRAP=, PROXIED= and PID= (same ports each time)
     Start,
     /// End it in an orderly way (SIGTERM) and wait until it is gone
     Stop,
@@ -50,24 +56,64 @@ enum Verb {
 
 /// Does one thing to the broker in the folder.
 pub(crate) fn run(args: &KafkaNodeArgs) -> Outcome<u8> {
-    match args.verb {
-        Verb::Start => start(args)?,
-        Verb::Stop => end(&args.dir, Signal::SIGTERM, STOP_LIMIT)?,
-        Verb::Kill => end(&args.dir, Signal::SIGKILL, KILL_LIMIT)?,
-        Verb::Pause => send(&args.dir, Signal::SIGSTOP)?,
-        Verb::Resume => send(&args.dir, Signal::SIGCONT)?,
+    if matches!(args.verb, Verb::Start) {
+        start(args)?;
+        return Ok(0);
+    }
+    for dir in chosen(args, folders(&args.dir))? {
+        match args.verb {
+            Verb::Start => {}
+            Verb::Stop => end(&dir, Signal::SIGTERM, STOP_LIMIT)?,
+            Verb::Kill => end(&dir, Signal::SIGKILL, KILL_LIMIT)?,
+            Verb::Pause => send(&dir, Signal::SIGSTOP)?,
+            Verb::Resume => send(&dir, Signal::SIGCONT)?,
+        }
     }
     Ok(0)
 }
 
+/// The folders of the brokers that were made in `dir`: those of a cluster lie in it.
+fn folders(dir: &Path) -> Vec<PathBuf> {
+    let nodes = (1..).map(|node| dir.join(format!("node-{node}")));
+    let nodes: Vec<PathBuf> = nodes.take_while(|folder| folder.is_dir()).collect();
+    match nodes.is_empty() {
+        true => vec![dir.to_owned()],
+        false => nodes,
+    }
+}
+
+/// Those of them that are meant.
+fn chosen(args: &KafkaNodeArgs, all: Vec<PathBuf>) -> Outcome<Vec<PathBuf>> {
+    let Some(node) = args.node else {
+        return Ok(all);
+    };
+    let found = node.checked_sub(1).and_then(|at| all.get(at));
+    match found {
+        Some(dir) => Ok(vec![dir.clone()]),
+        None => Err(Failure::new(format!(
+            "there is no broker {node} in {}: it has {}",
+            args.dir.display(),
+            all.len()
+        ))),
+    }
+}
+
 fn start(args: &KafkaNodeArgs) -> Outcome<()> {
-    fs::create_dir_all(&args.dir).map_err(|error| Failure::file("create", &args.dir, error))?;
+    for node in 1..=args.nodes {
+        let dir = match args.nodes {
+            1 => args.dir.clone(),
+            _ => args.dir.join(format!("node-{node}")),
+        };
+        fs::create_dir_all(&dir).map_err(|error| Failure::file("create", &dir, error))?;
+    }
     // The full path tells this broker's process from every other one.
     let dir = args
         .dir
         .canonicalize()
         .map_err(|error| Failure::file("find", &args.dir, error))?;
-    if let Some(pid) = running(&dir) {
+    let dirs = folders(&dir);
+    let starting = chosen(args, dirs.clone())?;
+    if let Some((dir, pid)) = starting.iter().find_map(|dir| Some((dir, running(dir)?))) {
         return Err(Failure::new(format!(
             "the broker in {} runs already ({pid})",
             dir.display()
@@ -77,52 +123,91 @@ fn start(args: &KafkaNodeArgs) -> Outcome<()> {
         Some(home) => KafkaHome::at(home)?,
         None => KafkaHome::installed()?,
     };
-    let node = match Node::open(home.clone(), &dir) {
-        Some(node) => node,
-        None => Node::create(home, &dir, Port::Free)?,
+    let nodes = open_or_create(home, &dirs)?;
+    let mut starts = Vec::with_capacity(starting.len());
+    for (node, dir) in nodes.iter().zip(&dirs) {
+        if starting.contains(dir) {
+            starts.push(Start::launch(node, dir)?);
+        }
+    }
+    let mut pids = Vec::with_capacity(starts.len());
+    for start in starts {
+        pids.push(start.wait_ready()?.to_string());
+    }
+    let all = |address: fn(&Node) -> Outcome<String>| -> Outcome<String> {
+        let each: Outcome<Vec<String>> = nodes.iter().map(address).collect();
+        Ok(each?.join(","))
     };
-    let pid = launch(&node, &dir)?;
-    println!(
-        "BOOTSTRAP={}\nSASL_BOOTSTRAP={}",
-        node.bootstrap()?,
-        node.sasl_bootstrap()?
-    );
-    println!("PID={pid}");
+    println!("BOOTSTRAP={}", all(Node::bootstrap)?);
+    println!("SASL_BOOTSTRAP={}", all(Node::sasl_bootstrap)?);
+    println!("PROXIED={}", all(Node::proxied)?);
+    println!("PID={}", pids.join(","));
     Ok(())
 }
 
-fn launch(node: &Node, dir: &Path) -> Outcome<u32> {
-    let log = dir.join("broker.log");
-    let open = || OpenOptions::new().create(true).append(true).open(&log);
-    let (out, err) = open()
-        .and_then(|out| Ok((out, open()?)))
-        .map_err(|error| Failure::file("open", &log, error))?;
-    // Earlier starts have written to the same log.
-    let before = process::read_lossy(&log).matches(READY).count();
-    let mut command = node.detached_server()?;
-    command.stdin(Stdio::null()).stdout(out).stderr(err);
-    let mut server = command
-        .spawn()
-        .map_err(|error| Failure::new(format!("cannot start Kafka: {error}")))?;
-    let pid = server.id();
-    let note = pid_file(dir);
-    fs::write(&note, pid.to_string()).map_err(|error| Failure::file("write", &note, error))?;
-    let ready = time::wait_for("Kafka starts", START_LIMIT, || {
-        if process::read_lossy(&log).matches(READY).count() > before {
-            return Ok(Some(()));
-        }
-        match server.try_wait() {
-            Ok(Some(status)) => Err(Failure::new(format!("Kafka ended at its start, {status}"))),
-            _ => Ok(None),
-        }
-    });
-    if let Err(failure) = ready {
-        // Gone already, or too slow to be of use.
-        let _ = server.kill();
-        let _ = server.wait();
-        return Err(process::with_tail(failure, &log));
+fn open_or_create(home: KafkaHome, dirs: &[PathBuf]) -> Outcome<Vec<Node>> {
+    let open = |dir: &PathBuf| Node::open(home.clone(), dir);
+    match (dirs.iter().map(open).collect(), dirs) {
+        (Some(nodes), _) => Ok(nodes),
+        (None, [dir]) => Ok(vec![Node::create(home, dir, Port::Free)?]),
+        (None, _) => Node::create_cluster(&home, dirs),
     }
-    Ok(pid)
+}
+
+/// A broker that has been started and may not serve yet.
+struct Start {
+    server: Child,
+    log: PathBuf,
+    /// How often it had come to serve before: earlier starts have written to the same log.
+    before: usize,
+}
+
+// === impl Start ===
+
+impl Start {
+    fn launch(node: &Node, dir: &Path) -> Outcome<Self> {
+        let log = dir.join("broker.log");
+        let open = || OpenOptions::new().create(true).append(true).open(&log);
+        let (out, err) = open()
+            .and_then(|out| Ok((out, open()?)))
+            .map_err(|error| Failure::file("open", &log, error))?;
+        let before = process::read_lossy(&log).matches(READY).count();
+        let mut command = node.detached_server()?;
+        command.stdin(Stdio::null()).stdout(out).stderr(err);
+        let server = command
+            .spawn()
+            .map_err(|error| Failure::new(format!("cannot start Kafka: {error}")))?;
+        let note = pid_file(dir);
+        fs::write(&note, server.id().to_string())
+            .map_err(|error| Failure::file("write", &note, error))?;
+        Ok(Self {
+            server,
+            log,
+            before,
+        })
+    }
+
+    /// Gives the process's number once clients can work with it.
+    fn wait_ready(mut self) -> Outcome<u32> {
+        let ready = time::wait_for("Kafka starts", START_LIMIT, || {
+            if process::read_lossy(&self.log).matches(READY).count() > self.before {
+                return Ok(Some(()));
+            }
+            match self.server.try_wait() {
+                Ok(Some(status)) => {
+                    Err(Failure::new(format!("Kafka ended at its start, {status}")))
+                }
+                _ => Ok(None),
+            }
+        });
+        if let Err(failure) = ready {
+            // Gone already, or too slow to be of use.
+            let _ = self.server.kill();
+            let _ = self.server.wait();
+            return Err(process::with_tail(failure, &self.log));
+        }
+        Ok(self.server.id())
+    }
 }
 
 fn end(dir: &Path, signal: Signal, limit: Duration) -> Outcome<()> {
@@ -172,6 +257,26 @@ fn pid_file(dir: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_of_a_cluster_is_named_by_its_number() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let args = |node| KafkaNodeArgs {
+            dir: dir.path().to_owned(),
+            nodes: 1,
+            node,
+            home: None,
+            verb: Verb::Stop,
+        };
+        let meant = |node| chosen(&args(node), folders(dir.path()));
+        assert_eq!(meant(None).ok(), Some(vec![dir.path().to_owned()]));
+        for name in ["node-1", "node-2"] {
+            fs::create_dir(dir.path().join(name)).expect("writable");
+        }
+        assert_eq!(meant(None).map(|all| all.len()).ok(), Some(2));
+        assert_eq!(meant(Some(2)).ok(), Some(vec![dir.path().join("node-2")]));
+        assert!(meant(Some(3)).is_err() && meant(Some(0)).is_err());
+    }
 
     #[test]
     fn a_number_that_belongs_to_somebody_else_is_no_broker() {

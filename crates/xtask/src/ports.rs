@@ -13,6 +13,12 @@ const COUNT: u16 = 12_000;
 
 /// `N` different ports of the loopback address on which nobody listens now.
 pub(crate) fn free<const N: usize>() -> Outcome<[u16; N]> {
+    let ports = free_many(N)?;
+    Ok(ports.try_into().expect("exactly N"))
+}
+
+/// That many different ports. They stay free until somebody listens, so what belongs together is asked for at once.
+pub(crate) fn free_many(count: usize) -> Outcome<Vec<u16>> {
     let start = u16::try_from(random::bits() % u64::from(COUNT)).expect("less than COUNT");
     let mut found = BTreeSet::new();
     for step in 0..COUNT {
@@ -20,13 +26,12 @@ pub(crate) fn free<const N: usize>() -> Outcome<[u16; N]> {
         if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
             found.insert(port);
         }
-        if found.len() == N {
-            let ports: Vec<u16> = found.into_iter().collect();
-            return Ok(ports.try_into().expect("exactly N"));
+        if found.len() == count {
+            return Ok(found.into_iter().collect());
         }
     }
     Err(Failure::new(format!(
-        "no {N} free ports between {FIRST} and {}",
+        "no {count} free ports between {FIRST} and {}",
         FIRST + COUNT
     )))
 }

@@ -13,6 +13,7 @@ use crate::time::Stopwatch;
 
 const BOOTSTRAP: &str = "TRIPLINE_TEST_KAFKA";
 const SASL_BOOTSTRAP: &str = "TRIPLINE_TEST_KAFKA_SASL";
+const PROXIED: &str = "TRIPLINE_TEST_KAFKA_PROXIED";
 const HOME: &str = "TRIPLINE_TEST_KAFKA_HOME";
 const CONTROL: &str = "TRIPLINE_TEST_KAFKA_CONTROL";
 
@@ -65,6 +66,7 @@ fn start(services: &mut Services, home: &KafkaHome, port: Port) -> Outcome<()> {
             watch.text()
         );
         services.running.push(broker);
+        services.export(PROXIED, node.proxied()?);
         services.export(BOOTSTRAP, plain);
         services.export(SASL_BOOTSTRAP, sasl);
         services.have("Kafka", text);

@@ -18,6 +18,8 @@ pub(crate) const VERSION: &str = "4.3.1";
 
 const POM: &str = include_str!("../../kafka/pom.xml");
 const COPY_JARS: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies";
+/// Memory for objects in MiB: enough for a node that is alone, and for a tool.
+pub(crate) const HEAP: u32 = 512;
 const FETCH_LIMIT: Duration = Duration::from_secs(600);
 
 /// A folder with Kafka's jars in `lib/`.
@@ -51,38 +53,48 @@ impl KafkaHome {
     /// A command line for one of Kafka's main classes that dies with this process.
     pub(crate) fn java(&self, class: &str, args: &[&OsStr]) -> Outcome<Command> {
         let mut command = program(process::require("java")?)?;
-        command.args(self.java_args(class, "info")?).args(args);
+        command
+            .args(self.java_args(class, "info", HEAP)?)
+            .args(args);
         Ok(command)
     }
 
     /// The same for a tool, which says nothing but its errors.
     pub(crate) fn tool(&self, class: &str, args: &[&str]) -> Outcome<Command> {
         let mut command = program(process::require("java")?)?;
-        command.args(self.java_args(class, "error")?).args(args);
+        command
+            .args(self.java_args(class, "error", HEAP)?)
+            .args(args);
         Ok(command)
     }
 
-    /// The same as a process that outlives this one, for [`crate::kafka_node`].
-    pub(crate) fn detached_java(&self, class: &str, args: &[&OsStr]) -> Outcome<Command> {
+    /// The same with so many MiB for objects, as a process that outlives this one, for
+    /// [`crate::kafka_node`].
+    pub(crate) fn detached_java(
+        &self,
+        class: &str,
+        args: &[&OsStr],
+        heap: u32,
+    ) -> Outcome<Command> {
         let mut command = Command::new(process::require("java")?);
         command
-            .args(self.java_args(class, "info")?)
+            .args(self.java_args(class, "info", heap)?)
             .args(args)
             .process_group(0);
         Ok(command)
     }
 
-    fn java_args(&self, class: &str, log_level: &str) -> Outcome<Vec<String>> {
+    fn java_args(&self, class: &str, log_level: &str, heap: u32) -> Outcome<Vec<String>> {
         // Little memory and a quick start matter more here than throughput.
         let tuning = [
             "-Xms128m",
-            "-Xmx512m",
             "-XX:+UseSerialGC",
             "-XX:TieredStopAtLevel=1",
             "-XX:-UsePerfData",
             "-Dorg.slf4j.simpleLogger.showDateTime=true",
         ];
         let mut args: Vec<String> = tuning.into_iter().map(str::to_owned).collect();
+        args.push(format!("-Xmx{heap}m"));
         args.push(format!(
             "-Dorg.slf4j.simpleLogger.defaultLogLevel={log_level}"
         ));
