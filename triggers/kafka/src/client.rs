@@ -6,23 +6,22 @@ use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 use tripline_trigger::{TriggerContext, TriggerError};
 
-use crate::config::{KafkaConfig, Setting};
+use crate::config::{GroupProtocol, KafkaConfig, Setting};
 use crate::pacing::Pacing;
 
 /// What the hub prefers; the config may say otherwise. Queues are small, because what is fetched and not accepted is
 /// fetched again after a pause.
-const PREFERRED: [(&str, &str); 7] = [
+const PREFERRED: [(&str, &str); 6] = [
     ("client.id", "tripline"),
     ("enable.metrics.push", "false"),
     ("fetch.queue.backoff.ms", "50"),
-    ("partition.assignment.strategy", "cooperative-sticky"),
     ("queued.max.messages.kbytes", "8192"),
     ("queued.min.messages", "2000"),
     ("topic.metadata.refresh.interval.ms", "30000"),
 ];
 
 /// What the hub relies on.
-const FIXED: [(&str, &str); 7] = [
+const FIXED: [(&str, &str); 6] = [
     ("allow.auto.create.topics", "false"),
     // Where to go on is the hub's decision, in `positions`.
     ("auto.offset.reset", "error"),
@@ -32,7 +31,6 @@ const FIXED: [(&str, &str); 7] = [
     ("enable.auto.commit", "true"),
     ("enable.auto.offset.store", "false"),
     ("enable.partition.eof", "false"),
-    ("group.protocol", "classic"),
 ];
 
 /// librdkafka's settings, and the values in them that are secret.
@@ -45,6 +43,10 @@ pub(crate) fn client_config(
     let mut secrets = Vec::new();
     for (name, value) in PREFERRED {
         client.set(name, value);
+    }
+    client.set("group.protocol", config.protocol.word());
+    if config.protocol == GroupProtocol::Classic {
+        client.set("partition.assignment.strategy", "cooperative-sticky");
     }
     for (name, setting) in &config.properties {
         match setting {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 use tripline_config::{Location, Scalar, SecretRef, Table, nearest};
 
-use crate::properties::{Verdict, settable, verdict};
+use crate::properties::{Verdict, misplaced, settable, verdict};
 
 /// Where a partition begins that neither the hub nor the group has a position in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +14,15 @@ pub(crate) enum Reset {
     Earliest,
     /// Behind its last record.
     Latest,
+}
+
+/// How the members of a group agree on who reads which partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum GroupProtocol {
+    /// One of the members decides. Every broker speaks it.
+    Classic,
+    /// The brokers decide (KIP-848): Kafka 4.0 and later.
+    Consumer,
 }
 
 /// What is done with a record without a value.
@@ -41,6 +50,8 @@ pub(crate) struct KafkaConfig {
     pub(crate) topics: Vec<String>,
     /// `None`: `tripline.<hub id>.<trigger>`.
     pub(crate) group_id: Option<String>,
+    /// See [`GroupProtocol`].
+    pub(crate) protocol: GroupProtocol,
     /// See [`Reset`].
     pub(crate) reset: Reset,
     /// See [`NullValue`].
@@ -53,6 +64,21 @@ pub(crate) struct KafkaConfig {
 
 const MIN_STALL: Duration = Duration::from_secs(10);
 const DEFAULT_STALL: Duration = Duration::from_secs(300);
+
+// === impl GroupProtocol ===
+
+impl GroupProtocol {
+    /// Both.
+    pub(crate) const ALL: [Self; 2] = [Self::Classic, Self::Consumer];
+
+    /// Its name in configurations.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Classic => "classic",
+            Self::Consumer => "consumer",
+        }
+    }
+}
 
 // === impl KafkaConfig ===
 
@@ -82,14 +108,23 @@ impl KafkaConfig {
         let mut config = Self {
             topics: topics.unwrap_or_default(),
             group_id: None,
+            protocol: GroupProtocol::Classic,
             reset: Reset::Latest,
             null_value: null_value?,
             stall_after,
             properties: Vec::new(),
         };
         let mut good = !config.topics.is_empty();
+        let mut places = Vec::with_capacity(rest.len());
         for (name, scalar) in rest {
+            places.push((name.clone(), scalar.location.clone()));
             good &= config.take(table, &name, scalar).is_some();
+        }
+        for (name, at) in &places {
+            if let Some(why) = misplaced(name, config.protocol) {
+                table.error_at(at, format!("`{name}` cannot be set"), Some(why.to_owned()));
+                good = false;
+            }
         }
         let connected = config.setting("bootstrap.servers").is_some();
         (good && connected && stall_after >= MIN_STALL).then_some(config)
@@ -130,7 +165,10 @@ impl KafkaConfig {
                 let allowed = [("earliest", Reset::Earliest), ("latest", Reset::Latest)];
                 self.reset = word(table, name, &scalar, &allowed)?;
             }
-            "group.protocol" => word(table, name, &scalar, &[("classic", ())])?,
+            "group.protocol" => {
+                let allowed = GroupProtocol::ALL.map(|protocol| (protocol.word(), protocol));
+                self.protocol = word(table, name, &scalar, &allowed)?;
+            }
             _ => {
                 let setting = check_property(table, name, scalar)?;
                 self.properties.push((name.to_owned(), setting));
@@ -215,6 +253,7 @@ fn unknown(table: &mut Table<'_>, name: &str, at: &Location) {
         "stall_after",
         "group.id",
         "auto.offset.reset",
+        "group.protocol",
     ];
     let near = nearest(name, settable().chain(own));
     let help = match near {

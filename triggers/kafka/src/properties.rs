@@ -1,5 +1,7 @@
 //! Which of librdkafka's properties may be set, and why the others may not.
 
+use crate::config::GroupProtocol;
+
 /// What the hub says about a property.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -13,7 +15,7 @@ pub(crate) enum Verdict {
     Unknown,
 }
 
-const ALLOWED: [&str; 48] = [
+const ALLOWED: [&str; 49] = [
     "bootstrap.servers",
     "broker.address.family",
     "broker.address.ttl",
@@ -32,6 +34,7 @@ const ALLOWED: [&str; 48] = [
     "fetch.queue.backoff.ms",
     "fetch.wait.max.ms",
     "group.instance.id",
+    "group.remote.assignor",
     "heartbeat.interval.ms",
     "isolation.level",
     "max.partition.fetch.bytes",
@@ -76,7 +79,7 @@ const BEHIND_RECEIPTS: &str =
 const LOADS_CODE: &str = "it makes librdkafka load or run code that is not part of the hub";
 const CALLBACK: &str = "the hub handles these events itself";
 
-const REFUSED: [(&str, &str); 24] = [
+const REFUSED: [(&str, &str); 23] = [
     ("auto.commit.interval.ms", BEHIND_RECEIPTS),
     ("enable.auto.commit", BEHIND_RECEIPTS),
     ("enable.auto.offset.store", BEHIND_RECEIPTS),
@@ -92,10 +95,6 @@ const REFUSED: [(&str, &str); 24] = [
     (
         "enable.partition.eof",
         "the hub sees the end of a partition without it",
-    ),
-    (
-        "group.remote.assignor",
-        "only the `classic` group protocol is supported",
     ),
     (
         "metadata.broker.list",
@@ -120,6 +119,36 @@ const REFUSED: [(&str, &str); 24] = [
     ("rebalance_cb", CALLBACK),
     ("offset_commit_cb", CALLBACK),
 ];
+
+/// What the brokers decide in the `consumer` protocol, each with what takes its place.
+const CLASSIC_ONLY: [(&str, &str); 3] = [
+    (
+        "heartbeat.interval.ms",
+        "in the `consumer` protocol the brokers set it: `group.consumer.heartbeat.interval.ms`",
+    ),
+    (
+        "partition.assignment.strategy",
+        "in the `consumer` protocol the brokers assign: `group.remote.assignor` names how",
+    ),
+    (
+        "session.timeout.ms",
+        "in the `consumer` protocol the brokers set it: `group.consumer.session.timeout.ms`",
+    ),
+];
+
+/// Why the property `name` means nothing in that protocol, if so.
+pub(crate) fn misplaced(name: &str, protocol: GroupProtocol) -> Option<&'static str> {
+    match protocol {
+        GroupProtocol::Classic => (name == "group.remote.assignor")
+            .then_some("in the `classic` protocol `partition.assignment.strategy` says how"),
+        GroupProtocol::Consumer => {
+            let mut known = CLASSIC_ONLY.iter();
+            known
+                .find(|(property, _)| *property == name)
+                .map(|(_, why)| *why)
+        }
+    }
+}
 
 /// What the hub says about the property `name`.
 pub(crate) fn verdict(name: &str) -> Verdict {

@@ -17,7 +17,7 @@ use tripline_trigger::FactValue;
 use tripline_trigger::testkit::{PATIENCE, Run, TestContext};
 
 use crate::KafkaTrigger;
-use crate::config::{KafkaConfig, NullValue, Reset, Setting};
+use crate::config::{GroupProtocol, KafkaConfig, NullValue, Reset, Setting};
 use crate::pacing::Pacing;
 
 /// A trigger in a hurry, from the beginning of `topic`.
@@ -31,6 +31,7 @@ impl Hasty {
         let config = KafkaConfig {
             topics: vec![topic.to_owned()],
             group_id: Some(format!("group-of-{topic}")),
+            protocol: GroupProtocol::Classic,
             reset: Reset::Earliest,
             null_value: NullValue::Deliver,
             stall_after: Duration::from_secs(300),

@@ -25,6 +25,7 @@ fn refused(body: &str, words: &[&str]) {
 fn the_least_that_works() {
     let config = read(LEAST).unwrap();
     assert_eq!(config.topics, ["orders"]);
+    assert_eq!(config.protocol, GroupProtocol::Classic);
     assert_eq!(config.reset, Reset::Latest);
     assert_eq!(config.null_value, NullValue::Deliver);
     assert_eq!(config.stall_after, Duration::from_secs(300));
@@ -62,7 +63,14 @@ fn what_the_hub_fixes_is_refused_with_the_reason() {
         ("'plugin.library.paths' = 'x.so'", "not part of the hub"),
         ("ssl.engine.location = 'x.so'", "not part of the hub"),
         ("test.mock.num.brokers = 3", "simulation"),
-        ("group.protocol = 'consumer'", "allowed: \"classic\""),
+        (
+            "group.protocol = 'share'",
+            "allowed: \"classic\", \"consumer\"",
+        ),
+        (
+            "group.remote.assignor = 'range'",
+            "`partition.assignment.strategy` says how",
+        ),
         ("auto.offset.reset = 'error'", "\"earliest\", \"latest\""),
         ("sasl.oauthbearer.config = 'x'", "PLAIN and SCRAM"),
         ("sasl.passwort = 'x'", "did you mean `sasl.password`?"),
@@ -75,6 +83,30 @@ fn what_the_hub_fixes_is_refused_with_the_reason() {
         ("group.id = ''", "`group.id` is empty"),
     ] {
         refused(&format!("{LEAST}{line}"), &[reason, "tripline.toml:4"]);
+    }
+}
+
+#[test]
+fn what_the_brokers_decide_is_not_set_here() {
+    let consumer = format!("{LEAST}group.protocol = 'consumer'\n");
+    let config = read(&format!("{consumer}group.remote.assignor = 'range'")).unwrap();
+    assert_eq!(config.protocol, GroupProtocol::Consumer);
+    for (line, instead) in [
+        (
+            "session.timeout.ms = 6000",
+            "group.consumer.session.timeout.ms",
+        ),
+        (
+            "heartbeat.interval.ms = 2000",
+            "group.consumer.heartbeat.interval.ms",
+        ),
+        (
+            "partition.assignment.strategy = 'range'",
+            "group.remote.assignor",
+        ),
+    ] {
+        read(&format!("{LEAST}{line}")).expect("the classic protocol has it");
+        refused(&format!("{consumer}{line}"), &[instead, "tripline.toml:5"]);
     }
 }
 
