@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::consumer::Consumer;
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaErrorCode as Code;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Callbacks;
@@ -12,6 +14,10 @@ use crate::session::{Client, Ending, Session, Setup};
 
 /// One turn of the loop, at most.
 const TURN: Duration = Duration::from_millis(100);
+
+/// What librdkafka has to say is listened to for so long while the way to the hub is full. (A poll without any wait
+/// serves one event, and a line of its log is one: the news of a rebalance would stand in line for seconds.)
+const EVENTS_TURN: Duration = Duration::from_millis(1);
 
 /// How long a consumer may take to commit and to leave its group.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
@@ -83,10 +89,15 @@ fn turn(consumer: &Client) {
         session.tick(consumer, true);
         return;
     }
-    let has_pending = session.has_pending();
+    let wait = if session.is_held_up() {
+        EVENTS_TURN
+    } else if session.has_pending() {
+        // What is there is taken without waiting, so that one hand-over holds as much as possible.
+        Duration::ZERO
+    } else {
+        TURN
+    };
     drop(session);
-    // What is there is taken without waiting, so that one hand-over holds as much as possible.
-    let wait = if has_pending { Duration::ZERO } else { TURN };
     let polled = consumer.poll(wait);
     let mut session = consumer.context().session();
     let is_drained = polled.is_none();
@@ -107,12 +118,28 @@ fn turn(consumer: &Client) {
     }
 }
 
-/// Asks for the topics before the group does, so that their ids are known when partitions are planned.
+/// Asks for the topics before the group does, so that their ids are known when partitions are planned, and which
+/// partitions are older than this consumer.
 fn learn_topics(consumer: &Client, topics: &[String]) {
     for topic in topics {
-        // Whether it is there is looked after in the session.
-        drop(consumer.fetch_metadata(Some(topic), Duration::from_secs(5)));
+        if let Ok(count) = partitions(consumer, topic) {
+            consumer.context().session().learn_partitions(topic, count);
+        }
     }
     // The ids come as log lines, which are served by polling.
     drop(consumer.poll(TURN));
+}
+
+/// How many partitions a topic has: 0 if it is not there. Whether it can be read is looked after in the session.
+pub(crate) fn partitions(consumer: &Client, topic: &str) -> Result<i32, KafkaError> {
+    let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(5))?;
+    let mut topics = metadata.topics().iter();
+    let Some(found) = topics.find(|found| found.name() == topic) else {
+        return Ok(0);
+    };
+    match found.error().map(Code::from) {
+        None => Ok(i32::try_from(found.partitions().len()).unwrap_or(i32::MAX)),
+        Some(Code::UnknownTopicOrPartition) => Ok(0),
+        Some(code) => Err(KafkaError::MetadataFetch(code)),
+    }
 }

@@ -3,6 +3,8 @@
 //! A topic that is deleted and made anew counts its offsets from 0 again. Each such life is an *incarnation* with a
 //! stream, and so a watermark, of its own: old watermarks never swallow new records.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -17,6 +19,15 @@ pub(crate) struct Note {
     pub(crate) incarnation: u32,
     /// The offset that reading this incarnation began at.
     pub(crate) start: u64,
+}
+
+/// What the hub keeps of a topic.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TopicNote {
+    /// Kafka's id of the topic; `None` if the brokers do not tell.
+    pub(crate) topic_id: Option<String>,
+    /// How many partitions it had when the hub began to read it.
+    pub(crate) partitions: i32,
 }
 
 /// What is known of a partition when it is assigned.
@@ -34,6 +45,8 @@ pub(crate) struct Facts {
     pub(crate) high: u64,
     /// Kafka's id of the topic now.
     pub(crate) topic_id: Option<String>,
+    /// Whether it was added after the hub had begun to read the topic.
+    pub(crate) is_added: bool,
 }
 
 /// What is worth telling about a partition.
@@ -57,6 +70,8 @@ pub(crate) enum Finding {
     },
     /// The group's committed offset lies beyond the end and is not used.
     CommitBeyondEnd(u64),
+    /// The hub has no position of its own, and goes on at the group's.
+    GroupPosition(u64),
 }
 
 /// Where and as what reading begins.
@@ -82,12 +97,10 @@ pub(crate) fn plan(facts: Facts, reset: Reset) -> Plan {
     }
     let (mut note, wanted) = match facts.note {
         None => {
-            let start = first_sight(
-                usable,
-                facts.committed.is_some(),
-                (facts.low, facts.high),
-                reset,
-            );
+            findings.extend(usable.map(Finding::GroupPosition));
+            // The group has read here in a life of the topic that is over, or the hub since before it was there.
+            let is_all_new = facts.committed.is_some() || facts.is_added;
+            let start = first_sight(usable, is_all_new, (facts.low, facts.high), reset);
             (fresh(0, facts.topic_id, start), start)
         }
         Some(note) => {
@@ -160,6 +173,11 @@ pub(crate) fn note_key(cluster: &str, topic: &str, partition: i32) -> String {
     format!("partition/{cluster}/{topic}/{partition}")
 }
 
+/// The cursor key under which a topic's [`TopicNote`] is kept.
+pub(crate) fn topic_key(cluster: &str, topic: &str) -> String {
+    format!("topic/{cluster}/{topic}")
+}
+
 /// A topic's name and id, if `line` is librdkafka's remark that it has learnt the id. It is the only way in which the
 /// safe interface tells topic ids; a test against its own mock brokers fails if the wording ever changes.
 pub(crate) fn topic_id_in_log(line: &str) -> Option<(&str, String)> {
@@ -169,6 +187,55 @@ pub(crate) fn topic_id_in_log(line: &str) -> Option<(&str, String)> {
     let none = id.bytes().all(|c| c == b'A');
     // Kafka's own tools write ids in the URL-safe alphabet.
     (!none && !topic.contains(' ')).then(|| (topic, id.trim().replace('+', "-").replace('/', "_")))
+}
+
+// === impl TopicNote ===
+
+impl TopicNote {
+    /// Whether this is about the topic with that id, as far as is known.
+    pub(crate) fn is_of(&self, topic_id: Option<&String>) -> bool {
+        match (&self.topic_id, topic_id) {
+            (Some(noted), Some(now)) => noted == now,
+            _ => true,
+        }
+    }
+
+    /// Whether a partition of the topic with that id was added after the hub had begun to read.
+    pub(crate) fn lacks(&self, partition: i32, topic_id: Option<&String>) -> bool {
+        !self.is_of(topic_id) || partition >= self.partitions
+    }
+}
+
+// === impl Finding ===
+
+impl Finding {
+    /// Whether records may be missed, or be read that were read before.
+    pub(crate) fn is_grave(&self) -> bool {
+        !matches!(self, Self::GroupPosition(_))
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Recreated => write!(f, "the topic was made anew and is read from its beginning"),
+            Self::Truncated { from, to } => write!(
+                f,
+                "the brokers lost offsets {from} to {}, which had been read",
+                to.saturating_sub(1)
+            ),
+            Self::Gap { from, to } => write!(
+                f,
+                "the brokers removed offsets {from} to {} before they were read",
+                to.saturating_sub(1)
+            ),
+            Self::CommitBeyondEnd(offset) => write!(
+                f,
+                "the group's offset {offset} lies beyond the end and is not used"
+            ),
+            Self::GroupPosition(offset) => write!(f, "goes on at the group's offset {offset}"),
+        }
+    }
 }
 
 enum Life {
@@ -189,14 +256,13 @@ fn lived_on(note: &Note, topic_id: Option<&String>, reachable: bool) -> Life {
 
 fn first_sight(
     usable: Option<u64>,
-    has_commit: bool,
+    is_all_new: bool,
     (low, high): (u64, u64),
     reset: Reset,
 ) -> u64 {
     match (usable, reset) {
         (Some(committed), _) => committed,
-        // The group has read here before, in a life of the topic that is over.
-        (None, _) if has_commit => low,
+        (None, _) if is_all_new => low,
         (None, Reset::Earliest) => low,
         (None, Reset::Latest) => high,
     }

@@ -64,6 +64,8 @@ pub(crate) struct Session {
     setup: Setup,
     cluster: String,
     topic_ids: HashMap<String, String>,
+    /// How many partitions each topic had before this consumer joined the group.
+    counts: HashMap<String, i32>,
     partitions: BTreeMap<Place, Assigned>,
     /// Polled, not handed over yet.
     pending: Vec<Carried>,
@@ -102,6 +104,7 @@ impl Session {
             setup,
             cluster: String::new(),
             topic_ids: HashMap::new(),
+            counts: HashMap::new(),
             partitions: BTreeMap::new(),
             pending: Vec::new(),
             pending_bytes: 0,
@@ -141,6 +144,11 @@ impl Session {
             self.give_up(format!("topic `{topic}` has another id than before"));
         }
         self.topic_ids.insert(topic.to_owned(), id);
+    }
+
+    /// Remembers how many partitions a topic has: 0 if it is not there.
+    pub(crate) fn learn_partitions(&mut self, topic: &str, count: i32) {
+        self.counts.insert(topic.to_owned(), count);
     }
 
     /// A record came.
@@ -210,6 +218,11 @@ impl Session {
         self.is_full() && !self.is_paused
     }
 
+    /// Whether records wait because the way to the hub is full.
+    pub(crate) fn is_held_up(&self) -> bool {
+        self.full_since.is_some() && self.has_pending()
+    }
+
     pub(crate) fn has_pending(&self) -> bool {
         !self.pending.is_empty()
     }
@@ -243,6 +256,21 @@ impl Session {
         }
         if settled.finished {
             self.outstanding = self.outstanding.saturating_sub(1);
+        }
+    }
+
+    /// Forgets what was polled of partitions that are taken away.
+    fn drop_pending(&mut self, places: &[Place]) {
+        self.pending.retain(|record| {
+            let lease = &record.lease;
+            !places
+                .iter()
+                .any(|(topic, partition)| *lease.topic == **topic && lease.partition == *partition)
+        });
+        let offers = self.pending.iter().flat_map(|record| &record.offer);
+        self.pending_bytes = offers.map(|offer| offer.event.weight()).sum();
+        if self.pending.is_empty() {
+            self.full_since = None;
         }
     }
 

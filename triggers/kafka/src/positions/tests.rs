@@ -28,6 +28,7 @@ fn planned(row: Row, reset: Reset) -> Plan {
             low,
             high,
             topic_id,
+            is_added: false,
         },
         reset,
     )
@@ -43,14 +44,52 @@ fn a_partition_never_seen_before() {
     ] {
         let plan = planned((None, None, committed, (10, 90), Some("A")), reset);
         assert_eq!((plan.start, plan.note), (start, note(Some("A"), 0, start)));
-        assert_eq!(plan.findings, []);
+        let told: Vec<Finding> = committed.map(Finding::GroupPosition).into_iter().collect();
+        assert_eq!(plan.findings, told);
     }
     let gap = planned((None, None, Some(4), (10, 90), Some("A")), Reset::Latest);
     assert_eq!((gap.start, gap.note.start), (10, 10));
-    assert_eq!(gap.findings, [Finding::Gap { from: 4, to: 10 }]);
+    let removed = Finding::Gap { from: 4, to: 10 };
+    assert_eq!(gap.findings, [Finding::GroupPosition(4), removed]);
     let beyond = planned((None, None, Some(91), (10, 90), Some("A")), Reset::Latest);
     assert_eq!(beyond.start, 10, "records of a remade topic are not missed");
     assert_eq!(beyond.findings, [Finding::CommitBeyondEnd(91)]);
+}
+
+#[test]
+fn a_partition_that_was_added_is_read_from_its_beginning() {
+    for (committed, reset, start) in [
+        (None, Reset::Latest, 10),
+        (None, Reset::Earliest, 10),
+        (Some(50), Reset::Latest, 50),
+    ] {
+        let facts = Facts {
+            committed,
+            low: 10,
+            high: 90,
+            is_added: true,
+            ..Facts::default()
+        };
+        assert_eq!(plan(facts, reset).start, start, "{committed:?} {reset:?}");
+    }
+    let (same, other) = ("A".to_owned(), "B".to_owned());
+    let note = |topic_id: Option<&String>| TopicNote {
+        topic_id: topic_id.cloned(),
+        partitions: 2,
+    };
+    for (noted, partition, now, is_added) in [
+        (Some(&same), 1, Some(&same), false),
+        (Some(&same), 2, Some(&same), true),
+        // All of a topic that was made anew is new.
+        (Some(&same), 0, Some(&other), true),
+        // Without ids the count alone decides.
+        (Some(&same), 1, None, false),
+        (None, 1, Some(&other), false),
+        (None, 2, None, true),
+    ] {
+        let found = note(noted).lacks(partition, now);
+        assert_eq!(found, is_added, "{noted:?} {partition} {now:?}");
+    }
 }
 
 #[test]
@@ -159,6 +198,11 @@ fn removed_records_are_told() {
     let plan = planned(row, Reset::Latest);
     assert_eq!((plan.start, plan.note), (50, note(Some("A"), 0, 0)));
     assert_eq!(plan.findings, [Finding::Gap { from: 10, to: 50 }]);
+    let words = plan.findings[0].to_string();
+    assert_eq!(
+        words,
+        "the brokers removed offsets 10 to 49 before they were read"
+    );
 }
 
 #[test]

@@ -7,12 +7,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use rdkafka::consumer::{Consumer, RebalanceProtocol};
 use rdkafka::{Offset, TopicPartitionList};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout};
 use tripline_model::CursorEntry;
 
 use super::{Assigned, Client, Place, Session, add};
 use crate::batch::Lease;
-use crate::positions::{Facts, Finding, Note, Plan, note_key, plan, stream};
+use crate::consumer::partitions;
+use crate::positions::{Facts, Finding, Note, Plan, TopicNote, note_key, plan, stream, topic_key};
 
 /// One answer from a broker, at most.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -44,6 +47,9 @@ impl Session {
         } else {
             given
         };
+        if !self.is_paused {
+            self.forget_pause(consumer, starts);
+        }
         let answer = match consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => consumer.incremental_assign(starts),
             RebalanceProtocol::Eager | RebalanceProtocol::None => consumer.assign(starts),
@@ -69,11 +75,7 @@ impl Session {
         if !is_cooperative {
             places = self.partitions.keys().cloned().collect();
         }
-        self.pending.retain(|record| {
-            !places.iter().any(|(topic, partition)| {
-                *record.lease.topic == **topic && record.lease.partition == *partition
-            })
-        });
+        self.drop_pending(&places);
         if !self.is_closing && !consumer.assignment_lost() {
             self.settle(consumer);
         }
@@ -90,7 +92,16 @@ impl Session {
         if let Err(error) = answer {
             self.give_up(format!("partitions cannot be given back: {error}"));
         }
+        // The topic may be gone, which the group does not say in other words.
+        self.topics_in_doubt = true;
         self.tell_partitions();
+    }
+
+    /// librdkafka keeps a partition paused that was taken away in that state, also when it comes back.
+    fn forget_pause(&mut self, consumer: &Client, given: &TopicPartitionList) {
+        if let Err(error) = consumer.resume(given) {
+            self.give_up(format!("partitions cannot be resumed: {error}"));
+        }
     }
 
     fn tell_partitions(&self) {
@@ -122,15 +133,20 @@ impl Session {
         let until = Instant::now() + self.setup.pacing.assign_within;
         let mut plans = BTreeMap::new();
         let mut entries = Vec::new();
+        let topics = self.topic_notes(consumer, places, &mut entries)?;
         for (place, committed) in self.committed_offsets(consumer, places)? {
             if Instant::now() >= until {
                 return Err("the brokers take too long to tell where partitions begin".to_owned());
             }
-            let facts = self.facts(consumer, &place, committed)?;
+            let mut facts = self.facts(consumer, &place, committed)?;
+            let topic = topics.get(&place.0);
+            facts.is_added =
+                topic.is_some_and(|topic| topic.lacks(place.1, facts.topic_id.as_ref()));
             let before = facts.note.clone();
             let plan = plan(facts, self.setup.config.reset);
             if before.as_ref() != Some(&plan.note) {
-                entries.push(entry(&self.cluster, &place, &plan.note)?);
+                let key = note_key(&self.cluster, &place.0, place.1);
+                entries.push(entry(key, &plan.note)?);
             }
             plans.insert(place, plan);
         }
@@ -180,13 +196,7 @@ impl Session {
         })?;
         let cursors = self.setup.cx.cursors();
         let key = note_key(&self.cluster, topic, partition);
-        let kept = self.journal(cursors.get(self.setup.cx.name(), key.as_bytes()))?;
-        let note: Option<Note> = match kept {
-            Some(bytes) => Some(serde_json::from_slice(&bytes).map_err(|error| {
-                format!("the note on topic `{topic}` partition {partition} cannot be read: {error}")
-            })?),
-            None => None,
-        };
+        let note: Option<Note> = self.kept(&key)?;
         let incarnation = note.as_ref().map_or(0, |note| note.incarnation);
         let stream = stream(&self.cluster, topic, partition, incarnation);
         let watermark = self.journal(cursors.watermark(self.setup.cx.name(), &stream))?;
@@ -198,7 +208,56 @@ impl Session {
             low: known(low),
             high: known(high),
             topic_id: self.topic_ids.get(topic).cloned(),
+            is_added: false,
         })
+    }
+
+    /// What was kept of the topics; of those that are new to the hub, or were made anew, a note is added to `entries`.
+    fn topic_notes(
+        &self,
+        consumer: &Client,
+        places: &[Place],
+        entries: &mut Vec<CursorEntry>,
+    ) -> Result<BTreeMap<String, TopicNote>, String> {
+        let mut notes = BTreeMap::new();
+        for (topic, _) in places {
+            if notes.contains_key(topic) {
+                continue;
+            }
+            let key = topic_key(&self.cluster, topic);
+            let kept: Option<TopicNote> = self.kept(&key)?;
+            let topic_id = self.topic_ids.get(topic);
+            let is_known = kept.as_ref().is_some_and(|note| note.is_of(topic_id));
+            let fresh = TopicNote {
+                topic_id: topic_id.cloned(),
+                partitions: match self.counts.get(topic) {
+                    Some(count) => *count,
+                    None => partitions(consumer, topic).map_err(|error| {
+                        format!("the partitions of topic `{topic}` cannot be read: {error}")
+                    })?,
+                },
+            };
+            if !is_known {
+                entries.push(entry(key, &fresh)?);
+            }
+            notes.insert(topic.clone(), kept.unwrap_or(fresh));
+        }
+        Ok(notes)
+    }
+
+    /// A note in the journal.
+    fn kept<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, String> {
+        let asked = self
+            .setup
+            .cx
+            .cursors()
+            .get(self.setup.cx.name(), key.as_bytes());
+        let Some(bytes) = self.journal(asked)? else {
+            return Ok(None);
+        };
+        let note = serde_json::from_slice(&bytes);
+        note.map(Some)
+            .map_err(|error| format!("the note `{key}` cannot be read: {error}"))
     }
 
     /// Waits for the journal, but not for ever: the group waits for us.
@@ -219,19 +278,12 @@ impl Session {
     fn tell_findings(&self, (topic, partition): &Place, findings: &[Finding]) {
         let trigger = self.setup.cx.name();
         for finding in findings {
-            match finding {
-                Finding::Recreated => {
-                    tracing::warn!(%trigger, topic, partition, "the topic was made anew; it is read from its beginning");
-                }
-                Finding::Truncated { from, to } => {
-                    tracing::warn!(%trigger, topic, partition, from, to, "the brokers lost records that were read before");
-                }
-                Finding::Gap { from, to } => {
-                    tracing::warn!(%trigger, topic, partition, from, to, "the brokers removed records before they were read");
-                }
-                Finding::CommitBeyondEnd(committed) => {
-                    tracing::warn!(%trigger, topic, partition, committed, "the group's offset lies beyond the end and is not used");
-                }
+            if finding.is_grave() {
+                tracing::warn!(%trigger, topic, partition, "{finding}");
+                let fact = format!("{topic}/{partition}: {finding}");
+                self.setup.cx.fact("last_finding", fact);
+            } else {
+                tracing::info!(%trigger, topic, partition, "{finding}");
             }
         }
     }
@@ -244,11 +296,10 @@ fn places(list: &TopicPartitionList) -> Vec<Place> {
         .collect()
 }
 
-fn entry(cluster: &str, (topic, partition): &Place, note: &Note) -> Result<CursorEntry, String> {
+fn entry(key: String, note: &impl Serialize) -> Result<CursorEntry, String> {
     let value = serde_json::to_vec(note).map_err(|error| error.to_string())?;
-    let key = Bytes::from(note_key(cluster, topic, *partition));
     Ok(CursorEntry {
-        key,
+        key: Bytes::from(key),
         value: Some(value.into()),
     })
 }
