@@ -19,6 +19,7 @@ use tripline_trigger::testkit::{PATIENCE, Run, TestContext};
 use crate::KafkaTrigger;
 use crate::config::{GroupProtocol, KafkaConfig, NullValue, Reset, Setting};
 use crate::pacing::Pacing;
+use crate::properties::misplaced;
 
 /// A trigger in a hurry, from the beginning of `topic`.
 struct Hasty {
@@ -52,6 +53,14 @@ impl Hasty {
             // The mock brokers wait as long as a session when a group that became empty is joined again.
             .with("session.timeout.ms", "3000")
             .with("heartbeat.interval.ms", "200")
+    }
+
+    /// The same in that group protocol.
+    fn speaking(mut self, protocol: GroupProtocol) -> Self {
+        self.config.protocol = protocol;
+        let properties = &mut self.config.properties;
+        properties.retain(|(name, _)| misplaced(name, protocol).is_none());
+        self
     }
 
     fn with(mut self, name: &str, value: &str) -> Self {

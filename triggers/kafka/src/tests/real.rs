@@ -1,19 +1,23 @@
-//! The trigger against a real broker: `TRIPLINE_TEST_KAFKA`, and `TRIPLINE_TEST_KAFKA_SASL` for its
-//! SASL/PLAIN listener (user `alice`, password `alice-secret`).
+//! The trigger against a real broker: `TRIPLINE_TEST_KAFKA`, `TRIPLINE_TEST_KAFKA_SASL` for its SASL/PLAIN listener
+//! (user `alice`, password `alice-secret`), and `TRIPLINE_TEST_KAFKA_PROXIED` for those that lead through a proxy.
+
+mod group;
+mod login;
+mod network;
+mod records;
+mod topic;
+mod topics;
 
 use std::io::Write;
 use std::time::Duration;
 
-use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
-use tripline_config::SecretRef;
-use tripline_trigger::TriggerState;
-use tripline_trigger::testkit::TestContext;
+use tokio::task::JoinSet;
+use tripline_trigger::testkit::{ChaosProxy, TestContext};
 
-use super::brokers::{Probe, numbers};
-use super::{Hasty, all_values, until, until_fact};
-use crate::config::Setting;
+use super::brokers::numbers;
+use super::{all_values, until};
+use crate::config::GroupProtocol;
+use topic::Topic;
 
 const STOP: Duration = Duration::from_secs(10);
 
@@ -36,108 +40,54 @@ fn broker(test: &str, variable: &str) -> Option<String> {
     servers
 }
 
-/// A name that no other run has used on this broker.
-fn fresh_name() -> String {
-    let entropy = std::hash::RandomState::new();
-    format!(
-        "tripline-{:016x}",
-        std::hash::BuildHasher::hash_one(&entropy, 0)
-    )
-}
-
-async fn create(admin: &AdminClient<DefaultClientContext>, topic: &str) {
-    let wanted = [NewTopic::new(topic, 2, TopicReplication::Fixed(1))];
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
-    loop {
-        let made = admin
-            .create_topics(&wanted, &AdminOptions::new())
-            .await
-            .expect("an answer");
-        if made[0].is_ok() {
-            return;
-        }
-        // A deletion takes effect a little after its answer.
-        assert!(tokio::time::Instant::now() < deadline, "{made:?}");
-        tokio::time::sleep(Duration::from_millis(100)).await;
+/// Runs a case in both group protocols at the same time, each with a topic of its own.
+async fn in_both<F>(test: &str, partitions: i32, case: impl Fn(Topic) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let Some(servers) = broker(test, "TRIPLINE_TEST_KAFKA") else {
+        return;
+    };
+    let mut cases = JoinSet::new();
+    for protocol in GroupProtocol::ALL {
+        let topic = Topic::make(&servers, partitions, protocol).await;
+        cases.spawn(case(topic));
     }
+    cases.join_all().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_real_topic_once_in_order_and_again_after_it_is_made_anew() {
-    let Some(servers) = broker("a real topic, deleted and made anew", "TRIPLINE_TEST_KAFKA") else {
-        return;
-    };
-    let topic = fresh_name();
-    let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", &servers);
-    let admin: AdminClient<DefaultClientContext> = config.create().unwrap();
-    create(&admin, &topic).await;
-    let probe = Probe::new(&servers, &format!("group-of-{topic}"));
-    let around = TestContext::new("orders");
-    let run = around.run(Hasty::new(&servers, &topic).build());
-    run.wait_state(TriggerState::Running).await;
-    probe.write(&topic, 2, numbers(0, 2_000));
-    around.dispatch().wait_accepted(2_000).await;
-    until("offsets follow", || {
-        (probe.committed(&topic, 2) == 2_000).then_some(())
+/// A proxy that the broker sends clients to. There are few: one that is in use is waited for.
+async fn proxy() -> ChaosProxy {
+    let known = std::env::var("TRIPLINE_TEST_KAFKA_PROXIED").expect("comes with the broker");
+    let pairs: Vec<_> = known
+        .split(',')
+        .map(|pair| {
+            let (advertised, listening) = pair.split_once('=').expect("a pair");
+            let address = |text: &str| text.parse().expect("an address");
+            (address(advertised), address(listening))
+        })
+        .collect();
+    until("a proxied listener is free", || {
+        let mut pairs = pairs.iter();
+        pairs.find_map(|(here, there)| ChaosProxy::start_at(*here, *there).ok())
     })
-    .await;
-    until_fact(&run, "lag", 0_u64).await;
-    // The same name, fewer records than the watermark: all of them are new.
-    admin
-        .delete_topics(&[&topic], &AdminOptions::new())
-        .await
-        .unwrap()[0]
-        .as_ref()
-        .unwrap();
-    create(&admin, &topic).await;
-    let probe = Probe::new(&servers, &format!("group-of-{topic}"));
-    probe.write(&topic, 2, numbers(2_000, 2_100));
-    around.dispatch().wait_accepted(2_100).await;
-    // And more records than the watermark.
-    let deleted = admin.delete_topics(&[&topic], &AdminOptions::new()).await;
-    deleted.unwrap()[0].as_ref().unwrap();
-    create(&admin, &topic).await;
-    let probe = Probe::new(&servers, &format!("group-of-{topic}"));
-    probe.write(&topic, 2, numbers(2_100, 5_000));
-    around.dispatch().wait_accepted(5_000).await;
-    run.stop(STOP).await.unwrap();
-    assert!(
-        numbers(0, 5_000).eq(all_values(&around)),
-        "each record of all three topics once"
-    );
-    let deleted = admin.delete_topics(&[&topic], &AdminOptions::new()).await;
-    deleted.unwrap()[0].as_ref().unwrap();
+    .await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_password_is_trouble_that_never_shows_it() {
-    let Some(servers) = broker("a wrong password", "TRIPLINE_TEST_KAFKA_SASL") else {
-        return;
-    };
-    let password = SecretRef::Env("KAFKA_PASSWORD".to_owned());
-    let hasty = || {
-        let mut hasty = Hasty::new(&servers, "no-such-topic")
-            .with("security.protocol", "sasl_plaintext")
-            .with("sasl.mechanism", "PLAIN")
-            .with("sasl.username", "alice");
-        let secret = Setting::Secret(password.clone());
-        let name = "sasl.password".to_owned();
-        hasty.config.properties.push((name, secret));
-        hasty.build()
-    };
-    let around = TestContext::new("orders").with_secret(password.clone(), "hunter2-wrong");
-    let run = around.run(hasty());
-    run.wait_state(TriggerState::Troubled).await;
-    let error = run.status().error.expect("trouble has words");
-    assert!(error.to_lowercase().contains("authentication"), "{error}");
-    assert!(!error.contains("hunter2"), "{error}");
-    run.stop(STOP).await.unwrap();
-    // The right one comes further: to the topic that is not there.
-    let around = TestContext::new("orders").with_secret(password.clone(), "alice-secret");
-    let run = around.run(hasty());
-    run.wait_state(TriggerState::Troubled).await;
-    let error = run.status().error.expect("trouble has words");
-    assert!(error.contains("topic `no-such-topic`"), "{error}");
-    run.stop(STOP).await.unwrap();
+/// Waits until so many records are accepted, and checks that they are those that were written, each once.
+async fn each_once(around: &TestContext, count: usize) {
+    around.dispatch().wait_accepted(count).await;
+    let mut values = all_values(around);
+    // Behind the number is padding.
+    values.iter_mut().for_each(|value| value.truncate(6));
+    let expected: Vec<String> = numbers(0, count).collect();
+    if values != expected {
+        let pairs = values.windows(2);
+        let twice: Vec<_> = pairs.filter(|pair| pair[0] == pair[1]).collect();
+        let missed: Vec<_> = expected
+            .iter()
+            .filter(|one| !values.contains(one))
+            .collect();
+        panic!("not each record once: {missed:?} missed, {twice:?} twice");
+    }
 }
