@@ -261,3 +261,5 @@ fn check_form(text: &str) -> Result<(), ScheduleError> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod zones;

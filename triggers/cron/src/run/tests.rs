@@ -1,5 +1,8 @@
 //! Whole runs of a timer, in tokio's paused time: the wall clock of these tests goes with it, and can be set.
 
+mod clocks;
+mod edges;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
