@@ -1,10 +1,13 @@
 //! The trigger as a whole, against a store made up as recorded, and against a real one if there is any.
 
+mod changes;
 mod contract;
 pub(crate) mod fixtures;
+mod hostile;
 mod listen;
 mod listing;
 mod real;
+mod repeats;
 mod store;
 mod webhook;
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
 use tripline_config::SecretRef;
 use tripline_model::Rejected;
 use tripline_trigger::TriggerState;
@@ -232,7 +233,7 @@ async fn an_object_too_large_for_the_hub_is_put_aside_once() {
 #[tokio::test]
 async fn a_store_that_is_away_is_trouble_and_not_the_end() {
     let (store, around) = (Store::start().await, around());
-    store.refuse(true);
+    store.fail(Some((StatusCode::SERVICE_UNAVAILABLE, "SlowDown")));
     let run = poll(&store, &around, "");
     run.wait_state(TriggerState::Troubled).await;
     let error = run.status().error.unwrap();
@@ -241,7 +242,7 @@ async fn a_store_that_is_away_is_trouble_and_not_the_end() {
         "{error}"
     );
     assert!(!error.contains("secret"), "{error}");
-    store.refuse(false);
+    store.fail(None);
     run.wait_state(TriggerState::Running).await;
     stop(run).await;
 }

@@ -35,16 +35,32 @@ enum Line {
     Cut,
 }
 
-#[derive(Default)]
 struct Data {
     /// Key, version (empty without), etag and time; in the order of a listing.
     objects: Vec<(String, String, String, Timestamp)>,
     versioned: bool,
     /// Keys in listings as they are, as versitygw does.
     verbatim: bool,
-    refuse: bool,
+    /// What every request is answered with, instead of what it asks for.
+    failure: Option<(StatusCode, &'static str)>,
+    /// The only access key that is let in.
+    access_key: &'static str,
     mute: bool,
     keep_back: bool,
+}
+
+impl Default for Data {
+    fn default() -> Self {
+        Self {
+            objects: Vec::new(),
+            versioned: false,
+            verbatim: false,
+            failure: None,
+            access_key: "access",
+            mute: false,
+            keep_back: false,
+        }
+    }
 }
 
 // === impl Store ===
@@ -84,6 +100,7 @@ impl Store {
         });
     }
 
+    /// Removes an object and tells nobody.
     pub(super) fn remove(&self, key: &str) {
         self.with(|data| data.objects.retain(|(of, ..)| of != key));
     }
@@ -101,9 +118,14 @@ impl Store {
         self.with(|data| data.verbatim = true);
     }
 
-    /// Answers every request with 503.
-    pub(super) fn refuse(&self, refuse: bool) {
-        self.with(|data| data.refuse = refuse);
+    /// Answers every request with this status and S3's word for it, or none any more.
+    pub(super) fn fail(&self, failure: Option<(StatusCode, &'static str)>) {
+        self.with(|data| data.failure = failure);
+    }
+
+    /// Lets in only who has this access key; at first it is `access`.
+    pub(super) fn admit(&self, access_key: &'static str) {
+        self.with(|data| data.access_key = access_key);
     }
 
     /// Opens streams, but sends no heartbeat after the first.
@@ -178,19 +200,20 @@ async fn answer(
     Query(query): Query<HashMap<String, String>>,
     headers: HeaderMap,
 ) -> Response {
-    let signed = headers
-        .get("authorization")
-        .and_then(|value| value.to_str().ok());
-    if !signed.is_some_and(|value| value.starts_with("AWS4-HMAC-SHA256 Credential=access/")) {
-        return StatusCode::FORBIDDEN.into_response();
-    }
     let asks_for_stream = query.contains_key("events");
     if asks_for_stream && inner.data.lock().unwrap().keep_back {
         return std::future::pending().await;
     }
     let data = inner.data.lock().unwrap();
-    if data.refuse {
-        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    let signed = headers
+        .get("authorization")
+        .and_then(|value| value.to_str().ok());
+    let by_key = format!("AWS4-HMAC-SHA256 Credential={}/", data.access_key);
+    if !signed.is_some_and(|value| value.starts_with(&by_key)) {
+        return failure(StatusCode::FORBIDDEN, "InvalidAccessKeyId");
+    }
+    if let Some((status, code)) = data.failure {
+        return failure(status, code);
     }
     if asks_for_stream {
         return listen(&inner, data.mute);
@@ -311,6 +334,11 @@ fn shown(data: &Data, key: &str) -> String {
 fn tail(data: &Data, more: bool) -> String {
     let encoding = if data.verbatim { "" } else { "url" };
     format!("<IsTruncated>{more}</IsTruncated><EncodingType>{encoding}</EncodingType>")
+}
+
+fn failure(status: StatusCode, code: &str) -> Response {
+    let text = format!("<Error><Code>{code}</Code><Message>as told by the test</Message></Error>");
+    (status, [("content-type", "application/xml")], text).into_response()
 }
 
 fn xml(root: &str, body: &str) -> Response {

@@ -17,13 +17,13 @@ use super::{around, is_synthetic, noon, subjects, trigger};
 const HOOK: &str = "mode = 'webhook'\nroute = 'POST /s3/uploads'\n";
 const AUTH: &str = "auth = { bearer = { env = 'T' } }\n";
 
-async fn receiving(store: &Store, around: &TestContext, more: &str) -> Run {
+pub(super) async fn receiving(store: &Store, around: &TestContext, more: &str) -> Run {
     let run = around.run(trigger(&store.endpoint, &format!("{HOOK}{AUTH}{more}")));
     run.wait_state(TriggerState::Running).await;
     run
 }
 
-async fn send(app: &Router, token: &str, body: impl Into<Body>) -> (StatusCode, bool) {
+pub(super) async fn send(app: &Router, token: &str, body: impl Into<Body>) -> (StatusCode, bool) {
     let request = Request::post("/s3/uploads")
         .header("authorization", format!("Bearer {token}"))
         .header("content-type", "application/json")
@@ -38,7 +38,7 @@ async fn send(app: &Router, token: &str, body: impl Into<Body>) -> (StatusCode, 
     )
 }
 
-async fn post(around: &TestContext, body: &str) -> StatusCode {
+pub(super) async fn post(around: &TestContext, body: &str) -> StatusCode {
     send(&around.gateway().router(), "test-token", body.to_owned())
         .await
         .0
