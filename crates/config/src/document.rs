@@ -172,10 +172,7 @@ impl Document {
     }
 
     fn too_large(&self) -> ConfigErrors {
-        let message = format!(
-            "the file is {} bytes long; at most 4 MiB are read",
-            self.text.len()
-        );
+        let message = "the file is longer than 4 MiB, the most that is read".to_owned();
         let error = ConfigError::new(&self.name, (1, 1), String::new(), message);
         ConfigErrors::new(self.name.clone(), vec![error])
     }

@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 
 use serde_json::json;
+use tripline_config::MAX_DOCUMENT_BYTES;
 
 use crate::cli::Exit;
 use crate::config::Config;
@@ -11,13 +12,25 @@ use crate::kinds::kinds;
 
 /// Reads a configuration file and its errors, for `check` and `serve` alike.
 pub(crate) fn load(file: &Path) -> Result<Config, Failure> {
-    let unreadable = |error: io::Error| Failure::Unreadable(format!("{}: {error}", file.display()));
-    let mut text = String::new();
+    let unreadable = |why: String| Failure::Unreadable(format!("{}: {why}", file.display()));
+    let mut bytes = Vec::new();
     // One byte more than a document may have: the reader itself says that it is too long.
-    let limit = tripline_config::MAX_DOCUMENT_BYTES as u64 + 1;
+    let limit = MAX_DOCUMENT_BYTES as u64 + 1;
     std::fs::File::open(file)
-        .and_then(|open| open.take(limit).read_to_string(&mut text))
-        .map_err(unreadable)?;
+        .and_then(|open| open.take(limit).read_to_end(&mut bytes))
+        .map_err(|error| unreadable(error.to_string()))?;
+    let is_cut = bytes.len() > MAX_DOCUMENT_BYTES;
+    let text = match String::from_utf8(bytes) {
+        Ok(text) => text,
+        // The cut may go through a character.
+        Err(error) if is_cut => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+        Err(error) => {
+            let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
+            let why = format!("line {line} is not UTF-8: save the file in that encoding");
+            return Err(unreadable(why));
+        }
+    };
     Config::read(file, &text, &kinds()).map_err(Failure::Wrong)
 }
 

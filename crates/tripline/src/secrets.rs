@@ -1,6 +1,8 @@
 //! Secrets out of the environment and out of files.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use tripline_config::{Secret, SecretError, SecretRef, Secrets};
@@ -32,12 +34,11 @@ impl Secrets for HostSecrets {
                 None => return Err(SecretError::NotSet(reference.clone())),
             },
             SecretRef::File(path) => {
-                let bytes = std::fs::read(self.folder.join(path)).map_err(|source| {
-                    SecretError::Unreadable {
+                let bytes =
+                    read(&self.folder.join(path)).map_err(|source| SecretError::Unreadable {
                         reference: reference.clone(),
                         source,
-                    }
-                })?;
+                    })?;
                 let text = String::from_utf8(bytes).map_err(|_| not_text())?;
                 // Editors and `echo` end a file with a line end that nobody means.
                 text.trim_end_matches(['\r', '\n']).to_owned()
@@ -57,6 +58,14 @@ impl Secrets for HostSecrets {
     }
 }
 
+/// No more of a file than is needed to see that it is too long for a secret.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let limit = MAX_SECRET_BYTES as u64 + 3;
+    File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,6 +79,15 @@ mod tests {
         };
         let found = secrets.resolve(&SecretRef::File("token".into())).unwrap();
         assert_eq!(found.expose(), "s3cret");
+    }
+
+    #[test]
+    fn no_more_is_read_than_a_secret_may_have() {
+        let secrets = HostSecrets {
+            folder: PathBuf::from("/dev"),
+        };
+        let endless = secrets.resolve(&SecretRef::File("zero".into()));
+        assert!(matches!(endless, Err(SecretError::TooLarge { .. })));
     }
 
     #[test]

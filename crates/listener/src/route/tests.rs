@@ -77,4 +77,18 @@ proptest! {
             prop_assert!(route.conflicts(&route));
         }
     }
+
+    /// The comparison of plain segments only saves work.
+    #[test]
+    fn a_conflict_is_what_the_router_calls_one(
+        one in "(/[ab]|/\\{[ab]\\}){1,3}(/\\{\\*c\\}|/)?",
+        other in "(/[ab]|/\\{[ab]\\}){1,3}(/\\{\\*c\\}|/)?",
+    ) {
+        let routes = [&one, &other].map(|path| format!("GET {path}").parse::<Route>());
+        if let [Ok(first), Ok(second)] = &routes {
+            let mut both = matchit::Router::new();
+            prop_assert!(both.insert(first.path.as_str(), ()).is_ok());
+            prop_assert_eq!(first.conflicts(second), both.insert(second.path.as_str(), ()).is_err());
+        }
+    }
 }

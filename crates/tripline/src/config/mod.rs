@@ -16,6 +16,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use tripline_config::{ConfigErrors, Document, SecretRef, StringOrSecret, Table, nearest};
+use tripline_listener::Route;
 use tripline_trigger::Registry;
 
 pub use function::{FunctionConfig, Runs};
@@ -122,24 +123,21 @@ fn read_root(root: &mut Table<'_>, kinds: &Registry, folder: PathBuf) -> Option<
 
 /// Two triggers cannot answer the same requests.
 fn refuse_taken_routes(root: &mut Table<'_>, triggers: &[TriggerConfig]) {
-    for (index, later) in triggers.iter().enumerate() {
-        for earlier in &triggers[..index] {
-            for route in later.trigger.routes() {
-                let taken = earlier
-                    .trigger
-                    .routes()
-                    .into_iter()
-                    .find(|other| other.conflicts(&route));
-                if let Some(taken) = taken {
-                    let message = format!(
-                        "the route `{route}` takes the same requests as `{taken}` of trigger `{}`",
-                        earlier.name
-                    );
-                    let help = "give one of them another path or method".to_owned();
-                    root.error_at(&later.route_location, message, Some(help));
-                }
+    let mut routes: Vec<(&TriggerConfig, Route)> = Vec::new();
+    for later in triggers {
+        let own = later.trigger.routes();
+        for route in &own {
+            let taken = routes.iter().find(|(_, other)| other.conflicts(route));
+            if let Some((earlier, taken)) = taken {
+                let message = format!(
+                    "the route `{route}` takes the same requests as `{taken}` of trigger `{}`",
+                    earlier.name
+                );
+                let help = "give one of them another path or method".to_owned();
+                root.error_at(&later.route_location, message, Some(help));
             }
         }
+        routes.extend(own.into_iter().map(|route| (later, route)));
     }
 }
 

@@ -48,6 +48,9 @@ enum ServeError {
     },
     #[error("{0}\n  = help: set it where the hub is started")]
     Secret(#[from] SecretError),
+    /// Several, one a line.
+    #[error("{0}\n  = help: set them where the hub is started")]
+    Secrets(String),
     #[error("{0}")]
     Open(#[from] OpenError),
     #[error("{0}")]
@@ -113,7 +116,7 @@ pub(crate) fn serve(file: &Path, out: &mut impl Write, errors: &mut impl Write) 
 impl ServeError {
     fn exit(&self) -> Exit {
         match self {
-            Self::ExecutionLocked { .. } | Self::Secret(_) => Exit::Usage,
+            Self::ExecutionLocked { .. } | Self::Secret(_) | Self::Secrets(_) => Exit::Usage,
             Self::Open(_)
             | Self::Start(_)
             | Self::Listen(_)
@@ -144,6 +147,25 @@ impl From<DispatcherError> for ServeError {
     }
 }
 
+/// Resolves every secret once, so that one start names all that are missing.
+fn all_there(config: &Config, secrets: &HostSecrets) -> Result<(), ServeError> {
+    let resolved = config
+        .secrets()
+        .into_iter()
+        .map(|one| secrets.resolve(&one));
+    let mut missing: Vec<SecretError> = resolved.filter_map(Result::err).collect();
+    match missing.len() {
+        0 => Ok(()),
+        1 => Err(missing.remove(0).into()),
+        _ => {
+            let mut told: Vec<String> = missing.iter().map(SecretError::to_string).collect();
+            told.sort_unstable();
+            told.dedup();
+            Err(ServeError::Secrets(told.join("\nerror: ")))
+        }
+    }
+}
+
 async fn run(config: Config, out: &mut impl Write) -> Result<Exit, ServeError> {
     let io = |what: &str| {
         let what = what.to_owned();
@@ -153,9 +175,7 @@ async fn run(config: Config, out: &mut impl Write) -> Result<Exit, ServeError> {
     let secrets = HostSecrets {
         folder: folder.clone(),
     };
-    for reference in config.secrets() {
-        secrets.resolve(&reference)?;
-    }
+    all_there(&config, &secrets)?;
     let mut signals = StopSignals::take().map_err(io("signals"))?;
     let starting = async {
         let hub = Hub::start(config, &folder, secrets).await?;
