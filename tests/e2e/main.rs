@@ -27,6 +27,7 @@ mod overload;
 mod reclaim;
 mod role;
 mod s3;
+mod s3_faults;
 mod shell;
 mod shutdown;
 mod traces;

@@ -1,8 +1,6 @@
 //! Objects in a real store, on their way to a function.
 
-use std::net::TcpListener;
-
-use tripline_tests::{Hub, S3, eventually, s3_store, versitygw};
+use tripline_tests::{Hub, OwnStore, S3, eventually, free_port, s3_store};
 
 const POLL: &str = r#"
 [functions.seen]
@@ -103,11 +101,7 @@ settle = "0s"
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_notification_and_a_listing_of_one_object_give_one_receipt() {
-    let port = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let port = free_port();
     let endpoint = format!("http://127.0.0.1:{port}");
     let mut hub = Hub::prepare(&WEBHOOK.replace("ENDPOINT", &endpoint));
     let env = [
@@ -127,13 +121,13 @@ async fn a_notification_and_a_listing_of_one_object_give_one_receipt() {
         answer.status().is_success().then_some(())
     })
     .await;
-    let Some(store) = versitygw("webhook of versitygw", port, &webhook).await else {
+    let Some(store) = OwnStore::versitygw("webhook of versitygw", port, &webhook).await else {
         return;
     };
-    store.create("uploads").await;
+    store.s3.create("uploads").await;
     watching(&hub).await;
     for key in ["one.txt", "two three.txt"] {
-        store.put("uploads", key, "x").await;
+        store.s3.put("uploads", key, "x").await;
     }
     assert_eq!(keys(&hub, 2).await, ["one.txt", "two three.txt"]);
     let mut last = hub.get("/v1/triggers/uploads").await["facts"]["last_listing"].clone();

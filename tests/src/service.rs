@@ -2,15 +2,13 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use aws_sdk_s3::Client;
+use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_s3::primitives::DateTime;
 use tempfile::TempDir;
-
-use crate::eventually;
 
 /// Says aloud that a test did not run, and has it counted. `cargo xtask test` adds these lines up.
 pub fn skipped(what: &str, reason: &str) {
@@ -26,7 +24,7 @@ pub fn skipped(what: &str, reason: &str) {
     }
 }
 
-fn named(variable: &str) -> Option<String> {
+pub(crate) fn named(variable: &str) -> Option<String> {
     std::env::var(variable)
         .ok()
         .filter(|value| !value.is_empty())
@@ -116,11 +114,10 @@ pub struct S3 {
     pub secret_key: String,
     /// The vendor's SDK.
     pub client: Client,
-    own: Option<(Child, TempDir)>,
 }
 
 impl S3 {
-    fn at(endpoint: String, access_key: String, secret_key: String) -> Self {
+    pub(crate) fn at(endpoint: String, access_key: String, secret_key: String) -> Self {
         let config = aws_sdk_s3::Config::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .endpoint_url(&endpoint)
@@ -132,6 +129,8 @@ impl S3 {
                 None,
                 "test",
             ))
+            // One call is one request: what is put once must not be there twice.
+            .retry_config(RetryConfig::disabled())
             .http_client(aws_smithy_http_client::Builder::new().build_http())
             .force_path_style(true)
             .build();
@@ -140,7 +139,6 @@ impl S3 {
             access_key,
             secret_key,
             client: Client::from_conf(config),
-            own: None,
         }
     }
 
@@ -179,15 +177,6 @@ impl S3 {
     }
 }
 
-impl Drop for S3 {
-    fn drop(&mut self) {
-        if let Some((mut child, _folder)) = self.own.take() {
-            let _already_gone = child.kill();
-            let _status = child.wait();
-        }
-    }
-}
-
 /// The shared S3 server; `None` was said aloud.
 pub fn s3_store(test: &str) -> Option<S3> {
     let found = (
@@ -203,46 +192,4 @@ pub fn s3_store(test: &str) -> Option<S3> {
         return None;
     };
     Some(S3::at(endpoint, access, secret))
-}
-
-/// A versitygw of one test's own on `port`, that calls `webhook`, which must answer already; `None` was said aloud.
-pub async fn versitygw(test: &str, port: u16, webhook: &str) -> Option<S3> {
-    let Some(binary) = named("TRIPLINE_TEST_VERSITYGW").map(PathBuf::from) else {
-        skipped(
-            test,
-            "no versitygw: TRIPLINE_TEST_VERSITYGW is not set (run `cargo xtask test`)",
-        );
-        return None;
-    };
-    let folder = tempfile::tempdir().expect("there is room for a folder");
-    let root = folder.path().join("root");
-    fs::create_dir(&root).expect("the folder is ours");
-    let (access, secret) = ("tripline-test", "tripline-test-secret");
-    let log = fs::File::create(folder.path().join("log")).expect("the folder is ours");
-    let child = Command::new(binary)
-        .args([
-            "--port",
-            &format!("127.0.0.1:{port}"),
-            "--event-webhook-url",
-            webhook,
-            "posix",
-        ])
-        .arg(&root)
-        .env("ROOT_ACCESS_KEY", access)
-        .env("ROOT_SECRET_KEY", secret)
-        .stdout(log.try_clone().expect("a file can be cloned"))
-        .stderr(log)
-        .spawn()
-        .expect("versitygw can be started");
-    let mut store = S3::at(
-        format!("http://127.0.0.1:{port}"),
-        access.to_owned(),
-        secret.to_owned(),
-    );
-    store.own = Some((child, folder));
-    eventually("versitygw answers", async || {
-        store.client.list_buckets().send().await.ok()
-    })
-    .await;
-    Some(store)
 }

@@ -11,6 +11,7 @@ use crate::services::{Services, must_answer, named, program, versitygw};
 use crate::time::Stopwatch;
 
 const BINARY: &str = "TRIPLINE_TEST_VERSITYGW";
+const MINIO_BINARY: &str = "TRIPLINE_TEST_MINIO";
 const START_LIMIT: Duration = Duration::from_secs(30);
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 
@@ -76,10 +77,14 @@ pub(super) fn provide(services: &mut Services, port: Port) -> Outcome<()> {
 
 /// Finds or starts a MinIO; no registry carries it, so often there is none.
 pub(super) fn provide_minio(services: &mut Services) -> Outcome<()> {
+    let minio = process::on_path("minio");
+    if let Some(minio) = &minio {
+        services.export(MINIO_BINARY, minio.display());
+    }
     if use_named(services, "MinIO", &MINIO)? {
         return Ok(());
     }
-    let Some(minio) = process::on_path("minio") else {
+    let Some(minio) = minio else {
         return services.skip(
             "MinIO",
             Failure::new("no endpoint named and no minio on PATH"),
