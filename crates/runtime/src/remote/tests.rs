@@ -73,13 +73,17 @@ impl World {
 
     /// Waits until the executor heard this.
     async fn heard(&self, words: &str) {
-        for _ in 0..10_000 {
-            if self.script.heard().iter().any(|heard| heard == words) {
-                return;
+        let is_said = async {
+            while !self.script.heard().iter().any(|heard| heard == words) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
             }
-            tokio::task::yield_now().await;
-        }
-        panic!("{words} was not said: {:?}", self.script.heard());
+        };
+        let said = tokio::time::timeout(Duration::from_secs(10), is_said).await;
+        assert!(
+            said.is_ok(),
+            "{words} was not said: {:?}",
+            self.script.heard()
+        );
     }
 }
 
