@@ -1,6 +1,9 @@
 //! The cron trigger on the real clock.
 
-use tripline_tests::Hub;
+use std::collections::HashSet;
+
+use serde_json::Value;
+use tripline_tests::{Hub, eventually};
 
 const CONFIG: &str = r#"
 [functions.tick]
@@ -31,4 +34,49 @@ async fn a_restart_neither_repeats_nor_forgets_a_tick() {
         times.iter().all(|time| time.ends_with(".000Z\"")),
         "{times:?}"
     );
+}
+
+const TIMERS: usize = 300;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn very_many_timers_on_one_second_are_spread_within_the_limit() {
+    let timers: String = (0..TIMERS)
+        .map(|n| {
+            format!("[triggers.t{n}]\nkind = \"cron\"\nfunction = \"tick\"\nschedule = \"*/10 * * * * *\"\n")
+        })
+        .collect();
+    let function = "[functions.tick]\ncommand = [\"true\"]\nconcurrency = 8\n";
+    let hub = Hub::start(&format!("[hub]\nqps = 100\n{function}{timers}")).await;
+    // All of the first instant at which all timers were there.
+    let of_one_instant = eventually("every timer has fired", async || {
+        let mut all = hub.invocations("function=tick").await;
+        let first = all
+            .iter()
+            .map(|one| one["event"]["time"].to_string())
+            .min()?;
+        let later = |one: &Value| one["event"]["time"].to_string() > first;
+        if all.iter().filter(|one| !later(one)).count() < TIMERS {
+            let next = all
+                .iter()
+                .filter(|one| later(one))
+                .map(|one| one["event"]["time"].to_string());
+            let next = next.min()?;
+            all.retain(|one| one["event"]["time"].to_string() == next);
+        } else {
+            all.retain(|one| !later(one));
+        }
+        (all.len() >= TIMERS).then_some(all)
+    })
+    .await;
+    let triggers: HashSet<String> = of_one_instant
+        .iter()
+        .map(|one| one["trigger"].to_string())
+        .collect();
+    assert_eq!((triggers.len(), of_one_instant.len()), (TIMERS, TIMERS));
+    // Three times the limit take more than two seconds: they touch at least three.
+    let seconds: HashSet<&str> = of_one_instant
+        .iter()
+        .map(|one| &one["accepted_at"].as_str().unwrap()[..19])
+        .collect();
+    assert!(seconds.len() >= 3, "{seconds:?}");
 }

@@ -161,7 +161,7 @@ async fn brokers_and_buckets_are_tried() {
         return;
     };
     let topic = format!("doctor-{}", std::process::id());
-    crate::kafka::topic(&bootstrap, &topic, 3).await;
+    crate::kafka::topic(&bootstrap, &topic, 3, 1).await;
     s3.create(&topic).await;
     s3.put(&topic, "a", "1").await;
     let hub = Hub::prepare("");

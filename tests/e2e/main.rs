@@ -31,4 +31,5 @@ mod s3_faults;
 mod shell;
 mod shutdown;
 mod traces;
+mod wall_clock;
 mod worker;

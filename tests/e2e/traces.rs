@@ -246,7 +246,7 @@ async fn a_kafka_header_carries_the_trace() {
     };
     let collector = Collector::start().await;
     let topic = format!("traces-{}", std::process::id());
-    crate::kafka::topic(&bootstrap, &topic, 1).await;
+    crate::kafka::topic(&bootstrap, &topic, 1, 1).await;
     let trigger = format!(
         "[triggers.records]\nkind = \"kafka\"\nfunction = \"tell\"\n\"bootstrap.servers\" = \"{bootstrap}\"\n\
          \"group.id\" = \"{topic}\"\ntopics = [\"{topic}\"]\n\"auto.offset.reset\" = \"earliest\"\n"

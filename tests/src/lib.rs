@@ -23,7 +23,7 @@ pub use large_bucket::LargeBucket;
 pub use otlp::{Collector, Traced};
 pub use own_store::{OwnStore, free_port};
 pub use raw::{Answer, Raw};
-pub use service::{KafkaNode, S3, kafka, s3_store, skipped};
+pub use service::{KafkaNode, S3, kafka, kafka_sasl, s3_store, skipped};
 pub use sts::{ScriptedSts, Sts, allow, s3_client};
 pub use vitals::Vitals;
 pub use wait::{eventually, eventually_within};

@@ -42,7 +42,19 @@ pub fn kafka(test: &str) -> Option<String> {
     found
 }
 
-/// A broker of one test's own, that can be killed and started again.
+/// The same broker behind SASL/PLAIN, where `alice` logs in with `alice-secret`; `None` was said aloud.
+pub fn kafka_sasl(test: &str) -> Option<String> {
+    let found = named("TRIPLINE_TEST_KAFKA_SASL");
+    if found.is_none() {
+        skipped(
+            test,
+            "no Kafka with logins: TRIPLINE_TEST_KAFKA_SASL is not set",
+        );
+    }
+    found
+}
+
+/// Brokers of one test's own, that can be killed and started again.
 pub struct KafkaNode {
     control: String,
     dir: TempDir,
@@ -53,6 +65,11 @@ pub struct KafkaNode {
 impl KafkaNode {
     /// Starts one; `None` was said aloud.
     pub fn start(test: &str) -> Option<Self> {
+        Self::start_cluster(test, 1)
+    }
+
+    /// Starts a cluster of so many, each with a copy of every record; `None` was said aloud.
+    pub fn start_cluster(test: &str, nodes: u8) -> Option<Self> {
         let Some(control) = named("TRIPLINE_TEST_KAFKA_CONTROL") else {
             skipped(
                 test,
@@ -66,7 +83,7 @@ impl KafkaNode {
             dir,
             bootstrap: String::new(),
         };
-        let said = node.run("start");
+        let said = node.control(&["--nodes", &nodes.to_string(), "start"]);
         let line = said
             .lines()
             .find_map(|line| line.strip_prefix("BOOTSTRAP="));
@@ -76,18 +93,27 @@ impl KafkaNode {
         Some(node)
     }
 
-    /// `start`, `stop`, `kill`, `pause` or `resume`; gives what the control said.
-    pub fn run(&self, action: &str) -> String {
+    /// `start`, `stop`, `kill`, `pause` or `resume`.
+    pub fn run(&self, action: &str) {
+        self.control(&[action]);
+    }
+
+    /// The same with one broker of a cluster, counted from 1.
+    pub fn run_one(&self, node: u8, action: &str) {
+        self.control(&["--node", &node.to_string(), action]);
+    }
+
+    fn control(&self, args: &[&str]) -> String {
         let done = Command::new(&self.control)
             .arg("--dir")
             .arg(self.dir.path())
-            .arg(action)
+            .args(args)
             .stderr(Stdio::inherit())
             .output()
             .expect("the control can be run");
         assert!(
             done.status.success(),
-            "kafka-node {action}: {}",
+            "kafka-node {args:?}: {}",
             done.status
         );
         String::from_utf8_lossy(&done.stdout).into_owned()

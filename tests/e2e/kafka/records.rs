@@ -1,0 +1,110 @@
+//! Records that nobody would write on purpose.
+
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use tripline_tests::{Hub, eventually, kafka};
+
+use super::{PROTOCOLS, all_committed, config, produce, topic, with_ledgers};
+
+const TOPIC: &str = "e2e-poison";
+
+/// The hub's largest event in this test.
+const MAX_EVENT: &str = "6MiB";
+
+/// What the hub may need at most, whatever is in a topic: a few of the largest events at a time in each trigger.
+const MAX_RESIDENT: u64 = 400 << 20;
+
+async fn send(producer: &FutureProducer, record: FutureRecord<'_, [u8], [u8]>) {
+    let sent = producer.send(record, Duration::from_secs(60)).await;
+    sent.map_err(|(error, _)| error).unwrap();
+}
+
+/// The most memory that the hub has had, in bytes.
+fn peak(hub: &Hub) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", hub.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib: u64 = line.unwrap().trim_end_matches("kB").trim().parse().unwrap();
+    kib << 10
+}
+
+/// Writes seven strange records, of which the last is larger than the hub takes.
+async fn poison(bootstrap: &str) {
+    let producer: FutureProducer = ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .set("message.max.bytes", "100000000")
+        .set("compression.type", "zstd")
+        .create()
+        .unwrap();
+    let record = || FutureRecord::<[u8], [u8]>::to(TOPIC).partition(0);
+    // Neither key nor value; nothing in either; no text.
+    send(&producer, record()).await;
+    send(&producer, record().key(b"").payload(b"")).await;
+    send(
+        &producer,
+        record().key(b"\xff\xfe").payload(b"\x00\xff\x1b[2J"),
+    )
+    .await;
+    let mut many = OwnedHeaders::new_with_capacity(5_000);
+    for _ in 0..5_000 {
+        let value = Some("value");
+        many = many.insert(Header { key: "name", value });
+    }
+    send(&producer, record().payload(b"headers").headers(many)).await;
+    // Looks like a CloudEvent and is none.
+    let broken = ["ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time"];
+    let broken = broken.iter().fold(OwnedHeaders::new(), |headers, key| {
+        let value = Some(b"\xff\n".as_slice());
+        headers.insert(Header { key, value })
+    });
+    send(&producer, record().payload(b"cloud").headers(broken)).await;
+    // Small on the way, and then not.
+    send(&producer, record().payload(&vec![0; 5 << 20])).await;
+    send(&producer, record().payload(&vec![0; 50 << 20])).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strange_records_are_events_or_passed_over_and_stop_nothing() {
+    let Some(bootstrap) = kafka("strange records") else {
+        return;
+    };
+    topic(&bootstrap, TOPIC, 1, 1).await;
+    let text = format!("[hub]\nmax_event = \"{MAX_EVENT}\"\n");
+    let hub = with_ledgers(&(text + &config(&bootstrap, TOPIC))).await;
+    poison(&bootstrap).await;
+    // As large as the broker lets in, without compression.
+    let plain: FutureProducer = ClientConfig::new()
+        .set("bootstrap.servers", &bootstrap)
+        .set("message.max.bytes", "1048588")
+        .create()
+        .unwrap();
+    let largest = vec![b'x'; 1_048_588 - 200];
+    send(&plain, FutureRecord::to(TOPIC).payload(&largest)).await;
+    produce(&plain, TOPIC, 0..3).await;
+
+    let all = 7 + 1 + 3;
+    all_committed(&bootstrap, TOPIC, 1, all).await;
+    for protocol in PROTOCOLS {
+        let path = format!("/v1/triggers/{protocol}");
+        eventually(
+            &format!("one record is passed over, {protocol}"),
+            async || {
+                let status = hub.get(&path).await;
+                (status["facts"]["skipped"] == 1 && status["state"] == "running").then_some(())
+            },
+        )
+        .await;
+        let ended = hub.ended_of(protocol, all - 1).await;
+        let mut sizes: Vec<u64> = ended
+            .iter()
+            .filter_map(|one| one["event"]["data_bytes"].as_u64())
+            .collect();
+        sizes.sort_unstable();
+        let expected = [0, 0, 2, 2, 2, 5, 6, 7, largest.len() as u64, 5 << 20];
+        assert_eq!(sizes, expected, "{protocol}");
+    }
+    let peak = peak(&hub);
+    assert!(peak < MAX_RESIDENT, "{} MiB", peak >> 20);
+}
