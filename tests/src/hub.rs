@@ -1,5 +1,7 @@
 //! A hub under test: the real binary, its folder, and the ways to talk to it.
 
+mod waits;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -283,52 +285,9 @@ impl Hub {
             .to_owned()
     }
 
-    /// Waits until the invocation is running.
-    pub async fn running(&self, request_id: &str) {
-        eventually(&format!("{request_id} is running"), async || {
-            let found = self.get(&format!("/v1/invocations/{request_id}")).await;
-            (found["state"] == "running").then_some(())
-        })
-        .await;
-    }
-
-    /// Waits for the first line of a log that is meant, and gives it.
-    pub async fn line(&self, request_id: &str, is_meant: impl Fn(&str) -> bool) -> String {
-        eventually(&format!("a line of {request_id}"), async || {
-            let log = self.log(request_id).await;
-            let mut texts = log.iter().filter_map(|line| line["text"].as_str());
-            texts.find(|text| is_meant(text)).map(str::to_owned)
-        })
-        .await
-    }
-
     /// The hub's process.
     pub fn pid(&self) -> u32 {
         self.child.as_ref().expect("the hub has started").id()
-    }
-
-    /// Waits until the invocation has ended, and gives it.
-    pub async fn ended(&self, request_id: &str) -> Value {
-        eventually(&format!("{request_id} has ended"), async || {
-            let found = self.get(&format!("/v1/invocations/{request_id}")).await;
-            let state = found["state"].as_str()?;
-            (!matches!(state, "accepted" | "running")).then_some(found)
-        })
-        .await
-    }
-
-    /// Waits until at least `count` invocations of the trigger have ended, and gives all of them.
-    pub async fn ended_of(&self, trigger: &str, count: usize) -> Vec<Value> {
-        eventually(
-            &format!("{count} invocations of {trigger} have ended"),
-            async || {
-                let found = self.invocations(&format!("trigger={trigger}")).await;
-                let over =
-                    |one: &Value| !matches!(one["state"].as_str(), Some("accepted" | "running"));
-                (found.len() >= count && found.iter().all(over)).then_some(found)
-            },
-        )
-        .await
     }
 
     /// All invocations that match, page by page.

@@ -1,0 +1,51 @@
+//! What tests wait for.
+
+use serde_json::Value;
+
+use super::Hub;
+use crate::eventually;
+
+impl Hub {
+    /// Waits until the invocation is running.
+    pub async fn running(&self, request_id: &str) {
+        eventually(&format!("{request_id} is running"), async || {
+            let found = self.get(&format!("/v1/invocations/{request_id}")).await;
+            (found["state"] == "running").then_some(())
+        })
+        .await;
+    }
+
+    /// Waits for the first line of a log that is meant, and gives it.
+    pub async fn line(&self, request_id: &str, is_meant: impl Fn(&str) -> bool) -> String {
+        eventually(&format!("a line of {request_id}"), async || {
+            let log = self.log(request_id).await;
+            let mut texts = log.iter().filter_map(|line| line["text"].as_str());
+            texts.find(|text| is_meant(text)).map(str::to_owned)
+        })
+        .await
+    }
+
+    /// Waits until the invocation has ended, and gives it.
+    pub async fn ended(&self, request_id: &str) -> Value {
+        eventually(&format!("{request_id} has ended"), async || {
+            let found = self.get(&format!("/v1/invocations/{request_id}")).await;
+            let state = found["state"].as_str()?;
+            (!matches!(state, "accepted" | "running")).then_some(found)
+        })
+        .await
+    }
+
+    /// Waits until at least `count` invocations of the trigger have ended, and gives all of them.
+    pub async fn ended_of(&self, trigger: &str, count: usize) -> Vec<Value> {
+        eventually(
+            &format!("{count} invocations of {trigger} have ended"),
+            async || {
+                let found = self.invocations(&format!("trigger={trigger}")).await;
+                let over =
+                    |one: &Value| !matches!(one["state"].as_str(), Some("accepted" | "running"));
+                (found.len() >= count && found.iter().all(over)).then_some(found)
+            },
+        )
+        .await
+    }
+}
