@@ -1,7 +1,7 @@
 //! The real binary on a wall clock that jumps by hours and years, or shows 1970.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use tripline_tests::{Hub, eventually, skipped};
@@ -49,7 +49,7 @@ fn faketime(test: &str) -> Option<PathBuf> {
 }
 
 /// A hub whose wall clock is off by what the file `clock` says.
-async fn launch(hub: &mut Hub, library: &PathBuf, offset: &str) {
+async fn launch(hub: &mut Hub, library: &Path, offset: &str) {
     set(hub, offset);
     let library = library.display().to_string();
     let file = hub.path("clock").display().to_string();
