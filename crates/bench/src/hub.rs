@@ -54,7 +54,7 @@ impl Setup {
             functions,
         } = self;
         format!(
-            "[hub]\nqps = {qps}\n{hub}[gateway]\nlisten = '{gateway}'\nmax_connections = 4096\n\
+            "[hub]\nqps = {qps}\ndrain = '1s'\n{hub}[gateway]\nlisten = '{gateway}'\nmax_connections = 4096\n\
              [admin]\nlisten = '127.0.0.1:0'\n{functions}"
         )
     }
