@@ -5,6 +5,7 @@ mod data_dir;
 mod group;
 mod identity;
 mod job;
+mod log;
 mod open;
 mod read;
 mod readers;

@@ -1,10 +1,8 @@
 //! Moves the write-ahead log into the file, on its own thread and connection, so that no caller waits for it.
 
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
-
-use std::sync::mpsc::RecvTimeoutError;
 
 use rusqlite::Connection;
 
@@ -15,23 +13,33 @@ use crate::Health;
 /// How long a small log may lie when nobody writes.
 pub(super) const IDLE: Duration = Duration::from_secs(30);
 
-/// Works until the sender is gone; a log of more than `long` bytes is cut.
-pub(super) fn run(connection: &Connection, shared: &Arc<Shared>, wakes: &Receiver<()>, long: u64) {
+/// Passes over one log, at most.
+const PASSES: u32 = 4;
+
+/// So many pages may be left over for the writer, who moves them without being noticed.
+const FEW_PAGES: i64 = 32;
+
+/// Works until the sender is gone. Whoever woke it is told when the log is moved, but for a little.
+pub(super) fn run(connection: &Connection, shared: &Arc<Shared>, wakes: &Receiver<()>) {
     loop {
-        if wakes.recv_timeout(IDLE) == Err(RecvTimeoutError::Disconnected) {
-            return;
+        match wakes.recv_timeout(IDLE) {
+            Ok(()) => {
+                move_log(connection, shared);
+                shared.log_is_moved();
+            }
+            Err(RecvTimeoutError::Timeout) => move_log(connection, shared),
+            Err(RecvTimeoutError::Disconnected) => return,
         }
-        move_log(connection, shared, long);
     }
 }
 
-/// Moves what it can of the log; one of more than `long` bytes is cut.
-pub(super) fn move_log(connection: &Connection, shared: &Shared, long: u64) {
+/// Moves what it can of the log.
+pub(super) fn move_log(connection: &Connection, shared: &Shared) {
     if matches!(shared.health(), Health::Poisoned(_)) {
         return;
     }
     let moving = shared.moving_log();
-    let passed = pass(connection, long);
+    let passed = pass(connection);
     drop(moving);
     if let Err(error) = passed {
         match meaning(&error) {
@@ -43,12 +51,15 @@ pub(super) fn move_log(connection: &Connection, shared: &Shared, long: u64) {
     }
 }
 
-fn pass(connection: &Connection, long: u64) -> rusqlite::Result<()> {
-    // Most of the work is done beside the writers.
-    let (pages, _) = schema::checkpoint(connection, "PASSIVE")?;
-    if pages.unsigned_abs() * schema::PAGE_BYTES > long {
-        // Writers wait a moment for the rest.
-        schema::checkpoint(connection, "TRUNCATE")?;
+/// The writer goes on writing meanwhile: each pass has less to do than the one before.
+fn pass(connection: &Connection) -> rusqlite::Result<()> {
+    let mut before = 0;
+    for _ in 0..PASSES {
+        let (pages, _) = schema::checkpoint(connection, "PASSIVE")?;
+        if pages - before <= FEW_PAGES {
+            break;
+        }
+        before = pages;
     }
     Ok(())
 }

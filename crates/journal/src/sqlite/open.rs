@@ -9,10 +9,11 @@ use tokio::sync::{Semaphore, mpsc};
 use tripline_model::Clock;
 
 use super::job::Work;
+use super::log::Log;
 use super::readers::Readers;
 use super::reserve::Reserve;
 use super::shared::{Meaning, Shared, meaning};
-use super::writer::{Checkpoints, LogLimits, Writer};
+use super::writer::{Checkpoints, Writer};
 use super::{JournalOptions, SqliteJournal, WriterTask, checkpoint, data_dir, schema};
 use crate::OpenError;
 
@@ -56,7 +57,7 @@ fn prepare(
     let lock = data_dir::claim(dir)?;
     let path = dir.join("journal.db");
     data_dir::rewrite_log(&path)?;
-    let connection = schema::open_writer(&path)?;
+    let mut connection = schema::open_writer(&path)?;
     let reserve = Reserve::new(dir, reserve_bytes);
     let with_room = |step: &dyn Fn() -> rusqlite::Result<()>| {
         with_room(&reserve, step).map_err(schema::unusable(&path))
@@ -80,9 +81,9 @@ fn prepare(
         })
         .map_err(schema::unusable(&path))?;
     let readers = Readers::open(&path, options.readers.clamp(1, 64), threads)?;
-    let log = LogLimits::within(reserve_bytes, &path);
+    let log = Log::watch(&mut connection, reserve_bytes).map_err(schema::unusable(&path))?;
     let checkpoints = if threads {
-        start_checkpoints(&path, &shared, log.soft)?
+        start_checkpoints(&path, &shared)?
     } else {
         Checkpoints::Inline(schema::open_second(&path)?)
     };
@@ -97,7 +98,7 @@ fn prepare(
             source,
         })?,
         lock,
-        written: 0,
+        moving: false,
         look_again: None,
     };
     let (sender, queue) = mpsc::channel(QUEUE);
@@ -126,15 +127,11 @@ fn with_room(reserve: &Reserve, step: &dyn Fn() -> rusqlite::Result<()>) -> rusq
     }
 }
 
-fn start_checkpoints(
-    path: &Path,
-    shared: &Arc<Shared>,
-    long: u64,
-) -> Result<Checkpoints, OpenError> {
+fn start_checkpoints(path: &Path, shared: &Arc<Shared>) -> Result<Checkpoints, OpenError> {
     let connection = schema::open_second(path)?;
     let (wake, wakes) = sync_channel(1);
     let shared = Arc::clone(shared);
-    let run = move || checkpoint::run(&connection, &shared, &wakes, long);
+    let run = move || checkpoint::run(&connection, &shared, &wakes);
     let thread = spawn("journal-checkpoint", path, run)?;
     Ok(Checkpoints::Thread { wake, thread })
 }

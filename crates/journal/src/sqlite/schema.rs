@@ -16,6 +16,9 @@ pub(super) const VERSION: i64 = 2;
 /// Bytes of a page.
 pub(super) const PAGE_BYTES: u64 = 8192;
 
+/// How long SQLite waits for another connection.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+
 /// "TRIP": says that a file is ours.
 const APPLICATION_ID: i64 = 0x5452_4950;
 
@@ -91,13 +94,7 @@ pub(super) fn migrate(connection: &Connection) -> rusqlite::Result<()> {
 
 /// Opens a further connection that writes: for checkpoints.
 pub(super) fn open_second(path: &Path) -> Result<Connection, OpenError> {
-    let open = || {
-        let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        // A checkpoint that waits for readers holds up the writer, which must be the one with more patience.
-        connection.busy_timeout(Duration::from_millis(200))?;
-        Ok(connection)
-    };
-    open().map_err(unusable(path))
+    connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(unusable(path))
 }
 
 /// Opens a connection that cannot write.
@@ -121,7 +118,7 @@ pub(super) fn unusable(path: &Path) -> impl Fn(rusqlite::Error) -> OpenError + '
 
 fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.busy_timeout(PATIENCE)?;
     connection.set_prepared_statement_cache_capacity(64);
     // After a failed fsync, closing must not write: what is kept is what was kept then.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;

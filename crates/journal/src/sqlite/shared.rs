@@ -1,5 +1,6 @@
 //! What the threads of one journal share.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::identity::Spans;
@@ -10,6 +11,8 @@ pub(super) struct Shared {
     pub(super) spans: Spans,
     health: Mutex<Health>,
     moving: Mutex<()>,
+    /// Whether the log that the writer had moved is moved.
+    moved: AtomicBool,
 }
 
 /// What an SQLite error means for the journal.
@@ -31,6 +34,7 @@ impl Shared {
             spans: Spans::default(),
             health: Mutex::new(Health::Ok),
             moving: Mutex::new(()),
+            moved: AtomicBool::new(false),
         }
     }
 
@@ -42,6 +46,16 @@ impl Shared {
     /// Held while the log is moved: SQLite lets the second of two who try go away at once, with nothing done.
     pub(super) fn moving_log(&self) -> MutexGuard<'_, ()> {
         self.moving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the writer that the log is moved, but for what was written meanwhile.
+    pub(super) fn log_is_moved(&self) {
+        self.moved.store(true, Ordering::Release);
+    }
+
+    /// Whether it was told so; once.
+    pub(super) fn take_moved(&self) -> bool {
+        self.moved.swap(false, Ordering::Acquire)
     }
 
     /// No more writes, ever. The first reason stays.

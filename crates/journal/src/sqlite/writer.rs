@@ -1,7 +1,6 @@
 //! The one thread that writes. What was queued during a flush is the next transaction: no timer, and one fsync for
 //! all who wait.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
@@ -14,6 +13,7 @@ use tokio::time::Instant;
 use super::data_dir::{DirLock, Place};
 use super::group::{Failure, Group};
 use super::job::Work;
+use super::log::Log;
 use super::reserve::Reserve;
 use super::shared::{Meaning, Shared, call_error, meaning};
 use super::{checkpoint, schema};
@@ -29,25 +29,15 @@ pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
     pub(super) reserve: Reserve,
     pub(super) checkpoints: Checkpoints,
-    /// How long the log may get.
-    pub(super) log: LogLimits,
+    pub(super) log: Log,
     /// Where it writes.
     pub(super) place: Place,
     /// Let go of when the last write is done.
     pub(super) lock: DirLock,
-    /// Bytes written since the last checkpoint was asked for, nearly.
-    pub(super) written: u64,
+    /// Whether the log is being moved.
+    pub(super) moving: bool,
     /// On a full disk: when to look for room again.
     pub(super) look_again: Option<Instant>,
-}
-
-/// How long the log may get, in bytes.
-pub(super) struct LogLimits {
-    path: PathBuf,
-    /// Above, the checkpoint thread cuts it.
-    pub(super) soft: u64,
-    /// Above, the writer cuts it before it writes more.
-    hard: u64,
 }
 
 /// Who moves the log into the file.
@@ -60,6 +50,9 @@ pub(super) enum Checkpoints {
     /// The writer itself, on this connection, when it has answered.
     Inline(Connection),
 }
+
+/// How long readers of an old state may hold up the log's new beginning, and with it the writer.
+const READERS: Duration = Duration::from_millis(20);
 
 /// On a full disk, room is looked for this often, at most.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -104,7 +97,7 @@ impl Writer {
             jobs.push(next);
         }
         self.write(jobs);
-        self.tend_log(weight as u64);
+        self.tend_log();
     }
 
     fn write(&mut self, jobs: Jobs) {
@@ -164,7 +157,7 @@ impl Writer {
             return self.write_group(ending.into_iter().chain(growing).collect());
         }
         answer(growing, &JournalError::Full);
-        if self.log.length() > self.log.soft {
+        if self.log.is_long() {
             self.cut_log_or_say_so();
         }
         self.write_ends(ending);
@@ -228,28 +221,53 @@ impl Writer {
         room
     }
 
-    fn tend_log(&mut self, weight: u64) {
-        // Whole pages go to the log, of every index that is touched.
-        self.written += weight * 4;
-        if self.log.length() > self.log.hard {
+    fn tend_log(&mut self) {
+        if matches!(self.shared.health(), Health::Poisoned(_)) {
+            return;
+        }
+        if self.log.is_too_long() {
             // A log that grows while it cannot be moved would outgrow the reserve.
             if self.cut_log().is_err() && self.shared.health() == Health::Ok {
                 self.enter_full();
             }
-        } else if self.written > self.log.soft {
-            self.written = 0;
-            self.move_log();
+        } else if self.log.is_long() {
+            if self.shared.take_moved() {
+                self.begin_log_anew();
+            } else if !self.moving {
+                self.move_log();
+            }
         }
     }
 
-    fn move_log(&self) {
+    /// Moves all of the log but what is written meanwhile.
+    fn move_log(&mut self) {
         match &self.checkpoints {
             Checkpoints::Thread { wake, .. } => {
-                // If it is awake already, it sees this too.
-                let _ = wake.try_send(());
+                self.moving = wake.try_send(()).is_ok();
             }
             Checkpoints::Inline(connection) => {
-                checkpoint::move_log(connection, &self.shared, self.log.soft);
+                checkpoint::move_log(connection, &self.shared);
+                if self.log.is_long() {
+                    self.begin_log_anew();
+                }
+            }
+        }
+    }
+
+    /// Moves the little that is left, so that the next commit goes to the log's beginning. Not the work of the other
+    /// thread: it would find a moment without a write only by chance.
+    fn begin_log_anew(&mut self) {
+        self.moving = false;
+        let begun = self.connection.busy_timeout(READERS).and_then(|()| {
+            let begun = self.checkpoint("RESTART");
+            self.connection.busy_timeout(schema::PATIENCE).and(begun)
+        });
+        if let Err(error) = begun {
+            match meaning(&error) {
+                Meaning::Poison => self.shared.poison(&format!("checkpoint: {error}")),
+                Meaning::Full | Meaning::Call => {
+                    tracing::warn!(%error, "a checkpoint was put off");
+                }
             }
         }
     }
@@ -259,16 +277,23 @@ impl Writer {
         if matches!(self.shared.health(), Health::Poisoned(_)) {
             return Ok(());
         }
-        let moving = self.shared.moving_log();
-        let moved = schema::checkpoint(&self.connection, "TRUNCATE");
-        drop(moving);
-        let Err(error) = moved else {
+        let Err(error) = self.checkpoint("TRUNCATE") else {
             return Ok(());
         };
         match meaning(&error) {
             Meaning::Full => return Err(JournalError::Full),
             Meaning::Poison => self.shared.poison(&format!("checkpoint: {error}")),
             Meaning::Call => tracing::warn!(%error, "a checkpoint was put off"),
+        }
+        Ok(())
+    }
+
+    fn checkpoint(&self, mode: &str) -> rusqlite::Result<()> {
+        let moving = self.shared.moving_log();
+        let (pages, moved) = schema::checkpoint(&self.connection, mode)?;
+        drop(moving);
+        if pages == moved {
+            self.log.begins_anew();
         }
         Ok(())
     }
@@ -292,25 +317,6 @@ impl Writer {
         }
         drop(self.connection);
         drop(self.lock);
-    }
-}
-
-// === impl LogLimits ===
-
-impl LogLimits {
-    /// Limits under which moving the whole log takes less room than the reserve has.
-    pub(super) fn within(reserve: u64, path: &Path) -> Self {
-        let mut log = path.as_os_str().to_owned();
-        log.push("-wal");
-        Self {
-            path: log.into(),
-            soft: reserve / 4,
-            hard: reserve / 2,
-        }
-    }
-
-    fn length(&self) -> u64 {
-        std::fs::metadata(&self.path).map_or(0, |file| file.len())
     }
 }
 
