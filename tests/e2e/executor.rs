@@ -216,3 +216,24 @@ async fn an_upgraded_hub_leaves_the_old_executor_its_runs() {
     .await;
     assert_eq!(hub.lines("ledger"), [old_run, new_run]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn functions_stand_back_behind_the_hub() {
+    let hub = Hub::start(
+        r#"
+[functions.how]
+command = ["sh", "-c", "nice"]
+[triggers.hook]
+kind = "http"
+function = "how"
+route = "POST /hook"
+auth = "none"
+"#,
+    )
+    .await;
+    let id = hub.post("/hook", "x").await;
+    hub.ended(&id).await;
+    let own = std::process::Command::new("nice").output().unwrap();
+    let own: i32 = String::from_utf8_lossy(&own.stdout).trim().parse().unwrap();
+    assert_eq!(written(&hub, &id).await, [(own + 5).to_string()]);
+}

@@ -15,12 +15,20 @@ use crate::{secrets, telemetry};
 /// Threads: it moves bytes and waits, and must stay small.
 const THREADS: usize = 2;
 
+/// How far functions stand back behind the hub when both want the same processor: it gets about three quarters, so that
+/// callers get their receipts whatever functions compute.
+const NICE: i32 = 5;
+
 /// Runs an executor in its directory until it is not needed any more.
 pub(crate) fn execute(dir: PathBuf, id: String, release: String, errors: &mut impl Write) -> Exit {
     // Before anything is opened here: whoever started this may have left something open, which functions would get.
     tripline_executor::close_inherited_descriptors();
     telemetry::start_file_log();
     secrets::hide_memory();
+    // Before there are threads: each has its own, and passes it on.
+    if let Err(error) = rustix::process::nice(NICE) {
+        tracing::warn!(%error, "functions run with the priority of the hub");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(THREADS)
         .enable_all()
