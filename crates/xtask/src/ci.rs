@@ -5,14 +5,14 @@ use std::time::Duration;
 use crate::failure::Outcome;
 use crate::process::Limits;
 use crate::time::{self, Stopwatch};
-use crate::{process, repo, signals, test, tidy};
+use crate::{deny, process, repo, signals, test, tidy};
 
-/// A step's name and what it does; zero is a pass.
-type Step = (&'static str, fn() -> Outcome<u8>);
+/// A step's name and what it does; zero is a pass. It appends what it had to skip, unless it sums that up itself.
+type Step = (&'static str, fn(&mut Vec<String>) -> Outcome<u8>);
 
-const STEPS: [Step; 4] = [
-    ("format", || cargo(&["fmt", "--all", "--check"])),
-    ("clippy", || {
+const STEPS: [Step; 5] = [
+    ("format", |_| cargo(&["fmt", "--all", "--check"])),
+    ("clippy", |_| {
         cargo(&[
             "clippy",
             "--workspace",
@@ -22,18 +22,20 @@ const STEPS: [Step; 4] = [
             "warnings",
         ])
     }),
-    ("tidy", tidy::run),
-    ("test", || test::run(&[])),
+    ("tidy", |_| tidy::run()),
+    ("deny", deny::run),
+    ("test", |_| test::run(&[])),
 ];
 
 /// Runs the steps up to the first that fails, then prints how long each took.
 pub(crate) fn run() -> Outcome<u8> {
     let mut done: Vec<(&str, u8, Duration)> = Vec::new();
+    let mut skips = Vec::new();
     for (name, step) in STEPS {
         eprintln!("\n==> {name}");
         let watch = Stopwatch::start();
         // A step that could not even run has failed; only an interruption ends all at once.
-        let code = match step() {
+        let code = match step(&mut skips) {
             Err(failure) => {
                 signals::check()?;
                 eprintln!("xtask: {failure}");
@@ -46,12 +48,24 @@ pub(crate) fn run() -> Outcome<u8> {
             break;
         }
     }
-    eprint!("{}", table(&done));
+    eprint!("{}{}", table(&done), skipped(&skips));
     Ok(done
         .iter()
         .map(|(_, code, _)| *code)
         .find(|code| *code != 0)
         .unwrap_or(0))
+}
+
+/// What the steps before the tests had to skip; those of the tests are summed up by their own step.
+fn skipped(skips: &[String]) -> String {
+    if skips.is_empty() {
+        return String::new();
+    }
+    let lines: String = skips.iter().map(|skip| format!("  {skip}\n")).collect();
+    format!(
+        "==> SKIPPED lines besides the tests': {}\n{lines}",
+        skips.len()
+    )
 }
 
 fn cargo(args: &[&str]) -> Outcome<u8> {
@@ -88,5 +102,12 @@ mod tests {
         assert!(text.contains("format   ok              1.0 s\n"), "{text}");
         assert!(text.contains("clippy   FAILED          2.0 s\n"), "{text}");
         assert!(text.ends_with("test     not run\n"), "{text}");
+    }
+
+    #[test]
+    fn what_was_skipped_is_counted() {
+        assert_eq!(skipped(&[]), "");
+        let text = skipped(&["SKIPPED: advisories: none here".to_owned()]);
+        assert!(text.contains("tests': 1\n  SKIPPED: advisories"), "{text}");
     }
 }

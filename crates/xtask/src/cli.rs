@@ -33,10 +33,15 @@ pub(crate) enum Job {
     /// Arguments after `--` go to `cargo test`; with `-p` among them only those packages are
     /// tested, otherwise the whole workspace. The exit code is that of `cargo test`.
     Test(TestArgs),
-    /// Everything that must pass before a change is taken: format, clippy, tidy, tests
+    /// Everything that must pass before a change is taken: format, clippy, tidy, deny, tests
     Ci,
     /// Check what the compiler does not: imports between our crates, file sizes, layout
     Tidy,
+    /// Check what we are built from against deny.toml: licences, bans, sources, known holes
+    ///
+    /// cargo-deny is built once into .tools/. Known holes are looked up where its database can be fetched, and SKIPPED
+    /// aloud elsewhere.
+    Deny,
     /// Measure the hub against the least possible: accept, growth, kafka, cron, limiter, idle, spawn,
     /// worker, start, logs, memory
     ///

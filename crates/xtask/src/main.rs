@@ -5,6 +5,7 @@ mod bench;
 mod child;
 mod ci;
 mod cli;
+mod deny;
 mod failure;
 mod kafka_cli;
 mod kafka_node;
@@ -47,6 +48,7 @@ fn run(job: Job) -> Outcome<u8> {
         Job::Test(test) => test::run(&test.args),
         Job::Ci => ci::run(),
         Job::Tidy => tidy::run(),
+        Job::Deny => deny::run(&mut Vec::new()),
         Job::Bench(bench) => bench::run(&bench.args),
         Job::Simulate(simulation) => simulate::run("simulate", &simulation.args),
         Job::Mutants(simulation) => simulate::run("mutants", &simulation.args),
