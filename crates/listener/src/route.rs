@@ -9,6 +9,9 @@ use http::Method;
 /// The longest path pattern, in bytes.
 const MAX_PATH_BYTES: usize = 1024;
 
+/// Parameters of a path, at most. (The router panics at 26.)
+const MAX_PARAMETERS: usize = 16;
+
 /// The methods a route can have.
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
@@ -43,6 +46,9 @@ pub enum InvalidRoute {
     /// The path matches no query, but has one.
     #[error("a route matches the path only: leave out what follows `{0}`")]
     Beyond(char),
+    /// More parameters than are allowed.
+    #[error("a path can have {MAX_PARAMETERS} parameters, not more")]
+    TooMany,
     /// Braces without a name, or that do not match.
     #[error("write parameters as `{{name}}`, and braces that are none as `{{{{` and `}}}}`")]
     Parameter,
@@ -126,6 +132,9 @@ fn check_path(path: &str) -> Result<(), InvalidRoute> {
         .find(|c| !c.is_ascii_graphic() || "\"<>\\^`|".contains(*c))
     {
         return Err(InvalidRoute::Character(c));
+    }
+    if path.replace("{{", "").matches('{').count() > MAX_PARAMETERS {
+        return Err(InvalidRoute::TooMany);
     }
     let mut router = matchit::Router::new();
     router.insert(path, ()).map_err(|error| match error {

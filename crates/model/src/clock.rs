@@ -10,6 +10,10 @@ use chrono::{DateTime, SecondsFormat, Utc};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
+/// 0000-01-01T00:00:00Z and 10000-01-01T00:00:00Z, in milliseconds.
+const YEAR_0: i64 = -62_167_219_200_000;
+const YEAR_10000: i64 = 253_402_300_800_000;
+
 /// Tells the wall time. The real one lives in the binary; tests move a [`ManualClock`].
 pub trait Clock: Send + Sync + 'static {
     /// The time now.
@@ -35,9 +39,13 @@ impl Timestamp {
 
     /// From RFC 3339 text, such as `2026-11-24T21:17:38.243Z`.
     pub fn parse(text: &str) -> Option<Self> {
-        DateTime::parse_from_rfc3339(text)
-            .ok()
-            .map(|at| Self(at.timestamp_millis()))
+        let at = DateTime::parse_from_rfc3339(text).ok()?;
+        Some(Self(at.timestamp_millis())).filter(|at| at.is_rfc3339())
+    }
+
+    /// Whether RFC 3339 can say it: in UTC it is in one of the years 0 to 9999. Other systems' clocks may be far off.
+    pub const fn is_rfc3339(self) -> bool {
+        YEAR_0 <= self.0 && self.0 < YEAR_10000
     }
 
     /// This moment plus `span`; saturates at the end of time.
@@ -107,6 +115,17 @@ mod tests {
         assert_eq!(at.to_string(), "2026-11-24T21:17:38.243Z");
         assert_eq!(Timestamp::parse("2026-11-24T22:17:38.243+01:00"), Some(at));
         assert_eq!(Timestamp::parse("yesterday"), None);
+    }
+
+    #[test]
+    fn text_says_four_digits_of_the_year() {
+        for text in ["0000-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z"] {
+            assert_eq!(Timestamp::parse(text).unwrap().to_string(), text);
+        }
+        // In UTC these are in the years -1 and 10000.
+        for text in ["0000-01-01T00:00:00+00:01", "9999-12-31T23:59:59-00:01"] {
+            assert_eq!(Timestamp::parse(text), None);
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use clap::{Args, Parser, Subcommand};
 
 use crate::child::ChildArgs;
+use crate::fuzz::FuzzArgs;
 use crate::kafka_cli::KafkaArgs;
 use crate::kafka_node::KafkaNodeArgs;
 
@@ -57,6 +58,10 @@ pub(crate) enum Job {
     ///
     /// Names of mutants, or all; `--quick` takes those that few histories are enough for.
     Mutants(SimulateArgs),
+    /// Look for bytes that our readers cannot bear, guided by what code they reach
+    ///
+    /// An input that goes wrong is written to the target's corpus in tests/fuzz, which every run of the tests reads.
+    Fuzz(FuzzArgs),
     /// Try the hub: start Kafka, an S3 store and the hub with the four-triggers example
     Up(UpArgs),
     /// Produce a record or make a topic, with Kafka's own tools

@@ -7,6 +7,7 @@ mod ci;
 mod cli;
 mod deny;
 mod failure;
+mod fuzz;
 mod kafka_cli;
 mod kafka_node;
 mod ports;
@@ -52,6 +53,7 @@ fn run(job: Job) -> Outcome<u8> {
         Job::Bench(bench) => bench::run(&bench.args),
         Job::Simulate(simulation) => simulate::run("simulate", &simulation.args),
         Job::Mutants(simulation) => simulate::run("mutants", &simulation.args),
+        Job::Fuzz(fuzz) => fuzz::run(&fuzz),
         Job::Up(up) => up::run(&up),
         Job::Kafka(kafka) => kafka_cli::run(&kafka),
         Job::Child(_) | Job::KafkaNode(_) => unreachable!("handled in main"),

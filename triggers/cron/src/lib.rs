@@ -6,6 +6,8 @@ mod base;
 mod bell;
 mod config;
 mod event;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod heartbeat;
 mod planner;
 mod run;

@@ -106,10 +106,12 @@ fn assemble(
     data: Option<Bytes>,
     now: Timestamp,
 ) -> Result<Event, NotACloudEvent> {
-    if let Some((name, _)) = attributes
-        .iter()
-        .find(|(_, text)| text.chars().any(char::is_control))
-    {
+    let content_type_said = content_type.iter().map(|text| ("datacontenttype", text));
+    let named = attributes.iter().map(|(name, text)| (name.as_str(), text));
+    let mut all = named.chain(content_type_said);
+    // A tab stands for a space in headers.
+    let is_evil = |c: char| c.is_control() && c != '\t';
+    if let Some((name, _)) = all.find(|(_, text)| text.chars().any(is_evil)) {
         let name = name.escape_debug();
         return Err(NotACloudEvent(format!("`{name}` holds control characters")));
     }

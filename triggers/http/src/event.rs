@@ -5,23 +5,43 @@ use http::request::Parts;
 use http::{HeaderMap, header};
 use tripline_model::{Event, Timestamp, TriggerName};
 
+use crate::cloudevents::{self, Form, NotACloudEvent};
+
 /// CloudEvents `type` of requests that are no CloudEvents themselves.
 const KIND: &str = "tripline.http.request.v1";
 
-/// A request that is no CloudEvent. Its headers stay here: `Authorization` and cookies are nobody's business further in.
-pub(crate) fn plain(
-    trigger: &TriggerName,
-    id: String,
+/// How a request came.
+pub(crate) struct Arrival<'a> {
+    /// Through which trigger.
+    pub(crate) trigger: &'a TriggerName,
+    /// When.
+    pub(crate) now: Timestamp,
+    /// For a request that is no CloudEvent: those have an id of their own.
+    pub(crate) id: String,
+}
+
+/// What the request says, or that it is no CloudEvent although it claims to be.
+pub(crate) fn of(
+    form: Form,
+    arrival: Arrival<'_>,
     request: &Parts,
     body: Bytes,
-    now: Timestamp,
-) -> Event {
+) -> Result<Event, NotACloudEvent> {
+    match form {
+        Form::Binary => cloudevents::binary(&request.headers, body, arrival.now),
+        Form::Structured => cloudevents::structured(&body, arrival.now),
+        Form::Plain | Form::Unsupported(_) => Ok(plain(arrival, request, body)),
+    }
+}
+
+/// A request that is no CloudEvent. Its headers stay here: `Authorization` and cookies are nobody's business further in.
+fn plain(arrival: Arrival<'_>, request: &Parts, body: Bytes) -> Event {
     Event {
-        id,
-        source: format!("/triggers/{trigger}"),
+        id: arrival.id,
+        source: format!("/triggers/{}", arrival.trigger),
         kind: KIND.to_owned(),
         subject: Some(request.uri.path().to_owned()),
-        time: now,
+        time: arrival.now,
         content_type: content_type(&request.headers),
         data: Some(body),
         extensions: Default::default(),

@@ -6,6 +6,8 @@ mod answer;
 mod cloudevents;
 mod config;
 mod event;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod key;
 mod run;
 

@@ -10,13 +10,14 @@ use http::StatusCode;
 use http::request::Parts;
 use tripline_config::SecretRef;
 use tripline_listener::{Bearer, GatewayHandler, Problem, Route, read_body, refuse_packed};
-use tripline_model::{Event, Execution, Identity, Receipt, Rejected, Timestamp};
+use tripline_model::{Execution, Identity, Receipt, Rejected, Timestamp};
 use tripline_trigger::{Trigger, TriggerContext, TriggerError};
 
 use crate::answer::{Receipted, refused};
-use crate::cloudevents::{self, Form, NotACloudEvent};
+use crate::cloudevents::Form;
 use crate::config::{Auth, Config};
-use crate::{event, key};
+use crate::event::{self, Arrival};
+use crate::key;
 
 /// One route.
 #[derive(Debug)]
@@ -122,7 +123,12 @@ impl Handler {
                 Rejected::Unavailable
             })?,
         };
-        let event = self.event(form, id, &parts, body);
+        let arrival = Arrival {
+            trigger: self.cx.name(),
+            now: self.cx.clock().now(),
+            id,
+        };
+        let event = event::of(form, arrival, &parts, body);
         let mut event = event.map_err(|error| {
             let title = "the CloudEvent is not valid";
             let status = StatusCode::BAD_REQUEST;
@@ -166,24 +172,6 @@ impl Handler {
                 window: self.config.idempotency_window,
                 digest: Some(key::digest(&parts.method, &parts.uri, &parts.headers, body)),
             },
-        }
-    }
-
-    /// `id` is for a request that is no CloudEvent: those have their own.
-    fn event(
-        &self,
-        form: Form,
-        id: String,
-        parts: &Parts,
-        body: Bytes,
-    ) -> Result<Event, NotACloudEvent> {
-        let now = self.cx.clock().now();
-        match form {
-            Form::Binary => cloudevents::binary(&parts.headers, body, now),
-            Form::Structured => cloudevents::structured(&body, now),
-            Form::Plain | Form::Unsupported(_) => {
-                Ok(event::plain(self.cx.name(), id, parts, body, now))
-            }
         }
     }
 }

@@ -38,9 +38,10 @@ const KIND: &str = "tripline.kafka.record.v1";
 /// The longest key that becomes a subject, in bytes.
 const MAX_SUBJECT: usize = 512;
 
-/// The event of a record; `now` is its time if it has none of its own.
+/// The event of a record; `now` is its time if it has none of its own, or one that cannot be said in RFC 3339.
 pub(crate) fn to_event(record: &Record<'_>, cluster: &str, now: Timestamp) -> Event {
-    let time = record.timestamp.map_or(now, Timestamp::from_millis);
+    let own = record.timestamp.map(Timestamp::from_millis);
+    let time = own.filter(|at| at.is_rfc3339()).unwrap_or(now);
     let mut event = cloudevent::passed_through(record, time).unwrap_or_else(|| Event {
         id: format!("{}/{}", record.partition, record.offset),
         source: format!("kafka://{cluster}/{}", record.topic),

@@ -11,6 +11,8 @@ mod config;
 mod consumer;
 mod context;
 mod event;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod health;
 mod offering;
 mod pacing;

@@ -10,6 +10,8 @@ mod config;
 mod dialect;
 mod event;
 mod failure;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod health;
 mod identity;
 mod intake;

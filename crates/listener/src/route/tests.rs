@@ -23,6 +23,8 @@ fn routes_are_read() {
 #[test]
 fn every_mistake_has_its_own_words() {
     let long = format!("GET /{}", "a".repeat(MAX_PATH_BYTES));
+    let crowd: String = (0..=MAX_PARAMETERS).map(|n| format!("/{{p{n}}}")).collect();
+    let (crowd, one_segment) = (format!("GET {crowd}"), format!("GET /{}", "{a}".repeat(40)));
     for (text, error) in [
         ("", InvalidRoute::Form),
         ("/orders", InvalidRoute::Form),
@@ -31,6 +33,8 @@ fn every_mistake_has_its_own_words() {
         ("GET orders", InvalidRoute::NotAbsolute),
         ("GET http://host/orders", InvalidRoute::NotAbsolute),
         (long.as_str(), InvalidRoute::TooLong),
+        (crowd.as_str(), InvalidRoute::TooMany),
+        (one_segment.as_str(), InvalidRoute::TooMany),
         ("GET /a?b=c", InvalidRoute::Beyond('?')),
         ("GET /a#b", InvalidRoute::Beyond('#')),
         ("GET /café", InvalidRoute::Character('é')),
@@ -46,6 +50,13 @@ fn every_mistake_has_its_own_words() {
     ] {
         assert_eq!(text.parse::<Route>(), Err(error), "{text}");
     }
+}
+
+#[test]
+fn a_path_has_as_many_parameters_as_are_allowed() {
+    let most: String = (0..MAX_PARAMETERS).map(|n| format!("/{{p{n}}}")).collect();
+    let most = route(&format!("GET {most}/{{{{{{{{plain"));
+    assert!(most.conflicts(&most));
 }
 
 #[test]

@@ -21,7 +21,7 @@ const TRIGGER_KIND: &[&str] = &[
     "tripline-listener",
 ];
 
-pub(super) const TABLE: [Row; 19] = [
+pub(super) const TABLE: [Row; 20] = [
     row("tripline-model", &[]),
     row("tripline-config", &[]),
     row("tripline-listener", &["tripline-model"]),
@@ -93,6 +93,21 @@ pub(super) const TABLE: [Row; 19] = [
             "tripline-journal",
             "tripline-runtime",
             "tripline-dispatcher",
+        ],
+    ),
+    row(
+        "tripline-fuzz",
+        &[
+            "tripline",
+            "tripline-model",
+            "tripline-config",
+            "tripline-listener",
+            "tripline-trigger",
+            "tripline-runtime",
+            "tripline-cron",
+            "tripline-http",
+            "tripline-kafka",
+            "tripline-s3",
         ],
     ),
     row(

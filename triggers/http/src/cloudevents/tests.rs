@@ -190,6 +190,14 @@ fn structured_that_is_none() {
             r#","subject":"a\u0000b""#,
             "`subject` holds control characters",
         ),
+        (
+            r#","datacontenttype":"text/plain\r\nX-A: b","data":"x""#,
+            "`datacontenttype` holds control characters",
+        ),
+        (
+            r#","time":"9999-12-31T23:59:59-00:01""#,
+            "`time` is not an RFC 3339 time",
+        ),
         (r#","Upper":"x""#, "the extension name \"Upper\""),
         (r#","subject":"\ud800""#, "`subject` must be"),
         (",", "the body is not a JSON object"),

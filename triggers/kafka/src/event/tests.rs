@@ -118,6 +118,17 @@ fn a_record_without_a_timestamp_happened_when_it_was_read() {
     assert_eq!(extension(&event, "kafkatimestamptype"), Some("none"));
 }
 
+#[test]
+fn a_time_that_nobody_can_write_down_is_none() {
+    for far in [i64::MAX, i64::MIN, 253_402_300_800_000] {
+        let event = event(&Record {
+            timestamp: Some(far),
+            ..record()
+        });
+        assert_eq!(event.time.as_millis(), 7);
+    }
+}
+
 fn binary_headers() -> Vec<(&'static str, Option<&'static [u8]>)> {
     vec![
         ("ce_specversion", Some(b"1.0")),
