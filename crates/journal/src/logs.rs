@@ -4,6 +4,7 @@ mod day;
 mod followers;
 mod memory;
 mod sqlite;
+mod sync;
 mod tally;
 mod writer;
 

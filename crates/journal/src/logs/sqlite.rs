@@ -53,7 +53,7 @@ impl SqliteLogStore {
         only_ours.recursive(true).mode(0o700);
         only_ours.create(dir).map_err(failed)?;
         let followers = Arc::new(Followers::default());
-        let writer = Writer::new(dir.to_owned(), Arc::clone(&followers));
+        let writer = Writer::new(dir.to_owned(), Arc::clone(&followers)).map_err(failed)?;
         let (sender, queue) = mpsc::channel(QUEUE);
         let named = thread::Builder::new().name("log-writer".to_owned());
         let writer = named.spawn(move || writer.run(queue)).map_err(failed)?;

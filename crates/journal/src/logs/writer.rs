@@ -1,6 +1,7 @@
 //! The thread that writes logs: what was appended during a transaction is the next one.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use tripline_model::{RequestId, Timestamp};
 
 use super::day::{self, Day};
 use super::followers::Followers;
+use super::sync::Sync;
 use super::tally::Tally;
 use crate::{LogError, NewLine};
 
@@ -37,6 +39,7 @@ pub(super) struct Writer {
     pub(super) followers: Arc<Followers>,
     files: HashMap<Day, Connection>,
     tallies: HashMap<RequestId, Tally>,
+    sync: Sync,
     /// Whether the last write failed: an outage is reported once.
     failing: bool,
 }
@@ -62,14 +65,15 @@ impl Batch {
 
 impl Writer {
     /// A writer of the files in `dir`.
-    pub(super) fn new(dir: PathBuf, followers: Arc<Followers>) -> Self {
-        Self {
+    pub(super) fn new(dir: PathBuf, followers: Arc<Followers>) -> io::Result<Self> {
+        Ok(Self {
+            sync: Sync::start(dir.clone())?,
             dir,
             followers,
             files: HashMap::new(),
             tallies: HashMap::new(),
             failing: false,
-        }
+        })
     }
 
     /// Writes until the queue is closed and empty.
@@ -146,6 +150,7 @@ impl Writer {
         }
         day::insert(file, &placed)?;
         transaction.commit()?;
+        self.sync.written(day);
         for (id, tally) in &tallies {
             self.followers.tell(*id, tally.seq);
         }
