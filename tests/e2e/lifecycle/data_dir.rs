@@ -12,7 +12,7 @@ use super::{CONFIG, answer_to, good_calls, hub, hub_with, no_panic, nothing_ran_
 async fn a_killed_hub_holds_up_none_and_of_two_there_is_one() {
     let mut hub = hub().await;
     let running = receipt(&answer_to(&hub, "/stay").await);
-    hub.running(&running).await;
+    hub.begun(&running).await;
     hub.kill().await;
     // Its executor lives and has the run: it must not have inherited the lock. Two begin at the same moment.
     let mut second = hub
@@ -90,7 +90,7 @@ async fn what_is_old_is_forgotten_and_what_lives_is_not() {
         receipt(&answer_to(&hub, "/stay").await),
         receipt(&answer_to(&hub, "/stay").await),
     );
-    hub.running(&running).await;
+    hub.begun(&running).await;
     let ended = good_calls(&hub, 20).await;
     hub.kill().await;
     hub.configure(&format!(

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::Hub;
-use crate::eventually;
+use crate::{eventually, processes_with};
 
 impl Hub {
     /// Waits until the invocation is running.
@@ -11,6 +11,16 @@ impl Hub {
         eventually(&format!("{request_id} is running"), async || {
             let found = self.get(&format!("/v1/invocations/{request_id}")).await;
             (found["state"] == "running").then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until there is a process of the invocation: then an executor has it, and it outlives the hub. It counts as
+    /// running a moment earlier, and a hub that dies in that moment loses it.
+    pub async fn begun(&self, request_id: &str) {
+        let mark = format!("TRIPLINE_REQUEST_ID={request_id}");
+        eventually(&format!("{request_id} has a process"), async || {
+            (!processes_with(&mark).is_empty()).then_some(())
         })
         .await;
     }
