@@ -51,7 +51,12 @@ impl Hub {
 impl Executor {
     /// `kill -9`.
     pub fn kill(&self) {
-        kill(Pid::from_raw(self.pid), Signal::SIGKILL).expect("the executor is there");
+        self.signal(Signal::SIGKILL);
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.pid), signal).expect("the executor is there");
     }
 
     /// Bytes of memory it holds.

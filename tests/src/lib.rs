@@ -3,6 +3,7 @@
 //! Tests wait for conditions with a deadline; none sleeps for a fixed time, and every address is picked by the system.
 
 mod checkers;
+mod disk;
 mod executors;
 mod hub;
 mod identity;
@@ -16,6 +17,7 @@ mod vitals;
 mod wait;
 
 pub use checkers::{Checkers, output};
+pub use disk::Disk;
 pub use executors::{Executor, is_alive, processes_with};
 pub use hub::{Hub, Output};
 pub use identity::ShortSts;
@@ -23,7 +25,7 @@ pub use large_bucket::LargeBucket;
 pub use otlp::{Collector, Traced};
 pub use own_store::{OwnStore, free_port};
 pub use raw::{Answer, Raw};
-pub use service::{KafkaNode, S3, kafka, kafka_sasl, s3_store, skipped};
+pub use service::{KafkaNode, S3, S3Client, kafka, kafka_sasl, s3_store, skipped};
 pub use sts::{ScriptedSts, Sts, allow, s3_client};
 pub use vitals::Vitals;
 pub use wait::{eventually, eventually_within};

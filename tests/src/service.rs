@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use aws_sdk_s3::Client;
+pub use aws_sdk_s3::Client as S3Client;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_s3::primitives::DateTime;
@@ -139,7 +139,7 @@ pub struct S3 {
     /// The key's secret.
     pub secret_key: String,
     /// The vendor's SDK.
-    pub client: Client,
+    pub client: S3Client,
 }
 
 impl S3 {
@@ -164,7 +164,7 @@ impl S3 {
             endpoint,
             access_key,
             secret_key,
-            client: Client::from_conf(config),
+            client: S3Client::from_conf(config),
         }
     }
 

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use clap::{Args, Parser, Subcommand};
 
 use crate::child::ChildArgs;
+use crate::evidence::EvidenceArgs;
 use crate::fuzz::FuzzArgs;
 use crate::kafka_cli::KafkaArgs;
 use crate::kafka_node::KafkaNodeArgs;
@@ -58,6 +59,15 @@ pub(crate) enum Job {
     ///
     /// Names of mutants, or all; `--quick` takes those that few histories are enough for.
     Mutants(SimulateArgs),
+    /// Kill the real hub again and again under load, then ask its clients and functions what became of it
+    ///
+    /// `--cycles N` strikes from seed `--seed S`, or `--every-step`: at each system call of a small piece of work.
+    /// `--json FILE` appends the figures.
+    Crash(CrashArgs),
+    /// Break the hub in every way there is, and write down in tests/EVIDENCE.md what became of it
+    ///
+    /// Takes the better part of an hour. A proof that fails is an error, and the page stays as it is.
+    Evidence(EvidenceArgs),
     /// Look for bytes that our readers cannot bear, guided by what code they reach
     ///
     /// An input that goes wrong is written to the target's corpus in tests/fuzz, which every run of the tests reads.
@@ -100,6 +110,13 @@ pub(crate) struct BenchArgs {
 #[derive(Args)]
 pub(crate) struct SimulateArgs {
     /// What the simulation takes; `-- --help` shows it
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) args: Vec<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct CrashArgs {
+    /// `--cycles N`, `--seed S`, `--every-step`, `--stride N`, `--json FILE`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) args: Vec<String>,
 }

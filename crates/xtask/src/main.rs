@@ -5,7 +5,9 @@ mod bench;
 mod child;
 mod ci;
 mod cli;
+mod crash;
 mod deny;
+mod evidence;
 mod failure;
 mod fuzz;
 mod kafka_cli;
@@ -53,6 +55,8 @@ fn run(job: Job) -> Outcome<u8> {
         Job::Bench(bench) => bench::run(&bench.args),
         Job::Simulate(simulation) => simulate::run("simulate", &simulation.args),
         Job::Mutants(simulation) => simulate::run("mutants", &simulation.args),
+        Job::Crash(crash) => crash::run(&crash.args),
+        Job::Evidence(evidence) => evidence::run(&evidence),
         Job::Fuzz(fuzz) => fuzz::run(&fuzz),
         Job::Up(up) => up::run(&up),
         Job::Kafka(kafka) => kafka_cli::run(&kafka),

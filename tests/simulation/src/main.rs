@@ -1,9 +1,13 @@
 //! Runs simulations: `cargo xtask simulate` and `cargo xtask mutants` call it.
 
+use std::fs::File;
 use std::io::Write;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use serde_json::{Map, Value, json};
 use tripline_simulation::{Mutant, campaign, catch, regressions, run};
 
 /// How many seeds may pass before a mutant counts as not caught.
@@ -35,6 +39,9 @@ enum Job {
         /// Run a hub that is broken in this way
         #[arg(long, value_parser = mutant)]
         mutant: Option<Mutant>,
+        /// Append the figures as a JSON object to this file
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
     },
     /// Runs histories with hubs that are broken on purpose, until each is caught
     Mutants {
@@ -44,6 +51,9 @@ enum Job {
         /// Only those that few histories are enough to catch
         #[arg(long)]
         quick: bool,
+        /// Append what caught each as a JSON object to this file
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
     },
 }
 
@@ -58,14 +68,19 @@ fn main() -> ExitCode {
             seeds,
             from,
             mutant,
+            json,
             ..
-        } => simulate(from, seeds, mutant),
-        Job::Mutants { mutants, quick } => {
+        } => simulate(from..from.saturating_add(seeds), mutant, json.as_deref()),
+        Job::Mutants {
+            mutants,
+            quick,
+            json,
+        } => {
             let wanted = |one: &Mutant| {
                 (mutants.is_empty() || mutants.contains(one)) && (!quick || one.is_quick())
             };
             let wanted: Vec<_> = Mutant::ALL.into_iter().filter(wanted).collect();
-            hunt(&wanted)
+            hunt(&wanted, json.as_deref())
         }
     };
     if good {
@@ -80,8 +95,19 @@ fn mutant(name: &str) -> Result<Mutant, String> {
     Mutant::parse(name).ok_or_else(|| format!("there is none of that name; there are {}", names()))
 }
 
+/// Appends an object, a line; whether that could be done.
+fn append(file: Option<&Path>, object: &Value) -> bool {
+    let Some(file) = file else { return true };
+    let opened = File::options().create(true).append(true).open(file);
+    let written = opened.and_then(|mut to| writeln!(to, "{object}"));
+    written
+        .inspect_err(|error| eprintln!("{} cannot be written: {error}", file.display()))
+        .is_ok()
+}
+
 /// Runs seeds; whether all went well and every class of crash was met.
-fn simulate(from: u64, seeds: u64, mutant: Option<Mutant>) -> bool {
+fn simulate(range: Range<u64>, mutant: Option<Mutant>, json: Option<&Path>) -> bool {
+    let seeds = range.end - range.start;
     if mutant.is_none() {
         let again = regressions();
         println!("{} seeds that once went wrong", again.len());
@@ -99,7 +125,7 @@ fn simulate(from: u64, seeds: u64, mutant: Option<Mutant>) -> bool {
             let _ = std::io::stdout().flush();
         }
     };
-    let report = campaign(from..from.saturating_add(seeds), mutant, &tell);
+    let report = campaign(range, mutant, &tell);
     println!("\r{} seeds, {} effects", report.seeds, report.effects);
     print!("{}", report.histogram());
     if let Some(failed) = report.failed {
@@ -113,7 +139,15 @@ fn simulate(from: u64, seeds: u64, mutant: Option<Mutant>) -> bool {
     for class in report.missed() {
         println!("never met: {class}");
     }
-    report.missed().is_empty()
+    let figures = json!({
+        "proof": "simulation",
+        "seeds": report.seeds,
+        "effects": report.effects,
+        "met": report.classes,
+        "wrong": [],
+        "never_met": report.missed(),
+    });
+    append(json, &figures) && report.missed().is_empty()
 }
 
 /// Runs one seed and prints all of it; whether it went well.
@@ -130,8 +164,8 @@ fn trace(seed: u64, mutant: Option<Mutant>) -> bool {
 }
 
 /// Whether all were caught.
-fn hunt(mutants: &[Mutant]) -> bool {
-    let mut all = true;
+fn hunt(mutants: &[Mutant], json: Option<&Path>) -> bool {
+    let (mut all, mut caught) = (true, Map::new());
     println!(
         "{} mutants, each against the checks of a history",
         mutants.len()
@@ -143,6 +177,8 @@ fn hunt(mutants: &[Mutant]) -> bool {
                 let wrong = outcome.wrong.first().map_or("", String::as_str);
                 let wrong: String = wrong.chars().take(100).collect();
                 println!("{:<22} {:>9}  {wrong}", mutant.name(), outcome.seed);
+                let by = format!("seed {}: {wrong}", outcome.seed);
+                caught.insert(mutant.name().to_owned(), by.into());
             }
             None => {
                 println!(
@@ -154,5 +190,5 @@ fn hunt(mutants: &[Mutant]) -> bool {
             }
         }
     }
-    all
+    append(json, &json!({ "proof": "mutants", "caught": caught })) && all
 }

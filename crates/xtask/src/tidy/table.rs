@@ -21,7 +21,7 @@ const TRIGGER_KIND: &[&str] = &[
     "tripline-listener",
 ];
 
-pub(super) const TABLE: [Row; 20] = [
+pub(super) const TABLE: [Row; 21] = [
     row("tripline-model", &[]),
     row("tripline-config", &[]),
     row("tripline-listener", &["tripline-model"]),
@@ -110,6 +110,8 @@ pub(super) const TABLE: [Row; 20] = [
             "tripline-s3",
         ],
     ),
+    // It believes nothing that the hub's own code says: it knows the hub's binary only.
+    row("tripline-crash", &["tripline-model", "tripline-tests"]),
     row(
         "tripline-tests",
         &["tripline", "tripline-model", "tripline-trigger"],

@@ -1,0 +1,101 @@
+//! `cargo xtask evidence`: runs every proof, and writes what came of them to `tests/EVIDENCE.md`.
+
+mod machine;
+mod page;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use clap::Args;
+use serde_json::Value;
+
+use crate::failure::{Failure, Outcome};
+use crate::process::Limits;
+use crate::services::{Ports, Services};
+use crate::{crash, process, repo, signals};
+
+/// The `evidence` command line.
+#[derive(Args)]
+pub(crate) struct EvidenceArgs {
+    /// Strikes under load
+    #[arg(long, default_value_t = 500)]
+    cycles: u64,
+    /// Power cuts
+    #[arg(long, default_value_t = 50)]
+    cuts: u64,
+    /// Simulated histories
+    #[arg(long, default_value_t = 100_000)]
+    seeds: u64,
+    /// Write the page again out of objects that were written before, and prove nothing
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["cycles", "cuts", "seeds"])]
+    from: Option<std::path::PathBuf>,
+}
+
+/// Runs all, then writes the page.
+pub(crate) fn run(args: &EvidenceArgs) -> Outcome<u8> {
+    let page = repo::root().join("tests/EVIDENCE.md");
+    let kept = repo::tools()?.join("evidence.jsonl");
+    let file = args.from.as_deref().unwrap_or(&kept);
+    if args.from.is_none() {
+        fs::write(file, "").map_err(|error| Failure::file("create", file, error))?;
+        prove(args, file)?;
+    }
+    let proofs = read(file)?;
+    let text = page::of(&machine::lines()?, &proofs);
+    fs::write(&page, text).map_err(|error| Failure::file("write", &page, error))?;
+    eprintln!("==> written: {}", page.display());
+    Ok(0)
+}
+
+fn prove(args: &EvidenceArgs, file: &Path) -> Outcome<()> {
+    let json = ["--json".to_owned(), file.display().to_string()];
+    let simulation = repo::target_dir()?.join("debug/tripline-simulation");
+    let mut strikes = crash::prepare()?;
+    strikes
+        .args(["--cycles", &args.cycles.to_string()])
+        .args(&json);
+    let mut every_step = crash::prepare()?;
+    every_step.arg("--every-step").args(&json);
+    let mut simulate = process::command(&simulation)?;
+    simulate
+        .args(["simulate", "--seeds", &args.seeds.to_string()])
+        .args(&json);
+    let mut mutants = process::command(&simulation)?;
+    mutants.arg("mutants").args(&json);
+    let mut cuts = crash::prepare()?;
+    cuts.args(["--power", "--cycles", &args.cuts.to_string()])
+        .args(&json);
+    let services = Services::start(Ports::FREE)?;
+    for (what, command) in [
+        ("strikes under load", &mut strikes),
+        ("a kill at every step", &mut every_step),
+        ("power cuts", &mut cuts),
+        ("simulated histories", &mut simulate),
+        ("mutants", &mut mutants),
+    ] {
+        one(&services, what, command)?;
+    }
+    Ok(())
+}
+
+fn one(services: &Services, what: &str, command: &mut Command) -> Outcome<()> {
+    eprintln!("==> {what}");
+    let code = services.run(command, Limits::PERSON)?;
+    signals::check()?;
+    match code {
+        0 => Ok(()),
+        _ => Err(Failure::new(format!("{what}: this proof failed"))),
+    }
+}
+
+fn read(file: &Path) -> Outcome<Vec<Value>> {
+    let text = fs::read_to_string(file).map_err(|error| Failure::file("read", file, error))?;
+    let lines = text.lines().filter(|line| !line.is_empty());
+    lines
+        .map(|line| {
+            serde_json::from_str(line)
+                .map_err(|error| Failure::new(format!("{}: {error}: {line}", file.display())))
+        })
+        .collect()
+}

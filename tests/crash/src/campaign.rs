@@ -1,0 +1,170 @@
+//! A campaign: load, strike, new life, and so on; then rest, and the check.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tripline_tests::eventually;
+
+use crate::check::{Evidence, check};
+use crate::dice::Dice;
+use crate::facts::{Facts, gather, rest};
+use crate::history::History;
+use crate::ledger::{self, Ledger};
+use crate::load::Load;
+use crate::moment::Moments;
+use crate::report::{Figures, Report};
+use crate::strike::Strike;
+use crate::world::{Sources, World};
+
+/// Milliseconds of load before a strike.
+const LOAD: (u64, u64) = (100, 900);
+
+/// After so many strikes a longer time without one, so that slow sources get their turn.
+const BREATH: u64 = 12;
+
+/// How long a healed hub may take for a fresh event of each kind (I17).
+const FRESH: Duration = Duration::from_secs(10);
+
+/// What to do.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// Strikes.
+    pub cycles: u64,
+    /// Which strikes, in which order and when: the same seed gives the same choice, not the same run.
+    pub seed: u64,
+    /// Whether to cut the power instead of killing processes.
+    pub power: bool,
+}
+
+// === impl Plan ===
+
+impl Plan {
+    pub(crate) fn strikes(&self) -> &'static [Strike] {
+        match self.power {
+            true => &[Strike::Power],
+            false => &Strike::KILLS,
+        }
+    }
+}
+
+/// Runs a campaign; `tell` hears how many strikes have fallen, and the last one's name. `None` was said aloud: there is
+/// nothing here whose power can be cut.
+pub async fn campaign(plan: Plan, tell: &dyn Fn(u64, &str)) -> Option<Report> {
+    let began = Instant::now();
+    let mut dice = Dice::new(plan.seed);
+    let mut world = match plan.power {
+        true => World::prepare_on_disk().await?,
+        false => World::prepare(Sources::All).await,
+    };
+    let history = History::default();
+    let load = Load::start(&world, &history, "");
+    let (mut struck, mut moments) = (BTreeMap::new(), Moments::default());
+    let mut deck = Vec::new();
+    for cycle in 0..plan.cycles {
+        let millis = match cycle % BREATH {
+            0 => 3000,
+            _ => dice.between(LOAD.0, LOAD.1),
+        };
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+        if deck.is_empty() {
+            deck.extend(plan.strikes());
+            dice.shuffle(&mut deck);
+        }
+        let strike = deck.pop().unwrap_or(&Strike::Hub);
+        strike.fall(&mut world, &mut dice).await;
+        moments.note(&history.lock(), &ledger_of(&world));
+        *struck.entry(*strike).or_default() += 1;
+        world.launch().await;
+        tell(cycle + 1, strike.name());
+    }
+    load.stop().await;
+    let fresh = settle(&world, &history).await;
+    let facts = gathered(&world, &struck).await;
+    let ledger = ledger_of(&world);
+    let told = history.lock();
+    let mut wrong = check(&Evidence {
+        told: &told,
+        ledger: &ledger,
+        facts: &facts,
+    });
+    wrong.extend(fresh);
+    Some(Report {
+        plan,
+        took: began.elapsed(),
+        struck,
+        moments,
+        figures: Figures::of(&told, &ledger, &facts),
+        wrong,
+    })
+}
+
+fn ledger_of(world: &World) -> Ledger {
+    let lines = world.hub.lines("ledger");
+    ledger::read(&lines).unwrap_or_else(|line| panic!("no function wrote this: {line:?}"))
+}
+
+/// Waits until everything that was sent has ended; then a fresh event of each kind must end in time, and the timer stops.
+async fn settle(world: &World, history: &History) -> Vec<String> {
+    rest(world, &arrived(history)).await;
+    let load = Load::start(world, history, "fresh-");
+    let healed = tokio::time::timeout(FRESH, fresh_events(world)).await;
+    load.stop().await;
+    let paused = world.hub.call("/v1/triggers/tick/pause").send().await;
+    let paused = paused.expect("the hub answers").status();
+    assert!(paused.is_success(), "the timer goes on: {paused}");
+    rest(world, &arrived(history)).await;
+    match healed {
+        Ok(()) => Vec::new(),
+        Err(_) => vec![format!(
+            "liveness: no fresh event of each kind ended within {FRESH:?}"
+        )],
+    }
+}
+
+/// The marks that a broker or a store has said to have.
+fn arrived(history: &History) -> Vec<String> {
+    let told = history.lock();
+    let sent = told.records.iter().chain(&told.objects);
+    let there = sent.filter(|(_, there)| **there);
+    there.map(|(mark, _)| mark.clone()).collect()
+}
+
+/// Waits until an event of each kind that was sent after everything else has ended well.
+async fn fresh_events(world: &World) {
+    let before = ended(world, "tick").await.len();
+    let mut wanted = vec!["call"];
+    wanted.extend(world.broker.as_ref().map(|_| "record"));
+    wanted.extend(world.store.as_ref().map(|_| "object"));
+    for trigger in wanted {
+        eventually(&format!("a fresh {trigger} has ended"), async || {
+            let marks = ended(world, trigger).await;
+            marks
+                .iter()
+                .any(|mark| mark.contains("fresh-"))
+                .then_some(())
+        })
+        .await;
+    }
+    eventually("a fresh tick has ended", async || {
+        (ended(world, "tick").await.len() > before).then_some(())
+    })
+    .await;
+}
+
+/// The marks of a trigger's events that ended well.
+async fn ended(world: &World, trigger: &str) -> Vec<String> {
+    let query = format!("trigger={trigger}&state=succeeded");
+    let all = world.hub.invocations(&query).await;
+    let marks = all
+        .iter()
+        .filter_map(|one| one["event"]["subject"].as_str());
+    marks.map(str::to_owned).collect()
+}
+
+async fn gathered(world: &World, struck: &BTreeMap<Strike, usize>) -> Facts {
+    let mut facts = gather(world).await;
+    facts.executors_died = struck.keys().any(|strike| strike.ends_executors());
+    facts.functions_died = struck.keys().any(|strike| strike.ends_functions());
+    facts
+}

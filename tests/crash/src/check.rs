@@ -1,0 +1,329 @@
+//! What must be true, whatever was struck. Each rule says in words what it found against the hub.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::facts::{Facts, Invocation};
+use crate::history::Told;
+use crate::ledger::Ledger;
+use crate::world::{PRINTS, QPS};
+
+/// Memory a hub of a debug build may take at the end, in KiB; descriptors; threads.
+const MOST: (u64, usize, u64) = (300 << 10, 200, 100);
+
+/// How old the last lines of a log may be that a power cut takes, in milliseconds: those of a second, and a slow disk.
+const LOG_LAG: i64 = 4000;
+
+/// All that is known at the end.
+pub(crate) struct Evidence<'a> {
+    pub(crate) told: &'a Told,
+    pub(crate) ledger: &'a Ledger,
+    pub(crate) facts: &'a Facts,
+}
+
+type Rule = fn(&Evidence<'_>) -> Vec<String>;
+
+/// Every rule, by the word for what it protects.
+const RULES: [(&str, Rule); 15] = [
+    ("receipts are known", receipts_are_known),
+    ("one start", one_start),
+    ("everything ends", everything_ends),
+    ("nothing runs that nobody sent", nothing_is_invented),
+    ("one acceptance for one event", one_acceptance),
+    ("records and objects are accepted", sources_are_taken),
+    ("refused is refused", refused_is_refused),
+    ("the limit", the_limit),
+    ("states go forward", states_go_forward),
+    ("ends are true", ends_are_true),
+    ("what ran is said", what_ran_is_said),
+    ("logs are whole", logs_are_whole),
+    ("ticks", ticks),
+    ("reclaimed", reclaimed),
+    ("bounded", bounded),
+];
+
+/// Everything that speaks against the hub.
+pub(crate) fn check(evidence: &Evidence<'_>) -> Vec<String> {
+    let wrong = RULES.iter().flat_map(|(name, rule)| {
+        let found = rule(evidence);
+        found.into_iter().map(move |what| format!("{name}: {what}"))
+    });
+    wrong.collect()
+}
+
+/// I1: every receipt that a client holds is an invocation of what it sent.
+fn receipts_are_known(evidence: &Evidence<'_>) -> Vec<String> {
+    let known = by_id(evidence);
+    let wrong = evidence
+        .told
+        .receipts()
+        .filter_map(|(mark, id)| match known.get(id) {
+            None => Some(format!("{id}, the receipt for {mark}, is forgotten")),
+            Some(one) if one.mark != mark => {
+                Some(format!("{id} is for {}, not for {mark}", one.mark))
+            }
+            Some(_) => None,
+        });
+    wrong.collect()
+}
+
+/// I2: measured by the functions themselves.
+fn one_start(evidence: &Evidence<'_>) -> Vec<String> {
+    let twice = evidence
+        .ledger
+        .iter()
+        .filter(|(_, deeds)| deeds.starts > 1 || deeds.ends > 1);
+    twice
+        .map(|(id, deeds)| {
+            format!(
+                "{id} began {} times and ended {} times",
+                deeds.starts, deeds.ends
+            )
+        })
+        .collect()
+}
+
+/// I3.
+fn everything_ends(evidence: &Evidence<'_>) -> Vec<String> {
+    let open = evidence.facts.invocations.iter();
+    open.filter(|one| one.is_open())
+        .map(|one| format!("{} is {}", one.id, one.state))
+        .collect()
+}
+
+/// I4: what began is an invocation of an event that somebody sent.
+fn nothing_is_invented(evidence: &Evidence<'_>) -> Vec<String> {
+    let known = by_id(evidence);
+    let mut wrong = Vec::new();
+    for (id, deeds) in evidence.ledger {
+        let sent = deeds.mark == "tick" || evidence.told.was_sent(&deeds.mark);
+        match known.get(id.as_str()) {
+            None => wrong.push(format!("{id} began, and is no invocation")),
+            Some(one) if one.mark != deeds.mark || !sent => {
+                wrong.push(format!(
+                    "{id} began with {}, and is for {}",
+                    deeds.mark, one.mark
+                ));
+            }
+            Some(_) => {}
+        }
+    }
+    wrong
+}
+
+/// I5: one invocation for a mark, however often it was offered; callers who repeat a key hear the same receipt.
+fn one_acceptance(evidence: &Evidence<'_>) -> Vec<String> {
+    let mut counts = BTreeMap::<&str, usize>::new();
+    for one in evidence
+        .facts
+        .invocations
+        .iter()
+        .filter(|one| one.trigger != "tick")
+    {
+        *counts.entry(&one.mark).or_default() += 1;
+    }
+    let twice = counts.iter().filter(|(_, count)| **count > 1);
+    let mut wrong: Vec<String> = twice
+        .map(|(mark, count)| format!("{mark} was accepted {count} times"))
+        .collect();
+    let mut receipts = BTreeMap::<&str, BTreeSet<&str>>::new();
+    for (mark, id) in evidence.told.receipts() {
+        receipts.entry(mark).or_default().insert(id);
+    }
+    let two = receipts.iter().filter(|(_, ids)| ids.len() > 1);
+    wrong.extend(two.map(|(mark, ids)| format!("{mark} has the receipts {ids:?}")));
+    wrong
+}
+
+/// I6: what a broker or a store has said to have is accepted.
+fn sources_are_taken(evidence: &Evidence<'_>) -> Vec<String> {
+    let accepted: BTreeSet<&str> = evidence
+        .facts
+        .invocations
+        .iter()
+        .map(|one| one.mark.as_str())
+        .collect();
+    let told = evidence.told;
+    let sent = told.records.iter().chain(&told.objects);
+    sent.filter(|(mark, there)| **there && !accepted.contains(mark.as_str()))
+        .map(|(mark, _)| format!("{mark} was never accepted"))
+        .collect()
+}
+
+/// I8: `accepted: "no"` leaves nothing behind.
+fn refused_is_refused(evidence: &Evidence<'_>) -> Vec<String> {
+    let known: BTreeSet<&str> = evidence
+        .facts
+        .invocations
+        .iter()
+        .map(|one| one.mark.as_str())
+        .collect();
+    let refused = evidence
+        .told
+        .calls
+        .iter()
+        .filter(|(_, call)| call.only_refused());
+    let mut wrong: Vec<String> = refused
+        .filter(|(mark, _)| known.contains(mark.as_str()))
+        .map(|(mark, _)| format!("{mark} was refused, and is an invocation"))
+        .collect();
+    wrong.extend(
+        evidence
+            .told
+            .strange
+            .iter()
+            .map(|answer| format!("an answer of no kind: {answer}")),
+    );
+    wrong
+}
+
+/// I9: in one life of the hub, by the times in its records. Those are taken a moment after the admission, so that a
+/// second of theirs may hold a few of its neighbour's.
+fn the_limit(evidence: &Evidence<'_>) -> Vec<String> {
+    let lives = &evidence.facts.lives;
+    let life = |at: i64| lives.iter().filter(|begun| **begun <= at).count();
+    let mut times: Vec<i64> = evidence
+        .facts
+        .invocations
+        .iter()
+        .map(|one| one.accepted_at)
+        .collect();
+    times.sort_unstable();
+    let most = QPS + QPS / 10;
+    let over = times.windows(most + 1).find(|window| {
+        let (first, last) = (window[0], window[most]);
+        last - first < 1000 && life(first) == life(last)
+    });
+    over.map(|window| format!("more than {most} in the second after {}", window[0]))
+        .into_iter()
+        .collect()
+}
+
+/// I10.
+fn states_go_forward(evidence: &Evidence<'_>) -> Vec<String> {
+    let known = by_id(evidence);
+    let mut wrong: Vec<String> = evidence.told.went_back.iter().cloned().collect();
+    for (id, seen) in &evidence.told.seen {
+        match known.get(id.as_str()) {
+            None => wrong.push(format!("{id} was {seen}, and is forgotten")),
+            Some(one) if !matches!(seen.as_str(), "accepted" | "running") && one.state != *seen => {
+                wrong.push(format!("{id} was {seen}, and is {}", one.state));
+            }
+            Some(_) => {}
+        }
+    }
+    wrong
+}
+
+/// I11: what is said to have gone well has, and what is said to have failed was meant to or was killed.
+fn ends_are_true(evidence: &Evidence<'_>) -> Vec<String> {
+    let facts = evidence.facts;
+    let mut wrong = Vec::new();
+    for one in facts.invocations.iter().filter(|one| !one.is_open()) {
+        let deeds = evidence.ledger.get(&one.id).cloned().unwrap_or_default();
+        let is_meant_to_fail = one.mark.ends_with("-fail");
+        let is_true = match one.state.as_str() {
+            "succeeded" => deeds.starts == 1 && deeds.ends == 1 && !is_meant_to_fail,
+            "failed" if one.signal.is_some() => facts.functions_died || facts.executors_died,
+            "failed" => deeds.ends == 1 && is_meant_to_fail,
+            // A hub alone loses only what it was about to hand over.
+            "lost" => facts.executors_died || deeds.starts == 0,
+            _ => false,
+        };
+        if !is_true {
+            wrong.push(format!(
+                "{} for {} is {}, its function did {deeds:?}",
+                one.id, one.mark, one.state
+            ));
+        }
+    }
+    wrong
+}
+
+/// I11: `ran` is `yes` only where function code ran, and `no` only where none did.
+fn what_ran_is_said(evidence: &Evidence<'_>) -> Vec<String> {
+    let invocations = evidence.facts.invocations.iter();
+    let wrong = invocations.filter(|one| {
+        let ran = evidence.ledger.contains_key(&one.id);
+        match one.ran.as_str() {
+            // A function may be killed before its first deed.
+            "yes" => !ran && one.signal.is_none(),
+            "no" => ran,
+            _ => one.state != "lost" && !one.is_open(),
+        }
+    });
+    wrong
+        .map(|one| format!("{} is {}, ran: {}", one.id, one.state, one.ran))
+        .collect()
+}
+
+/// I13: what has succeeded has every line once and in order; what has not, or ended just before the power was cut, the
+/// beginning of that.
+fn logs_are_whole(evidence: &Evidence<'_>) -> Vec<String> {
+    let facts = evidence.facts;
+    let mut wrong = Vec::new();
+    for one in &facts.invocations {
+        let Some(printed) = &one.printed else {
+            continue;
+        };
+        let was_cut = |cut: &i64| (0..LOG_LAG).contains(&(cut - one.ended_at));
+        let is_whole = one.state == "succeeded" && !facts.cuts.iter().any(was_cut);
+        let is_good = match is_whole {
+            true => printed == &PRINTS,
+            false => PRINTS.starts_with(&printed.iter().map(String::as_str).collect::<Vec<_>>()),
+        };
+        if !is_good {
+            wrong.push(format!(
+                "{} is {} and printed {printed:?}",
+                one.id, one.state
+            ));
+        }
+    }
+    wrong
+}
+
+/// I14: no instant fires twice.
+fn ticks(evidence: &Evidence<'_>) -> Vec<String> {
+    let mut instants = BTreeSet::new();
+    let ticks = evidence
+        .facts
+        .invocations
+        .iter()
+        .filter(|one| one.trigger == "tick");
+    ticks
+        .filter(|one| !instants.insert(&one.event))
+        .map(|one| format!("{} fired twice", one.event))
+        .collect()
+}
+
+/// I12: nothing of what has ended is alive or on disk.
+fn reclaimed(evidence: &Evidence<'_>) -> Vec<String> {
+    let facts = evidence.facts;
+    let alive = facts
+        .alive
+        .iter()
+        .map(|pid| format!("the process {pid} outlived its invocation"));
+    let scratch = facts.scratch.iter().map(|path| format!("{path} is left"));
+    alive.chain(scratch).collect()
+}
+
+/// I15.
+fn bounded(evidence: &Evidence<'_>) -> Vec<String> {
+    let Some(vitals) = evidence.facts.vitals else {
+        return vec!["the hub is gone".to_owned()];
+    };
+    let (memory, files, threads) = MOST;
+    let within = vitals.rss_kib <= memory && vitals.files <= files && vitals.threads <= threads;
+    if within {
+        Vec::new()
+    } else {
+        vec![format!("{vitals:?}")]
+    }
+}
+
+fn by_id<'a>(evidence: &Evidence<'a>) -> BTreeMap<&'a str, &'a Invocation> {
+    let invocations = evidence.facts.invocations.iter();
+    invocations.map(|one| (one.id.as_str(), one)).collect()
+}
+
+#[cfg(test)]
+mod tests;

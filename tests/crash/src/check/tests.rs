@@ -1,0 +1,226 @@
+//! Each rule finds what it is for: a good history is broken in one place, and that rule speaks.
+
+use tripline_tests::Vitals;
+
+use super::*;
+use crate::history::Answer;
+use crate::ledger::Deeds;
+
+struct Scene {
+    told: Told,
+    ledger: Ledger,
+    facts: Facts,
+}
+
+fn invocation(id: &str, trigger: &str, mark: &str, state: &str) -> Invocation {
+    Invocation {
+        id: id.to_owned(),
+        trigger: trigger.to_owned(),
+        event: format!("event of {id}"),
+        mark: mark.to_owned(),
+        state: state.to_owned(),
+        ran: "yes".to_owned(),
+        signal: None,
+        accepted_at: 5000,
+        ended_at: 5000,
+        printed: Some(PRINTS.map(str::to_owned).into()),
+    }
+}
+
+/// A call that succeeded, one that failed as it was to, one refused, a record and a tick.
+fn good() -> Scene {
+    let mut told = Told::default();
+    for (mark, answer) in [
+        ("/call/a", Answer::Receipt("1".to_owned())),
+        ("/call/b-fail", Answer::Receipt("2".to_owned())),
+        ("/call/c", Answer::Refused),
+    ] {
+        let call = told.calls.entry(mark.to_owned()).or_default();
+        call.sent += 1;
+        call.answers.push(answer);
+    }
+    told.records.insert("record-0".to_owned(), true);
+    told.seen.insert("1".to_owned(), "succeeded".to_owned());
+    let deeds = |mark: &str| Deeds {
+        starts: 1,
+        ends: 1,
+        mark: mark.to_owned(),
+    };
+    let runs = [
+        ("1", "/call/a"),
+        ("2", "/call/b-fail"),
+        ("3", "record-0"),
+        ("4", "tick"),
+    ];
+    let ledger = runs.map(|(id, mark)| (id.to_owned(), deeds(mark))).into();
+    let facts = Facts {
+        invocations: vec![
+            invocation("1", "call", "/call/a", "succeeded"),
+            invocation("2", "call", "/call/b-fail", "failed"),
+            invocation("3", "record", "record-0", "succeeded"),
+            invocation("4", "tick", "tick", "succeeded"),
+        ],
+        lives: vec![0],
+        vitals: Some(Vitals {
+            rss_kib: 1,
+            files: 1,
+            threads: 1,
+        }),
+        ..Facts::default()
+    };
+    Scene {
+        told,
+        ledger,
+        facts,
+    }
+}
+
+fn wrong(scene: &Scene) -> Vec<String> {
+    check(&Evidence {
+        told: &scene.told,
+        ledger: &scene.ledger,
+        facts: &scene.facts,
+    })
+}
+
+#[test]
+fn a_good_history_is_good() {
+    assert_eq!(wrong(&good()), Vec::<String>::new());
+}
+
+/// Breaks a good history; the rule of that name must be among those that speak.
+fn speaks(rule: &str, harm: impl Fn(&mut Scene)) {
+    let mut scene = good();
+    harm(&mut scene);
+    let found = wrong(&scene);
+    assert!(
+        found
+            .iter()
+            .any(|one| one.starts_with(&format!("{rule}: "))),
+        "{rule}: {found:?}"
+    );
+}
+
+#[test]
+fn every_rule_speaks() {
+    speaks("receipts are known", |scene| {
+        scene.facts.invocations.remove(0);
+    });
+    speaks("receipts are known", |scene| {
+        scene.facts.invocations[0].mark = "/call/z".to_owned()
+    });
+    speaks("one start", |scene| {
+        scene.ledger.get_mut("1").unwrap().starts = 2
+    });
+    speaks("everything ends", |scene| {
+        scene.facts.invocations[0].state = "running".to_owned()
+    });
+    speaks("nothing runs that nobody sent", |scene| {
+        scene.ledger.insert("9".to_owned(), Deeds::default());
+    });
+    speaks("nothing runs that nobody sent", |scene| {
+        scene.told.calls.remove("/call/a");
+    });
+    speaks("one acceptance for one event", |scene| {
+        let again = invocation("5", "record", "record-0", "succeeded");
+        scene.facts.invocations.push(again);
+    });
+    speaks("one acceptance for one event", |scene| {
+        let call = scene.told.calls.get_mut("/call/a").unwrap();
+        call.answers.push(Answer::Receipt("2".to_owned()));
+    });
+    speaks("records and objects are accepted", |scene| {
+        scene.told.objects.insert("object-0".to_owned(), true);
+    });
+    speaks("refused is refused", |scene| {
+        scene
+            .facts
+            .invocations
+            .push(invocation("5", "call", "/call/c", "succeeded"));
+    });
+    speaks("refused is refused", |scene| {
+        scene.told.strange.insert("418".to_owned());
+    });
+    speaks("the limit", |scene| {
+        let many = (0..2 * QPS).map(|n| invocation(&n.to_string(), "tick", "tick", "succeeded"));
+        scene.facts.invocations = many.collect();
+    });
+    speaks("states go forward", |scene| {
+        scene.told.seen.insert("1".to_owned(), "failed".to_owned());
+    });
+    speaks("ends are true", |scene| {
+        scene.ledger.get_mut("1").unwrap().ends = 0
+    });
+    speaks("ends are true", |scene| {
+        scene.facts.invocations[0].state = "failed".to_owned()
+    });
+    speaks("ends are true", |scene| {
+        scene.facts.invocations[0].state = "expired".to_owned()
+    });
+    speaks("ends are true", |scene| {
+        scene.facts.invocations[0].state = "lost".to_owned()
+    });
+    speaks("what ran is said", |scene| {
+        scene.facts.invocations[0].ran = "no".to_owned()
+    });
+    speaks("what ran is said", |scene| {
+        scene.ledger.remove("1");
+    });
+    speaks("logs are whole", |scene| {
+        scene.facts.invocations[0].printed.as_mut().unwrap().pop();
+    });
+    speaks("logs are whole", |scene| {
+        scene.facts.invocations[1]
+            .printed
+            .as_mut()
+            .unwrap()
+            .push("two".to_owned());
+    });
+    speaks("ticks", |scene| {
+        let again = scene.facts.invocations[3].clone();
+        scene.facts.invocations.push(again);
+    });
+    speaks("reclaimed", |scene| scene.facts.alive.push(1));
+    speaks("reclaimed", |scene| {
+        scene.facts.scratch.insert("a".to_owned());
+    });
+    speaks("bounded", |scene| {
+        scene.facts.vitals.as_mut().unwrap().threads = 1000
+    });
+}
+
+#[test]
+fn a_second_that_spans_two_lives_may_hold_the_limit_of_both() {
+    let mut scene = good();
+    let at = |n: usize| if n < QPS { 4990 } else { 5010 };
+    let many = (0..2 * QPS).map(|n| Invocation {
+        event: n.to_string(),
+        accepted_at: at(n),
+        ..invocation("4", "tick", "tick", "succeeded")
+    });
+    scene.facts.invocations.extend(many);
+    let over = |scene: &Scene| wrong(scene).iter().any(|one| one.starts_with("the limit"));
+    assert!(over(&scene));
+    scene.facts.lives.push(5005);
+    assert!(!over(&scene));
+}
+
+#[test]
+fn a_power_cut_takes_the_last_lines_and_no_others() {
+    let mut scene = good();
+    scene.facts.cuts = vec![5001 + LOG_LAG];
+    scene.facts.invocations[0].printed = Some(Vec::new());
+    assert_eq!(wrong(&scene).len(), 1);
+    scene.facts.cuts = vec![5000];
+    assert_eq!(wrong(&scene), Vec::<String>::new());
+    scene.facts.invocations[0].printed = Some(vec!["two".to_owned()]);
+    assert_eq!(wrong(&scene).len(), 1, "not the first ones");
+}
+
+#[test]
+fn every_rule_has_a_case() {
+    let source = include_str!("tests.rs");
+    for (name, _) in RULES {
+        assert!(source.contains(&format!("speaks(\"{name}\"")), "{name}");
+    }
+}

@@ -1,0 +1,131 @@
+//! What the hub answers when it has come to rest.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde_json::Value;
+use tripline_model::Timestamp;
+use tripline_tests::{Vitals, eventually_within};
+
+use crate::world::World;
+
+/// How long a hub may take to come to rest.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// Logs that are read to the last line.
+const LOGS: usize = 300;
+
+/// An invocation, as the API shows it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Invocation {
+    pub(crate) id: String,
+    pub(crate) trigger: String,
+    /// CloudEvents `id`.
+    pub(crate) event: String,
+    /// CloudEvents `subject`.
+    pub(crate) mark: String,
+    pub(crate) state: String,
+    pub(crate) ran: String,
+    pub(crate) signal: Option<i64>,
+    /// Milliseconds since 1970.
+    pub(crate) accepted_at: i64,
+    /// The same; 0 if it has not ended.
+    pub(crate) ended_at: i64,
+    /// What the function printed, for some of them.
+    pub(crate) printed: Option<Vec<String>>,
+}
+
+/// Everything that is checked besides history and ledger.
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    pub(crate) invocations: Vec<Invocation>,
+    /// When each life of the hub began, in milliseconds since 1970.
+    pub(crate) lives: Vec<i64>,
+    /// When the power was cut, likewise.
+    pub(crate) cuts: Vec<i64>,
+    /// Processes of functions that are there when everything has ended.
+    pub(crate) alive: Vec<i32>,
+    /// What is in scratch directories then.
+    pub(crate) scratch: BTreeSet<String>,
+    pub(crate) vitals: Option<Vitals>,
+    /// Whether executors were killed: only then may what ran be lost with its end known to its ledger.
+    pub(crate) executors_died: bool,
+    /// Whether functions were killed.
+    pub(crate) functions_died: bool,
+}
+
+// === impl Invocation ===
+
+impl Invocation {
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.state.as_str(), "accepted" | "running")
+    }
+
+    fn of(value: &Value) -> Self {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let event = &value["event"];
+        let time =
+            |name: &str| Timestamp::parse(&text(&value[name])).map_or(0, Timestamp::as_millis);
+        Self {
+            id: text(&value["request_id"]),
+            trigger: text(&value["trigger"]),
+            event: text(&event["id"]),
+            mark: text(&event["subject"]),
+            state: text(&value["state"]),
+            ran: text(&value["ran"]),
+            signal: value["signal"].as_i64(),
+            accepted_at: time("accepted_at"),
+            ended_at: time("ended_at"),
+            printed: None,
+        }
+    }
+}
+
+/// Every invocation there is.
+pub(crate) async fn invocations(world: &World) -> Vec<Invocation> {
+    let all = world.hub.invocations("").await;
+    all.iter().map(Invocation::of).collect()
+}
+
+/// Asks for everything.
+pub(crate) async fn gather(world: &World) -> Facts {
+    let mut invocations = invocations(world).await;
+    let step = (invocations.len() / LOGS).max(1);
+    for one in invocations.iter_mut().step_by(step) {
+        one.printed = Some(printed(world, &one.id).await);
+    }
+    Facts {
+        lives: world.lives.iter().map(|at| at.as_millis()).collect(),
+        cuts: world.cuts.iter().map(|at| at.as_millis()).collect(),
+        alive: world.instances(),
+        scratch: world.scratch(),
+        vitals: Some(Vitals::of(world.hub.pid())),
+        invocations,
+        executors_died: false,
+        functions_died: false,
+    }
+}
+
+async fn printed(world: &World, id: &str) -> Vec<String> {
+    let log = world.hub.log(id).await;
+    let lines = log.iter().filter(|line| line["stream"] == "stdout");
+    lines
+        .filter_map(|line| line["text"].as_str().map(str::to_owned))
+        .collect()
+}
+
+/// Waits until each of these marks has an invocation, and none has still to end but what the timer goes on to start.
+pub(crate) async fn rest(world: &World, marks: &[String]) {
+    eventually_within(
+        PATIENCE,
+        "every event is accepted and has ended",
+        async || {
+            let all = invocations(world).await;
+            let there: BTreeSet<&str> = all.iter().map(|one| one.mark.as_str()).collect();
+            let accepted = marks.iter().all(|mark| there.contains(mark.as_str()));
+            let open = all.iter().filter(|one| one.is_open()).count();
+            (accepted && open == 0).then_some(())
+        },
+    )
+    .await;
+}

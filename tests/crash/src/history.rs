@@ -1,0 +1,127 @@
+//! What the clients did, and what they were told: the only truth besides the functions' ledger.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Shared by all clients.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct History(Arc<Mutex<Told>>);
+
+/// Every event is known by its mark, which the hub shows as the event's subject.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    /// Calls over HTTP.
+    pub(crate) calls: BTreeMap<String, Call>,
+    /// Records, and whether the broker said that it has them.
+    pub(crate) records: BTreeMap<String, bool>,
+    /// Objects, and whether the store said that it has them.
+    pub(crate) objects: BTreeMap<String, bool>,
+    /// By RequestId, the last state that was seen.
+    pub(crate) seen: BTreeMap<String, String>,
+    /// States that went back, in words.
+    pub(crate) went_back: BTreeSet<String>,
+    /// Answers of the hub that no client should ever get, in words.
+    pub(crate) strange: BTreeSet<String>,
+}
+
+/// One event by HTTP: sent once, or with an idempotency key until there is an answer.
+#[derive(Debug, Default)]
+pub(crate) struct Call {
+    /// In order; a call on its way has one less than it was sent.
+    pub(crate) answers: Vec<Answer>,
+    /// How often it was sent.
+    pub(crate) sent: usize,
+}
+
+/// What a caller was told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// 202 and this RequestId.
+    Receipt(String),
+    /// `accepted: "no"`.
+    Refused,
+    /// `accepted: "unknown"`, or no answer at all.
+    Unknown,
+}
+
+/// How far a state is on its way; an end is the last.
+fn rank(state: &str) -> u8 {
+    match state {
+        "accepted" => 0,
+        "running" => 1,
+        _ => 2,
+    }
+}
+
+// === impl History ===
+
+impl History {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Told> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A call is about to be sent.
+    pub(crate) fn sends(&self, mark: &str) {
+        self.lock().calls.entry(mark.to_owned()).or_default().sent += 1;
+    }
+
+    /// A call has its answer, or never will.
+    pub(crate) fn answered(&self, mark: &str, answer: Answer) {
+        let mut told = self.lock();
+        told.calls
+            .entry(mark.to_owned())
+            .or_default()
+            .answers
+            .push(answer);
+    }
+
+    /// Somebody looked at an invocation.
+    pub(crate) fn saw(&self, id: &str, state: &str) {
+        let mut told = self.lock();
+        let before = told.seen.insert(id.to_owned(), state.to_owned());
+        let Some(before) = before else { return };
+        let changed_its_end = rank(&before) == 2 && before != state;
+        if rank(&before) > rank(state) || changed_its_end {
+            told.went_back
+                .insert(format!("{id} was {before}, then {state}"));
+        }
+    }
+}
+
+// === impl Told ===
+
+impl Told {
+    /// The receipts that were handed out.
+    pub(crate) fn receipts(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.calls.iter().flat_map(|(mark, call)| {
+            call.answers.iter().filter_map(move |answer| match answer {
+                Answer::Receipt(id) => Some((mark.as_str(), id.as_str())),
+                Answer::Refused | Answer::Unknown => None,
+            })
+        })
+    }
+
+    /// Whether this mark was ever sent, by anybody.
+    pub(crate) fn was_sent(&self, mark: &str) -> bool {
+        self.calls.contains_key(mark)
+            || self.records.contains_key(mark)
+            || self.objects.contains_key(mark)
+    }
+
+    /// Calls that are on their way.
+    pub(crate) fn on_their_way(&self) -> usize {
+        let open = |call: &&Call| call.sent > call.answers.len();
+        self.calls.values().filter(open).count()
+    }
+}
+
+// === impl Call ===
+
+impl Call {
+    /// Whether every answer was a refusal.
+    pub(crate) fn only_refused(&self) -> bool {
+        !self.answers.is_empty()
+            && self.sent == self.answers.len()
+            && self.answers.iter().all(|answer| *answer == Answer::Refused)
+    }
+}

@@ -1,0 +1,49 @@
+//! What the functions wrote themselves: `start ID MARK` as their first deed, `end ID` as their last.
+
+use std::collections::BTreeMap;
+
+/// What one RequestId did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Deeds {
+    /// How often function code began.
+    pub(crate) starts: usize,
+    /// How often it came to its end.
+    pub(crate) ends: usize,
+    /// The mark of its event.
+    pub(crate) mark: String,
+}
+
+/// By RequestId.
+pub(crate) type Ledger = BTreeMap<String, Deeds>;
+
+/// Reads the lines of a ledger; a line that is neither is given back as the error.
+pub(crate) fn read(lines: &[String]) -> Result<Ledger, String> {
+    let mut ledger = Ledger::new();
+    for line in lines {
+        let words: Vec<&str> = line.split(' ').collect();
+        match words[..] {
+            ["start", id, mark] => {
+                let deeds = ledger.entry(id.to_owned()).or_default();
+                deeds.starts += 1;
+                mark.clone_into(&mut deeds.mark);
+            }
+            ["end", id] => ledger.entry(id.to_owned()).or_default().ends += 1,
+            _ => return Err(line.clone()),
+        }
+    }
+    Ok(ledger)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_a_start_or_an_end() {
+        let lines = ["start a m", "end a", "start a m"].map(str::to_owned);
+        let ledger = read(&lines).unwrap();
+        assert_eq!((ledger["a"].starts, ledger["a"].ends), (2, 1));
+        assert_eq!(ledger["a"].mark, "m");
+        assert!(read(&["start a".to_owned()]).is_err());
+    }
+}

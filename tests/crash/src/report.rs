@@ -1,0 +1,188 @@
+//! What a campaign did, in figures; and whether it did enough to count.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::campaign::Plan;
+use crate::facts::Facts;
+use crate::history::{Answer, Told};
+use crate::ledger::Ledger;
+use crate::moment::{CALL, Moments, STAGES};
+use crate::strike::Strike;
+
+/// The figures of a campaign.
+#[derive(Debug, Clone)]
+pub struct Report {
+    pub(crate) plan: Plan,
+    pub(crate) took: Duration,
+    pub(crate) struck: BTreeMap<Strike, usize>,
+    pub(crate) moments: Moments,
+    pub(crate) figures: Figures,
+    /// What speaks against the hub; empty is good.
+    pub wrong: Vec<String>,
+}
+
+/// Counts.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Figures {
+    /// Calls, records, objects.
+    pub(crate) sent: [usize; 3],
+    pub(crate) receipts: usize,
+    pub(crate) refused: usize,
+    pub(crate) unknown: usize,
+    /// By trigger.
+    pub(crate) accepted: BTreeMap<String, usize>,
+    pub(crate) started: usize,
+    pub(crate) twice: usize,
+    /// By state.
+    pub(crate) ended: BTreeMap<String, usize>,
+    pub(crate) lives: usize,
+    pub(crate) memory_kib: u64,
+}
+
+// === impl Figures ===
+
+impl Figures {
+    pub(crate) fn of(told: &Told, ledger: &Ledger, facts: &Facts) -> Self {
+        let answers = || told.calls.values().flat_map(|call| &call.answers);
+        let mut figures = Self {
+            sent: [told.calls.len(), told.records.len(), told.objects.len()],
+            receipts: told.receipts().count(),
+            refused: answers().filter(|one| **one == Answer::Refused).count(),
+            unknown: answers().filter(|one| **one == Answer::Unknown).count(),
+            started: ledger.len(),
+            twice: ledger.values().filter(|deeds| deeds.starts > 1).count(),
+            lives: facts.lives.len(),
+            memory_kib: facts.vitals.map_or(0, |vitals| vitals.rss_kib),
+            ..Self::default()
+        };
+        for one in &facts.invocations {
+            *figures.accepted.entry(one.trigger.clone()).or_default() += 1;
+            *figures.ended.entry(one.state.clone()).or_default() += 1;
+        }
+        figures
+    }
+
+    /// Each figure by its name for people.
+    pub(crate) fn lines(&self, line: &mut impl FnMut(&str, usize)) {
+        let [calls, records, objects] = self.sent;
+        line("calls", calls);
+        line("records", records);
+        line("objects", objects);
+        line("receipts", self.receipts);
+        line("refused", self.refused);
+        line("without an answer", self.unknown);
+        for (trigger, count) in &self.accepted {
+            line(&format!("accepted: {trigger}"), *count);
+        }
+        line("started", self.started);
+        line("started twice", self.twice);
+        for (state, count) in &self.ended {
+            line(state, *count);
+        }
+    }
+
+    /// Each figure by its name for machines.
+    pub(crate) fn add_to(&self, json: &mut Value) {
+        let [calls, records, objects] = self.sent;
+        json["sent"] = json!({ "calls": calls, "records": records, "objects": objects });
+        json["receipts"] = self.receipts.into();
+        json["refused"] = self.refused.into();
+        json["unknown"] = self.unknown.into();
+        json["accepted"] = json!(self.accepted);
+        json["started"] = self.started.into();
+        json["twice"] = self.twice.into();
+        json["ended"] = json!(self.ended);
+        json["lives"] = self.lives.into();
+        json["memory_kib"] = self.memory_kib.into();
+    }
+}
+
+// === impl Report ===
+
+impl Report {
+    /// What a campaign must have met to count, and has not. Strikes are dealt so that a few dozen meet everything.
+    pub fn missed(&self) -> Vec<String> {
+        let mut missed = Vec::new();
+        let mut want = |what: &str, count: usize| {
+            if count == 0 {
+                missed.push(what.to_owned());
+            }
+        };
+        for strike in self.plan.strikes() {
+            want(strike.name(), self.struck.contains_key(strike).into());
+        }
+        // A hub without a disk has answered everybody by the time that its power is gone.
+        let stages = STAGES
+            .iter()
+            .filter(|stage| !self.plan.power || **stage != CALL);
+        for stage in stages {
+            want(stage, self.moments.of(stage));
+        }
+        let figures = &self.figures;
+        want("a call that was refused", figures.refused);
+        want("a call without an answer", figures.unknown);
+        for state in ["succeeded", "failed", "lost"] {
+            want(state, figures.ended.get(state).copied().unwrap_or(0));
+        }
+        for trigger in figures.accepted.keys() {
+            want(trigger, figures.accepted[trigger]);
+        }
+        missed
+    }
+
+    /// For people.
+    pub fn table(&self) -> String {
+        let figures = &self.figures;
+        let mut text = format!(
+            "{} strikes in {:.0} s, seed {}, {} lives of the hub\n\nstruck\n",
+            self.plan.cycles,
+            self.took.as_secs_f64(),
+            self.plan.seed,
+            figures.lives
+        );
+        let mut line = |name: &str, count: usize| {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "  {name:<32} {count:>8}");
+        };
+        for (strike, count) in &self.struck {
+            line(strike.name(), *count);
+        }
+        for stage in STAGES {
+            line(&format!("met {stage}"), self.moments.of(stage));
+        }
+        figures.lines(&mut line);
+        for wrong in &self.wrong {
+            let _ = writeln!(text, "WRONG: {wrong}");
+        }
+        for missed in self.missed() {
+            let _ = writeln!(text, "NEVER MET: {missed}");
+        }
+        text
+    }
+
+    /// For machines: one object.
+    pub fn json(&self) -> Value {
+        let struck: BTreeMap<&str, usize> = self
+            .struck
+            .iter()
+            .map(|(strike, count)| (strike.name(), *count))
+            .collect();
+        let met: BTreeMap<&str, usize> = STAGES.map(|stage| (stage, self.moments.of(stage))).into();
+        let mut json = json!({
+            "proof": if self.plan.power { "power" } else { "crash" },
+            "seed": self.plan.seed,
+            "strikes": self.plan.cycles,
+            "seconds": self.took.as_secs(),
+            "struck": struck,
+            "met": met,
+            "wrong": self.wrong,
+            "never_met": self.missed(),
+        });
+        self.figures.add_to(&mut json);
+        json
+    }
+}

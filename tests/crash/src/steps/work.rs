@@ -1,0 +1,138 @@
+//! The piece of work that is cut at every step: three events, one of which fails and one of which takes a while.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use tripline_tests::{eventually, is_alive};
+
+use super::tracer::{Tracer, end_tracers, threads, under_tracer};
+use crate::history::{Answer, History};
+use crate::load::Caller;
+use crate::world::World;
+
+/// A step, counted from 1, and the beginning of the marks of its events.
+type At<'a> = (usize, &'a str);
+
+/// Starts a hub that has work left, and kills it at that step of its start; whether it came so far.
+pub(super) async fn begin(
+    world: &mut World,
+    history: &History,
+    calls: &str,
+    (step, mark): At<'_>,
+) -> bool {
+    let caller = Caller::new(&world.gateway);
+    for behaviour in ["", "-slow"] {
+        caller
+            .call_once(&format!("{mark}{behaviour}"), history)
+            .await;
+    }
+    world.kill_hub().await;
+    let (output, address) = (
+        world.hub.path("strace.out"),
+        world.hub.path("data/admin.json"),
+    );
+    // What the last life left would be taken for this one's.
+    let _gone = std::fs::remove_file(&address);
+    let binary = tripline_tests::Hub::binary();
+    let mut command = under_tracer(binary, calls, (step, &output));
+    command
+        .args(["serve", "tripline.toml"])
+        .current_dir(world.hub.path(""));
+    let begun = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    let mut begun = begun.expect("strace can be started");
+    let met = eventually("the hub is ready, or dead", async || {
+        let ended = begun.try_wait().expect("it is ours to wait for");
+        if ended.is_some() {
+            return Some(true);
+        }
+        address.exists().then_some(())?;
+        let ready = world
+            .hub
+            .client()
+            .get(world.hub.admin("/readyz"))
+            .send()
+            .await
+            .ok()?;
+        ready.status().is_success().then_some(false)
+    })
+    .await;
+    end_tracers(&output);
+    let _already_gone = begun.kill();
+    begun.wait().expect("it is ours to wait for");
+    met
+}
+
+/// Kills the hub at that step of its threads of this name, if the work comes to it.
+pub(super) async fn in_hub(
+    world: &mut World,
+    history: &History,
+    (thread, calls): (&str, &str),
+    (step, mark): At<'_>,
+) -> bool {
+    let pid = world.hub.pid();
+    let tracer = Tracer::attach(&threads(pid, Some(thread)), calls, step).await;
+    work(world, history, mark).await;
+    drop(tracer);
+    let met = !is_alive(pid.cast_signed());
+    if met {
+        world.kill_hub().await;
+    }
+    met
+}
+
+/// Kills the executor at that step of any of its threads, if the work comes to it.
+pub(super) async fn in_executor(
+    world: &mut World,
+    history: &History,
+    calls: &str,
+    (step, mark): At<'_>,
+) -> bool {
+    let executor = eventually("the hub has one executor", async || {
+        // One that died is replaced at the next start of a function.
+        if world.hub.executors().is_empty() {
+            work(world, history, &format!("{mark}-before")).await;
+        }
+        <[_; 1]>::try_from(world.hub.executors()).ok()
+    })
+    .await;
+    let [executor] = executor;
+    let all = threads(executor.pid.cast_unsigned(), None);
+    let tracer = Tracer::attach(&all, calls, step).await;
+    work(world, history, mark).await;
+    drop(tracer);
+    !is_alive(executor.pid)
+}
+
+/// Offers the events, and waits until all have ended or the hub is dead.
+async fn work(world: &World, history: &History, mark: &str) {
+    let caller = Caller::new(&world.gateway);
+    let mut receipts = Vec::new();
+    for behaviour in ["", "-fail", "-slow"] {
+        let answer = caller
+            .call_once(&format!("{mark}{behaviour}"), history)
+            .await;
+        if let Answer::Receipt(id) = answer {
+            receipts.push(id);
+        }
+    }
+    let pid = world.hub.pid().cast_signed();
+    eventually("the work is done, or the hub dead", async || {
+        if !is_alive(pid) {
+            return Some(());
+        }
+        for id in &receipts {
+            let url = format!("/v1/invocations/{id}");
+            let request = world.hub.request(&url).timeout(Duration::from_secs(5));
+            let found: serde_json::Value = request.send().await.ok()?.json().await.ok()?;
+            if matches!(found["state"].as_str(), None | Some("accepted" | "running")) {
+                return None;
+            }
+        }
+        Some(())
+    })
+    .await;
+}

@@ -1,0 +1,148 @@
+//! Ways for a hub to be unlucky.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use crate::dice::Dice;
+use crate::world::{World, end};
+
+/// What is killed, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Strike {
+    /// The hub at any moment.
+    Hub,
+    /// The hub, and its next life before it is ready.
+    HubWhileStarting,
+    /// The hub after it was told to end, while it drains.
+    HubWhileEnding,
+    /// The hub while its executor stands still: what ends then is told to the next life.
+    HubBesideHaltedExecutor,
+    /// The executor alone.
+    Executor,
+    /// The executor, then the hub.
+    ExecutorThenHub,
+    /// The hub, then its executor, which could not report any more.
+    HubThenExecutor,
+    /// Hub, executor and every function: the machine.
+    Everything,
+    /// A function that runs.
+    Function,
+    /// The power of the machine, whose disk forgets what was not flushed.
+    Power,
+}
+
+// === impl Strike ===
+
+impl Strike {
+    /// What a process can do to another.
+    pub(crate) const KILLS: [Self; 9] = [
+        Self::Hub,
+        Self::HubWhileStarting,
+        Self::HubWhileEnding,
+        Self::HubBesideHaltedExecutor,
+        Self::Executor,
+        Self::ExecutorThenHub,
+        Self::HubThenExecutor,
+        Self::Everything,
+        Self::Function,
+    ];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Hub => "hub",
+            Self::HubWhileStarting => "hub, again while it starts",
+            Self::HubWhileEnding => "hub while it drains",
+            Self::HubBesideHaltedExecutor => "hub beside a halted executor",
+            Self::Executor => "executor",
+            Self::ExecutorThenHub => "executor, then hub",
+            Self::HubThenExecutor => "hub, then executor",
+            Self::Everything => "hub, executor and functions",
+            Self::Function => "a function",
+            Self::Power => "power",
+        }
+    }
+
+    /// Whether runs may be lost by it besides those that were about to start.
+    pub(crate) const fn ends_executors(self) -> bool {
+        matches!(
+            self,
+            Self::Executor
+                | Self::ExecutorThenHub
+                | Self::HubThenExecutor
+                | Self::Everything
+                | Self::Power
+        )
+    }
+
+    /// Whether functions may be killed by it themselves.
+    pub(crate) const fn ends_functions(self) -> bool {
+        matches!(self, Self::Function | Self::Everything | Self::Power)
+    }
+
+    /// Strikes. Afterwards the hub lives or not, as the world knows.
+    pub(crate) async fn fall(self, world: &mut World, dice: &mut Dice) {
+        match self {
+            Self::Hub => world.kill_hub().await,
+            Self::HubWhileStarting => {
+                world.kill_hub().await;
+                begin_and_kill(world, Duration::from_millis(dice.between(5, 250))).await;
+            }
+            Self::HubWhileEnding => {
+                world.hub.signal(Signal::SIGTERM);
+                tokio::time::sleep(Duration::from_millis(dice.between(0, 60))).await;
+                world.kill_hub().await;
+            }
+            Self::HubBesideHaltedExecutor => {
+                let executors = world.hub.executors();
+                executors.iter().for_each(|one| one.signal(Signal::SIGSTOP));
+                tokio::time::sleep(Duration::from_millis(dice.between(20, 200))).await;
+                world.kill_hub().await;
+                executors.iter().for_each(|one| one.signal(Signal::SIGCONT));
+            }
+            Self::Executor => world.kill_executors(),
+            Self::ExecutorThenHub => {
+                world.kill_executors();
+                tokio::time::sleep(Duration::from_millis(dice.between(0, 20))).await;
+                world.kill_hub().await;
+            }
+            Self::HubThenExecutor => {
+                world.kill_hub().await;
+                tokio::time::sleep(Duration::from_millis(dice.between(0, 100))).await;
+                world.kill_executors();
+            }
+            Self::Everything => {
+                world.kill_executors();
+                world.instances().into_iter().for_each(end);
+                world.kill_hub().await;
+            }
+            Self::Function => world.instances().into_iter().take(1).for_each(end),
+            Self::Power => {
+                let executors = world.hub.executors();
+                world.cut_power();
+                executors.iter().for_each(|executor| end(executor.pid));
+                world.kill_hub().await;
+                world.instances().into_iter().for_each(end);
+                world.disk().repair().await;
+            }
+        }
+    }
+}
+
+/// A life that ends before anybody could use it.
+async fn begin_and_kill(world: &World, after: Duration) {
+    let mut command = world.hub.command(&["serve", "tripline.toml"]);
+    if let Some(store) = &world.store {
+        command.envs(store.env());
+    }
+    let begun = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    let mut begun = begun.expect("the binary can be started");
+    tokio::time::sleep(after).await;
+    begun.kill().expect("it is ours to kill");
+    begun.wait().expect("it is ours to wait for");
+}

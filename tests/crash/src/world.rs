@@ -1,0 +1,235 @@
+//! The hub under test with its configuration, and the real services around it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use tripline_model::Timestamp;
+use tripline_tests::{Disk, Hub, S3, free_port, kafka, processes_with, s3_store};
+
+/// Events that the hub takes in any second: few enough that callers are refused all the time.
+pub(crate) const QPS: usize = 60;
+
+/// Room for the hub's data where it has a disk of its own.
+const DISK_MIB: u64 = 400;
+
+/// What the function prints, line by line.
+pub(crate) const PRINTS: [&str; 2] = ["one", "two"];
+
+/// How the function behaves is part of its event's mark. The daemon must not outlive its invocation.
+const FUNCTION: &str = r#"
+echo "start $TRIPLINE_REQUEST_ID $CE_SUBJECT" >> ledger
+echo one
+echo left > "$TRIPLINE_SCRATCH/left"
+case "$CE_SUBJECT" in
+    *-slow) sleep 0.4 ;;
+    *-daemon) setsid sleep 600 & ;;
+esac
+echo two
+echo "end $TRIPLINE_REQUEST_ID" >> ledger
+case "$CE_SUBJECT" in *-fail) exit 3 ;; esac
+"#;
+
+/// Topics, groups and buckets are shared with other tests: each world has names of its own.
+static WORLDS: AtomicU32 = AtomicU32::new(0);
+
+/// Which triggers there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sources {
+    /// All four, where their services can be had.
+    All,
+    /// HTTP only: nothing happens that nobody asked for.
+    Calls,
+}
+
+/// All that is acted on.
+pub(crate) struct World {
+    pub(crate) hub: Hub,
+    /// Whether the hub's process runs.
+    pub(crate) alive: bool,
+    pub(crate) broker: Option<String>,
+    pub(crate) store: Option<S3>,
+    /// Where the hub's data is, if its power can be cut.
+    disk: Option<Disk>,
+    /// Topic and bucket.
+    pub(crate) name: String,
+    pub(crate) gateway: String,
+    /// When each life of the hub began.
+    pub(crate) lives: Vec<Timestamp>,
+    /// When the power was cut.
+    pub(crate) cuts: Vec<Timestamp>,
+}
+
+/// The time now, as the hub's records say it, too.
+fn now() -> Timestamp {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "lives are compared with times in the hub's records"
+    )]
+    let since = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+// === impl World ===
+
+impl World {
+    /// Finds the services, writes the configuration; what cannot be had was said aloud.
+    pub(crate) async fn prepare(sources: Sources) -> Self {
+        Self::prepare_on(None, sources, Hub::prepare("")).await
+    }
+
+    /// The same on a disk of its own; `None` was said aloud.
+    pub(crate) async fn prepare_on_disk() -> Option<Self> {
+        let hub = Hub::prepare("");
+        let disk = Disk::mount("power cuts under load", DISK_MIB, &hub.path("data"))?;
+        Some(Self::prepare_on(Some(disk), Sources::All, hub).await)
+    }
+
+    async fn prepare_on(disk: Option<Disk>, sources: Sources, hub: Hub) -> Self {
+        let number = WORLDS.fetch_add(1, Ordering::Relaxed);
+        let name = format!("crash-{}-{number}", std::process::id());
+        let all = sources == Sources::All;
+        let broker = all.then(|| kafka("kills of the hub under load from Kafka"));
+        let broker = broker.flatten();
+        if let Some(broker) = &broker {
+            make_topic(broker, &name).await;
+        }
+        let store = all.then(|| s3_store("kills of the hub under load from an object store"));
+        let store = store.flatten();
+        if let Some(store) = &store {
+            store.create(&name).await;
+        }
+        let port = free_port();
+        let mut world = Self {
+            hub,
+            alive: false,
+            broker,
+            store,
+            disk,
+            name,
+            gateway: format!("http://127.0.0.1:{port}"),
+            lives: Vec::new(),
+            cuts: Vec::new(),
+        };
+        world.hub.write("tripline.toml", &world.config(port, all));
+        world.hub.write("ledger", "");
+        world.launch().await;
+        world
+    }
+
+    fn config(&self, port: u16, ticks: bool) -> String {
+        let mut config = format!(
+            "[hub]\nqps = {QPS}\n[gateway]\nlisten = \"127.0.0.1:{port}\"\n[admin]\nlisten = \"127.0.0.1:0\"\n\
+             [functions.work]\ncommand = [\"sh\", \"-c\", '''{FUNCTION}''']\nconcurrency = 6\n\
+             [triggers.call]\nkind = \"http\"\nfunction = \"work\"\nroute = \"POST /call/{{mark}}\"\nauth = \"none\"\n"
+        );
+        if ticks {
+            config += "[triggers.tick]\nkind = \"cron\"\nfunction = \"work\"\nschedule = \"* * * * * *\"\ntimezone = \"UTC\"\npayload = \"\"\n";
+        }
+        let name = &self.name;
+        if let Some(broker) = &self.broker {
+            // A static member: a hub that died does not keep its partitions until its session has run out.
+            config += &format!(
+                "[triggers.record]\nkind = \"kafka\"\nfunction = \"work\"\n\"bootstrap.servers\" = \"{broker}\"\n\
+                 topics = [\"{name}\"]\n\"group.id\" = \"{name}\"\n\"group.instance.id\" = \"hub\"\n\
+                 \"auto.offset.reset\" = \"earliest\"\n"
+            );
+        }
+        if let Some(store) = &self.store {
+            config += &format!(
+                "[triggers.object]\nkind = \"s3\"\nfunction = \"work\"\nendpoint = \"{}\"\n\
+                 access_key = {{ env = \"S3_ACCESS_KEY\" }}\nsecret_key = {{ env = \"S3_SECRET_KEY\" }}\n\
+                 bucket = \"{name}\"\nmode = \"poll\"\ninterval = \"1s\"\nsettle = \"0s\"\n",
+                store.endpoint
+            );
+        }
+        config
+    }
+
+    /// The disk whose power can be cut.
+    pub(crate) fn disk(&self) -> &Disk {
+        self.disk
+            .as_ref()
+            .expect("this world has a disk of its own")
+    }
+
+    /// A new life of the hub, unless it lives.
+    pub(crate) async fn launch(&mut self) {
+        if !self.alive {
+            self.lives.push(now());
+            match &self.store {
+                Some(store) => self.hub.launch_with(&store.env()).await,
+                None => self.hub.launch().await,
+            }
+            self.alive = true;
+        }
+    }
+
+    /// Cuts the power of its disk.
+    pub(crate) fn cut_power(&mut self) {
+        self.disk().cut_power();
+        self.cuts.push(now());
+    }
+
+    /// Ends the hub as an unlucky machine does.
+    pub(crate) async fn kill_hub(&mut self) {
+        self.alive = false;
+        self.hub.kill().await;
+    }
+
+    /// Ends every executor there is.
+    pub(crate) fn kill_executors(&self) {
+        for executor in self.hub.executors() {
+            end(executor.pid);
+        }
+    }
+
+    /// Processes of functions, and what they have started.
+    pub(crate) fn instances(&self) -> Vec<i32> {
+        let data = self.hub.path("data/executors");
+        processes_with(&format!("TRIPLINE_SCRATCH={}", data.display()))
+    }
+
+    /// What functions have left in their scratch directories; empty ones wait for the next run.
+    pub(crate) fn scratch(&self) -> BTreeSet<String> {
+        let mut paths = vec![self.hub.path("data/executors")];
+        // executors / one of them / scratch / function / run / what it left
+        for level in ["", "scratch", "", "", ""] {
+            let entries = |dir: &PathBuf| fs::read_dir(dir).into_iter().flatten();
+            let inner = paths.iter().flat_map(entries).flatten();
+            let inner = inner.map(|entry| entry.path());
+            let is_meant = |path: &PathBuf| level.is_empty() || path.ends_with(level);
+            paths = inner.filter(is_meant).collect();
+        }
+        let names = paths.into_iter().map(|path| path.display().to_string());
+        names.collect()
+    }
+}
+
+/// `kill -9` for a process that may have ended by itself.
+pub(crate) fn end(pid: i32) {
+    match kill(Pid::from_raw(pid), Signal::SIGKILL) {
+        Ok(()) | Err(nix::errno::Errno::ESRCH) => {}
+        Err(error) => panic!("{pid} cannot be killed: {error}"),
+    }
+}
+
+async fn make_topic(broker: &str, name: &str) {
+    let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
+        .set("bootstrap.servers", broker)
+        .create()
+        .expect("an admin client can be made");
+    let topic = NewTopic::new(name, 2, TopicReplication::Fixed(1));
+    let made = admin.create_topics([&topic], &AdminOptions::new()).await;
+    for result in made.expect("the broker answers") {
+        result.expect("a topic can be made");
+    }
+}
