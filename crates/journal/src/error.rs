@@ -70,6 +70,14 @@ pub enum OpenError {
         /// What is wrong with it.
         reason: String,
     },
+    /// Something is lost that was told as kept. A hub that went on could run again what has run.
+    #[error("{} is damaged: {what}; `tripline journal check` says what is lost, and what to do", .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
     /// The operating system refused.
     #[error("{}: {source}", .path.display())]
     Io {

@@ -4,6 +4,7 @@
 //! `DESIGN.md` beside this crate tells the schema, what is durable when, and how a crash is recovered from.
 
 mod error;
+mod inspect;
 mod journal;
 mod log_store;
 mod logs;
@@ -11,6 +12,7 @@ mod memory;
 mod sqlite;
 
 pub use error::{JournalError, LogError, OpenError};
+pub use inspect::{Finding, Inspection, inspect};
 pub use journal::{Accepted, Health, Journal, NewInvocation, Page, Purged, Query, Retention};
 pub use log_store::{LogStore, MAX_READ_BYTES, NewLine};
 pub use logs::{MemoryLogStore, SqliteLogStore};

@@ -10,3 +10,5 @@ mod writer;
 
 pub use memory::MemoryLogStore;
 pub use sqlite::SqliteLogStore;
+
+pub(crate) use day::unreadable_days;

@@ -9,10 +9,12 @@ mod log;
 mod open;
 mod read;
 mod readers;
+mod records;
 mod reserve;
 mod row;
 mod schema;
 mod shared;
+mod wal;
 mod writer;
 
 use std::collections::HashSet;
@@ -33,6 +35,9 @@ use crate::{
     Accepted, Health, Journal, JournalError, NewInvocation, OpenError, Page, Purged, Query,
     Retention,
 };
+pub(crate) use records::{Records, records};
+pub(crate) use wal::{Tail, look};
+
 use group::{Failure, Group, Several};
 use job::{Job, Need, Work};
 use readers::Readers;

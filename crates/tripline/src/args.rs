@@ -56,6 +56,9 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Look after a data directory that no hub uses
+    #[command(subcommand)]
+    Journal(JournalCommand),
     /// Own function processes for a hub, which starts this by itself and may come and go meanwhile
     #[command(hide = true)]
     Executor {
@@ -86,3 +89,30 @@ pub(crate) enum Command {
     #[command(flatten)]
     Client(ClientCommand),
 }
+
+/// What can be done to a data directory.
+#[derive(Debug, Subcommand)]
+pub(crate) enum JournalCommand {
+    /// Say whether it is whole, and if not, what is lost and what to do; changes nothing
+    ///
+    /// Reads every record and every file of logs, which takes a while where there are many. Stop the hub first.
+    #[command(after_help = CHECK_HELP)]
+    Check {
+        /// The data directory
+        #[arg(default_value = "data")]
+        dir: PathBuf,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+const CHECK_HELP: &str = "\
+Examples:
+  tripline journal check
+  tripline journal check /var/lib/tripline --json | jq .verdict
+
+Exit codes:
+  0  whole, or the next start puts it right
+  1  damaged: something is lost that was told as kept
+  2  it cannot be looked at: there is nothing, or a hub uses it";

@@ -12,6 +12,7 @@ mod doctor;
 mod executor;
 mod fault;
 mod figures;
+mod journal;
 mod kinds;
 mod release;
 mod secrets;
@@ -27,7 +28,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use args::{Args, Command};
+use args::{Args, Command, JournalCommand};
 use cli::{ClientCommand, Exit, Terminal};
 use tripline_model::Clock;
 
@@ -42,6 +43,9 @@ pub fn main() -> ExitCode {
         Command::Check { file, json } => check::check(&file, json, &mut out, &mut errors),
         Command::Doctor { file, json } => {
             doctor::doctor(file.as_deref(), json, &mut out, &mut errors)
+        }
+        Command::Journal(JournalCommand::Check { dir, json }) => {
+            journal::check(&dir, json, &mut out, &mut errors)
         }
         Command::Executor { dir, id, release } => executor::execute(dir, id, release, &mut errors),
         Command::Completions { shell } => shell::completions(shell, &mut out),

@@ -131,7 +131,8 @@ impl Strike {
 }
 
 /// A life that ends before anybody could use it.
-async fn begin_and_kill(world: &World, after: Duration) {
+async fn begin_and_kill(world: &mut World, after: Duration) {
+    world.begins();
     let mut command = world.hub.command(&["serve", "tripline.toml"]);
     if let Some(store) = &world.store {
         command.envs(store.env());

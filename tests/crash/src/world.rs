@@ -164,13 +164,18 @@ impl World {
     /// A new life of the hub, unless it lives.
     pub(crate) async fn launch(&mut self) {
         if !self.alive {
-            self.lives.push(now());
+            self.begins();
             match &self.store {
                 Some(store) => self.hub.launch_with(&store.env()).await,
                 None => self.hub.launch().await,
             }
             self.alive = true;
         }
+    }
+
+    /// A life of the hub begins, with a limiter that has seen nothing.
+    pub(crate) fn begins(&mut self) {
+        self.lives.push(now());
     }
 
     /// Cuts the power of its disk.

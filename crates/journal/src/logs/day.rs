@@ -13,6 +13,7 @@ use rusqlite::{
 use tripline_model::{LogLine, LogStream, RequestId, Timestamp};
 
 use super::tally::{Placed, Tally};
+use crate::inspect::integrity;
 use crate::log_store::Fill;
 
 const VERSION: i64 = 2;
@@ -89,6 +90,26 @@ impl Day {
         }
         Ok(())
     }
+}
+
+/// The files of days in `dir` that cannot be read, and what is wrong with each; the directory itself, if that cannot be.
+pub(crate) fn unreadable_days(dir: &Path) -> Vec<(PathBuf, String)> {
+    let days = match Day::all(dir) {
+        Ok(days) => days,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Vec::new(),
+        Err(error) => return vec![(dir.to_owned(), error.to_string())],
+    };
+    let looked = days.into_iter().filter_map(|day| {
+        let path = day.path(dir);
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let opened = Connection::open_with_flags(&path, flags);
+        match opened.and_then(|connection| integrity(&connection)) {
+            Ok(lines) if lines.is_empty() => None,
+            Ok(lines) => Some((path, lines.join("; "))),
+            Err(error) => Some((path, error.to_string())),
+        }
+    });
+    looked.collect()
 }
 
 /// Opens a day's file for writing; makes it if it is new.

@@ -13,6 +13,7 @@ use super::log::Log;
 use super::readers::Readers;
 use super::reserve::Reserve;
 use super::shared::{Meaning, Shared, meaning};
+use super::wal::{self, Tail};
 use super::writer::{Checkpoints, Writer};
 use super::{JournalOptions, SqliteJournal, WriterTask, checkpoint, data_dir, schema};
 use crate::OpenError;
@@ -56,6 +57,7 @@ fn prepare(
     let reserve_bytes = options.reserve_bytes.max(1 << 20);
     let lock = data_dir::claim(dir)?;
     let path = dir.join("journal.db");
+    refuse_damage(&path)?;
     data_dir::rewrite_log(&path)?;
     let mut connection = schema::open_writer(&path)?;
     let reserve = Reserve::new(dir, reserve_bytes);
@@ -114,6 +116,26 @@ fn prepare(
         writer: Mutex::new(None),
     };
     Ok((journal, writer, queue))
+}
+
+/// SQLite would take the log up to the damage, and forget without a word what comes after.
+fn refuse_damage(path: &Path) -> Result<(), OpenError> {
+    let log = path.with_file_name("journal.db-wal");
+    match wal::look(path) {
+        Ok(Tail::Whole) => Ok(()),
+        Ok(Tail::Torn { at }) => {
+            tracing::info!(
+                at,
+                "the journal's log ends in a transaction that was never finished"
+            );
+            Ok(())
+        }
+        Ok(Tail::Damaged { at, transactions }) => Err(OpenError::Damaged {
+            what: format!("after {at} bytes; {transactions} transactions come after that"),
+            path: log,
+        }),
+        Err(source) => Err(OpenError::Io { path: log, source }),
+    }
 }
 
 /// Takes a step that needs room on the disk. On a full one it gets that of the reserve, and is taken again.

@@ -1,0 +1,183 @@
+//! Looks at a data directory that no hub uses, and changes nothing in it.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use rusqlite::Connection;
+
+use crate::OpenError;
+use crate::logs::unreadable_days;
+use crate::sqlite::{Records, Tail, look, records};
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Inspection {
+    /// Invocations by state.
+    pub states: Vec<(&'static str, u64)>,
+    /// What is not as it should be.
+    pub findings: Vec<Finding>,
+}
+
+/// One thing that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Whether something is lost that was told as kept.
+    pub is_damage: bool,
+    /// Where.
+    pub file: PathBuf,
+    /// What is wrong there.
+    pub what: String,
+    /// What is lost.
+    pub lost: String,
+    /// What to do.
+    pub mend: &'static str,
+}
+
+/// For damage to the journal: a hub on what is left might run what has run.
+const GO_BACK: &str = "put a copy of the whole data directory in its place, or begin with an empty one; do not start a hub on \
+                       what is left, for it may run again what has run";
+const START: &str = "nothing: the next start of the hub puts it right";
+const LOGS_ONLY: &str =
+    "remove this file with the hub stopped, if its logs may go; the journal does not need it";
+
+/// Looks at the data directory `dir`. `Locked` while a hub uses it.
+pub fn inspect(dir: &Path) -> Result<Inspection, OpenError> {
+    let _unused = unused(dir)?;
+    let journal = dir.join("journal.db");
+    let mut inspection = Inspection::default();
+    match fs::metadata(&journal) {
+        Ok(_) => inspection.look_at_journal(&journal)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => inspection.note(Finding {
+            is_damage: true,
+            file: journal,
+            what: "there is no journal".to_owned(),
+            lost: "everything, if a hub has ever used this directory".to_owned(),
+            mend: "name the directory that the hub uses; a hub makes a journal where there is none",
+        }),
+        Err(source) => {
+            return Err(OpenError::Io {
+                path: journal,
+                source,
+            });
+        }
+    }
+    inspection.look_at_logs(&dir.join("logs"));
+    Ok(inspection)
+}
+
+/// Keeps hubs out while it is held.
+fn unused(dir: &Path) -> Result<Option<Flock<File>>, OpenError> {
+    let path = dir.join("lock");
+    let failed = |source: io::Error| OpenError::Io {
+        path: path.clone(),
+        source,
+    };
+    let file = match File::open(&path) {
+        // No hub has ever been here; the directory itself must be.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return fs::read_dir(dir)
+                .map(|_| None)
+                .map_err(|source| OpenError::Io {
+                    path: dir.to_owned(),
+                    source,
+                });
+        }
+        opened => opened.map_err(failed)?,
+    };
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(Some(lock)),
+        Err((file, Errno::EWOULDBLOCK)) => Err(OpenError::Locked {
+            dir: dir.to_owned(),
+            pid: io::read_to_string(io::Read::take(file, 32))
+                .ok()
+                .and_then(|text| text.trim().parse().ok())
+                .unwrap_or(0),
+        }),
+        Err((_, errno)) => Err(failed(errno.into())),
+    }
+}
+
+// === impl Inspection ===
+
+impl Inspection {
+    /// Whether something is lost that was told as kept.
+    pub fn is_damaged(&self) -> bool {
+        self.findings.iter().any(|finding| finding.is_damage)
+    }
+
+    fn note(&mut self, finding: Finding) {
+        self.findings.push(finding);
+    }
+
+    fn look_at_journal(&mut self, path: &Path) -> Result<(), OpenError> {
+        let log = path.with_file_name("journal.db-wal");
+        let tail = look(path).map_err(|source| OpenError::Io {
+            path: log.clone(),
+            source,
+        })?;
+        match tail {
+            Tail::Whole => {}
+            Tail::Torn { at } => self.note(Finding {
+                is_damage: false,
+                file: log,
+                what: format!("it ends in the middle of a transaction, after {at} bytes"),
+                lost: "what was being written when the hub was killed or the power went; nobody was told that it is kept"
+                    .to_owned(),
+                mend: START,
+            }),
+            Tail::Damaged { at, transactions } => self.note(Finding {
+                is_damage: true,
+                file: log,
+                what: format!("it is damaged after {at} bytes, and goes on after that"),
+                lost: format!("the last {transactions} transactions: receipts, starts and ends"),
+                mend: GO_BACK,
+            }),
+        }
+        match records(path) {
+            Ok(records) => self.judge(path, records),
+            Err(error) => self.note(Finding {
+                is_damage: true,
+                file: path.to_owned(),
+                what: error.to_string(),
+                lost: "it cannot be said what".to_owned(),
+                mend: GO_BACK,
+            }),
+        }
+        Ok(())
+    }
+
+    fn judge(&mut self, path: &Path, records: Records) {
+        self.states = records.states;
+        let wrong = records.wrong.into_iter().map(|(what, lost)| Finding {
+            is_damage: true,
+            file: path.to_owned(),
+            what,
+            lost,
+            mend: GO_BACK,
+        });
+        self.findings.extend(wrong);
+    }
+
+    fn look_at_logs(&mut self, dir: &Path) {
+        for (file, what) in unreadable_days(dir) {
+            self.note(Finding {
+                is_damage: true,
+                lost: "log lines of invocations that were accepted on this day (UTC)".to_owned(),
+                file,
+                what,
+                mend: LOGS_ONLY,
+            });
+        }
+    }
+}
+
+/// What SQLite's own check says against a database, a few lines of it.
+pub(crate) fn integrity(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut check = connection.prepare("PRAGMA integrity_check(10)")?;
+    let lines = check.query_map([], |row| row.get::<_, String>(0))?;
+    let lines = lines.collect::<rusqlite::Result<Vec<_>>>()?;
+    Ok(lines.into_iter().filter(|line| line != "ok").collect())
+}

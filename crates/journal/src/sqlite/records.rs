@@ -1,0 +1,93 @@
+//! Reads every record of a journal that no hub uses, and says what does not fit.
+
+use std::path::Path;
+
+use tripline_model::{InvocationState, RequestId};
+
+use super::{row, schema};
+use crate::OpenError;
+use crate::inspect::integrity;
+
+/// Things of one kind that are named; more are counted.
+const NAMED: usize = 20;
+
+/// What a journal holds.
+#[derive(Debug, Default)]
+pub(crate) struct Records {
+    /// Invocations by state.
+    pub(crate) states: Vec<(&'static str, u64)>,
+    /// What is wrong, and what is lost by it.
+    pub(crate) wrong: Vec<(String, String)>,
+}
+
+/// Reads the journal at `path` without changing it.
+pub(crate) fn records(path: &Path) -> Result<Records, OpenError> {
+    let connection = schema::open_reader(path)?;
+    let failed = schema::unusable(path);
+    let mut records = Records::default();
+    for line in integrity(&connection).map_err(&failed)? {
+        records
+            .wrong
+            .push((line, "records, or the way to them".to_owned()));
+    }
+    if records.wrong.is_empty() {
+        records.read(&connection).map_err(&failed)?;
+    }
+    Ok(records)
+}
+
+// === impl Records ===
+
+impl Records {
+    fn read(&mut self, connection: &rusqlite::Connection) -> rusqlite::Result<()> {
+        let sql = format!(
+            "SELECT {}, (SELECT length(data) FROM payloads WHERE payloads.id = invocations.id) FROM invocations",
+            row::COLUMNS
+        );
+        let mut select = connection.prepare(&sql)?;
+        let mut rows = select.query([])?;
+        let mut counts = InvocationState::ALL.map(|state| (state, 0));
+        let mut unread = 0;
+        let mut hollow = Vec::new();
+        while let Some(found) = rows.next()? {
+            let Ok(invocation) = row::invocation(found) else {
+                unread += 1;
+                continue;
+            };
+            let count = counts
+                .iter_mut()
+                .find(|(state, _)| *state == invocation.state);
+            count.into_iter().for_each(|(_, count)| *count += 1);
+            let (promised, there): (i64, Option<i64>) = (found.get("data_len")?, found.get(22)?);
+            // The data of an event is kept until its end.
+            if !invocation.state.is_end() && promised != there.unwrap_or(0) {
+                hollow.push(invocation.request_id);
+            }
+        }
+        self.states = counts
+            .into_iter()
+            .filter(|(_, count)| *count > 0)
+            .map(|(state, count)| (state.as_str(), count))
+            .collect();
+        if unread > 0 {
+            let what = format!("{unread} records cannot be read");
+            self.wrong.push((what, "these invocations".to_owned()));
+        }
+        if !hollow.is_empty() {
+            let what = format!(
+                "the data of {} events is not as long as it was",
+                hollow.len()
+            );
+            self.wrong.push((what, named(&hollow)));
+        }
+        Ok(())
+    }
+}
+
+fn named(ids: &[RequestId]) -> String {
+    let names: Vec<String> = ids.iter().take(NAMED).map(RequestId::to_string).collect();
+    match ids.len().saturating_sub(NAMED) {
+        0 => names.join(", "),
+        more => format!("{} and {more} others", names.join(", ")),
+    }
+}

@@ -1,0 +1,190 @@
+//! Data directories that something else has written to: a hub refuses them, or knows everything that it told.
+
+use std::fs;
+use std::path::Path;
+
+use tempfile::TempDir;
+use tripline_journal::{Inspection, Journal, JournalOptions, OpenError, SqliteJournal, inspect};
+use tripline_model::RequestId;
+
+use crate::support::*;
+
+/// A data directory as `kill -9` leaves it, with everything in the write-ahead log, and the receipts that were given in
+/// their order, each of a transaction of its own.
+async fn killed() -> (TempDir, Vec<RequestId>) {
+    let (alive, dead) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let journal = opened(alive.path()).unwrap();
+    let mut receipts = Vec::new();
+    for second in 0..20 {
+        receipts.push(accept(&journal, "f", at(second)).await);
+    }
+    copy(alive.path(), dead.path());
+    journal.close().await;
+    (dead, receipts)
+}
+
+fn copy(from: &Path, to: &Path) {
+    for name in ["journal.db", "journal.db-wal"] {
+        fs::copy(from.join(name), to.join(name)).unwrap();
+    }
+}
+
+/// With a reserve that lets all of it stay in the log.
+fn opened(dir: &Path) -> Result<SqliteJournal, OpenError> {
+    let options = JournalOptions {
+        reserve_bytes: 16 << 20,
+        ..JournalOptions::default()
+    };
+    SqliteJournal::open(dir, options, clock())
+}
+
+/// What is found in a copy of `from` whose file `name` was changed.
+fn changed(from: &Path, name: &str, change: impl Fn(&mut Vec<u8>)) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    copy(from, dir.path());
+    let path = dir.path().join(name);
+    let mut bytes = fs::read(&path).unwrap();
+    change(&mut bytes);
+    fs::write(&path, bytes).unwrap();
+    dir
+}
+
+fn words(found: &Inspection) -> String {
+    let lines = found.findings.iter();
+    lines
+        .map(|one| format!("{} {}\n", one.what, one.lost))
+        .collect()
+}
+
+#[tokio::test]
+async fn what_a_kill_leaves_is_in_order() {
+    let (dir, receipts) = killed().await;
+    let found = inspect(dir.path()).unwrap();
+    assert_eq!(found.findings, Vec::new(), "{}", words(&found));
+    assert_eq!(found.states, [("accepted", receipts.len() as u64)]);
+    let before = fs::read(dir.path().join("journal.db")).unwrap();
+    inspect(dir.path()).unwrap();
+    assert_eq!(
+        fs::read(dir.path().join("journal.db")).unwrap(),
+        before,
+        "nothing is changed"
+    );
+}
+
+#[tokio::test]
+async fn a_changed_bit_in_the_log_is_refused_or_costs_the_last_transaction_at_most() {
+    let (dir, receipts) = killed().await;
+    let length = fs::read(dir.path().join("journal.db-wal")).unwrap().len();
+    let (mut refused, mut taken) = (0, 0);
+    for at in (32..length).step_by(length / 300) {
+        let changed = changed(dir.path(), "journal.db-wal", |bytes| {
+            bytes[at] ^= 1 << (at % 8)
+        });
+        let is_damaged = inspect(changed.path()).unwrap().is_damaged();
+        match opened(changed.path()) {
+            Err(OpenError::Damaged { .. }) => {
+                assert!(is_damaged, "byte {at}: the check says nothing");
+                refused += 1;
+            }
+            Err(other) => panic!("byte {at}: {other}"),
+            Ok(journal) => {
+                for id in &receipts[..receipts.len() - 1] {
+                    let known = journal.get(*id).await.unwrap();
+                    assert!(known.is_some(), "byte {at}: {id} was forgotten");
+                }
+                journal.close().await;
+                taken += 1;
+            }
+        }
+    }
+    assert!(
+        refused > 200 && taken > 0,
+        "{refused} refused, {taken} taken"
+    );
+}
+
+#[tokio::test]
+async fn a_log_that_ends_anywhere_is_taken_up_to_there() {
+    let (dir, receipts) = killed().await;
+    let length = fs::read(dir.path().join("journal.db-wal")).unwrap().len();
+    let mut known_before = 0;
+    for end in (0..length).step_by(length / 60) {
+        let cut = changed(dir.path(), "journal.db-wal", |bytes| bytes.truncate(end));
+        let Ok(journal) = opened(cut.path()) else {
+            panic!("cut after {end} bytes");
+        };
+        let mut known = Vec::new();
+        for id in &receipts {
+            known.push(journal.get(*id).await.unwrap().is_some());
+        }
+        let count = known.iter().filter(|known| **known).count();
+        assert!(
+            known[..count].iter().all(|known| *known),
+            "a hole: {known:?}"
+        );
+        assert!(count >= known_before, "cut after {end} bytes");
+        known_before = count;
+        journal.close().await;
+    }
+    assert!(known_before >= receipts.len() - 2, "{known_before}");
+}
+
+#[tokio::test]
+async fn a_database_with_a_hole_is_named() {
+    let (dir, _) = killed().await;
+    // Everything into the file.
+    opened(dir.path()).unwrap().close().await;
+    let pages = fs::metadata(dir.path().join("journal.db")).unwrap().len() / 8192;
+    let mut named = 0;
+    for page in 1..pages {
+        let at = usize::try_from(page * 8192).unwrap();
+        let hole = changed(dir.path(), "journal.db", |bytes| {
+            bytes[at..at + 4096].fill(0)
+        });
+        let found = inspect(hole.path()).unwrap();
+        named += u64::from(found.is_damaged());
+    }
+    // A page that nothing is on may be zero.
+    assert!(
+        named * 10 >= (pages - 1) * 9,
+        "{named} of {} holes were named",
+        pages - 1
+    );
+    let no_journal = changed(dir.path(), "journal.db", |bytes| bytes[..4096].fill(7));
+    let found = inspect(no_journal.path()).unwrap();
+    assert!(found.is_damaged(), "{}", words(&found));
+    assert!(opened(no_journal.path()).is_err());
+}
+
+#[tokio::test]
+async fn data_that_is_gone_is_named_with_its_event() {
+    let (dir, receipts) = killed().await;
+    opened(dir.path()).unwrap().close().await;
+    let connection = rusqlite::Connection::open(dir.path().join("journal.db")).unwrap();
+    let removed = connection.execute(
+        "DELETE FROM payloads WHERE id = ?1",
+        [receipts[3].as_bytes()],
+    );
+    assert_eq!(removed, Ok(1));
+    drop(connection);
+    let found = inspect(dir.path()).unwrap();
+    assert!(found.is_damaged());
+    assert!(
+        words(&found).contains(&receipts[3].to_string()),
+        "{}",
+        words(&found)
+    );
+}
+
+#[tokio::test]
+async fn a_directory_in_use_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = open(dir.path());
+    accept(&journal, "f", NOW).await;
+    let Err(OpenError::Locked { pid, .. }) = inspect(dir.path()) else {
+        panic!("a hub uses it");
+    };
+    assert_eq!(pid, std::process::id());
+    journal.close().await;
+    assert!(inspect(&dir.path().join("nowhere")).is_err());
+}

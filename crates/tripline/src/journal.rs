@@ -1,0 +1,76 @@
+//! `tripline journal check`: whether a data directory is whole, and what is lost if it is not.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde_json::{Value, json};
+use tripline_journal::{Inspection, inspect};
+
+use crate::cli::Exit;
+
+/// Looks at the directory and says what was found. Fails where something is lost.
+pub(crate) fn check(
+    dir: &Path,
+    as_json: bool,
+    out: &mut impl Write,
+    errors: &mut impl Write,
+) -> Exit {
+    let found = match inspect(dir) {
+        Ok(found) => found,
+        Err(error) => {
+            let said = match as_json {
+                true => writeln!(out, "{}", json!({ "error": error.to_string() })),
+                false => writeln!(errors, "error: {error}"),
+            };
+            return said.map_or(Exit::Failed, |()| Exit::Usage);
+        }
+    };
+    let said = match as_json {
+        true => writeln!(out, "{}", object(dir, &found)),
+        false => say(dir, &found, out),
+    };
+    match said {
+        Ok(()) if !found.is_damaged() => Exit::Done,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
+        _ => Exit::Failed,
+    }
+}
+
+/// What is recoverable, or damaged, or neither.
+fn verdict(found: &Inspection) -> &'static str {
+    match (found.is_damaged(), found.findings.is_empty()) {
+        (true, _) => "damaged",
+        (false, false) => "recoverable",
+        (false, true) => "whole",
+    }
+}
+
+fn object(dir: &Path, found: &Inspection) -> Value {
+    let findings = found.findings.iter().map(|one| {
+        json!({
+            "damage": one.is_damage, "file": one.file, "what": one.what, "lost": one.lost, "mend": one.mend,
+        })
+    });
+    let states: serde_json::Map<String, Value> = found
+        .states
+        .iter()
+        .map(|(state, count)| ((*state).to_owned(), (*count).into()))
+        .collect();
+    json!({
+        "data_dir": dir, "verdict": verdict(found), "invocations": states,
+        "findings": findings.collect::<Vec<_>>(),
+    })
+}
+
+fn say(dir: &Path, found: &Inspection, out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "{} is {}", dir.display(), verdict(found))?;
+    for (state, count) in &found.states {
+        writeln!(out, "  {count:>10}  {state}")?;
+    }
+    for one in &found.findings {
+        writeln!(out, "\n{}: {}", one.file.display(), one.what)?;
+        writeln!(out, "  lost  {}", one.lost)?;
+        writeln!(out, "  mend  {}", one.mend)?;
+    }
+    Ok(())
+}
