@@ -7,11 +7,8 @@ use http::{HeaderValue, StatusCode, header};
 use tripline_listener::Problem;
 
 use crate::refusal::nothing_accepted;
-
+use crate::routes::{Class, class};
 use crate::{ApiState, Shared};
-
-/// The only paths that need no token: whether the process is alive, and whether it takes events.
-const OPEN_PATHS: [&str; 2] = ["/healthz", "/readyz"];
 
 /// Lets a request through, or answers it.
 pub(crate) async fn guard(State(shared): State<Shared>, request: Request, next: Next) -> Response {
@@ -33,7 +30,7 @@ fn refuse(hub: &ApiState, request: &Request) -> Option<Problem> {
         let problem = Problem::new(StatusCode::MISDIRECTED_REQUEST, "unknown_host", title);
         return Some(problem.detail(detail));
     }
-    let is_open = OPEN_PATHS.contains(&request.uri().path());
+    let is_open = class(request.method(), request.uri().path()) == Class::Public;
     if is_open || hub.token.allows(request.headers()) {
         return None;
     }

@@ -1,7 +1,7 @@
 //! The admin REST API of a hub.
 //!
-//! [`router`] makes one `axum` router out of the hub's parts. Every route but `/healthz` and `/readyz` wants the bearer
-//! token, every answer but a success is a problem document, and a request for an unknown host name is refused, so
+//! [`router`] makes one `axum` router out of the hub's parts. Every route but those that `routes.rs` calls public wants the
+//! bearer token, every answer but a success is a problem document, and a request for an unknown host name is refused, so
 //! that a web page cannot reach the API through a DNS name it controls. `README.md` lists the routes.
 
 #![allow(
@@ -22,6 +22,7 @@ mod openapi;
 mod params;
 mod ports;
 mod refusal;
+mod routes;
 mod triggers;
 pub mod wire;
 
@@ -31,7 +32,6 @@ use std::sync::atomic::AtomicU64;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tripline_journal::{Journal, LogStore};
@@ -98,31 +98,14 @@ pub fn router(state: ApiState) -> Router {
         calls: Arc::new(AtomicU64::new(0)),
         born,
     };
-    Router::new()
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
-        .route("/metrics", get(health::metrics))
-        .route("/openapi.json", get(openapi::show))
-        .route("/v1/functions", get(functions::list))
-        .route("/v1/functions/{name}", get(functions::show))
-        .route("/v1/functions/{name}/invocations", post(invoke::invoke))
-        .route("/v1/invocations", get(invocations::list))
-        .route("/v1/invocations/{id}", get(invocations::show))
-        .route("/v1/invocations/{id}/result", get(invocations::result))
-        .route(
-            "/v1/invocations/{id}/terminate",
-            post(invocations::terminate),
-        )
-        .route("/v1/invocations/{id}/logs", get(logs::logs))
-        .route("/v1/triggers", get(triggers::list))
-        .route("/v1/triggers/{name}", get(triggers::show))
-        .route("/v1/triggers/{name}/pause", post(triggers::pause))
-        .route("/v1/triggers/{name}/resume", post(triggers::resume))
+    let guard = from_fn_with_state(shared.clone(), guard::guard);
+    let routes = routes::router()
         .fallback(refusal::no_such_route)
         .method_not_allowed_fallback(refusal::wrong_method)
-        // Outermost, so that no route, known or not, is reached around it.
-        .layer(from_fn_with_state(shared.clone(), guard::guard))
-        .with_state(shared)
+        .with_state(shared);
+    // Outside of the whole router: a layer of its routes could not keep it from telling strangers, by `Allow`, what
+    // there is.
+    Router::new().fallback_service(routes).layer(guard)
 }
 
 #[cfg(test)]

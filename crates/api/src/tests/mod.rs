@@ -5,6 +5,7 @@ mod hub;
 mod invocations;
 mod invoke;
 mod logs;
+mod matrix;
 mod openapi;
 mod runtime;
 mod status;
