@@ -31,12 +31,16 @@ fn refuse(hub: &ApiState, request: &Request) -> Option<Problem> {
         return Some(problem.detail(detail));
     }
     let is_open = class(request.method(), request.uri().path()) == Class::Public;
-    if is_open || hub.token.allows(request.headers()) {
+    if is_open {
         return None;
     }
+    let stranger = hub
+        .token
+        .admits(request.headers(), request.extensions())
+        .err()?;
     let title = "the token is missing or wrong";
     let detail = "send `Authorization: Bearer TOKEN`; the token is in the file admin.token of the data directory";
-    Some(Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", title).detail(detail))
+    Some(stranger.problem(title, detail))
 }
 
 fn host_is_ours(hub: &ApiState, request: &Request) -> bool {

@@ -299,6 +299,7 @@ refusals! {
     /// What stands before every route.
     Usual:
     Token 401 "The token is missing or wrong",
+    Guesses 429 "Too many wrong tokens came from this address; see `retry-after`",
     Host 421 "The hub is not known by that host name"
 }
 refusals! {
@@ -323,7 +324,7 @@ refusals! {
     /// A call was refused, or a sync function did not succeed.
     Refused:
     Reused 422 "The idempotency key was used for another request",
-    Limit 429 "Over the limit of events a second; see `retry-after`",
+    Limit 429 "Over the limit of events a second, or too many wrong tokens came from this address; see `retry-after`",
     Failed 502 "A sync function failed",
     Now 503 "The hub takes no events now",
     Late 504 "A sync function took too long"

@@ -13,6 +13,7 @@ mod bearer;
 mod bodies;
 mod body;
 mod gateway;
+mod guesses;
 mod last_word;
 mod listener;
 mod pace;
@@ -23,7 +24,7 @@ mod serve;
 mod tls;
 mod turns;
 
-pub use bearer::Bearer;
+pub use bearer::{Bearer, Stranger};
 pub use bodies::Share;
 pub use body::{read_body, refuse_packed};
 pub use gateway::{Gateway, GatewayHandler, Mount, RouteTaken};

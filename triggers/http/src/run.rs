@@ -9,7 +9,9 @@ use bytes::Bytes;
 use http::StatusCode;
 use http::request::Parts;
 use tripline_config::SecretRef;
-use tripline_listener::{Bearer, GatewayHandler, Problem, Route, read_body, refuse_packed};
+use tripline_listener::{
+    Accepted, Bearer, GatewayHandler, Problem, Route, Stranger, read_body, refuse_packed,
+};
 use tripline_model::{Execution, Identity, Receipt, Rejected, Timestamp};
 use tripline_trigger::{Trigger, TriggerContext, TriggerError};
 
@@ -94,12 +96,11 @@ impl Handler {
         request: Request,
     ) -> Result<Receipted, Problem> {
         let (parts, body) = request.into_parts();
-        if !self.lets_in(&parts) {
+        self.lets_in(&parts).map_err(|stranger| {
             let detail = "send `Authorization: Bearer TOKEN` with the token of this route";
-            let title = "the caller is not known";
-            let status = StatusCode::UNAUTHORIZED;
-            return Err(refused(status, "unauthorized", title, detail));
-        }
+            let problem = stranger.problem("the caller is not known", detail);
+            problem.accepted(Accepted::No)
+        })?;
         refuse_packed(&parts.headers)?;
         let form = Form::of(&parts.headers);
         if let Form::Unsupported(why) = form {
@@ -157,10 +158,10 @@ impl Handler {
         }
     }
 
-    fn lets_in(&self, parts: &Parts) -> bool {
+    fn lets_in(&self, parts: &Parts) -> Result<(), Stranger> {
         match &self.bearer {
-            Some(bearer) => bearer.allows(&parts.headers),
-            None => true,
+            Some(bearer) => bearer.admits(&parts.headers, &parts.extensions),
+            None => Ok(()),
         }
     }
 

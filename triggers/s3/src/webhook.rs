@@ -42,13 +42,13 @@ impl GatewayHandler for Receiver {
 
 impl Receiver {
     async fn receive(&self, request: Request) -> Result<(), Problem> {
-        let known = self
-            .bearer
-            .as_ref()
-            .is_none_or(|bearer| bearer.allows(request.headers()));
-        if !known {
+        if let Some(bearer) = &self.bearer
+            && let Err(stranger) = bearer.admits(request.headers(), request.extensions())
+        {
             let title = "a bearer token is needed, and this is not the one";
-            let problem = Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", title);
+            let mut problem = stranger.problem(title, "");
+            // A store that hears what it does not know of may hold up all that comes after it: it knows this one.
+            problem.status = StatusCode::UNAUTHORIZED;
             return Err(problem.accepted(Accepted::No));
         }
         let (parts, body) = request.into_parts();

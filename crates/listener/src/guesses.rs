@@ -1,0 +1,172 @@
+//! How many wrong tokens an address may send to one door. A token is far too long to be guessed; one that a person chose
+//! may not be, and who sends many wrong ones is to be seen and slowed.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Different wrong tokens that an address may send within [`WINDOW`].
+const MAX_WRONG: u32 = 20;
+
+/// From an address's first wrong token on.
+const WINDOW: Duration = Duration::from_secs(60);
+
+/// Addresses that are remembered. With more than so many, the one whose time ends first is forgotten: that costs an
+/// attacker who has that many addresses nothing, and shuts nobody else out.
+const MAX_ADDRESSES: usize = 1024;
+
+/// What one door knows of wrong tokens.
+#[derive(Default)]
+pub(crate) struct Guesses {
+    tried: Mutex<HashMap<IpAddr, Tried>>,
+}
+
+/// What an address has tried.
+struct Tried {
+    since: Instant,
+    wrong: u32,
+    /// The digest of the last one: a client that has an old token sends it again and again, and that guesses nothing.
+    last: [u8; 32],
+}
+
+// === impl Guesses ===
+
+impl Guesses {
+    /// When the address may try again, if it has tried too often.
+    pub(crate) fn barred(&self, address: IpAddr) -> Option<Duration> {
+        let now = Instant::now();
+        let mut tried = self.lock();
+        let one = tried.get(&group(address))?;
+        let ends = one.since + WINDOW;
+        if ends <= now {
+            tried.remove(&group(address));
+            return None;
+        }
+        (one.wrong >= MAX_WRONG).then(|| ends - now)
+    }
+
+    /// Counts a wrong token by its digest.
+    pub(crate) fn wrong(&self, address: IpAddr, digest: [u8; 32]) {
+        let (now, group) = (Instant::now(), group(address));
+        let mut tried = self.lock();
+        if !tried.contains_key(&group) && tried.len() >= MAX_ADDRESSES {
+            forget_oldest(&mut tried);
+        }
+        let fresh = || Tried {
+            since: now,
+            wrong: 0,
+            last: [0; 32],
+        };
+        let one = tried.entry(group).or_insert_with(fresh);
+        if one.since + WINDOW <= now {
+            *one = fresh();
+        }
+        if one.last == digest {
+            return;
+        }
+        one.last = digest;
+        one.wrong = one.wrong.saturating_add(1);
+        if one.wrong == MAX_WRONG {
+            tracing::warn!(
+                address = %group,
+                "{MAX_WRONG} different wrong tokens within {WINDOW:?}: it is refused for the rest of that time"
+            );
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, Tried>> {
+        self.tried.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.lock().len()
+    }
+}
+
+fn forget_oldest(tried: &mut HashMap<IpAddr, Tried>) {
+    let oldest = tried.iter().min_by_key(|(_, one)| one.since);
+    if let Some(address) = oldest.map(|(address, _)| *address) {
+        tried.remove(&address);
+    }
+}
+
+/// Who has one IPv6 address has all of its network's.
+fn group(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) if !v6.is_loopback() => {
+            let network = u128::from(v6) & (u128::MAX << 64);
+            Ipv6Addr::from(network).into()
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: &str = "192.0.2.7";
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().expect("an address")
+    }
+
+    fn guess(guesses: &Guesses, address: &str, count: u32) {
+        for number in 1..=count {
+            let mut digest = [1; 32];
+            digest[..4].copy_from_slice(&number.to_be_bytes());
+            guesses.wrong(ip(address), digest);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_is_barred_for_the_rest_of_its_time_and_no_other_is() {
+        let guesses = Guesses::default();
+        guess(&guesses, HERE, MAX_WRONG - 1);
+        assert_eq!(guesses.barred(ip(HERE)), None);
+        tokio::time::advance(Duration::from_secs(20)).await;
+        guess(&guesses, HERE, 1);
+        assert_eq!(guesses.barred(ip(HERE)), Some(Duration::from_secs(40)));
+        assert_eq!(guesses.barred(ip("192.0.2.8")), None);
+        tokio::time::advance(Duration::from_secs(40)).await;
+        assert_eq!(guesses.barred(ip(HERE)), None);
+        guess(&guesses, HERE, MAX_WRONG - 1);
+        assert_eq!(guesses.barred(ip(HERE)), None, "it begins anew");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_same_wrong_token_again_guesses_nothing() {
+        let guesses = Guesses::default();
+        for _ in 0..1000 {
+            guess(&guesses, HERE, 1);
+        }
+        assert_eq!(guesses.barred(ip(HERE)), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_network_is_one_address_and_so_are_both_forms_of_one() {
+        let guesses = Guesses::default();
+        guess(&guesses, "2001:db8::1", MAX_WRONG);
+        assert!(guesses.barred(ip("2001:db8::2:3:4:5")).is_some());
+        assert!(guesses.barred(ip("2001:db8:0:1::1")).is_none());
+        guess(&guesses, "::ffff:192.0.2.7", MAX_WRONG);
+        assert!(guesses.barred(ip(HERE)).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn memory_is_bounded_and_the_newest_are_kept() {
+        let guesses = Guesses::default();
+        for number in 0..5000_u32 {
+            let address = IpAddr::from((0x0b00_0000 + number).to_be_bytes());
+            guess(&guesses, &address.to_string(), MAX_WRONG);
+            tokio::time::advance(Duration::from_millis(1)).await;
+        }
+        assert_eq!(guesses.len(), MAX_ADDRESSES);
+        let newest = IpAddr::from((0x0b00_0000_u32 + 4999).to_be_bytes());
+        assert!(guesses.barred(newest).is_some());
+    }
+}
