@@ -28,6 +28,7 @@ mod reclaim;
 mod role;
 mod s3;
 mod s3_faults;
+mod security;
 mod shell;
 mod shutdown;
 mod traces;
