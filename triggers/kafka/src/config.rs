@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
+use rdkafka::error::KafkaError;
 use tripline_config::{Location, Scalar, SecretRef, Table, nearest};
 
 use crate::properties::{Verdict, misplaced, settable, verdict};
@@ -238,8 +239,12 @@ fn check_property(table: &mut Table<'_>, name: &str, scalar: Scalar) -> Option<S
     // librdkafka knows the range of each of its properties; this touches neither network nor disk.
     let mut probe = ClientConfig::new();
     probe.set(name, &scalar.text);
-    if let Err(rdkafka::error::KafkaError::ClientConfig(_, why, ..)) = probe.create_native_config()
-    {
+    if let Err(error) = probe.create_native_config() {
+        let why = match error {
+            KafkaError::ClientConfig(_, why, ..) => why,
+            // Text with a zero byte, which would end it for librdkafka.
+            other => other.to_string(),
+        };
         table.error_at(at, format!("wrong value for `{name}`"), Some(why));
         return None;
     }

@@ -176,3 +176,6 @@ pub(crate) fn verdict(name: &str) -> Verdict {
 pub(crate) fn settable() -> impl Iterator<Item = &'static str> {
     ALLOWED.into_iter().chain(SECRET)
 }
+
+#[cfg(test)]
+mod tests;
