@@ -1,4 +1,4 @@
-//! Stands before every route: the host's name, then the token.
+//! Stands before every route: the host's name, then where it comes from, then the token.
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -8,7 +8,7 @@ use tripline_listener::Problem;
 
 use crate::refusal::nothing_accepted;
 use crate::routes::{Class, class};
-use crate::{ApiState, Shared};
+use crate::{ApiState, Shared, sites};
 
 /// Lets a request through, or answers it.
 pub(crate) async fn guard(State(shared): State<Shared>, request: Request, next: Next) -> Response {
@@ -29,6 +29,11 @@ fn refuse(hub: &ApiState, request: &Request) -> Option<Problem> {
         let detail = "call it as localhost, by its listen address, or by a name in its config's allowed hosts";
         let problem = Problem::new(StatusCode::MISDIRECTED_REQUEST, "unknown_host", title);
         return Some(problem.detail(detail));
+    }
+    if sites::is_of_another(request.headers()) {
+        let title = "a web page of another site may not call the hub";
+        let detail = "`Origin` or `Sec-Fetch-Site` says that a browser sent this for a page that is not the hub's own";
+        return Some(Problem::new(StatusCode::FORBIDDEN, "other_site", title).detail(detail));
     }
     let is_open = class(request.method(), request.uri().path()) == Class::Public;
     if is_open {

@@ -23,6 +23,7 @@ mod params;
 mod ports;
 mod refusal;
 mod routes;
+mod sites;
 mod triggers;
 pub mod wire;
 

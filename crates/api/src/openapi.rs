@@ -292,13 +292,16 @@ macro_rules! refusals {
 }
 
 refusals! {
-    /// The host was not ours.
-    Misdirected: Host 421 "The hub is not known by that host name"
+    /// The host was not ours, or the caller is a web page.
+    Misdirected:
+    Site 403 "A browser sent it for a web page of another site",
+    Host 421 "The hub is not known by that host name"
 }
 refusals! {
     /// What stands before every route.
     Usual:
     Token 401 "The token is missing or wrong",
+    Site 403 "A browser sent it for a web page of another site",
     Guesses 429 "Too many wrong tokens came from this address; see `retry-after`",
     Host 421 "The hub is not known by that host name"
 }
