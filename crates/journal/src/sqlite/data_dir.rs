@@ -34,10 +34,30 @@ pub(super) fn claim(dir: &Path) -> Result<DirLock, OpenError> {
         .create(dir)
         .map_err(failed)?;
     let mode = fs::metadata(dir).map_err(failed)?.permissions().mode();
+    let is_empty = || Ok(fs::read_dir(dir)?.next().is_none());
+    if mode & 0o022 != 0 && !is_empty().map_err(failed)? {
+        return Err(written_by_others(dir));
+    }
     if mode & 0o077 != 0 {
         fs::set_permissions(dir, Permissions::from_mode(0o700)).map_err(failed)?;
     }
+    // Somebody may have been quick.
+    if mode & 0o022 != 0 && !is_empty().map_err(failed)? {
+        return Err(written_by_others(dir));
+    }
     lock(dir)
+}
+
+/// Whoever could write there may have left links, or a token of their own.
+fn written_by_others(dir: &Path) -> OpenError {
+    let reason = format!(
+        "others could write into it, and there is something in it: look what it is, then run `chmod 700 {}`",
+        dir.display()
+    );
+    OpenError::Unusable {
+        path: dir.to_owned(),
+        reason,
+    }
 }
 
 /// Makes names in the directory durable.

@@ -72,6 +72,24 @@ fn the_directory_and_its_files_are_for_one_user() {
 }
 
 #[test]
+fn a_directory_that_others_can_write_is_used_only_if_it_is_empty() {
+    for mode in [0o770, 0o777, 0o1777, 0o702] {
+        let dir = tempfile::tempdir().unwrap();
+        let loosen = || fs::set_permissions(dir.path(), fs::Permissions::from_mode(mode)).unwrap();
+        loosen();
+        drop(open(dir.path()));
+        let tightened = fs::metadata(dir.path()).unwrap().permissions().mode();
+        assert_eq!(tightened & 0o777, 0o700);
+        loosen();
+        let refused = SqliteJournal::open(dir.path(), JournalOptions::default(), clock());
+        let error = refused.err().expect("it is refused").to_string();
+        assert!(error.contains("chmod 700"), "{error}");
+        let kept = fs::metadata(dir.path()).unwrap().permissions().mode();
+        assert_eq!(kept & 0o7777, mode, "nothing is changed");
+    }
+}
+
+#[test]
 fn a_newer_journal_and_a_stranger_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let newer = Connection::open(dir.path().join("journal.db")).unwrap();

@@ -23,7 +23,7 @@ impl SmallDisk {
         let at = dir.path().join("disk");
         std::fs::create_dir(&at).unwrap();
         let mount = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=12m", "tmpfs"])
+            .args(["-t", "tmpfs", "-o", "size=12m,mode=700", "tmpfs"])
             .arg(&at)
             .output();
         let mounted = mount.is_ok_and(|done| done.status.success());
