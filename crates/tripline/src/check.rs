@@ -7,12 +7,14 @@ use serde_json::json;
 use tripline_config::MAX_DOCUMENT_BYTES;
 
 use crate::cli::Exit;
+use crate::cli::escape::one_line;
 use crate::config::Config;
 use crate::kinds::kinds;
 
 /// Reads a configuration file and its errors, for `check` and `serve` alike.
 pub(crate) fn load(file: &Path) -> Result<Config, Failure> {
-    let unreadable = |why: String| Failure::Unreadable(format!("{}: {why}", file.display()));
+    let shown = file.display().to_string();
+    let unreadable = |why: String| Failure::Unreadable(format!("{}: {why}", one_line(&shown)));
     let mut bytes = Vec::new();
     // One byte more than a document may have: the reader itself says that it is too long.
     let limit = MAX_DOCUMENT_BYTES as u64 + 1;

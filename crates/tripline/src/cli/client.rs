@@ -68,18 +68,18 @@ impl AdminClient {
         path: &[&str],
         query: &[(&str, String)],
     ) -> Result<Value, Failure> {
-        self.json(self.request(Method::GET, path, query)).await
+        self.json(self.request(Method::GET, path, query)?).await
     }
 
     /// Reads bytes.
     pub(crate) async fn get_bytes(&self, path: &[&str]) -> Result<Bytes, Failure> {
-        let response = self.send(self.request(Method::GET, path, &[])).await?;
+        let response = self.send(self.request(Method::GET, path, &[])?).await?;
         self.read(response).await
     }
 
     /// Orders something and reads JSON.
     pub(crate) async fn post(&self, path: &[&str], body: &Value) -> Result<Value, Failure> {
-        self.json(self.request(Method::POST, path, &[]).json(body))
+        self.json(self.request(Method::POST, path, &[])?.json(body))
             .await
     }
 
@@ -95,7 +95,7 @@ impl AdminClient {
                 Method::POST,
                 &["v1", "functions", function, "invocations"],
                 &[],
-            )
+            )?
             .body(body);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -113,7 +113,7 @@ impl AdminClient {
     pub(crate) async fn follow(&self, request_id: &str, after: u64) -> Result<Response, Failure> {
         let path = ["v1", "invocations", request_id, "logs"];
         let request = self
-            .request(Method::GET, &path, &[("follow", "true".to_owned())])
+            .request(Method::GET, &path, &[("follow", "true".to_owned())])?
             .header("accept", "text/event-stream")
             .header("last-event-id", after);
         self.send(request).await
@@ -141,7 +141,16 @@ impl AdminClient {
         }
     }
 
-    fn request(&self, method: Method, path: &[&str], query: &[(&str, String)]) -> RequestBuilder {
+    fn request(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, String)],
+    ) -> Result<RequestBuilder, Failure> {
+        // These two have no escape in a URL: they would lead to another path.
+        if let Some(dots) = path.iter().find(|segment| matches!(**segment, "." | "..")) {
+            return Err(Failure::Usage(format!("`{dots}` names nothing")));
+        }
         let mut url = self.url.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             // Escapes what a user typed, so that an odd id cannot become another path.
@@ -150,7 +159,7 @@ impl AdminClient {
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        self.http.request(method, url).bearer_auth(&self.token)
+        Ok(self.http.request(method, url).bearer_auth(&self.token))
     }
 
     async fn json(&self, request: RequestBuilder) -> Result<Value, Failure> {

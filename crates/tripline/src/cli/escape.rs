@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use serde_json::Value;
+
 /// Most characters of foreign text shown in one table cell.
 const CELL_CHARS: usize = 80;
 
@@ -29,6 +31,24 @@ pub(crate) fn log_text(bytes: &[u8]) -> String {
 /// Bytes of a whole result for a terminal: as [`log_text`], and lines stay lines.
 pub(crate) fn document(bytes: &[u8]) -> String {
     bytes_with(bytes, |c| c == '\t' || c == '\n')
+}
+
+/// JSON with the same characters as escapes of JSON: the same value, and nothing that steers a terminal.
+pub(crate) fn json(value: &Value) -> String {
+    let text = value.to_string();
+    if !text.contains(is_hostile) {
+        return text;
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if is_hostile(c) {
+            // None of them needs more than four digits.
+            let _ = write!(shown, "\\u{:04x}", u32::from(c));
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
 }
 
 fn bytes_with(bytes: &[u8], keep: fn(char) -> bool) -> String {
@@ -78,6 +98,16 @@ mod tests {
         assert_eq!(one_line("\u{9b}31m"), "\\u{9b}31m");
         assert_eq!(one_line("abc\u{202e}fed"), "abc\\u{202e}fed");
         assert_eq!(one_line("größe 日本 🦀"), "größe 日本 🦀");
+    }
+
+    #[test]
+    fn json_keeps_its_value() {
+        let value = serde_json::json!({ "a\u{202e}": "\u{9b}31m\u{7f}\u{2066}\u{1b}\n\"größe 🦀" });
+        let shown = json(&value);
+        assert!(!shown.contains(is_hostile), "{shown}");
+        assert!(shown.contains("größe 🦀"), "{shown}");
+        let again: Value = serde_json::from_str(&shown).expect("it is JSON");
+        assert_eq!(again, value);
     }
 
     #[test]

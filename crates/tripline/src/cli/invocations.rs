@@ -32,7 +32,7 @@ pub(crate) async fn ps(
         left = left.saturating_sub(invocations.len() as u64);
         for invocation in invocations {
             if args.json {
-                writeln!(terminal.out, "{invocation}")?;
+                writeln!(terminal.out, "{}", escape::json(invocation))?;
             } else {
                 rows.push(ps_row(invocation, terminal));
             }
@@ -131,7 +131,7 @@ pub(crate) async fn show(
     }
     let invocation = client.get(&path[..3], &[]).await?;
     if args.json {
-        writeln!(terminal.out, "{invocation}")?;
+        writeln!(terminal.out, "{}", escape::json(&invocation))?;
     } else {
         write_invocation(&invocation, terminal)?;
     }

@@ -168,7 +168,7 @@ impl Printer {
     fn write(&mut self, line: &Value, terminal: &mut Terminal<'_>) -> Result<u64, Failure> {
         let seq = line.get("seq").and_then(Value::as_u64).unwrap_or(0);
         if self.shape == Shape::Json {
-            writeln!(terminal.out, "{line}")?;
+            writeln!(terminal.out, "{}", escape::json(line))?;
             return Ok(seq);
         }
         let stream = text_or_dash(line, "stream");

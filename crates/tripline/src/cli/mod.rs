@@ -5,7 +5,7 @@
 
 mod args;
 mod client;
-mod escape;
+pub(crate) mod escape;
 mod failure;
 mod invocations;
 mod invoke;
@@ -59,7 +59,8 @@ pub async fn run(command: ClientCommand, terminal: &mut Terminal<'_>) -> Exit {
             let exit = failure.exit();
             if exit != Exit::Done {
                 // Nobody is left to tell if even this cannot be written.
-                let _ = writeln!(terminal.err, "tripline: {failure}");
+                let words = escape::document(failure.to_string().as_bytes());
+                let _ = writeln!(terminal.err, "tripline: {words}");
             }
             exit
         }

@@ -71,7 +71,7 @@ pub(crate) async fn triggers(
         .post(&["v1", "triggers", name, verb], &json!({}))
         .await?;
     if args.json {
-        writeln!(terminal.out, "{trigger}")?;
+        writeln!(terminal.out, "{}", escape::json(&trigger))?;
     } else {
         let (name, state) = (
             text_or_dash(&trigger, "name"),
@@ -131,7 +131,7 @@ fn facts(trigger: &Value) -> String {
 
 fn write_json(values: &[Value], terminal: &mut Terminal<'_>) -> Result<Exit, Failure> {
     for value in values {
-        writeln!(terminal.out, "{value}")?;
+        writeln!(terminal.out, "{}", escape::json(value))?;
     }
     Ok(Exit::Done)
 }
