@@ -141,6 +141,7 @@ impl Bucket {
             Err(err) => Err(StoreError::asked(
                 "the bucket cannot be asked for versioning",
                 &err,
+                &self.credentials,
             )),
         }
     }
@@ -155,8 +156,9 @@ impl Bucket {
             .encoding_type(EncodingType::Url)
             .set_continuation_token(place.token);
         let answer = request.send().await;
-        let answer =
-            answer.map_err(|err| StoreError::asked("the bucket cannot be listed", &err))?;
+        let answer = answer.map_err(|err| {
+            StoreError::asked("the bucket cannot be listed", &err, &self.credentials)
+        })?;
         let escaped = answer.encoding_type == Some(EncodingType::Url);
         let (more, token) = (
             answer.is_truncated == Some(true),
@@ -196,8 +198,9 @@ impl Bucket {
             .set_key_marker(place.key_marker)
             .set_version_id_marker(place.version_marker);
         let answer = request.send().await;
-        let answer =
-            answer.map_err(|err| StoreError::asked("the versions cannot be listed", &err))?;
+        let answer = answer.map_err(|err| {
+            StoreError::asked("the versions cannot be listed", &err, &self.credentials)
+        })?;
         let escaped = answer.encoding_type == Some(EncodingType::Url);
         let more = answer.is_truncated == Some(true);
         let objects = answer

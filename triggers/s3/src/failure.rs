@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use aws_credential_types::Credentials;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 /// What is told of an error's causes, in characters.
@@ -30,8 +31,9 @@ impl StoreError {
         }
     }
 
-    /// Tells the server's own words, but not the ids of the request, which differ at every attempt.
-    pub(crate) fn asked<E>(what: &'static str, err: &SdkError<E>) -> Self
+    /// Tells the server's own words, but not the ids of the request, which differ at every attempt, nor the keys, should
+    /// it repeat them.
+    pub(crate) fn asked<E>(what: &'static str, err: &SdkError<E>, keys: &Credentials) -> Self
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
@@ -39,7 +41,11 @@ impl StoreError {
         let why = match (status, err.code()) {
             (Some(status), Some(code)) => {
                 let message = err.message().unwrap_or_default();
-                printable(&format!("{status} {code}: {message}"))
+                let mut told = format!("{status} {code}: {message}");
+                for key in [keys.access_key_id(), keys.secret_access_key()] {
+                    told = told.replace(key, "(..)");
+                }
+                printable(&told)
             }
             (Some(status), None) => status.to_string(),
             (None, _) => causes(err),

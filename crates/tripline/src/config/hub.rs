@@ -43,7 +43,8 @@ pub struct HubConfig {
     pub keep_logs: Duration,
     /// `log`, `"text"` or `"json"`, default text.
     pub log_format: LogFormat,
-    /// A `tracing` filter such as `info` or `tripline=debug`. `log_level`, default `info`.
+    /// A `tracing` filter such as `info` or `tripline=debug`. `log_level`, default `info`. The AWS SDK, which tells access
+    /// keys below `info`, stays there unless its crates are named, as in `debug,aws_=debug`.
     pub log_level: String,
 }
 
