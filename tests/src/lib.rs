@@ -2,12 +2,14 @@
 //!
 //! Tests wait for conditions with a deadline; none sleeps for a fixed time, and every address is picked by the system.
 
+mod canary;
 mod checkers;
 mod disk;
 mod executors;
 mod hub;
 mod identity;
 mod large_bucket;
+mod mirror;
 mod otlp;
 mod own_store;
 mod raw;
@@ -17,12 +19,14 @@ mod sts;
 mod vitals;
 mod wait;
 
+pub use canary::{canary, sighting};
 pub use checkers::{Checkers, output};
 pub use disk::Disk;
 pub use executors::{Executor, is_alive, processes_with};
 pub use hub::{Hub, Output};
 pub use identity::ShortSts;
 pub use large_bucket::LargeBucket;
+pub use mirror::Mirror;
 pub use otlp::{Collector, Traced};
 pub use own_store::{OwnStore, free_port};
 pub use raw::{Answer, Raw};

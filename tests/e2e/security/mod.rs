@@ -1,7 +1,12 @@
 //! Callers without rights, tokens guessed, names and texts made to do harm, secrets that must stay secret.
 
+mod canaries;
 mod guesses;
 mod matrix;
+mod names;
+mod places;
+mod sites;
+mod texts;
 
 use tripline_tests::{Answer, Hub, Raw};
 

@@ -1,0 +1,287 @@
+//! A secret in every place that a configuration has for one, and everything failing: none of them is ever seen, in no
+//! output and in no disguise, but where it is meant to be. That no place is left out is seen to in `places.rs`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tripline_tests::{Collector, Hub, Mirror, canary, eventually, processes_with, sighting};
+
+/// `MIRROR` repeats all that it is sent; at `CLOSED` nobody listens. `SECRET(NAME)` becomes a way to a secret.
+pub(super) const CONFIG: &str = r#"
+[hub]
+log_level = "trace"
+[traces]
+endpoint = "COLLECTOR"
+headers = { authorization = SECRET(traces) }
+[functions.own]
+command = ["sh", "-c", "sleep 600"]
+env = { OWN = SECRET(env) }
+timeout = "10m"
+[functions.other]
+command = ["sh", "-c", "env; cat /proc/$PPID/environ; exit 3"]
+[functions.role]
+command = ["env"]
+[functions.role.role]
+sts = "MIRROR"
+access_key = SECRET(role-access)
+secret_key = SECRET(role-secret)
+[functions.target]
+runtime = "http"
+url = "CLOSED/"
+allow_private = true
+headers = { authorization = SECRET(http-header) }
+[triggers.door]
+kind = "http"
+function = "other"
+route = "POST /door"
+auth = { bearer = SECRET(bearer) }
+[triggers.listed]
+kind = "s3"
+function = "other"
+endpoint = "MIRROR"
+bucket = "b"
+access_key = SECRET(s3-access)
+secret_key = SECRET(s3-secret)
+mode = "listen"
+[triggers.webhook]
+kind = "s3"
+function = "other"
+endpoint = "CLOSED"
+bucket = "b"
+access_key = SECRET(s3-closed-access)
+secret_key = SECRET(s3-closed-secret)
+mode = "webhook"
+route = "POST /s3"
+auth = { bearer = SECRET(s3-bearer) }
+[triggers.login]
+kind = "kafka"
+function = "other"
+topics = ["t"]
+"bootstrap.servers" = "BROKER"
+"security.protocol" = "sasl_plaintext"
+"sasl.mechanism" = "PLAIN"
+"sasl.username" = SECRET(kafka-user)
+"sasl.password" = SECRET(kafka-password)
+[triggers.keys]
+kind = "kafka"
+function = "other"
+topics = ["t"]
+"bootstrap.servers" = "BROKER"
+"security.protocol" = "ssl"
+"ssl.key.pem" = SECRET(kafka-key)
+"ssl.key.password" = SECRET(kafka-key-password)
+[triggers.store]
+kind = "kafka"
+function = "other"
+topics = ["t"]
+"bootstrap.servers" = "BROKER"
+"security.protocol" = "ssl"
+"ssl.keystore.location" = "nowhere.p12"
+"ssl.keystore.password" = SECRET(kafka-store-password)
+"#;
+
+/// The names in `SECRET(NAME)`.
+pub(super) fn places() -> Vec<&'static str> {
+    let rest = CONFIG.split("SECRET(").skip(1);
+    rest.map(|rest| rest.split(')').next().expect("a bracket"))
+        .collect()
+}
+
+/// The configuration with a way to a secret in each place, and the secrets themselves.
+fn config(collector: &str, mirror: &str, reference: impl Fn(&str) -> String) -> String {
+    let mut text = CONFIG
+        .replace("COLLECTOR", collector)
+        .replace("MIRROR", mirror);
+    text = text
+        .replace("CLOSED", "http://127.0.0.1:9")
+        .replace("BROKER", "127.0.0.1:9");
+    for place in places() {
+        text = text.replace(&format!("SECRET({place})"), &reference(place));
+    }
+    text
+}
+
+/// Panics if a canary is in it.
+#[track_caller]
+fn clean(what: &str, bytes: impl AsRef<[u8]>) {
+    if let Some(seen) = sighting(bytes.as_ref()) {
+        panic!("a secret is in {what}: {seen}");
+    }
+}
+
+/// Every file below `folder`.
+fn files(folder: &Path, all: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => files(&entry.path(), all),
+            Ok(kind) if kind.is_file() => all.push(entry.path()),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn a_secret_that_is_written_into_the_file_is_not_repeated() {
+    let literal = config("http://127.0.0.1:9/", "http://127.0.0.1:9", |place| {
+        format!("\"{}\"", canary(place))
+    });
+    let hub = Hub::prepare(&literal);
+    for args in [
+        &["check", "tripline.toml"][..],
+        &["doctor", "tripline.toml"],
+        &["serve", "tripline.toml"],
+    ] {
+        let said = hub.cli(args);
+        assert_eq!(said.code, 2, "{args:?}: {said:?}");
+        clean(&format!("{args:?}"), said.stdout + &said.stderr);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_is_ever_seen() {
+    let (collector, mirror) = (Collector::start().await, Mirror::start().await);
+    let text = config(&collector.endpoint, &mirror.url, |place| match place {
+        // One comes through the environment: nobody else's may have it.
+        "bearer" => "{ env = \"BEARER_OF_THE_DOOR\" }".to_owned(),
+        _ => format!("{{ file = \"secrets/{place}\" }}"),
+    });
+    let mut hub = Hub::prepare(&text);
+    fs::create_dir(hub.path("secrets")).unwrap();
+    for place in places() {
+        hub.write(&format!("secrets/{place}"), &canary(place));
+    }
+    hub.launch_with(&[("BEARER_OF_THE_DOOR", &canary("bearer"))])
+        .await;
+
+    let own = hub.invoke("own", "").await;
+    hub.running(&own).await;
+    let mut ids = vec![own.clone()];
+    for function in ["other", "role", "target"] {
+        let id = hub.invoke(function, "an event").await;
+        assert_eq!(hub.ended(&id).await["state"], "failed", "{function}");
+        ids.push(id);
+    }
+    for (path, token) in [
+        ("/door", canary("bearer")),
+        ("/s3", canary("s3-bearer")),
+        ("/door", "x".to_owned()),
+    ] {
+        let call = hub.client().post(hub.gateway(path)).bearer_auth(token);
+        let answer = call
+            .body("{\"Records\":[{\"s3\":1}]}")
+            .send()
+            .await
+            .unwrap();
+        let head = format!("{answer:?}");
+        clean(path, head + &answer.text().await.unwrap());
+    }
+    let failing = ["listed", "webhook", "login", "keys", "store"];
+    eventually("every trigger has failed", async || {
+        let triggers = hub.get("/v1/triggers").await;
+        let failed = triggers["triggers"]
+            .as_array()?
+            .iter()
+            .filter(|one| one["error"].is_string());
+        let failed: Vec<_> = failed.filter_map(|one| one["name"].as_str()).collect();
+        let all = failing.iter().all(|name| failed.contains(name));
+        (all && mirror.asked() > 3).then_some(())
+    })
+    .await;
+
+    processes(&hub, &own);
+    commands(&hub, &ids);
+    answers(&hub, &ids).await;
+    let stop = hub.call(&format!("/v1/invocations/{own}/terminate"));
+    assert!(stop.send().await.unwrap().status().is_success());
+    hub.ended(&own).await;
+    hub.signal(nix::sys::signal::Signal::SIGTERM);
+    hub.exited().await;
+    clean("the hub's log", fs::read(hub.path("hub.log")).unwrap());
+    let mut all = Vec::new();
+    files(&hub.path("data"), &mut all);
+    assert!(
+        all.iter().any(|path| path.ends_with("journal.db")),
+        "{all:?}"
+    );
+    for path in all {
+        clean(
+            &path.display().to_string(),
+            fs::read(&path).unwrap_or_default(),
+        );
+    }
+    let spans = collector.spans();
+    assert!(!spans.is_empty());
+    clean("the spans", format!("{spans:?}"));
+    // It was there to be seen: the collector was told its own.
+    assert!(sighting(format!("{:?}", collector.headers()).as_bytes()).is_some());
+}
+
+/// What other processes of the machine see.
+fn processes(hub: &Hub, own: &str) {
+    let read = |pid: i32, file: &str| fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+    let hub_pid = i32::try_from(hub.pid()).unwrap();
+    clean("the hub's command line", read(hub_pid, "cmdline"));
+    let executor = hub.executors()[0].pid;
+    clean("the executor's command line", read(executor, "cmdline"));
+    clean("the executor's environment", read(executor, "environ"));
+    let of_the_function = processes_with(own);
+    assert!(!of_the_function.is_empty());
+    for pid in of_the_function {
+        clean("the function's command line", read(pid, "cmdline"));
+        let environ = String::from_utf8_lossy(&read(pid, "environ")).into_owned();
+        let rest: Vec<_> = environ
+            .split('\0')
+            .filter(|one| !one.starts_with("OWN="))
+            .collect();
+        clean("the rest of the function's environment", rest.join("\n"));
+    }
+}
+
+fn commands(hub: &Hub, ids: &[String]) {
+    let mut all = vec![
+        vec!["check", "tripline.toml"],
+        vec!["doctor", "tripline.toml"],
+        vec!["doctor", "tripline.toml", "--json"],
+        vec!["functions"],
+        vec!["triggers"],
+        vec!["ps"],
+    ];
+    for id in ids {
+        all.extend([vec!["show", id], vec!["logs", id]]);
+    }
+    for args in all {
+        let said = hub.cli(&args);
+        clean(&format!("{args:?}"), said.stdout + &said.stderr);
+    }
+}
+
+/// Every GET that the API has, of every function, trigger and invocation.
+async fn answers(hub: &Hub, ids: &[String]) {
+    let api = hub.get("/openapi.json").await;
+    let paths = api["paths"].as_object().unwrap();
+    for (path, _) in paths
+        .iter()
+        .filter(|(_, operations)| operations["get"].is_object())
+    {
+        let names: &[&str] = if path.contains("/triggers/") {
+            &["door", "listed", "webhook", "login", "keys", "store"]
+        } else {
+            &["own", "other", "role", "target"]
+        };
+        for name in names {
+            for id in ids {
+                let target = path.replace("{name}", name).replace("{id}", id);
+                let answer = hub.request(&target).send().await.unwrap();
+                let head = format!("{:?}", answer.headers());
+                clean(&target, head + &answer.text().await.unwrap());
+            }
+        }
+    }
+    let ended = &ids[1];
+    let followed = hub.request(&format!(
+        "/v1/invocations/{ended}/logs?follow=true&format=sse"
+    ));
+    let followed = followed.send().await.unwrap().text().await.unwrap();
+    assert!(followed.contains("event: end"), "{followed}");
+    clean("a followed log", followed);
+}
