@@ -10,6 +10,7 @@ mod check;
 mod crash;
 mod cron;
 mod deploy;
+mod disks;
 mod doctor;
 mod examples;
 mod executor;

@@ -110,10 +110,12 @@ impl Disk {
         self.try_mount().expect("it can be mounted again");
     }
 
-    /// Takes all writes away, or gives them back.
-    pub fn remount(&self, options: &str) {
+    /// Mounts it anew with these options, such as `ro`, unless somebody keeps it from that.
+    pub fn try_remount(&self, options: &str) -> bool {
         let options = format!("remount,{options}");
-        run(Command::new("mount").args(["-o", &options]).arg(&self.at));
+        let mut mount = Command::new("mount");
+        let done = mount.args(["-o", &options]).arg(&self.at).output();
+        done.expect("mount can be run").status.success()
     }
 }
 

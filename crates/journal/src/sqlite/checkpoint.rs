@@ -5,7 +5,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use rusqlite::Connection;
+use tokio::sync::mpsc::WeakSender;
 
+use super::job::{Look, Work};
 use super::schema;
 use super::shared::{Meaning, Shared, meaning};
 use crate::Health;
@@ -13,19 +15,35 @@ use crate::Health;
 /// How long a small log may lie when nobody writes.
 pub(super) const IDLE: Duration = Duration::from_secs(30);
 
+/// On a full disk, room is looked for this often.
+pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);
+
 /// Passes over one log, at most.
 const PASSES: u32 = 4;
 
 /// So many pages may be left over for the writer, who moves them without being noticed.
 const FEW_PAGES: i64 = 32;
 
-/// Works until the sender is gone. Whoever woke it is told when the log is moved, but for a little.
-pub(super) fn run(connection: &Connection, shared: &Arc<Shared>, wakes: &Receiver<()>) {
+/// Works until the sender is gone. Whoever woke it is told when the log is moved, but for a little. While the disk is
+/// full, the writer is asked to look for room: events are not offered to it then, so nobody else asks.
+pub(super) fn run(
+    connection: &Connection,
+    shared: &Arc<Shared>,
+    wakes: &Receiver<()>,
+    writer: &WeakSender<Box<dyn Work>>,
+) {
     loop {
-        match wakes.recv_timeout(IDLE) {
+        let is_full = shared.health() == Health::Full;
+        match wakes.recv_timeout(if is_full { LOOK_EVERY } else { IDLE }) {
             Ok(()) => {
                 move_log(connection, shared);
                 shared.log_is_moved();
+            }
+            Err(RecvTimeoutError::Timeout) if is_full => {
+                if let Some(writer) = writer.upgrade() {
+                    // Where the queue is full, somebody else has the writer look.
+                    let _ = writer.try_send(Box::new(Look));
+                }
             }
             Err(RecvTimeoutError::Timeout) => move_log(connection, shared),
             Err(RecvTimeoutError::Disconnected) => return,

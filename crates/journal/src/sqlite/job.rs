@@ -35,6 +35,9 @@ pub(super) struct Job<T, F> {
     _queued: OwnedSemaphorePermit,
 }
 
+/// Nothing to write: on a full disk it has the writer look for room.
+pub(super) struct Look;
+
 // === impl Job ===
 
 impl<T, F> Job<T, F>
@@ -82,4 +85,19 @@ where
         // Nobody listens if the caller's future was dropped: that is allowed.
         let _ = self.reply.send(committed.and(self.found));
     }
+}
+
+impl Work for Look {
+    fn need(&self) -> Need {
+        Need {
+            room: true,
+            weight: 0,
+        }
+    }
+
+    fn attempt(&mut self, _group: &mut Group<'_>) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, _committed: Result<(), JournalError>) {}
 }

@@ -82,10 +82,11 @@ fn prepare(
             row.get(0)
         })
         .map_err(schema::unusable(&path))?;
+    let (sender, queue) = mpsc::channel(QUEUE);
     let readers = Readers::open(&path, options.readers.clamp(1, 64), threads)?;
     let log = Log::watch(&mut connection, reserve_bytes).map_err(schema::unusable(&path))?;
     let checkpoints = if threads {
-        start_checkpoints(&path, &shared)?
+        start_checkpoints(&path, &shared, sender.downgrade())?
     } else {
         Checkpoints::Inline(schema::open_second(&path)?)
     };
@@ -103,7 +104,6 @@ fn prepare(
         moving: false,
         look_again: None,
     };
-    let (sender, queue) = mpsc::channel(QUEUE);
     let queue_bytes = options.queue_bytes.max(1);
     let journal = SqliteJournal {
         clock,
@@ -149,11 +149,15 @@ fn with_room(reserve: &Reserve, step: &dyn Fn() -> rusqlite::Result<()>) -> rusq
     }
 }
 
-fn start_checkpoints(path: &Path, shared: &Arc<Shared>) -> Result<Checkpoints, OpenError> {
+fn start_checkpoints(
+    path: &Path,
+    shared: &Arc<Shared>,
+    writer: mpsc::WeakSender<Box<dyn Work>>,
+) -> Result<Checkpoints, OpenError> {
     let connection = schema::open_second(path)?;
     let (wake, wakes) = sync_channel(1);
     let shared = Arc::clone(shared);
-    let run = move || checkpoint::run(&connection, &shared, &wakes);
+    let run = move || checkpoint::run(&connection, &shared, &wakes, &writer);
     let thread = spawn("journal-checkpoint", path, run)?;
     Ok(Checkpoints::Thread { wake, thread })
 }

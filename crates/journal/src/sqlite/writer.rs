@@ -54,9 +54,6 @@ pub(super) enum Checkpoints {
 /// How long readers of an old state may hold up the log's new beginning, and with it the writer.
 const READERS: Duration = Duration::from_millis(20);
 
-/// On a full disk, room is looked for this often, at most.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-
 type Jobs = Vec<Box<dyn Work>>;
 
 /// Says so if the thread ends before its time.
@@ -199,7 +196,11 @@ impl Writer {
 
     fn enter_full(&mut self) {
         self.shared.set_full(true);
-        self.look_again = Some(Instant::now() + LOOK_EVERY);
+        if let Checkpoints::Thread { wake, .. } = &self.checkpoints {
+            // From now on it looks at the disk more often. If it works already, it will see that by itself.
+            let _ = wake.try_send(());
+        }
+        self.look_again = Some(Instant::now() + checkpoint::LOOK_EVERY);
         if let Err(error) = self.reserve.release() {
             tracing::error!(%error, "the reserve could not be given to the journal");
         }
@@ -213,7 +214,7 @@ impl Writer {
         if self.look_again.is_some_and(|at| now < at) {
             return false;
         }
-        self.look_again = Some(now + LOOK_EVERY);
+        self.look_again = Some(now + checkpoint::LOOK_EVERY);
         let room = self.reserve.make().is_ok();
         if room {
             self.shared.set_full(false);

@@ -1,0 +1,246 @@
+//! Disks that fail under a hub: dead, full, read-only, out of inodes, or unable to keep what they took. All are real file
+//! systems, which takes root; elsewhere these tests are skipped, aloud. Power cuts are in `tests/crash`.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+
+use serde_json::Value;
+use tripline_tests::{Disk, Hub, eventually};
+
+/// `stay` goes on until there is a file, and says then that it was there to the end.
+const CONFIG: &str = r#"
+[functions.note]
+command = ["sh", "-c", "echo $TRIPLINE_REQUEST_ID >> ledger"]
+[functions.stay]
+command = ["sh", "-c", "while [ ! -e go ]; do sleep 0.05; done; echo $TRIPLINE_REQUEST_ID >> ledger"]
+[triggers.note]
+kind = "http"
+function = "note"
+route = "POST /note"
+auth = "none"
+[triggers.stay]
+kind = "http"
+function = "stay"
+route = "POST /stay"
+auth = "none"
+"#;
+
+/// A hub whose data is on this disk, and whose functions' ledger is not.
+async fn hub_on(disk: impl FnOnce(&Path) -> Option<Disk>) -> Option<(Hub, Disk)> {
+    let mut hub = Hub::prepare(CONFIG);
+    let disk = disk(&hub.path("data"))?;
+    hub.write("ledger", "");
+    hub.launch().await;
+    Some((hub, disk))
+}
+
+/// A call's status, and what it says of acceptance; `None` if nobody answers.
+async fn call(hub: &Hub, path: &str, body: &[u8]) -> Option<(u16, String)> {
+    let request = hub.client().post(hub.gateway(path)).body(body.to_owned());
+    let answer = request.send().await.ok()?;
+    let status = answer.status().as_u16();
+    let body: Value = answer.json().await.ok()?;
+    Some((
+        status,
+        body["accepted"].as_str().unwrap_or_default().to_owned(),
+    ))
+}
+
+/// Runs that went well, each with its end on disk.
+async fn good_calls(hub: &Hub, count: usize) -> Vec<String> {
+    let mut ids = Vec::new();
+    for _ in 0..count {
+        ids.push(hub.post("/note", "x").await);
+    }
+    for id in &ids {
+        assert_eq!(hub.ended(id).await["state"], "succeeded");
+    }
+    ids
+}
+
+/// After the disk works again: every receipt is known, and nothing of the ledger is there twice.
+async fn all_is_known(hub: &Hub, receipts: &[String]) {
+    for id in receipts {
+        let ended = hub.ended(id).await;
+        assert_eq!(ended["request_id"], id.as_str(), "{ended}");
+    }
+    let mut ledger = hub.lines("ledger");
+    let runs = ledger.len();
+    ledger.sort();
+    ledger.dedup();
+    assert_eq!(ledger.len(), runs, "something ran twice");
+    good_calls(hub, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_dead_disk_nothing_is_promised_and_the_hub_ends() {
+    let test = "on_a_dead_disk_nothing_is_promised_and_the_hub_ends";
+    let Some((mut hub, disk)) = hub_on(|at| Disk::mount(test, 200, at)).await else {
+        return;
+    };
+    let mut receipts = good_calls(&hub, 5).await;
+    let stays = hub.invoke("stay", "x").await;
+    hub.begun(&stays).await;
+    let executors = hub.executors();
+    let gateway = hub.gateway("/note");
+    disk.cut_power();
+    // Its address is on that disk, too.
+    let answer = hub.client().post(&gateway).body("x").send().await;
+    if let Ok(answer) = answer {
+        assert_eq!(answer.status().as_u16(), 503);
+        let said: Value = answer.json().await.unwrap();
+        assert_eq!(said["accepted"], "unknown", "{said}");
+    }
+    assert_eq!(hub.exited().await.code(), Some(1));
+    // What ran goes on without the hub and its disk.
+    hub.write("go", "");
+    eventually("the function has come to its end", async || {
+        hub.lines("ledger").contains(&stays).then_some(())
+    })
+    .await;
+    // The machine is mended only after everybody on it has gone.
+    executors.iter().for_each(|executor| executor.kill());
+    disk.repair().await;
+    hub.launch().await;
+    let ended = hub.ended(&stays).await;
+    assert!(
+        ["lost", "succeeded"].contains(&ended["state"].as_str().unwrap()),
+        "{ended}"
+    );
+    receipts.push(stays);
+    all_is_known(&hub, &receipts).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_refuses_events_keeps_ends_and_heals() {
+    let test = "a_full_disk_refuses_events_keeps_ends_and_heals";
+    let Some((hub, _disk)) = hub_on(|at| Disk::mount(test, 200, at)).await else {
+        return;
+    };
+    let mut receipts = good_calls(&hub, 3).await;
+    let stays = hub.invoke("stay", "x").await;
+    hub.begun(&stays).await;
+    let ballast = hub.path("data/ballast");
+    fill(&ballast);
+    let large = vec![b'x'; 200_000];
+    let refused = eventually("an event finds no room", async || {
+        fill(&ballast);
+        let (status, accepted) = call(&hub, "/stay", &large).await?;
+        (status != 202).then_some((status, accepted))
+    })
+    .await;
+    assert_eq!(refused, (503, "no".to_owned()));
+    // What runs has its end, and it is kept.
+    hub.write("go", "");
+    assert_eq!(hub.ended(&stays).await["state"], "succeeded");
+    receipts.push(stays);
+    fs::remove_file(&ballast).unwrap();
+    eventually("the hub takes events again", async || {
+        (call(&hub, "/stay", &large).await?.0 == 202).then_some(())
+    })
+    .await;
+    all_is_known(&hub, &receipts).await;
+}
+
+/// Takes all the room there is.
+fn fill(ballast: &Path) {
+    let mut file = File::options()
+        .create(true)
+        .append(true)
+        .open(ballast)
+        .unwrap();
+    for piece in [1 << 20, 1 << 16, 1 << 12] {
+        while file.write_all(&vec![0; piece]).is_ok() {}
+    }
+    // What is only in memory is not on the disk.
+    let _full = file.sync_all();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_inodes_a_hub_goes_on() {
+    let test = "without_inodes_a_hub_goes_on";
+    let Some((mut hub, _disk)) = hub_on(|at| Disk::mount(test, 200, at)).await else {
+        return;
+    };
+    let mut receipts = good_calls(&hub, 2).await;
+    let crumbs = hub.path("data/crumbs");
+    fs::create_dir(&crumbs).unwrap();
+    let mut number = 0;
+    while File::create(crumbs.join(number.to_string())).is_ok() {
+        number += 1;
+    }
+    // The journal needs no new file. A run needs a scratch directory, and has one left or says that it has none.
+    for _ in 0..5 {
+        let id = hub.post("/note", "x").await;
+        let ended = hub.ended(&id).await;
+        assert!(
+            ["succeeded", "failed"].contains(&ended["state"].as_str().unwrap()),
+            "{ended}"
+        );
+        receipts.push(id);
+    }
+    fs::remove_dir_all(&crumbs).unwrap();
+    hub.kill().await;
+    hub.launch().await;
+    all_is_known(&hub, &receipts).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_becomes_read_only_ends_the_hub_and_the_next_start_says_why() {
+    let test = "a_disk_that_becomes_read_only_ends_the_hub_and_the_next_start_says_why";
+    let Some((mut hub, disk)) = hub_on(|at| Disk::mount(test, 200, at)).await else {
+        return;
+    };
+    let receipts = good_calls(&hub, 3).await;
+    // A file that is open for writing keeps a file system from that: as the kernel does it after an error.
+    hub.kill().await;
+    for executor in hub.executors() {
+        executor.kill();
+    }
+    eventually("nobody writes any more", async || {
+        disk.try_remount("ro").then_some(())
+    })
+    .await;
+    let said = hub.refuses();
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.stderr.contains("Read-only file system"), "{said:?}");
+    assert!(disk.try_remount("rw"));
+    hub.launch().await;
+    all_is_known(&hub, &receipts).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_cannot_keep_what_it_took_is_believed_the_first_time() {
+    let test = "a_disk_that_cannot_keep_what_it_took_is_believed_the_first_time";
+    let Some((mut hub, _disk)) = hub_on(|at| Disk::mount_promising(test, 256, 90, at)).await else {
+        return;
+    };
+    // Writes succeed until the room behind is used up; then a flush fails, and the next would succeed with the data gone.
+    let large = vec![b'x'; 900_000];
+    let mut receipts = 0;
+    let failed = eventually("a flush fails", async || {
+        match call(&hub, "/stay", &large).await {
+            Some((202, _)) => {
+                receipts += 1;
+                None
+            }
+            other => Some(other),
+        }
+    })
+    .await;
+    if let Some(answer) = failed {
+        assert_eq!(answer, (503, "unknown".to_owned()));
+    }
+    assert_eq!(
+        hub.exited().await.code(),
+        Some(1),
+        "it goes on after a failed flush"
+    );
+    let log = hub.lines("hub.log").join("\n");
+    assert!(
+        log.contains("Input/output error") || log.contains("disk I/O error"),
+        "{log}"
+    );
+    assert!(receipts > 10, "{receipts} receipts before it failed");
+}
