@@ -55,7 +55,7 @@ async fn refuse(State(asked): State<Arc<AtomicUsize>>, request: Request) -> Resp
         format!("{name}={} ", String::from_utf8_lossy(value.as_bytes()))
     };
     let headers: String = headers.into_iter().map(repeat).collect();
-    let said = format!("no, you who sent {headers}");
+    let said = format!("no,\u{202e} you\u{9b}31m who sent {headers}");
     let said = said.replace('&', "&amp;").replace('<', "&lt;");
     let xml = format!("<Error><Code>InvalidAccessKeyId</Code><Message>{said}</Message></Error>");
     let is_sts = request.method() == "POST";

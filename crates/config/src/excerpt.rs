@@ -185,8 +185,9 @@ fn push_visible(shown: &mut String, c: char) {
     }
 }
 
-/// Controls, direction marks, characters without a shape, and separators that end a line in some programs.
-fn is_hazardous(c: char) -> bool {
+/// Whether text of others is not what it seems with this in it: controls, direction marks, characters without a shape,
+/// and separators that end a line in some programs.
+pub fn is_hazardous(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'

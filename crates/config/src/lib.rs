@@ -49,6 +49,7 @@ mod value;
 
 pub use document::{Document, MAX_DOCUMENT_BYTES};
 pub use error::{ConfigError, ConfigErrors};
+pub use excerpt::is_hazardous;
 pub use names::{NameError, check_name, nearest};
 pub use rest::Scalar;
 pub use secret::{Secret, SecretError, SecretRef, Secrets, StringOrSecret};

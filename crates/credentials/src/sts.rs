@@ -11,7 +11,7 @@ use aws_sdk_sts::config::{BehaviorVersion, Region};
 use aws_sdk_sts::error::ProvideErrorMetadata;
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
-use tripline_config::Secret;
+use tripline_config::{Secret, is_hazardous};
 use tripline_executor::protocol::{Credentials, Value};
 
 /// What a role is called where the service needs a name and the configuration has none. MinIO ignores it.
@@ -140,7 +140,7 @@ impl Service {
         for secret in [&self.settings.access_key, &self.settings.secret_key] {
             why = why.replace(secret.expose(), "(..)");
         }
-        let plain = why.chars().filter(|char| !char.is_control());
+        let plain = why.chars().filter(|char| !is_hazardous(*char));
         StsError::Refused {
             endpoint: self.settings.endpoint.clone(),
             why: plain.take(WHY_CHARS).collect(),

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tripline_config::is_hazardous;
 use tripline_model::{Clock, FunctionName, Timestamp, TriggerName};
 
 /// The longest text of an error or a fact, in characters: both may quote a remote peer.
@@ -307,7 +308,7 @@ impl Board {
 /// Text fit to be shown anywhere: bounded, on one line, and no terminal takes it for a command.
 fn tame(text: &str) -> String {
     text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
+        .map(|c| if is_hazardous(c) { ' ' } else { c })
         .take(MAX_TEXT_CHARS)
         .collect()
 }

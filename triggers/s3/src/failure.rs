@@ -4,6 +4,7 @@ use std::error::Error;
 
 use aws_credential_types::Credentials;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use tripline_config::is_hazardous;
 
 /// What is told of an error's causes, in characters.
 const MAX_CAUSES_CHARS: usize = 300;
@@ -67,6 +68,6 @@ pub(crate) fn causes(err: &dyn Error) -> String {
 
 /// Servers write parts of errors.
 fn printable(told: &str) -> String {
-    let line = told.replace(char::is_control, " ");
+    let line = told.replace(is_hazardous, " ");
     line.chars().take(MAX_CAUSES_CHARS).collect()
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::task::JoinSet;
+use tripline_config::is_hazardous;
 use tripline_executor::level;
 
 use crate::check::{Failure, load};
@@ -162,7 +163,7 @@ impl Finding {
 
     fn new(verdict: Verdict, what: impl Into<String>, mend: impl Into<String>) -> Self {
         // What others said may hold anything: it stays on its line.
-        let plain = |text: String| text.replace(|c: char| c.is_control(), " ");
+        let plain = |text: String| text.replace(is_hazardous, " ");
         Self {
             name: String::new(),
             verdict,
