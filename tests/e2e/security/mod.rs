@@ -1,6 +1,7 @@
 //! Callers without rights, tokens guessed, names and texts made to do harm, secrets that must stay secret.
 
 mod canaries;
+mod files;
 mod guesses;
 mod matrix;
 mod names;

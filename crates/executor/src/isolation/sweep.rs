@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -29,7 +30,10 @@ pub(super) fn record(executor_dir: &Path) -> PathBuf {
 
 /// Writes down a folder that is about to be made.
 pub(super) fn note(record: &Path, path: &Path) -> io::Result<()> {
-    let mut file = File::options().append(true).create(true).open(record)?;
+    let mut options = File::options();
+    // Its folders are removed with all that is in them: nobody else may add to it, whatever the umask.
+    options.append(true).create(true).mode(0o600);
+    let mut file = options.open(record)?;
     writeln!(file, "{}", path.display())
 }
 
