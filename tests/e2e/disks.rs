@@ -229,8 +229,10 @@ async fn a_disk_that_cannot_keep_what_it_took_is_believed_the_first_time() {
         }
     })
     .await;
-    if let Some(answer) = failed {
-        assert_eq!(answer, (503, "unknown".to_owned()));
+    // It may be the flush of this event that failed, or one before it, in the background.
+    if let Some((status, accepted)) = failed {
+        assert_eq!(status, 503);
+        assert!(["no", "unknown"].contains(&accepted.as_str()), "{accepted}");
     }
     assert_eq!(
         hub.exited().await.code(),
