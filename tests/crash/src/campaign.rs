@@ -72,8 +72,9 @@ pub async fn campaign(plan: Plan, tell: &dyn Fn(u64, &str)) -> Option<Report> {
             dice.shuffle(&mut deck);
         }
         let strike = deck.pop().unwrap_or(&Strike::Hub);
+        let calls = history.lock().on_their_way();
         strike.fall(&mut world, &mut dice).await;
-        moments.note(&history.lock(), &ledger_of(&world));
+        moments.note(calls, &history.lock(), &ledger_of(&world));
         *struck.entry(*strike).or_default() += 1;
         world.launch().await;
         tell(cycle + 1, strike.name());

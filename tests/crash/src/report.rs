@@ -10,7 +10,7 @@ use crate::campaign::Plan;
 use crate::facts::Facts;
 use crate::history::{Answer, Told};
 use crate::ledger::Ledger;
-use crate::moment::{CALL, Moments, STAGES};
+use crate::moment::{Moments, STAGES};
 use crate::strike::Strike;
 
 /// The figures of a campaign.
@@ -115,11 +115,7 @@ impl Report {
         for strike in self.plan.strikes() {
             want(strike.name(), self.struck.contains_key(strike).into());
         }
-        // A hub without a disk has answered everybody by the time that its power is gone.
-        let stages = STAGES
-            .iter()
-            .filter(|stage| !self.plan.power || **stage != CALL);
-        for stage in stages {
+        for stage in STAGES {
             want(stage, self.moments.of(stage));
         }
         let figures = &self.figures;

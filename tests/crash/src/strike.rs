@@ -119,7 +119,11 @@ impl Strike {
             }
             Self::Function => world.instances().into_iter().take(1).for_each(end),
             Self::Power => {
+                // From here on nobody on this machine says a word: a receipt after the cut would be a lie of the test, for
+                // a flush under way may be told as done by a file system that is being shut down.
                 let executors = world.hub.executors();
+                world.hub.signal(Signal::SIGSTOP);
+                executors.iter().for_each(|one| one.signal(Signal::SIGSTOP));
                 world.cut_power();
                 executors.iter().for_each(|executor| end(executor.pid));
                 world.kill_hub().await;
