@@ -11,7 +11,7 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use tripline_model::Timestamp;
-use tripline_tests::{Disk, Hub, S3, free_port, kafka, processes_with, s3_store};
+use tripline_tests::{Disk, Hub, S3, eventually, free_port, kafka, processes_with, s3_store};
 
 /// Events that the hub takes in any second: few enough that callers are refused all the time.
 pub(crate) const QPS: usize = 60;
@@ -122,7 +122,19 @@ impl World {
         world.hub.write("tripline.toml", &world.config(port, all));
         world.hub.write("ledger", "");
         world.launch().await;
+        world.watches().await;
         world
+    }
+
+    /// Waits until the bucket has been listed: what is there before is not new.
+    async fn watches(&self) {
+        if self.store.is_some() {
+            eventually("the bucket has been listed", async || {
+                let trigger = self.hub.get("/v1/triggers/object").await;
+                trigger["facts"]["last_listing"].is_string().then_some(())
+            })
+            .await;
+        }
     }
 
     fn config(&self, port: u16, ticks: bool) -> String {
