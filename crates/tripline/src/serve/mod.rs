@@ -74,6 +74,9 @@ enum ServeError {
     Metrics(#[from] metrics_exporter_prometheus::BuildError),
 }
 
+/// How long work on other threads may go on at the end.
+const LAST_WORK: Duration = Duration::from_secs(5);
+
 /// Runs a hub until it is told to stop.
 pub(crate) fn serve(file: &Path, out: &mut impl Write, errors: &mut impl Write) -> Exit {
     let config = match load(file) {
@@ -102,7 +105,7 @@ pub(crate) fn serve(file: &Path, out: &mut impl Write, errors: &mut impl Write) 
             return Exit::Failed;
         }
     };
-    match runtime.block_on(run(config, out)) {
+    let exit = match runtime.block_on(run(config, out)) {
         Ok(exit) => exit,
         Err(error) => {
             let exit = error.exit();
@@ -110,7 +113,10 @@ pub(crate) fn serve(file: &Path, out: &mut impl Write, errors: &mut impl Write) 
             let _ = writeln!(errors, "error: {error}");
             exit
         }
-    }
+    };
+    // What must be kept is kept by now. Work that blocks a thread must not keep a process that was told to end.
+    runtime.shutdown_timeout(LAST_WORK);
+    exit
 }
 
 impl ServeError {
