@@ -239,7 +239,8 @@ impl Drop for Hub {
     }
 }
 
-fn resident_bytes(pid: u32) -> u64 {
+/// Bytes of memory that a process holds.
+pub(crate) fn resident_bytes(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());

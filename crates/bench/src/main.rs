@@ -16,6 +16,7 @@ mod limiter;
 mod lines;
 mod memory;
 mod pairs;
+mod peers;
 mod services;
 mod spawn;
 mod start;
@@ -70,6 +71,7 @@ enum Name {
     Start,
     Logs,
     Memory,
+    Peers,
 }
 
 /// What can go wrong, in words.
@@ -139,6 +141,7 @@ impl Name {
             Self::Start => start::run(program, pairs).await,
             Self::Logs => lines::run(program, pairs).await,
             Self::Memory => memory::run(program, pairs).await,
+            Self::Peers => peers::run(program, pairs).await,
         }
     }
 }

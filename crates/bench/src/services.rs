@@ -43,7 +43,16 @@ impl fmt::Display for Skipped {
 
 impl std::error::Error for Skipped {}
 
-fn variable(name: &str) -> Result<String, Skipped> {
+// === impl Skipped ===
+
+impl Skipped {
+    pub(crate) fn of(why: &str) -> Self {
+        Self(why.to_owned())
+    }
+}
+
+/// What the environment says of a service.
+pub(crate) fn variable(name: &str) -> Result<String, Skipped> {
     let set = env::var(name).ok().filter(|value| !value.is_empty());
     set.ok_or_else(|| Skipped(format!("{name} is not set (run `cargo xtask bench`)")))
 }

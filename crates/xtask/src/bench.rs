@@ -3,7 +3,7 @@
 use crate::failure::{Failure, Outcome};
 use crate::process::Limits;
 use crate::services::{Ports, Services};
-use crate::{process, repo, signals};
+use crate::{peers, process, repo, signals};
 
 /// Builds the hub and the benchmarks, and runs those with `args`.
 pub(crate) fn run(args: &[String]) -> Outcome<u8> {
@@ -22,6 +22,10 @@ pub(crate) fn run(args: &[String]) -> Outcome<u8> {
     let program = repo::target_dir()?.join("release/tripline-bench");
     let mut bench = process::command(program)?;
     bench.args(args);
+    let names = names(args);
+    if names.is_empty() || names.contains(&"peers") {
+        peers::provide(&mut bench)?;
+    }
     if wants_services(args) {
         return Services::start(Ports::FREE)?.run(&mut bench, Limits::PERSON);
     }
@@ -32,11 +36,18 @@ pub(crate) fn run(args: &[String]) -> Outcome<u8> {
         .unwrap_or(1))
 }
 
+/// The benchmarks that are named.
+fn names(args: &[String]) -> Vec<&str> {
+    let all = [
+        "accept", "growth", "kafka", "cron", "limiter", "idle", "spawn", "worker", "start", "logs",
+        "memory", "peers",
+    ];
+    let args = args.iter().map(String::as_str);
+    args.filter(|arg| all.contains(arg)).collect()
+}
+
 /// Whether Kafka or an S3 store is needed: for these benchmarks, or for all.
 fn wants_services(args: &[String]) -> bool {
-    let named = |names: &[&str]| args.iter().any(|arg| names.contains(&arg.as_str()));
-    let others = [
-        "accept", "growth", "cron", "limiter", "spawn", "worker", "start", "logs", "memory",
-    ];
-    named(&["kafka", "idle"]) || !named(&others)
+    let names = names(args);
+    names.is_empty() || names.contains(&"kafka") || names.contains(&"idle")
 }

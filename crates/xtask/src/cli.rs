@@ -45,7 +45,7 @@ pub(crate) enum Job {
     /// aloud elsewhere.
     Deny,
     /// Measure the hub against the least possible: accept, growth, kafka, cron, limiter, idle, spawn,
-    /// worker, start, logs, memory
+    /// worker, start, logs, memory; and beside others: peers
     ///
     /// Each runs interleaved with its baseline, at least five times. `--json FILE` appends one
     /// object a benchmark. A goal that is missed is said, and is no failure.

@@ -12,6 +12,7 @@ mod failure;
 mod fuzz;
 mod kafka_cli;
 mod kafka_node;
+mod peers;
 mod ports;
 mod process;
 mod random;

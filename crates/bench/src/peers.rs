@@ -1,0 +1,277 @@
+//! `peers`: what others do with a call, in the same run and with the same work: adnanh/webhook and Node-RED answer it and
+//! start a process. Neither keeps anything on disk before it answers: a call that was answered and has not run is
+//! forgotten with the process. The hub flushes every receipt first, and every start and end.
+
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::time::Instant;
+
+use crate::Outcome;
+use crate::caller::closed_loop;
+use crate::hub::{Hub, resident_bytes, until};
+use crate::pairs::{Report, quantile};
+use crate::services::{Skipped, variable};
+
+/// Calls in one measurement, and connections.
+const COUNT: u64 = 1_500;
+const CONNECTIONS: usize = 16;
+
+/// A ledger that does not grow for so long will not grow any more.
+const QUIET: Duration = Duration::from_secs(5);
+
+/// What is measured of each: the names of its figures.
+struct Names {
+    answers_per_second: &'static str,
+    p99_ms: &'static str,
+    runs_per_second: &'static str,
+    ran_share: &'static str,
+    memory_mib: &'static str,
+    first_answer_ms: &'static str,
+}
+
+macro_rules! names {
+    ($peer:literal) => {
+        Names {
+            answers_per_second: concat!($peer, "_answers_per_second"),
+            p99_ms: concat!($peer, "_p99_ms"),
+            runs_per_second: concat!($peer, "_runs_per_second"),
+            ran_share: concat!($peer, "_ran_share"),
+            memory_mib: concat!($peer, "_memory_mib"),
+            first_answer_ms: concat!($peer, "_first_answer_ms"),
+        }
+    };
+}
+
+/// One of the others, running in a folder of its own.
+struct Peer {
+    child: Child,
+    folder: TempDir,
+    url: String,
+    first_answer_ms: f64,
+}
+
+pub(crate) async fn run(program: &Path, pairs: u32) -> Outcome<Report> {
+    let (webhook, node_red) = (
+        variable("TRIPLINE_BENCH_WEBHOOK"),
+        variable("TRIPLINE_BENCH_NODE_RED"),
+    );
+    for (name, found) in [("adnanh/webhook", &webhook), ("Node-RED", &node_red)] {
+        if let Err(why) = found {
+            println!("SKIPPED: {name}: {why}");
+        }
+    }
+    let (webhook, node_red) = (webhook.ok(), node_red.ok());
+    if webhook.is_none() && node_red.is_none() {
+        return Err(Skipped::of("none of the others is here").into());
+    }
+    let mut report = Report::new("peers", "the first of the others, runs a second");
+    for _ in 0..pairs {
+        let mut others = Vec::new();
+        if let Some(path) = &webhook {
+            let peer = Peer::webhook(path.as_ref()).await?;
+            others.push(peer.measure(&mut report, &names!("webhook")).await?);
+        }
+        if let Some(path) = &node_red {
+            let peer = Peer::node_red(path.as_ref()).await?;
+            others.push(peer.measure(&mut report, &names!("node_red")).await?);
+        }
+        let ours = hub(program, &mut report).await?;
+        let least = others.first().copied().unwrap_or(f64::NAN);
+        report.ratio(ours / least);
+    }
+    let all = (report.median("hub_ran_share") - 1.0).abs() < f64::EPSILON;
+    report.goal("every receipt of the hub's has run", all);
+    Ok(report)
+}
+
+/// The same work in a hub; runs a second.
+async fn hub(program: &Path, report: &mut Report) -> Outcome<f64> {
+    let ledger = tempfile::tempdir()?;
+    let path = ledger.path().join("ledger");
+    File::create(&path)?;
+    let functions = format!(
+        "[functions.note]\ncommand = ['sh', '-c', '{}']\nconcurrency = 8\n\
+         [triggers.hook]\nkind = 'http'\nfunction = 'note'\nroute = 'POST /event'\nauth = 'none'\n",
+        work(&path)
+    );
+    let began = Instant::now();
+    let hub = Hub::start(program, &functions).await?;
+    let url = hub.gateway("/event");
+    closed_loop(&url, 1, 1).await?;
+    let first_answer_ms = began.elapsed().as_secs_f64() * 1000.0;
+    measured(
+        report,
+        &names!("hub"),
+        (&url, &path),
+        first_answer_ms,
+        &|| hub.resident_bytes(),
+    )
+    .await
+}
+
+/// What each call is to do.
+fn work(ledger: &Path) -> String {
+    format!("echo x >> {}", ledger.display())
+}
+
+/// Calls, waits until no more runs come, notes what was seen; runs a second.
+async fn measured(
+    report: &mut Report,
+    names: &Names,
+    (url, ledger): (&str, &Path),
+    first_answer_ms: f64,
+    memory: &(dyn Fn() -> u64 + Sync),
+) -> Outcome<f64> {
+    // The call that found it ready.
+    ran(ledger, 1).await;
+    let began = Instant::now();
+    let mut answered = closed_loop(url, COUNT, CONNECTIONS).await?;
+    let (runs, at) = ran(ledger, COUNT + 1).await;
+    #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+    let (count, runs, memory) = (COUNT as f64, (runs - 1) as f64, memory() as f64);
+    report.figure(
+        names.answers_per_second,
+        count / answered.took.as_secs_f64(),
+    );
+    report.figure(names.p99_ms, quantile(&mut answered.millis, 0.99));
+    let per_second = runs / (at - began).as_secs_f64();
+    report.figure(names.runs_per_second, per_second);
+    report.figure(names.ran_share, runs / count);
+    report.figure(names.memory_mib, memory / f64::from(1 << 20));
+    report.figure(names.first_answer_ms, first_answer_ms);
+    Ok(per_second)
+}
+
+/// Waits until the ledger has `wanted` lines, or stands still; how many it has, and since when.
+async fn ran(ledger: &Path, wanted: u64) -> (u64, Instant) {
+    let lines = || fs::read(ledger).map_or(0, |bytes| bytes.len() as u64 / 2);
+    let (mut seen, mut since) = (lines(), Instant::now());
+    while seen < wanted && since.elapsed() < QUIET {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        let now = lines();
+        if now > seen {
+            (seen, since) = (now, Instant::now());
+        }
+    }
+    (seen, since)
+}
+
+// === impl Peer ===
+
+impl Peer {
+    /// adnanh/webhook: it answers, then starts the command.
+    async fn webhook(program: &Path) -> Outcome<Self> {
+        let (folder, port) = (tempfile::tempdir()?, free_port()?);
+        let argument = |name: &str| json!({ "source": "string", "name": name });
+        let hooks = json!([{
+            "id": "event", "execute-command": "/bin/sh",
+            "pass-arguments-to-command": [argument("-c"), argument(&work(&folder.path().join("ledger")))],
+        }]);
+        fs::write(folder.path().join("hooks.json"), hooks.to_string())?;
+        let mut command = Command::new(program);
+        command.args([
+            "-hooks",
+            "hooks.json",
+            "-ip",
+            "127.0.0.1",
+            "-port",
+            &port.to_string(),
+        ]);
+        Self::start(
+            command,
+            folder,
+            format!("http://127.0.0.1:{port}/hooks/event"),
+        )
+        .await
+    }
+
+    /// Node-RED: a flow from `http in` to `exec` and to `http response`.
+    async fn node_red(home: &Path) -> Outcome<Self> {
+        let (folder, port) = (tempfile::tempdir()?, free_port()?);
+        let flow = json!([
+            { "id": "flow", "type": "tab" },
+            { "id": "in", "type": "http in", "z": "flow", "url": "/event", "method": "post", "wires": [["run", "out"]] },
+            { "id": "run", "type": "exec", "z": "flow", "command": work(&folder.path().join("ledger")),
+              "addpay": "", "append": "", "useSpawn": "false", "timer": "", "wires": [[], [], []] },
+            { "id": "out", "type": "http response", "z": "flow", "statusCode": "202", "wires": [] },
+        ]);
+        fs::write(folder.path().join("flows.json"), flow.to_string())?;
+        let settings = "module.exports = { flowFile: 'flows.json', uiHost: '127.0.0.1', httpAdminRoot: false, \
+                        logging: { console: { level: 'error' } } };";
+        fs::write(folder.path().join("settings.js"), settings)?;
+        let mut command = Command::new("node");
+        command.arg(home.join("node_modules/node-red/red.js"));
+        command.args([
+            "-u",
+            ".",
+            "-s",
+            "settings.js",
+            "-p",
+            &port.to_string(),
+            "flows.json",
+        ]);
+        Self::start(command, folder, format!("http://127.0.0.1:{port}/event")).await
+    }
+
+    async fn start(mut command: Command, folder: TempDir, url: String) -> Outcome<Self> {
+        let log = File::create(folder.path().join("log"))?;
+        let began = Instant::now();
+        let child = command
+            .current_dir(folder.path())
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()?;
+        let mut peer = Self {
+            child,
+            folder,
+            url,
+            first_answer_ms: 0.0,
+        };
+        let url = peer.url.clone();
+        until("the other answers", async || {
+            closed_loop(&url, 1, 1).await.ok()
+        })
+        .await?;
+        peer.first_answer_ms = began.elapsed().as_secs_f64() * 1000.0;
+        Ok(peer)
+    }
+
+    fn ledger(&self) -> PathBuf {
+        self.folder.path().join("ledger")
+    }
+
+    async fn measure(&self, report: &mut Report, names: &Names) -> Outcome<f64> {
+        let (ledger, pid) = (self.ledger(), self.child.id());
+        let memory = move || resident_bytes(pid);
+        measured(
+            report,
+            names,
+            (&self.url, &ledger),
+            self.first_answer_ms,
+            &memory,
+        )
+        .await
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        // With all that it has started.
+        let group = format!("-{}", self.child.id());
+        let _ = Command::new("kill").args(["-9", "--", &group]).status();
+        let _ = self.child.wait();
+    }
+}
+
+fn free_port() -> Outcome<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
