@@ -165,7 +165,7 @@ fn trace(seed: u64, mutant: Option<Mutant>) -> bool {
 
 /// Whether all were caught.
 fn hunt(mutants: &[Mutant], json: Option<&Path>) -> bool {
-    let (mut all, mut caught) = (true, Map::new());
+    let (mut survived, mut caught) = (Vec::new(), Map::new());
     println!(
         "{} mutants, each against the checks of a history",
         mutants.len()
@@ -186,9 +186,10 @@ fn hunt(mutants: &[Mutant], json: Option<&Path>) -> bool {
                     mutant.name(),
                     "-"
                 );
-                all = false;
+                survived.push(mutant.name());
             }
         }
     }
-    append(json, &json!({ "proof": "mutants", "caught": caught })) && all
+    let figures = json!({ "proof": "mutants", "caught": caught, "survived": survived });
+    append(json, &figures) && survived.is_empty()
 }
