@@ -1,16 +1,14 @@
 //! Looks at a data directory that no hub uses, and changes nothing in it.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
 use rusqlite::Connection;
 
 use crate::OpenError;
 use crate::logs::unreadable_days;
-use crate::sqlite::{Records, Tail, look, records};
+use crate::sqlite::{Records, Tail, keep_out, look, records};
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -45,7 +43,12 @@ const LOGS_ONLY: &str =
 
 /// Looks at the data directory `dir`. `Locked` while a hub uses it.
 pub fn inspect(dir: &Path) -> Result<Inspection, OpenError> {
-    let _unused = unused(dir)?;
+    // The directory itself must be there.
+    fs::read_dir(dir).map_err(|source| OpenError::Io {
+        path: dir.to_owned(),
+        source,
+    })?;
+    let _kept_out = keep_out(dir)?;
     let journal = dir.join("journal.db");
     let mut inspection = Inspection::default();
     match fs::metadata(&journal) {
@@ -66,38 +69,6 @@ pub fn inspect(dir: &Path) -> Result<Inspection, OpenError> {
     }
     inspection.look_at_logs(&dir.join("logs"));
     Ok(inspection)
-}
-
-/// Keeps hubs out while it is held.
-fn unused(dir: &Path) -> Result<Option<Flock<File>>, OpenError> {
-    let path = dir.join("lock");
-    let failed = |source: io::Error| OpenError::Io {
-        path: path.clone(),
-        source,
-    };
-    let file = match File::open(&path) {
-        // No hub has ever been here; the directory itself must be.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return fs::read_dir(dir)
-                .map(|_| None)
-                .map_err(|source| OpenError::Io {
-                    path: dir.to_owned(),
-                    source,
-                });
-        }
-        opened => opened.map_err(failed)?,
-    };
-    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-        Ok(lock) => Ok(Some(lock)),
-        Err((file, Errno::EWOULDBLOCK)) => Err(OpenError::Locked {
-            dir: dir.to_owned(),
-            pid: io::read_to_string(io::Read::take(file, 32))
-                .ok()
-                .and_then(|text| text.trim().parse().ok())
-                .unwrap_or(0),
-        }),
-        Err((_, errno)) => Err(failed(errno.into())),
-    }
 }
 
 // === impl Inspection ===
@@ -124,7 +95,8 @@ impl Inspection {
                 is_damage: false,
                 file: log,
                 what: format!("it ends in the middle of a transaction, after {at} bytes"),
-                lost: "what was being written when the hub was killed or the power went; nobody was told that it is kept"
+                lost: "what was being written when the hub was killed or the power went, which nobody was told of; if \
+                       neither happened, the last receipt, start or end"
                     .to_owned(),
                 mend: START,
             }),

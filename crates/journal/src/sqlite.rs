@@ -35,6 +35,7 @@ use crate::{
     Accepted, Health, Journal, JournalError, NewInvocation, OpenError, Page, Purged, Query,
     Retention,
 };
+pub(crate) use data_dir::keep_out;
 pub(crate) use records::{Records, records};
 pub(crate) use wal::{Tail, look};
 

@@ -15,7 +15,7 @@ use super::day::Day;
 const DELAY: Duration = Duration::from_secs(1);
 
 /// Where the writer says what it has written to. When it is dropped, what was written is synced at once.
-pub(super) struct Sync {
+pub(super) struct Syncer {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
@@ -33,9 +33,9 @@ struct Waiting {
     closed: bool,
 }
 
-// === impl Sync ===
+// === impl Syncer ===
 
-impl Sync {
+impl Syncer {
     /// Starts the thread, for the files in `dir`.
     pub(super) fn start(dir: PathBuf) -> io::Result<Self> {
         let shared = Arc::<Shared>::default();
@@ -53,7 +53,7 @@ impl Sync {
     }
 }
 
-impl Drop for Sync {
+impl Drop for Syncer {
     fn drop(&mut self) {
         self.shared.lock().closed = true;
         self.shared.changed.notify_one();

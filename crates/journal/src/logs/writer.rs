@@ -12,7 +12,7 @@ use tripline_model::{RequestId, Timestamp};
 
 use super::day::{self, Day};
 use super::followers::Followers;
-use super::sync::Sync;
+use super::sync::Syncer;
 use super::tally::Tally;
 use crate::{LogError, NewLine};
 
@@ -39,7 +39,7 @@ pub(super) struct Writer {
     pub(super) followers: Arc<Followers>,
     files: HashMap<Day, Connection>,
     tallies: HashMap<RequestId, Tally>,
-    sync: Sync,
+    syncer: Syncer,
     /// Whether the last write failed: an outage is reported once.
     failing: bool,
 }
@@ -67,7 +67,7 @@ impl Writer {
     /// A writer of the files in `dir`.
     pub(super) fn new(dir: PathBuf, followers: Arc<Followers>) -> io::Result<Self> {
         Ok(Self {
-            sync: Sync::start(dir.clone())?,
+            syncer: Syncer::start(dir.clone())?,
             dir,
             followers,
             files: HashMap::new(),
@@ -150,7 +150,7 @@ impl Writer {
         }
         day::insert(file, &placed)?;
         transaction.commit()?;
-        self.sync.written(day);
+        self.syncer.written(day);
         for (id, tally) in &tallies {
             self.followers.tell(*id, tally.seq);
         }

@@ -14,7 +14,7 @@ use crate::OpenError;
 const REWRITE_BYTES: usize = 1 << 20;
 
 /// Holds the directory until it is dropped. The kernel lets go of it when the process ends, however it ends.
-pub(super) struct DirLock(#[expect(dead_code, reason = "held, not used")] Flock<File>);
+pub(crate) struct DirLock(Flock<File>);
 
 /// The journal's file, as it was opened: whoever removes or replaces it takes away what is written from then on.
 pub(super) struct Place {
@@ -135,23 +135,41 @@ fn place(path: &Path) -> io::Result<(u64, u64)> {
 
 fn lock(dir: &Path) -> Result<DirLock, OpenError> {
     let path = dir.join("lock");
-    let failed = |source| OpenError::Io {
-        path: path.clone(),
-        source,
-    };
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).mode(0o600);
-    let file = options.open(&path).map_err(failed)?;
+    let opened = options.open(&path);
+    let file = opened.map_err(|source| OpenError::Io {
+        path: path.clone(),
+        source,
+    })?;
+    let mut held = hold(file, dir)?;
+    write_pid(&mut held.0).map_err(|source| OpenError::Io { path, source })?;
+    Ok(held)
+}
+
+/// Keeps hubs out of a directory without changing anything in it; `None` if no hub was ever there.
+pub(crate) fn keep_out(dir: &Path) -> Result<Option<DirLock>, OpenError> {
+    match File::open(dir.join("lock")) {
+        Ok(file) => hold(file, dir).map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(OpenError::Io {
+            path: dir.join("lock"),
+            source,
+        }),
+    }
+}
+
+fn hold(file: File, dir: &Path) -> Result<DirLock, OpenError> {
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-        Ok(mut held) => {
-            write_pid(&mut held).map_err(failed)?;
-            Ok(DirLock(held))
-        }
+        Ok(held) => Ok(DirLock(held)),
         Err((mut file, Errno::EWOULDBLOCK)) => Err(OpenError::Locked {
             dir: dir.to_owned(),
             pid: read_pid(&mut file),
         }),
-        Err((_, errno)) => Err(failed(errno.into())),
+        Err((_, errno)) => Err(OpenError::Io {
+            path: dir.join("lock"),
+            source: errno.into(),
+        }),
     }
 }
 
