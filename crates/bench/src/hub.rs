@@ -1,13 +1,16 @@
 //! A hub in a folder of its own: the real binary.
 
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::time::Instant;
 
 use crate::Outcome;
+use crate::caller::closed_loop;
 
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -261,6 +264,24 @@ fn millis(moment: &Value) -> Outcome<u64> {
     let text = moment.as_str().ok_or("no moment")?;
     let at = tripline_model::Timestamp::parse(text).ok_or("no moment")?;
     Ok(u64::try_from(at.as_millis())?)
+}
+
+/// A port that was free a moment ago.
+pub(crate) fn free_port() -> Outcome<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// Calls until somebody answers with success, and no more; milliseconds since `began`.
+pub(crate) async fn first_answer(url: &str, began: Instant) -> Outcome<f64> {
+    let calling = async {
+        // Refused until it listens.
+        while closed_loop(url, 1, 1).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let answered = tokio::time::timeout(PATIENCE, calling).await;
+    answered.map_err(|_| format!("{url}: no answer within {PATIENCE:?}"))?;
+    Ok(began.elapsed().as_secs_f64() * 1000.0)
 }
 
 /// Looks every few milliseconds until there is something.

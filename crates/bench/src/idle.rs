@@ -1,14 +1,12 @@
 //! `idle`: what a hub costs that has nothing to do, with a trigger of each kind; and how soon a new one takes events.
 
-use std::net::TcpListener;
 use std::path::Path;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::Outcome;
-use crate::caller::closed_loop;
-use crate::hub::{Hub, Setup};
+use crate::hub::{Hub, Setup, first_answer, free_port};
 use crate::pairs::Report;
 use crate::services::{Kafka, S3};
 
@@ -30,11 +28,7 @@ pub(crate) async fn run(program: &Path, pairs: u32) -> Outcome<Report> {
         let began = Instant::now();
         let hub = Hub::spawn(program, tempfile::tempdir()?, setup)?;
         let url = format!("http://127.0.0.1:{port}/event");
-        // Refused until it listens.
-        while closed_loop(&url, 1, 1).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        report.figure("first_202_ms", began.elapsed().as_secs_f64() * 1000.0);
+        report.figure("first_202_ms", first_answer(&url, began).await?);
         let hub = hub.ready().await?;
         // Triggers connect, and the first event runs.
         tokio::time::sleep(WATCHED / 2).await;
@@ -75,9 +69,4 @@ fn config(kafka: &Kafka, topic: &str, s3: &S3, bucket: &str) -> String {
          bucket = '{bucket}'\nmode = 'poll'\n",
         kafka.bootstrap, s3.endpoint, s3.access_key
     )
-}
-
-/// A port that was free a moment ago.
-fn free_port() -> Outcome<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }

@@ -68,6 +68,13 @@ impl Report {
             .map_or(f64::NAN, |values| summary(values).max)
     }
 
+    /// The smallest of a figure, for a goal.
+    pub(crate) fn smallest(&self, name: &str) -> f64 {
+        self.figures
+            .get(name)
+            .map_or(f64::NAN, |values| summary(values).min)
+    }
+
     /// The median of the ratios, for a goal.
     pub(crate) fn median_ratio(&self) -> f64 {
         summary(&self.ratios).median
