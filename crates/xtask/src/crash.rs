@@ -7,15 +7,16 @@ use crate::process::Limits;
 use crate::services::{Ports, Services};
 use crate::{process, repo, signals};
 
-/// Builds the hub in release mode and what kills it, and runs that with `args` and the services.
+/// Builds, and runs what kills the hub with `args` and the services.
 pub(crate) fn run(args: &[String]) -> Outcome<u8> {
-    let mut command = prepare()?;
+    build()?;
+    let mut command = command()?;
     command.args(args);
     Services::start(Ports::FREE)?.run(&mut command, Limits::PERSON)
 }
 
-/// What kills the hub, told which hub.
-pub(crate) fn prepare() -> Outcome<Command> {
+/// Builds the hub in release mode, and what kills it.
+pub(crate) fn build() -> Outcome<()> {
     eprintln!("==> building the hub in release mode, and what kills it");
     // All members, as the tests do: a choice of packages would build their dependencies once more.
     for build in [
@@ -26,6 +27,11 @@ pub(crate) fn prepare() -> Outcome<Command> {
             return signals::check().and(Err(Failure::new("building failed")));
         }
     }
+    Ok(())
+}
+
+/// What kills the hub, told which hub.
+pub(crate) fn command() -> Outcome<Command> {
     let target = repo::target_dir()?;
     let mut command = process::command(target.join("debug/tripline-crash"))?;
     command.env("TRIPLINE_TEST_BIN", target.join("release/tripline"));

@@ -51,11 +51,12 @@ pub(crate) fn run(args: &EvidenceArgs) -> Outcome<u8> {
 fn prove(args: &EvidenceArgs, file: &Path) -> Outcome<()> {
     let json = ["--json".to_owned(), file.display().to_string()];
     let simulation = repo::target_dir()?.join("debug/tripline-simulation");
-    let mut strikes = crash::prepare()?;
+    crash::build()?;
+    let mut strikes = crash::command()?;
     strikes
         .args(["--cycles", &args.cycles.to_string()])
         .args(&json);
-    let mut every_step = crash::prepare()?;
+    let mut every_step = crash::command()?;
     every_step.arg("--every-step").args(&json);
     let mut simulate = process::command(&simulation)?;
     simulate
@@ -63,7 +64,7 @@ fn prove(args: &EvidenceArgs, file: &Path) -> Outcome<()> {
         .args(&json);
     let mut mutants = process::command(&simulation)?;
     mutants.arg("mutants").args(&json);
-    let mut cuts = crash::prepare()?;
+    let mut cuts = crash::command()?;
     cuts.args(["--power", "--cycles", &args.cuts.to_string()])
         .args(&json);
     let services = Services::start(Ports::FREE)?;
