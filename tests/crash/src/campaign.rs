@@ -72,9 +72,8 @@ pub async fn campaign(plan: Plan, tell: &dyn Fn(u64, &str)) -> Option<Report> {
             dice.shuffle(&mut deck);
         }
         let strike = deck.pop().unwrap_or(&Strike::Hub);
-        let calls = history.lock().on_their_way();
+        moments.note(&history.lock(), &ledger_of(&world));
         strike.fall(&mut world, &mut dice).await;
-        moments.note(calls, &history.lock(), &ledger_of(&world));
         *struck.entry(*strike).or_default() += 1;
         world.launch().await;
         tell(cycle + 1, strike.name());
@@ -93,6 +92,7 @@ pub async fn campaign(plan: Plan, tell: &dyn Fn(u64, &str)) -> Option<Report> {
     Some(Report {
         plan,
         took: began.elapsed(),
+        triggers: world.triggers(),
         struck,
         moments,
         figures: Figures::of(&told, &ledger, &facts),
@@ -134,23 +134,17 @@ fn arrived(history: &History) -> Vec<String> {
 /// Waits until an event of each kind that was sent after everything else has ended well.
 async fn fresh_events(world: &World) {
     let before = ended(world, "tick").await.len();
-    let mut wanted = vec!["call"];
-    wanted.extend(world.broker.as_ref().map(|_| "record"));
-    wanted.extend(world.store.as_ref().map(|_| "object"));
-    for trigger in wanted {
+    for trigger in world.triggers() {
         eventually(&format!("a fresh {trigger} has ended"), async || {
             let marks = ended(world, trigger).await;
-            marks
-                .iter()
-                .any(|mark| mark.contains("fresh-"))
-                .then_some(())
+            let is_fresh = match trigger {
+                "tick" => marks.len() > before,
+                _ => marks.iter().any(|mark| mark.contains("fresh-")),
+            };
+            is_fresh.then_some(())
         })
         .await;
     }
-    eventually("a fresh tick has ended", async || {
-        (ended(world, "tick").await.len() > before).then_some(())
-    })
-    .await;
 }
 
 /// The marks of a trigger's events that ended well.

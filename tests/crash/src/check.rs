@@ -136,12 +136,7 @@ fn one_acceptance(evidence: &Evidence<'_>) -> Vec<String> {
 
 /// I6: what a broker or a store has said to have is accepted.
 fn sources_are_taken(evidence: &Evidence<'_>) -> Vec<String> {
-    let accepted: BTreeSet<&str> = evidence
-        .facts
-        .invocations
-        .iter()
-        .map(|one| one.mark.as_str())
-        .collect();
+    let accepted = marks(evidence);
     let told = evidence.told;
     let sent = told.records.iter().chain(&told.objects);
     sent.filter(|(mark, there)| **there && !accepted.contains(mark.as_str()))
@@ -151,12 +146,7 @@ fn sources_are_taken(evidence: &Evidence<'_>) -> Vec<String> {
 
 /// I8: `accepted: "no"` leaves nothing behind.
 fn refused_is_refused(evidence: &Evidence<'_>) -> Vec<String> {
-    let known: BTreeSet<&str> = evidence
-        .facts
-        .invocations
-        .iter()
-        .map(|one| one.mark.as_str())
-        .collect();
+    let known = marks(evidence);
     let refused = evidence
         .told
         .calls
@@ -318,6 +308,11 @@ fn bounded(evidence: &Evidence<'_>) -> Vec<String> {
     } else {
         vec![format!("{vitals:?}")]
     }
+}
+
+fn marks<'a>(evidence: &Evidence<'a>) -> BTreeSet<&'a str> {
+    let invocations = evidence.facts.invocations.iter();
+    invocations.map(|one| one.mark.as_str()).collect()
 }
 
 fn by_id<'a>(evidence: &Evidence<'a>) -> BTreeMap<&'a str, &'a Invocation> {

@@ -24,14 +24,14 @@ pub(crate) const STAGES: [&str; 4] = [CALL, RECEIPT, RUNNING, ENDED];
 // === impl Moments ===
 
 impl Moments {
-    /// Counts a strike at each stage where there was something to meet; `calls` were on their way when it fell.
-    pub(crate) fn note(&mut self, calls: usize, told: &Told, ledger: &Ledger) {
+    /// Counts a strike at each stage where there is something to meet. Called just before it falls.
+    pub(crate) fn note(&mut self, told: &Told, ledger: &Ledger) {
         let known_end = |id: &str| {
             let state = told.seen.get(id).map(String::as_str);
             !matches!(state, None | Some("accepted" | "running"))
         };
         let met = [
-            (CALL, calls > 0),
+            (CALL, told.on_their_way() > 0),
             (
                 RECEIPT,
                 told.receipts()

@@ -18,6 +18,8 @@ use crate::strike::Strike;
 pub struct Report {
     pub(crate) plan: Plan,
     pub(crate) took: Duration,
+    /// Those that there were.
+    pub(crate) triggers: Vec<&'static str>,
     pub(crate) struck: BTreeMap<Strike, usize>,
     pub(crate) moments: Moments,
     pub(crate) figures: Figures,
@@ -124,8 +126,11 @@ impl Report {
         for state in ["succeeded", "failed", "lost"] {
             want(state, figures.ended.get(state).copied().unwrap_or(0));
         }
-        for trigger in figures.accepted.keys() {
-            want(trigger, figures.accepted[trigger]);
+        for trigger in &self.triggers {
+            want(
+                trigger,
+                figures.accepted.get(*trigger).copied().unwrap_or(0),
+            );
         }
         missed
     }
@@ -180,5 +185,42 @@ impl Report {
         });
         self.figures.add_to(&mut json);
         json
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of nothing, with these triggers.
+    fn empty(triggers: Vec<&'static str>) -> Report {
+        Report {
+            plan: Plan {
+                cycles: 0,
+                seed: 1,
+                power: false,
+            },
+            took: Duration::ZERO,
+            triggers,
+            struck: BTreeMap::new(),
+            moments: Moments::default(),
+            figures: Figures::default(),
+            wrong: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_was_not_met_is_named() {
+        let missed = empty(vec!["call", "record"]).missed();
+        let strikes = Strike::KILLS.map(Strike::name);
+        let others = ["a call that was refused", "a call without an answer"];
+        let all = strikes.iter().chain(&STAGES).chain(&others);
+        let all = all.chain(&["succeeded", "failed", "lost", "call", "record"]);
+        assert!(missed.iter().eq(all), "{missed:?}");
+        let mut report = empty(vec!["call", "record"]);
+        report.figures.accepted.insert("call".to_owned(), 1);
+        let missed = report.missed();
+        assert!(missed.contains(&"record".to_owned()));
+        assert!(!missed.contains(&"call".to_owned()));
     }
 }

@@ -36,6 +36,56 @@ echo "end $TRIPLINE_REQUEST_ID" >> ledger
 case "$CE_SUBJECT" in *-fail) exit 3 ;; esac
 "#;
 
+const CONFIG: &str = r#"
+[hub]
+qps = QPS
+[gateway]
+listen = "127.0.0.1:PORT"
+[admin]
+listen = "127.0.0.1:0"
+[functions.work]
+command = ["sh", "-c", '''FUNCTION''']
+concurrency = 6
+[triggers.call]
+kind = "http"
+function = "work"
+route = "POST /call/{mark}"
+auth = "none"
+"#;
+
+const TICK: &str = r#"
+[triggers.tick]
+kind = "cron"
+function = "work"
+schedule = "* * * * * *"
+timezone = "UTC"
+"#;
+
+/// A static member: a hub that died does not keep its partitions until its session has run out.
+const RECORD: &str = r#"
+[triggers.record]
+kind = "kafka"
+function = "work"
+"bootstrap.servers" = "BROKER"
+topics = ["NAME"]
+"group.id" = "NAME"
+"group.instance.id" = "hub"
+"auto.offset.reset" = "earliest"
+"#;
+
+const OBJECT: &str = r#"
+[triggers.object]
+kind = "s3"
+function = "work"
+endpoint = "ENDPOINT"
+access_key = { env = "S3_ACCESS_KEY" }
+secret_key = { env = "S3_SECRET_KEY" }
+bucket = "NAME"
+mode = "poll"
+interval = "1s"
+settle = "0s"
+"#;
+
 /// Topics, groups and buckets are shared with other tests: each world has names of its own.
 static WORLDS: AtomicU32 = AtomicU32::new(0);
 
@@ -138,32 +188,31 @@ impl World {
     }
 
     fn config(&self, port: u16, ticks: bool) -> String {
-        let mut config = format!(
-            "[hub]\nqps = {QPS}\n[gateway]\nlisten = \"127.0.0.1:{port}\"\n[admin]\nlisten = \"127.0.0.1:0\"\n\
-             [functions.work]\ncommand = [\"sh\", \"-c\", '''{FUNCTION}''']\nconcurrency = 6\n\
-             [triggers.call]\nkind = \"http\"\nfunction = \"work\"\nroute = \"POST /call/{{mark}}\"\nauth = \"none\"\n"
-        );
+        let mut config = CONFIG
+            .replace("PORT", &port.to_string())
+            .replace("QPS", &QPS.to_string())
+            .replace("FUNCTION", FUNCTION);
         if ticks {
-            config += "[triggers.tick]\nkind = \"cron\"\nfunction = \"work\"\nschedule = \"* * * * * *\"\ntimezone = \"UTC\"\npayload = \"\"\n";
+            config += TICK;
         }
-        let name = &self.name;
         if let Some(broker) = &self.broker {
-            // A static member: a hub that died does not keep its partitions until its session has run out.
-            config += &format!(
-                "[triggers.record]\nkind = \"kafka\"\nfunction = \"work\"\n\"bootstrap.servers\" = \"{broker}\"\n\
-                 topics = [\"{name}\"]\n\"group.id\" = \"{name}\"\n\"group.instance.id\" = \"hub\"\n\
-                 \"auto.offset.reset\" = \"earliest\"\n"
-            );
+            config += &RECORD.replace("BROKER", broker);
         }
         if let Some(store) = &self.store {
-            config += &format!(
-                "[triggers.object]\nkind = \"s3\"\nfunction = \"work\"\nendpoint = \"{}\"\n\
-                 access_key = {{ env = \"S3_ACCESS_KEY\" }}\nsecret_key = {{ env = \"S3_SECRET_KEY\" }}\n\
-                 bucket = \"{name}\"\nmode = \"poll\"\ninterval = \"1s\"\nsettle = \"0s\"\n",
-                store.endpoint
-            );
+            config += &OBJECT.replace("ENDPOINT", &store.endpoint);
         }
-        config
+        config.replace("NAME", &self.name)
+    }
+
+    /// The triggers of a world with all sources that there are.
+    pub(crate) fn triggers(&self) -> Vec<&'static str> {
+        let record = self.broker.as_ref().map(|_| "record");
+        let object = self.store.as_ref().map(|_| "object");
+        ["call", "tick"]
+            .into_iter()
+            .chain(record)
+            .chain(object)
+            .collect()
     }
 
     /// The disk whose power can be cut.

@@ -49,15 +49,7 @@ pub(super) async fn begin(
         if ended.is_some() {
             return Some(true);
         }
-        address.exists().then_some(())?;
-        let ready = world
-            .hub
-            .client()
-            .get(world.hub.admin("/readyz"))
-            .send()
-            .await
-            .ok()?;
-        ready.status().is_success().then_some(false)
+        (address.exists() && is_ready(world).await).then_some(false)
     })
     .await;
     end_tracers(&output);
@@ -77,7 +69,14 @@ pub(super) async fn in_hub(
     let tracer = Tracer::attach(&threads(pid, Some(thread)), calls, step).await;
     work(world, history, mark).await;
     drop(tracer);
-    let met = !is_alive(pid.cast_signed());
+    // One that was killed a moment ago is still there, but does not answer any more.
+    let met = eventually("the hub is dead, or answers", async || {
+        if !is_alive(pid.cast_signed()) {
+            return Some(true);
+        }
+        is_ready(world).await.then_some(false)
+    })
+    .await;
     if met {
         world.kill_hub().await;
     }
@@ -104,7 +103,14 @@ pub(super) async fn in_executor(
     let tracer = Tracer::attach(&all, calls, step).await;
     work(world, history, mark).await;
     drop(tracer);
+    // One that was killed a moment ago is still there, but runs nothing any more.
+    work(world, history, &format!("{mark}-after")).await;
     !is_alive(executor.pid)
+}
+
+async fn is_ready(world: &World) -> bool {
+    let asked = world.hub.client().get(world.hub.admin("/readyz")).send();
+    asked.await.is_ok_and(|answer| answer.status().is_success())
 }
 
 /// Offers the events, and waits until all have ended or the hub is dead.
