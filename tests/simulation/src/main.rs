@@ -10,8 +10,9 @@ use clap::{Parser, Subcommand};
 use serde_json::{Map, Value, json};
 use tripline_simulation::{Mutant, campaign, catch, regressions, run};
 
-/// How many seeds may pass before a mutant counts as not caught.
-const PATIENCE: u64 = 8192;
+/// How many seeds may pass before a mutant counts as not caught: four times all scripts with all their crashes, for some
+/// need a rare fault at the right place.
+const PATIENCE: u64 = 4 * 8192;
 
 /// Seeds between two words of progress.
 const PROGRESS: u64 = 500;
