@@ -10,7 +10,6 @@ mod check;
 mod crash;
 mod cron;
 mod deploy;
-mod disks;
 mod doctor;
 mod examples;
 mod executor;

@@ -135,8 +135,13 @@ impl Hub {
     /// A command that runs this binary in the hub's folder, with nothing of ours in its environment.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
-        command.args(args).current_dir(self.folder.path());
+        command.args(args);
+        self.at_home(command)
+    }
+
+    fn at_home(&self, mut command: Command) -> Command {
         command
+            .current_dir(self.folder.path())
             .env_remove("TRIPLINE_TOKEN")
             .env_remove("TRIPLINE_ADMIN")
             .env_remove("TRIPLINE_CONFIG");
@@ -180,9 +185,12 @@ impl Hub {
         .await;
     }
 
-    /// Starts the hub where it must refuse, and gives what it said.
+    /// Starts the hub where it must refuse, and gives what it said. One that does not is killed after a minute.
     pub fn refuses(&self) -> Output {
-        self.cli(&["serve", "tripline.toml"])
+        let mut command = Command::new("timeout");
+        command.args(["--signal=KILL", "60"]).arg(&self.program);
+        command.args(["serve", "tripline.toml"]);
+        self.output(self.at_home(command))
     }
 
     fn address(&self, which: &str) -> Option<String> {
@@ -310,8 +318,11 @@ impl Hub {
 
     /// Runs a command of the CLI in the hub's folder.
     pub fn cli(&self, args: &[&str]) -> Output {
-        let done = self
-            .command(args)
+        self.output(self.command(args))
+    }
+
+    fn output(&self, mut command: Command) -> Output {
+        let done = command
             .stdin(Stdio::null())
             .output()
             .expect("the binary can be run");

@@ -4,6 +4,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
+use serde_json::Value;
 use tripline_tests::eventually;
 
 use super::{CONFIG, answer_to, good_calls, hub, hub_with, no_panic, nothing_ran_twice, receipt};
@@ -109,4 +110,55 @@ async fn what_is_old_is_forgotten_and_what_lives_is_not() {
             state
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_says_whether_it_is_whole_and_changes_nothing() {
+    let mut hub = hub().await;
+    good_calls(&hub, 2).await;
+    let said = hub.cli(&["journal", "check"]);
+    assert_eq!(said.code, 2, "{said:?}");
+    let user = format!("in use by the process {}", hub.pid());
+    assert!(said.stderr.contains(&user), "{said:?}");
+    hub.kill().await;
+    let before = files(&hub);
+    let said = hub.cli(&["journal", "check", "--json"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    let found: Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!(found["verdict"], "whole", "{found}");
+    assert_eq!(found["invocations"]["succeeded"], 2, "{found}");
+    assert!(before == files(&hub), "the check changed what is kept");
+
+    // All is in the log, whose third transaction is changed where its page ends: what follows is not lost without a word.
+    let log = hub.path("data/journal.db-wal");
+    let mut bytes = fs::read(&log).unwrap();
+    bytes[32 + 3 * (24 + 8192) - 1] ^= 1;
+    fs::write(&log, bytes).unwrap();
+    let said = hub.cli(&["journal", "check", "data"]);
+    assert_eq!(said.code, 1, "{said:?}");
+    for word in ["data is damaged", "journal.db-wal", "lost", "mend"] {
+        assert!(said.stdout.contains(word), "{word}: {said:?}");
+    }
+    let said = hub.refuses();
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(
+        said.stderr.contains("`tripline journal check` says"),
+        "{said:?}"
+    );
+    let said = hub.cli(&["journal", "check", "nowhere"]);
+    assert_eq!(said.code, 2, "{said:?}");
+}
+
+/// What the data directory keeps: journal and logs, but not SQLite's index of a log, which is made anew.
+fn files(hub: &tripline_tests::Hub) -> Vec<(String, Vec<u8>)> {
+    let dirs = [hub.path("data"), hub.path("data/logs")];
+    let entries = dirs.iter().flat_map(|dir| fs::read_dir(dir).unwrap());
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let kept = paths.filter(|path| path.is_file());
+    let mut files: Vec<_> = kept
+        .map(|path| (path.display().to_string(), fs::read(&path).unwrap()))
+        .filter(|(name, _)| !name.ends_with("-shm"))
+        .collect();
+    files.sort();
+    files
 }

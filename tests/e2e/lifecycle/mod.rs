@@ -1,7 +1,8 @@
-//! What happens to a hub as a process: signals in good and bad moments, a machine that has no more of something, and
-//! a data directory that somebody else reaches into.
+//! What happens to a hub as a process: signals in good and bad moments, a machine that has no more of something,
+//! disks that fail, and a data directory that somebody else reaches into.
 
 mod data_dir;
+mod disks;
 mod resources;
 mod signals;
 
