@@ -110,8 +110,25 @@ impl Hub {
 
     /// Waits until it takes events.
     pub(crate) async fn ready(mut self) -> Outcome<Self> {
-        until("the hub is ready", async || self.find().await).await?;
+        let by = Instant::now() + PATIENCE;
+        while self.find().await.is_none() {
+            self.still_runs()?;
+            if Instant::now() > by {
+                return Err(format!("the hub was not ready within {PATIENCE:?}").into());
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         Ok(self)
+    }
+
+    /// Calls until it answers with success, and no more; milliseconds since `began`.
+    pub(crate) async fn first_answer(&mut self, url: &str, began: Instant) -> Outcome<f64> {
+        first_answer(url, began, || self.still_runs()).await
+    }
+
+    fn still_runs(&mut self) -> Outcome<()> {
+        let log = self.path("hub.log");
+        still_runs(&mut self.child, &log)
     }
 
     /// Stops it, and gives its folder back.
@@ -271,17 +288,34 @@ pub(crate) fn free_port() -> Outcome<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
-/// Calls until somebody answers with success, and no more; milliseconds since `began`.
-pub(crate) async fn first_answer(url: &str, began: Instant) -> Outcome<f64> {
+/// Calls until somebody answers with success, and no more; milliseconds since `began`. `look` says what it sees of who is
+/// to answer.
+pub(crate) async fn first_answer(
+    url: &str,
+    began: Instant,
+    mut look: impl FnMut() -> Outcome<()>,
+) -> Outcome<f64> {
     let calling = async {
         // Refused until it listens.
         while closed_loop(url, 1, 1).await.is_err() {
+            look()?;
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
+        Ok(began.elapsed().as_secs_f64() * 1000.0)
     };
     let answered = tokio::time::timeout(PATIENCE, calling).await;
-    answered.map_err(|_| format!("{url}: no answer within {PATIENCE:?}"))?;
-    Ok(began.elapsed().as_secs_f64() * 1000.0)
+    answered.map_err(|_| format!("{url}: no answer within {PATIENCE:?}"))?
+}
+
+/// An error, with what it said, if a process has ended.
+pub(crate) fn still_runs(child: &mut Child, log: &Path) -> Outcome<()> {
+    match child.try_wait()? {
+        None => Ok(()),
+        Some(status) => {
+            let log = std::fs::read_to_string(log).unwrap_or_default();
+            Err(format!("process {} ended ({status}):\n{log}", child.id()).into())
+        }
+    }
 }
 
 /// Looks every few milliseconds until there is something.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::Outcome;
-use crate::hub::{Hub, Setup, first_answer, free_port};
+use crate::hub::{Hub, Setup, free_port};
 use crate::pairs::Report;
 use crate::services::{Kafka, S3};
 
@@ -26,9 +26,9 @@ pub(crate) async fn run(program: &Path, pairs: u32) -> Outcome<Report> {
         let mut setup = Setup::of(&config(&kafka, &topic, &s3, &bucket));
         setup.gateway = format!("127.0.0.1:{port}");
         let began = Instant::now();
-        let hub = Hub::spawn(program, tempfile::tempdir()?, setup)?;
+        let mut hub = Hub::spawn(program, tempfile::tempdir()?, setup)?;
         let url = format!("http://127.0.0.1:{port}/event");
-        report.figure("first_202_ms", first_answer(&url, began).await?);
+        report.figure("first_202_ms", hub.first_answer(&url, began).await?);
         let hub = hub.ready().await?;
         // Triggers connect, and the first event runs.
         tokio::time::sleep(WATCHED / 2).await;
@@ -65,8 +65,8 @@ fn config(kafka: &Kafka, topic: &str, s3: &S3, bucket: &str) -> String {
          [triggers.records]\nkind = 'kafka'\nfunction = 'work'\n\
          'bootstrap.servers' = '{}'\ntopics = ['{topic}']\n\
          [triggers.objects]\nkind = 's3'\nfunction = 'work'\nendpoint = '{}'\n\
-         access_key = '{}'\nsecret_key = {{ env = 'TRIPLINE_TEST_S3_SECRET_KEY' }}\n\
+         access_key = {{ env = 'TRIPLINE_TEST_S3_ACCESS_KEY' }}\nsecret_key = {{ env = 'TRIPLINE_TEST_S3_SECRET_KEY' }}\n\
          bucket = '{bucket}'\nmode = 'poll'\n",
-        kafka.bootstrap, s3.endpoint, s3.access_key
+        kafka.bootstrap, s3.endpoint
     )
 }

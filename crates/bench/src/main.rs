@@ -97,8 +97,11 @@ async fn bench(args: BenchArgs) -> Outcome<()> {
     // An error only says that there is one already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let own = std::env::current_exe()?;
+    // Absolute: hubs run in folders of their own.
     let program = args
         .program
+        .map(std::path::absolute)
+        .transpose()?
         .unwrap_or_else(|| own.with_file_name("tripline"));
     let names = if args.names.is_empty() {
         Name::value_variants().to_vec()

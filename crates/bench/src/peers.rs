@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::Outcome;
 use crate::caller::closed_loop;
-use crate::hub::{Hub, Setup, first_answer, free_port, resident_bytes};
+use crate::hub::{Hub, Setup, first_answer, free_port, resident_bytes, still_runs};
 use crate::pairs::{Report, quantile};
 use crate::services::{Skipped, variable};
 
@@ -111,8 +111,8 @@ async fn hub(program: &Path, report: &mut Report) -> Outcome<f64> {
     setup.gateway = format!("127.0.0.1:{}", free_port()?);
     let url = format!("http://{}/event", setup.gateway);
     let began = Instant::now();
-    let hub = Hub::spawn(program, tempfile::tempdir()?, setup)?;
-    let first_answer_ms = first_answer(&url, began).await?;
+    let mut hub = Hub::spawn(program, tempfile::tempdir()?, setup)?;
+    let first_answer_ms = hub.first_answer(&url, began).await?;
     let hub = hub.ready().await?;
     measured(
         report,
@@ -245,7 +245,8 @@ impl Peer {
             url,
             first_answer_ms: 0.0,
         };
-        peer.first_answer_ms = first_answer(&peer.url, began).await?;
+        let (log, child) = (peer.folder.path().join("log"), &mut peer.child);
+        peer.first_answer_ms = first_answer(&peer.url, began, || still_runs(child, &log)).await?;
         Ok(peer)
     }
 

@@ -31,7 +31,6 @@ pub(crate) struct Kafka {
 /// An S3 store.
 pub(crate) struct S3 {
     pub(crate) endpoint: String,
-    pub(crate) access_key: String,
     client: Client,
 }
 
@@ -130,7 +129,6 @@ impl S3 {
             .build();
         Ok(Self {
             endpoint,
-            access_key,
             client: Client::from_conf(config),
         })
     }
