@@ -4,9 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use rusqlite::{OptionalExtension, params};
-use tripline_model::{
-    End, Ending, FunctionName, InvocationState, RequestId, Timestamp, Transition,
-};
+use tripline_model::{Ending, FunctionName, InvocationState, RequestId, Timestamp, Transition};
 
 use super::{Failure, Group};
 use crate::JournalError;
@@ -28,18 +26,10 @@ pub(in crate::sqlite) enum Several {
 impl Group<'_> {
     /// Records a start.
     pub(in crate::sqlite) fn start(&mut self, id: RequestId, at: Timestamp) -> Result<(), Failure> {
-        let mut update = self.connection.prepare_cached(
-            "UPDATE invocations SET state = 1, started_at = ?2 WHERE id = ?1 AND state = 0
-             RETURNING function",
-        )?;
-        let started = update
-            .query_row(params![id.as_bytes(), at.as_millis()], |found| {
-                row::function(found, 0)
-            })
-            .optional()?;
-        let Some(function) = started else {
-            return Err(self.refuse(id, Transition::Start)?);
-        };
+        let (_, function) = self.before(id, Transition::Start)?;
+        self.connection
+            .prepare_cached("UPDATE invocations SET state = 1, started_at = ?2 WHERE id = ?1")?
+            .execute(params![id.as_bytes(), at.as_millis()])?;
         self.count(&function, InvocationState::Accepted, -1);
         self.count(&function, InvocationState::Running, 1);
         Ok(())
@@ -55,15 +45,14 @@ impl Group<'_> {
         let result = ending.result.as_deref();
         let kept = result.filter(|result| !left_out(result));
         let cut = ending.result_cut || (result.is_some() && kept.is_none());
-        let from = state_before(ending.end);
+        let (from, function) = self.before(id, Transition::End(ending.end))?;
         let mut update = self.connection.prepare_cached(
-            "UPDATE invocations SET state = ?3, ended_at = ?4, reason = ?5, detail = ?6, exit_code = ?7,
-             signal = ?8, result_cut = ?9, duration_ms = ?10, peak_memory_bytes = ?11
-             WHERE id = ?1 AND state = ?2 RETURNING function",
+            "UPDATE invocations SET state = ?2, ended_at = ?3, reason = ?4, detail = ?5, exit_code = ?6,
+             signal = ?7, result_cut = ?8, duration_ms = ?9, peak_memory_bytes = ?10
+             WHERE id = ?1",
         )?;
-        let values = params![
+        update.execute(params![
             id.as_bytes(),
-            row::state_code(from),
             row::state_code(InvocationState::Ended(ending.end)),
             ending.at.as_millis(),
             ending.reason,
@@ -73,11 +62,7 @@ impl Group<'_> {
             cut,
             ending.duration_ms.map(row::amount),
             ending.peak_memory_bytes.map(row::amount)
-        ];
-        let ended = update.query_row(values, |found| row::function(found, 0));
-        let Some(function) = ended.optional()? else {
-            return Err(self.refuse(id, Transition::End(ending.end))?);
-        };
+        ])?;
         self.connection
             .prepare_cached("DELETE FROM payloads WHERE id = ?1")?
             .execute([id.as_bytes()])?;
@@ -134,27 +119,24 @@ impl Group<'_> {
         found.filter(wanted).take(limit).collect()
     }
 
-    /// Why the transition was not possible.
-    fn refuse(&self, id: RequestId, transition: Transition) -> Result<Failure, Failure> {
-        let state = self
+    /// The state and the function of an invocation that may make this transition. Looked up apart: `RETURNING` makes
+    /// SQLite build a table for its one row.
+    fn before(
+        &self,
+        id: RequestId,
+        transition: Transition,
+    ) -> Result<(InvocationState, FunctionName), Failure> {
+        let found = self
             .connection
-            .prepare_cached("SELECT state FROM invocations WHERE id = ?1")?
-            .query_row([id.as_bytes()], |found| row::state(found, 0))
+            .prepare_cached("SELECT state, function FROM invocations WHERE id = ?1")?
+            .query_row([id.as_bytes()], |found| {
+                Ok((row::state(found, 0)?, row::function(found, 1)?))
+            })
             .optional()?;
-        Ok(Failure::Refused(match state {
-            None => JournalError::NotFound(id),
-            Some(state) => match state.apply(transition) {
-                Err(illegal) => JournalError::Illegal(illegal),
-                Ok(_) => JournalError::Unavailable(format!("{id} changed while it was written")),
-            },
-        }))
-    }
-}
-
-/// The one state from which this end is reached.
-fn state_before(end: End) -> InvocationState {
-    match InvocationState::Accepted.apply(Transition::End(end)) {
-        Ok(_) => InvocationState::Accepted,
-        Err(_) => InvocationState::Running,
+        let (state, function) = found.ok_or(Failure::Refused(JournalError::NotFound(id)))?;
+        match state.apply(transition) {
+            Ok(_) => Ok((state, function)),
+            Err(illegal) => Err(Failure::Refused(JournalError::Illegal(illegal))),
+        }
     }
 }
