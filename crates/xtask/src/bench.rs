@@ -8,15 +8,9 @@ use crate::{peers, process, repo, signals};
 /// Builds the hub and the benchmarks, and runs those with `args`.
 pub(crate) fn run(args: &[String]) -> Outcome<u8> {
     eprintln!("==> building the hub and the benchmarks in release mode");
-    let packages = [
-        "build",
-        "--release",
-        "-p",
-        "tripline",
-        "-p",
-        "tripline-bench",
-    ];
-    if !process::run(&mut repo::cargo(&packages)?, Limits::STEP)?.success() {
+    // All members: a choice of packages would build their dependencies once more.
+    let build = ["build", "--release", "--workspace"];
+    if !process::run(&mut repo::cargo(&build)?, Limits::STEP)?.success() {
         return signals::check().and(Err(Failure::new("building failed")));
     }
     let program = repo::target_dir()?.join("release/tripline-bench");

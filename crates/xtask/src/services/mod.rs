@@ -33,6 +33,9 @@ pub(crate) use kafka_home::{KafkaHome, VERSION as KAFKA_VERSION};
 /// How long a service that the environment names may take to accept a connection.
 const NAMED_LIMIT: Duration = Duration::from_secs(5);
 
+/// Characters of a log's last line that the summary shows.
+const LAST_WORDS: usize = 200;
+
 /// Names the file to which tests append a line for each case that they skip.
 pub(crate) const SKIPS: &str = "TRIPLINE_TEST_SKIPS";
 
@@ -212,14 +215,14 @@ impl Services {
         let Failure::Message(text) = failure else {
             return Err(failure);
         };
-        // The rest, if any, is the end of a log: for now, not for the summary.
-        let (reason, log) = text.split_once('\n').unwrap_or((&text, ""));
+        // The rest, if any, is the end of a log: for now; the summary has its last words.
+        let (_, log) = text.split_once('\n').unwrap_or((&text, ""));
         if !log.is_empty() {
             eprintln!("{log}");
         }
         self.note(State {
             service,
-            text: reason.to_owned(),
+            text: in_one_line(&text),
             skipped: true,
         });
         Ok(())
@@ -239,6 +242,20 @@ impl State {
             true => format!("SKIPPED: {}: {}", self.service, self.text),
             false => format!("{}: {}", self.service, self.text),
         }
+    }
+}
+
+/// What went wrong, and the last words of its log.
+fn in_one_line(text: &str) -> String {
+    let mut lines = text.lines();
+    let reason = lines.next().unwrap_or_default();
+    let words = |line: &str| line.trim_start_matches([' ', '|']).trim_end().to_owned();
+    match lines.map(words).rfind(|line| !line.is_empty()) {
+        Some(last) => format!(
+            "{reason}: {}",
+            last.chars().take(LAST_WORDS).collect::<String>()
+        ),
+        None => reason.to_owned(),
     }
 }
 
@@ -272,4 +289,22 @@ fn step(command: &mut Command, what: &str, log: &Path, limit: Duration) -> Outco
 /// A command line of an ordinary program.
 fn program(name: impl AsRef<OsStr>) -> Outcome<Command> {
     process::command(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_skip_is_said_with_the_last_words_of_its_log() {
+        let log = "installing x: exit status: 1\n  the end of its log:\n  | trying\n  | ERROR: none\n  | \n";
+        let line = in_one_line(log);
+        assert_eq!(line, "installing x: exit status: 1: ERROR: none");
+        assert_eq!(in_one_line("no go here"), "no go here");
+        let long = format!("broke\n{}", "é".repeat(500));
+        assert_eq!(
+            in_one_line(&long).chars().count(),
+            "broke: ".len() + LAST_WORDS
+        );
+    }
 }
