@@ -145,7 +145,7 @@ fn invocation(request_id: RequestId) -> Outcome<NewInvocation> {
     Ok(NewInvocation {
         request_id,
         accepted_at: request_id.timestamp(),
-        offer: Offer {
+        offer: Arc::new(Offer {
             function: FunctionName::new("event")?,
             trigger: Some(TriggerName::new("event")?),
             event: Event {
@@ -160,6 +160,6 @@ fn invocation(request_id: RequestId) -> Outcome<NewInvocation> {
             },
             identity: Identity::Unique,
             cursors: Vec::new(),
-        },
+        }),
     })
 }

@@ -318,14 +318,14 @@ pub(crate) fn still_runs(child: &mut Child, log: &Path) -> Outcome<()> {
     }
 }
 
-/// Looks every few milliseconds until there is something.
+/// Looks fifty times a second until there is something: more often, and the looking itself would be measured.
 pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> Outcome<T> {
     let looking = async {
         loop {
             if let Some(found) = look().await {
                 return found;
             }
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
     let found = tokio::time::timeout(PATIENCE, looking).await;

@@ -15,7 +15,7 @@ use crate::limiter::{Charge, OverLimit, Scope, Source};
 pub(crate) struct Ticket {
     hub: Arc<Hub>,
     pub(crate) lane: Arc<Lane>,
-    pub(crate) offer: Offer,
+    pub(crate) offer: Arc<Offer>,
     /// What it took of the limits; nothing if it was accepted before.
     charge: Option<Charge>,
     /// Whether it was accepted, and its charge and place are used.
@@ -24,7 +24,7 @@ pub(crate) struct Ticket {
 
 /// An event that may not come in now.
 pub(crate) struct Refusal {
-    pub(crate) offer: Offer,
+    pub(crate) offer: Arc<Offer>,
     pub(crate) rejected: Rejected,
     /// Whose bound stands in the way, where it is one that passes.
     pub(crate) passing: Option<Scope>,
@@ -36,7 +36,7 @@ type Bar = (Rejected, Option<Scope>);
 /// How the happening was known.
 pub(crate) enum Known {
     /// Everything about it is on disk: this is the answer.
-    Answered(Offer, Result<Receipt, Rejected>),
+    Answered(Arc<Offer>, Result<Receipt, Rejected>),
     /// It is known, and its cursors still have to be written: it comes in, whatever the limits say.
     Admitted(Ticket),
     /// It is new: the refusal stands.
@@ -49,7 +49,7 @@ impl Hub {
     /// Admits an event, or says why not.
     pub(crate) fn admit(
         self: &Arc<Self>,
-        offer: Offer,
+        offer: Arc<Offer>,
         source: Source,
     ) -> Result<Ticket, Box<Refusal>> {
         let place = self.check(&offer).and_then(|lane| {
@@ -156,7 +156,7 @@ impl Hub {
         }
     }
 
-    fn ticket(self: &Arc<Self>, lane: Arc<Lane>, offer: Offer) -> Ticket {
+    fn ticket(self: &Arc<Self>, lane: Arc<Lane>, offer: Arc<Offer>) -> Ticket {
         Ticket {
             hub: self.clone(),
             lane,

@@ -79,11 +79,11 @@ impl Hub {
     fn book(&self, ticket: Ticket, id: RequestId, accepted: Accepted) -> Result<Receipt, Rejected> {
         let lane = ticket.lane.clone();
         if let Accepted::New(_) = accepted {
-            let invocation = waiting(id, &ticket.offer);
             let waits = {
                 let mut queue = lane.queue();
                 queue.release();
-                queue.committed(invocation)
+                let weight = ticket.offer.event.weight();
+                queue.committed(id, weight, || waiting(id, &ticket.offer))
             };
             lane.census().accepted(ticket.offer.trigger.as_ref());
             ticket.spend();

@@ -29,11 +29,11 @@ const LOOK: Duration = Duration::from_millis(250);
 
 /// What became of the offers of one turn, in order.
 enum Step {
-    Answered(Offer, Result<Receipt, Rejected>),
+    Answered(Arc<Offer>, Result<Receipt, Rejected>),
     Admitted(Ticket),
 }
 
-type Ordered = (Offer, Option<Result<Receipt, Rejected>>);
+type Ordered = (Arc<Offer>, Option<Result<Receipt, Rejected>>);
 
 /// The places in line that a source holds.
 struct Lines {
@@ -54,7 +54,7 @@ impl Hub {
     ) -> Vec<Result<Receipt, Rejected>> {
         let _counted = Pulling::count(&self.pulling);
         let mut answers = Vec::with_capacity(offers.len());
-        let mut rest = VecDeque::from(offers);
+        let mut rest: VecDeque<_> = offers.into_iter().map(Arc::new).collect();
         while !rest.is_empty() {
             let steps = self.turn(&mut rest).await;
             let (order, tickets) = split(steps);
@@ -84,7 +84,7 @@ impl Hub {
     }
 
     /// Waits in line, then takes what it may of the offers in front that go the same way.
-    async fn turn(self: &Arc<Self>, rest: &mut VecDeque<Offer>) -> Vec<Step> {
+    async fn turn(self: &Arc<Self>, rest: &mut VecDeque<Arc<Offer>>) -> Vec<Step> {
         let mut steps = Vec::new();
         let Some(first) = rest.front() else {
             return steps;

@@ -55,7 +55,7 @@ impl Batch {
             self.answers.push(Some(Err(rejected)));
             return;
         }
-        let mut admitted = hub.admit(offer, Source::Push);
+        let mut admitted = hub.admit(Arc::new(offer), Source::Push);
         if let Err(refusal) = admitted {
             if refusal.passing.is_none() || self.tickets.is_empty() {
                 admitted = Err(refusal);

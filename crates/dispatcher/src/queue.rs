@@ -76,16 +76,22 @@ impl Queue {
         self.committing.remove(&id);
     }
 
-    /// The journal has it; its place was reserved before, and is released by the caller. Whether it is waiting now: it
-    /// may have been ended already.
-    pub(crate) fn committed(&mut self, invocation: Invocation) -> bool {
-        if !self.committing.remove(&invocation.request_id) {
+    /// The journal has it; its place was reserved before, and is released by the caller. It is asked for the
+    /// `invocation`, whose event weighs `weight`, if there is room in the window. Whether it is waiting now: it may have
+    /// been ended already.
+    pub(crate) fn committed(
+        &mut self,
+        id: RequestId,
+        weight: usize,
+        invocation: impl FnOnce() -> Invocation,
+    ) -> bool {
+        if !self.committing.remove(&id) {
             return false;
         }
         let first_in_line = self.overflow() == 0;
         self.queued += 1;
-        if first_in_line && self.has_room(&invocation) {
-            self.push(invocation);
+        if first_in_line && self.has_room(weight) {
+            self.push(invocation());
         }
         true
     }
@@ -137,7 +143,7 @@ impl Queue {
             if skip.contains(&id) || self.held.contains(&id) || self.committing.contains(&id) {
                 continue;
             }
-            if !self.has_room(&invocation) {
+            if !self.has_room(invocation.event.weight()) {
                 break;
             }
             self.push(invocation);
@@ -146,8 +152,8 @@ impl Queue {
         taken
     }
 
-    fn has_room(&self, invocation: &Invocation) -> bool {
-        let fits = self.bytes + invocation.event.weight() <= WINDOW_BYTES;
+    fn has_room(&self, weight: usize) -> bool {
+        let fits = self.bytes + weight <= WINDOW_BYTES;
         self.window.is_empty() || (fits && self.window.len() < WINDOW_COUNT)
     }
 

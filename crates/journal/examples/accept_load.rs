@@ -114,7 +114,7 @@ async fn once(journal: &dyn Journal, what: What) -> Result<(), Box<dyn std::erro
     let new = NewInvocation {
         request_id,
         accepted_at: at,
-        offer,
+        offer: Arc::new(offer),
     };
     journal.accept(vec![new]).await?;
     if what == What::AcceptStartFinish {

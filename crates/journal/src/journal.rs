@@ -19,8 +19,8 @@ pub struct NewInvocation {
     pub request_id: RequestId,
     /// When it is accepted; windows of identities are counted from here.
     pub accepted_at: Timestamp,
-    /// The event and its identity.
-    pub offer: Offer,
+    /// The event and its identity, shared with whoever offered it.
+    pub offer: Arc<Offer>,
 }
 
 /// What became of one offer. Its cursors are written in every case but `KeyReused`.

@@ -98,7 +98,7 @@ impl Between {
             }
             Some(Mutant::NoDedupe) => {
                 for new in &mut batch {
-                    new.offer.identity = Identity::Unique;
+                    Arc::make_mut(&mut new.offer).identity = Identity::Unique;
                 }
                 self.journal.accept(batch).await
             }
@@ -108,7 +108,7 @@ impl Between {
                     trigger.is_some_and(|name| name.as_str() == "timer")
                 };
                 for new in batch.iter_mut().filter(timed) {
-                    new.offer.identity = Identity::Unique;
+                    Arc::make_mut(&mut new.offer).identity = Identity::Unique;
                 }
                 self.journal.accept(batch).await
             }

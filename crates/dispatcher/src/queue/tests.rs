@@ -33,7 +33,8 @@ fn accept(queue: &mut Queue, invocation: Invocation) {
     assert!(queue.reserve(u64::MAX));
     queue.commit(invocation.request_id);
     queue.release();
-    assert!(queue.committed(invocation));
+    let (id, weight) = (invocation.request_id, invocation.event.weight());
+    assert!(queue.committed(id, weight, || invocation));
 }
 
 #[test]
@@ -60,7 +61,7 @@ fn what_is_ended_on_its_way_in_does_not_arrive() {
     let one = invocation(1, 0);
     queue.commit(one.request_id);
     assert!(!queue.drop_ended(one.request_id));
-    assert!(!queue.committed(one));
+    assert!(!queue.committed(one.request_id, 0, || one));
     assert_eq!((queue.queued(), queue.pop()), (0, None));
 }
 

@@ -73,14 +73,14 @@ impl State {
         self.remember(&offer, request_id, accepted_at);
         let invocation = Invocation {
             request_id,
-            function: offer.function,
-            trigger: offer.trigger,
+            function: offer.function.clone(),
+            trigger: offer.trigger.clone(),
             state: InvocationState::Accepted,
             accepted_at,
             started_at: None,
             ending: None,
             data_len: offer.event.data_len() as u64,
-            event: offer.event,
+            event: offer.event.clone(),
         };
         self.invocations.insert(request_id, invocation);
         Accepted::New(request_id)

@@ -78,7 +78,7 @@ pub(crate) fn new_at(at: Timestamp, offer: Offer) -> NewInvocation {
     NewInvocation {
         request_id: id_at(at),
         accepted_at: at,
-        offer,
+        offer: Arc::new(offer),
     }
 }
 

@@ -34,7 +34,7 @@ pub(super) async fn accept(
             answers.push(Accepted::Past);
             continue;
         }
-        new.offer.identity = Identity::Unique;
+        Arc::make_mut(&mut new.offer).identity = Identity::Unique;
         answers.extend(journal.accept(vec![new]).await?);
         let entry = CursorEntry {
             key: Bytes::from(stream),

@@ -1,5 +1,6 @@
 //! Accepting: what is stored, and what is known again.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,7 +14,7 @@ use crate::support::*;
 async fn what_was_accepted_is_read_back_whole() {
     each(|s| async move {
         let mut new = new_at(at(0), offer("f", Identity::Unique));
-        new.offer.event.data = Some(Bytes::new());
+        Arc::make_mut(&mut new.offer).event.data = Some(Bytes::new());
         let (id, event) = (new.request_id, new.offer.event.clone());
         let none = accept(&*s.journal, "f", at(1)).await;
         s.journal.accept(vec![new]).await.unwrap();
@@ -36,8 +37,8 @@ async fn what_was_accepted_is_read_back_whole() {
 async fn no_value_is_not_an_empty_value() {
     each(|s| async move {
         let mut new = new_at(at(0), offer("f", Identity::Unique));
-        new.offer.event.data = None;
-        new.offer.trigger = None;
+        Arc::make_mut(&mut new.offer).event.data = None;
+        Arc::make_mut(&mut new.offer).trigger = None;
         let id = new.request_id;
         s.journal.accept(vec![new]).await.unwrap();
         let read = s.journal.get(id).await.unwrap().unwrap();
@@ -114,7 +115,7 @@ async fn a_key_with_another_digest_is_refused_and_moves_no_cursor() {
         let first = new_at(at(0), offer("f", key("k", HOUR, Some([1; 32]))));
         let id = first.request_id;
         let mut other = new_at(at(1), offer("f", key("k", HOUR, Some([2; 32]))));
-        other.offer.cursors = vec![cursor(b"c", Some(b"v"))];
+        Arc::make_mut(&mut other.offer).cursors = vec![cursor(b"c", Some(b"v"))];
         let same = new_at(at(2), offer("f", key("k", HOUR, Some([1; 32]))));
         let silent = new_at(at(3), offer("f", key("k", HOUR, None)));
         let answers = s.journal.accept(vec![first, other, same, silent]).await;
@@ -133,7 +134,7 @@ async fn keys_of_the_api_and_of_a_trigger_are_two() {
     each(|s| async move {
         let through = new_at(at(0), offer("f", key("k", HOUR, None)));
         let mut called = new_at(at(0), offer("f", key("k", HOUR, None)));
-        called.offer.trigger = None;
+        Arc::make_mut(&mut called.offer).trigger = None;
         let fresh = vec![
             Accepted::New(through.request_id),
             Accepted::New(called.request_id),
@@ -150,7 +151,7 @@ async fn positions_only_grow_and_cursors_travel_along() {
             .into_iter()
             .map(|p| new_at(at(0), offer("f", position(p))))
             .collect();
-        batch[1].offer.cursors = vec![cursor(b"c", Some(b"v"))];
+        Arc::make_mut(&mut batch[1].offer).cursors = vec![cursor(b"c", Some(b"v"))];
         let ids: Vec<_> = batch.iter().map(|new| new.request_id).collect();
         assert_eq!(s.cursors.watermark(&trigger(), "orders/0").await, Ok(None));
         let answers = s.journal.accept(batch).await.unwrap();

@@ -1,5 +1,6 @@
 //! Reading, counting, functions, retention.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tripline_journal::{JournalError, Page, Query, Retention};
@@ -63,7 +64,7 @@ async fn lists_are_filtered_and_paged_newest_first() {
             ids.push(accept(&*s.journal, if n % 2 == 0 { "f" } else { "g" }, at(n)).await);
         }
         let mut called = new_at(at(6), offer("f", Identity::Unique));
-        called.offer.trigger = None;
+        Arc::make_mut(&mut called.offer).trigger = None;
         ids.push(called.request_id);
         s.journal.accept(vec![called]).await.unwrap();
         for n in [0, 2] {

@@ -40,7 +40,7 @@ impl Drop for SmallDisk {
 
 fn large() -> NewInvocation {
     let mut new = new_at(at(0), offer("f", Identity::Unique));
-    new.offer.event.data = Some(Bytes::from(vec![b'x'; 60_000]));
+    Arc::make_mut(&mut new.offer).event.data = Some(Bytes::from(vec![b'x'; 60_000]));
     new
 }
 
