@@ -26,6 +26,7 @@ use std::thread::JoinHandle;
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc};
+use tokio::time::{Instant, sleep};
 use tripline_model::{
     Clock, CursorEntry, CursorError, Cursors, End, Ending, Execution, FunctionName, Invocation,
     InvocationState, Offer, RequestId, Timestamp, TriggerName,
@@ -73,6 +74,9 @@ pub struct SqliteJournal {
 
 /// Records that are removed in one transaction.
 const PURGE_STEP: u64 = 500;
+
+/// How much longer than such a transaction others write undisturbed, so that a large removal does not slow them down.
+const PURGE_REST: u32 = 3;
 
 // === impl JournalOptions ===
 
@@ -283,7 +287,12 @@ impl Journal for SqliteJournal {
     async fn purge(&self, retention: &Retention, now: Timestamp) -> Result<Purged, JournalError> {
         let mut purged = Purged::default();
         loop {
-            let before = now.minus(retention.keep_ended);
+            let began = Instant::now();
+            let too_large = self.readers.read(read::used_bytes).await? > retention.max_bytes;
+            let before = match too_large {
+                true => Timestamp::from_millis(i64::MAX),
+                false => now.minus(retention.keep_ended),
+            };
             let removed = self.purge_ended(before, PURGE_STEP).await?;
             let limit = PURGE_STEP.cast_signed();
             let forgotten = self
@@ -294,13 +303,8 @@ impl Journal for SqliteJournal {
             if removed == 0 && forgotten == 0 {
                 break;
             }
-        }
-        while self.readers.read(read::used_bytes).await? > retention.max_bytes {
-            let any = Timestamp::from_millis(i64::MAX);
-            let removed = self.purge_ended(any, PURGE_STEP).await?;
-            purged.invocations += removed;
-            if removed == 0 {
-                break;
+            if !too_large {
+                sleep(began.elapsed() * PURGE_REST).await;
             }
         }
         Ok(purged)

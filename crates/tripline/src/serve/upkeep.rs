@@ -1,5 +1,6 @@
 //! Retention: what is old enough is forgotten, in small steps, while the hub works.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,30 +25,43 @@ pub(super) struct Upkeep {
 }
 
 impl Upkeep {
-    /// Works until `stop`.
+    /// Works until `stop`: also in the middle of a removal, which the next life goes on with.
     pub(super) async fn run(self, stop: CancellationToken) {
-        let mut purge = tokio::time::interval(EVERY);
-        let mut fold = tokio::time::interval(METRICS_UPKEEP);
+        tokio::select! {
+            () = stop.cancelled() => {}
+            never = self.fold() => match never {},
+            never = self.forget() => match never {},
+        }
+    }
+
+    async fn fold(&self) -> Infallible {
+        let mut due = tokio::time::interval(METRICS_UPKEEP);
         loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                _ = fold.tick() => self.metrics.run_upkeep(),
-                _ = purge.tick() => self.purge().await,
-            }
+            due.tick().await;
+            self.metrics.run_upkeep();
+        }
+    }
+
+    async fn forget(&self) -> Infallible {
+        let mut due = tokio::time::interval(EVERY);
+        loop {
+            due.tick().await;
+            self.purge().await;
         }
     }
 
     async fn purge(&self) {
         let now = self.clock.now();
+        // Whole files: that is soon done.
+        if let Err(error) = self.logs.purge(now.minus(self.keep_logs)).await {
+            tracing::warn!(%error, "old logs could not be removed");
+        }
         match self.journal.purge(&self.retention, now).await {
             Ok(purged) if purged.invocations > 0 => {
                 tracing::info!(invocations = purged.invocations, "forgot old invocations");
             }
             Ok(_) => {}
             Err(error) => tracing::warn!(%error, "old invocations could not be removed"),
-        }
-        if let Err(error) = self.logs.purge(now.minus(self.keep_logs)).await {
-            tracing::warn!(%error, "old logs could not be removed");
         }
     }
 }
