@@ -181,8 +181,8 @@ impl Handler {
 fn new_id(now: Timestamp) -> Result<String, getrandom::Error> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes)?;
-    let unique: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(format!("{}-{unique}", now.as_millis()))
+    let unique = u128::from_ne_bytes(bytes);
+    Ok(format!("{}-{unique:032x}", now.as_millis()))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tripline_api::{AllowedHosts, ApiState};
 use tripline_dispatcher::{
-    Dispatcher, DispatcherConfig, DispatcherHandle, DispatcherParts, FunctionStatus,
+    Dispatcher, DispatcherConfig, DispatcherHandle, DispatcherParts, Entropy, FunctionStatus,
 };
 use tripline_executor::client::Executors;
 use tripline_journal::{Journal, LogStore, Retention};
@@ -258,7 +258,7 @@ async fn start_dispatcher(
         logs,
         runtimes,
         clock,
-        entropy: Box::new(random),
+        entropy: entropy(),
     };
     Ok(Dispatcher::start(parts).await?)
 }
@@ -274,11 +274,19 @@ fn not_ready(dispatcher: DispatcherHandle) -> Arc<dyn Fn() -> Vec<&'static str> 
     })
 }
 
-/// Ten bytes from the system's source.
-fn random() -> [u8; 10] {
-    let mut bytes = [0; 10];
-    getrandom::fill(&mut bytes).expect("Linux gives random bytes to every process");
-    bytes
+/// Ten bytes each time from the system's source, which is asked for some hundred times ten at once: ids are minted one
+/// after the other, under a lock.
+fn entropy() -> Entropy {
+    let (mut pool, mut left) = ([[0; 10]; 256], 0);
+    Box::new(move || {
+        if left == 0 {
+            let bytes = pool.as_flattened_mut();
+            getrandom::fill(bytes).expect("Linux gives random bytes to every process");
+            left = pool.len();
+        }
+        left -= 1;
+        pool[left]
+    })
 }
 
 fn admin_token(
