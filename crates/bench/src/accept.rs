@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use crate::Outcome;
 use crate::caller::closed_loop;
-use crate::hub::{Hub, until};
+use crate::hub::{Hub, Setup, until};
 use crate::pairs::{Report, quantile};
 use crate::worker::functions;
 
@@ -36,6 +36,8 @@ pub(crate) async fn run(program: &Path, pairs: u32) -> Outcome<Report> {
     let bare = Handler::start().await?;
     let hub = Hub::start(program, &functions(None)?).await?;
     let url = hub.gateway("/event");
+    let busy = Hub::launch(program, tempfile::tempdir()?, busy()).await?;
+    let alone_url = busy.gateway("/event");
     rate(&bare.url, COUNT / 10, CONNECTIONS).await?;
     drained_rate(&hub, &url, COUNT / 10, CONNECTIONS).await?;
     for _ in 0..pairs {
@@ -45,6 +47,10 @@ pub(crate) async fn run(program: &Path, pairs: u32) -> Outcome<Report> {
         report.figure("bare_p99_ms", quantile(&mut least_millis, 0.99));
         report.figure("hub_per_second", ours);
         report.figure("hub_p99_ms", quantile(&mut millis, 0.99));
+        let (alone, mut alone_millis) = rate(&alone_url, COUNT, CONNECTIONS).await?;
+        report.figure("alone_per_second", alone);
+        report.figure("alone_p99_ms", quantile(&mut alone_millis, 0.99));
+        report.figure("alone_to_bare", alone / least);
         for (connections, count, bare_name, hub_name) in OTHERS {
             report.figure(bare_name, rate(&bare.url, count, connections).await?.0);
             let ours = drained_rate(&hub, &url, count, connections).await?;
@@ -57,6 +63,16 @@ pub(crate) async fn run(program: &Path, pairs: u32) -> Outcome<Report> {
     let late = report.median("hub_p99_ms") > report.median("bare_p99_ms");
     report.goal("p99 not above the bare handler's", !late);
     Ok(report)
+}
+
+/// A hub that only accepts: its one slot is taken, and everything waits.
+fn busy() -> Setup {
+    let mut setup = Setup::of(
+        "[functions.event]\ncommand = ['sleep', '600']\ntimeout = '600s'\nconcurrency = 1\nmax_queued = 10000000\n\
+         [triggers.event]\nkind = 'http'\nfunction = 'event'\nroute = 'POST /event'\nauth = 'none'\n",
+    );
+    setup.hub.push_str("max_queued = 10000000\n");
+    setup
 }
 
 /// Events accepted a second, and the milliseconds of each; returns when all of them have run.

@@ -227,6 +227,11 @@ impl Hub {
         resident_bytes(self.child.id())
     }
 
+    /// Bytes of them that are its own, and not pages of its binary.
+    pub(crate) fn own_anonymous_bytes(&self) -> u64 {
+        status_bytes(self.child.id(), "RssAnon:")
+    }
+
     /// Seconds of processor time that the hub and its executors have used.
     pub(crate) fn cpu_seconds(&self) -> f64 {
         self.pids().map(cpu_seconds).sum()
@@ -261,8 +266,12 @@ impl Drop for Hub {
 
 /// Bytes of memory that a process holds.
 pub(crate) fn resident_bytes(pid: u32) -> u64 {
+    status_bytes(pid, "VmRSS:")
+}
+
+fn status_bytes(pid: u32, name: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
     let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
     kib.unwrap_or(0) * 1024
 }

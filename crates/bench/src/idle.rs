@@ -36,10 +36,12 @@ pub(crate) async fn run(program: &Path, pairs: u32) -> Outcome<Report> {
         tokio::time::sleep(WATCHED).await;
         let cpu = (hub.cpu_seconds() - before) / WATCHED.as_secs_f64() * 100.0;
         #[expect(clippy::cast_precision_loss, reason = "memory is small")]
-        let mib = hub.own_resident_bytes() as f64 / f64::from(1 << 20);
+        let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+        let resident = mib(hub.own_resident_bytes());
         report.figure("cpu_percent", cpu);
-        report.figure("resident_mib", mib);
-        report.ratio(MEMORY_MIB / mib);
+        report.figure("resident_mib", resident);
+        report.figure("anonymous_mib", mib(hub.own_anonymous_bytes()));
+        report.ratio(MEMORY_MIB / resident);
     }
     let goals = [
         ("resident memory at most 20 MiB", "resident_mib", MEMORY_MIB),
