@@ -26,15 +26,22 @@ impl Hub {
         if count == 0 {
             return Vec::new();
         }
+        let began = Instant::now();
+        // Before anything else is done with it: an event is not later than those that were offered after it.
+        let batch: Vec<_> = tickets.iter().map(|ticket| self.mint(ticket)).collect();
         let hub = self.clone();
-        let task = self.tasks.spawn(async move { hub.commit(tickets).await });
+        let commit = async move { hub.commit(tickets, batch, began).await };
+        let task = self.tasks.spawn(commit);
         let lost = || vec![Err(Rejected::Unknown); count];
         task.await.unwrap_or_else(|_| lost())
     }
 
-    async fn commit(&self, tickets: Vec<Ticket>) -> Vec<Result<Receipt, Rejected>> {
-        let began = Instant::now();
-        let batch: Vec<_> = tickets.iter().map(|ticket| self.mint(ticket)).collect();
+    async fn commit(
+        &self,
+        tickets: Vec<Ticket>,
+        batch: Vec<NewInvocation>,
+        began: Instant,
+    ) -> Vec<Result<Receipt, Rejected>> {
         let ids: Vec<_> = batch.iter().map(|new| new.request_id).collect();
         match self.journal.accept(batch).await {
             Ok(accepted) => {
