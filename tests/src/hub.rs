@@ -340,6 +340,26 @@ impl Hub {
         kill(pid, signal).expect("the hub is there");
     }
 
+    /// Halts the hub, and waits until none of its threads runs any more.
+    pub async fn halt(&self) {
+        self.signal(Signal::SIGSTOP);
+        let pid = self.child.as_ref().expect("the hub has started").id();
+        eventually("the hub stands still", async || {
+            let mut threads = fs::read_dir(format!("/proc/{pid}/task")).expect("the hub is there");
+            let stands = |thread: fs::DirEntry| {
+                let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+                // The name before may hold anything.
+                stat.rsplit(") ")
+                    .next()
+                    .is_some_and(|rest| rest.starts_with('T'))
+            };
+            threads
+                .all(|thread| stands(thread.expect("a thread")))
+                .then_some(())
+        })
+        .await;
+    }
+
     /// Waits until the hub's process has ended.
     pub async fn exited(&mut self) -> ExitStatus {
         eventually("the hub has ended", async || {

@@ -6,7 +6,6 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
 use serde_json::Value;
 use tokio::time::Instant;
 use tripline_tests::{Disk, Hub, eventually};
@@ -106,7 +105,7 @@ async fn a_power_cut_takes_no_lines_that_are_some_seconds_old() {
     })
     .await;
     let executors = hub.executors();
-    hub.signal(Signal::SIGSTOP);
+    hub.halt().await;
     disk.cut_power();
     executors.iter().for_each(|executor| executor.kill());
     hub.kill().await;

@@ -145,7 +145,7 @@ async fn after_a_halt_there_is_no_burst_and_nothing_runs_twice() {
     for _ in 0..20 {
         callers.push(Raw::open(&address(&hub)).await);
     }
-    hub.signal(Signal::SIGSTOP);
+    hub.halt().await;
     let halted = Instant::now();
     for raw in &mut callers {
         raw.send(call("/note").repeat(20)).await;
