@@ -9,10 +9,13 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::Outcome;
 use crate::time::micros;
+
+/// How long a call may be without an answer.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// Bytes of an answer, at most.
 const MAX_ANSWER: usize = 64 << 10;
@@ -23,6 +26,8 @@ pub(crate) struct Answered {
     pub(crate) took: Duration,
     /// Milliseconds to each answer.
     pub(crate) millis: Vec<f64>,
+    /// Calls whose connection broke, or was silent for too long, before the answer.
+    pub(crate) broken: u64,
 }
 
 /// One connection.
@@ -32,29 +37,49 @@ struct Caller {
     answer: Vec<u8>,
 }
 
-/// Posts `count` events with `callers` at the same time; an answer that is no 2xx is an error.
+/// Posts `count` events with `callers` at the same time; no answer, or one that is no 2xx, is an error.
 pub(crate) async fn closed_loop(url: &str, count: u64, callers: usize) -> Outcome<Answered> {
+    let answered = patient_loop(url, count, callers).await?;
+    match answered.broken {
+        0 => Ok(answered),
+        broken => Err(format!("{broken} of {count} calls had no answer").into()),
+    }
+}
+
+/// The same at somebody who may break connections: such a call is counted, and the next one makes a new connection.
+pub(crate) async fn patient_loop(url: &str, count: u64, callers: usize) -> Outcome<Answered> {
     let left = Arc::new(AtomicU64::new(count));
     let (mut tasks, begin) = (JoinSet::new(), Instant::now());
     for _ in 0..callers {
         let (mut caller, left) = (Caller::connect(url).await?, left.clone());
+        let url = url.to_owned();
         tasks.spawn(async move {
             let take = |left: u64| left.checked_sub(1);
-            let (ordering, mut millis) = (Ordering::Relaxed, Vec::new());
+            let (ordering, mut millis, mut broken) = (Ordering::Relaxed, Vec::new(), 0);
             while left.fetch_update(ordering, ordering, take).is_ok() {
                 let sent = Instant::now();
-                accepted(caller.post("x").await?)?;
-                millis.push(sent.elapsed().as_secs_f64() * 1000.0);
+                if let Ok(Ok(status)) = timeout(SILENCE, caller.post("x")).await {
+                    accepted(status)?;
+                    millis.push(sent.elapsed().as_secs_f64() * 1000.0);
+                } else {
+                    broken += 1;
+                    caller = Caller::connect(&url).await?;
+                }
             }
-            Ok::<_, String>(millis)
+            Ok::<_, String>((millis, broken))
         });
     }
-    let mut millis = Vec::new();
+    let (mut millis, mut broken) = (Vec::new(), 0);
     while let Some(done) = tasks.join_next().await {
-        millis.extend(done??);
+        let (more, others) = done??;
+        millis.extend(more);
+        broken += others;
     }
-    let took = begin.elapsed();
-    Ok(Answered { took, millis })
+    Ok(Answered {
+        took: begin.elapsed(),
+        millis,
+        broken,
+    })
 }
 
 /// Posts events `0..count`, `rate` a second, over `callers` connections; gives when each was sent, in microseconds.

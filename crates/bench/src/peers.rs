@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 
 use crate::Outcome;
-use crate::caller::closed_loop;
+use crate::caller::patient_loop;
 use crate::hub::{Hub, Setup, first_answer, free_port, resident_bytes, still_runs};
 use crate::pairs::{Report, quantile};
 use crate::services::{Skipped, variable};
@@ -31,6 +31,7 @@ const AFTER: Duration = Duration::from_millis(300);
 /// What is measured of each: the names of its figures.
 struct Names {
     answers_per_second: &'static str,
+    broken_calls: &'static str,
     p99_ms: &'static str,
     runs_per_second: &'static str,
     ran_share: &'static str,
@@ -42,6 +43,7 @@ macro_rules! names {
     ($peer:literal) => {
         Names {
             answers_per_second: concat!($peer, "_answers_per_second"),
+            broken_calls: concat!($peer, "_broken_calls"),
             p99_ms: concat!($peer, "_p99_ms"),
             runs_per_second: concat!($peer, "_runs_per_second"),
             ran_share: concat!($peer, "_ran_share"),
@@ -94,6 +96,8 @@ pub(crate) async fn run(program: &Path, pairs: u32) -> Outcome<Report> {
     let is_one = |share: f64| (share - 1.0).abs() < f64::EPSILON;
     let once = is_one(report.smallest("hub_ran_share")) && is_one(report.largest("hub_ran_share"));
     report.goal("every receipt of the hub's has run once", once);
+    let answered = report.largest("hub_broken_calls") < 0.5;
+    report.goal("the hub has answered every call", answered);
     Ok(report)
 }
 
@@ -140,13 +144,16 @@ async fn measured(
     // The call that found it ready.
     ran(ledger, 1).await;
     let began = Instant::now();
-    let mut answered = closed_loop(url, COUNT, CONNECTIONS).await?;
+    let mut answered = patient_loop(url, COUNT, CONNECTIONS).await?;
     let (runs, at) = ran(ledger, COUNT + 1).await;
     #[expect(clippy::cast_precision_loss, reason = "small numbers")]
     let (count, runs, memory) = (COUNT as f64, (runs - 1) as f64, memory() as f64);
+    #[expect(clippy::cast_precision_loss, reason = "a small number")]
+    let broken = answered.broken as f64;
+    report.figure(names.broken_calls, broken);
     report.figure(
         names.answers_per_second,
-        count / answered.took.as_secs_f64(),
+        (count - broken) / answered.took.as_secs_f64(),
     );
     report.figure(names.p99_ms, quantile(&mut answered.millis, 0.99));
     let per_second = runs / (at - began).as_secs_f64();
