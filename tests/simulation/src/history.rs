@@ -57,7 +57,7 @@ pub(crate) type Seen = (InvocationState, Option<Timestamp>);
 #[derive(Default)]
 pub(crate) struct History {
     pub(crate) happenings: Vec<Happening>,
-    /// The last state that was seen of each id.
+    /// The newest state that was seen of each id.
     pub(crate) seen: BTreeMap<RequestId, Seen>,
     /// When events were accepted as new in each life: no clock jumps in these times.
     pub(crate) accepted: Vec<Vec<Duration>>,
@@ -188,15 +188,28 @@ impl History {
         }
     }
 
-    /// Somebody sees a state.
-    pub(crate) fn see(&mut self, id: RequestId, invocation: &Invocation) {
+    /// What had been seen of an id when somebody asks for it.
+    pub(crate) fn asked(&self, id: RequestId) -> Option<Seen> {
+        self.seen.get(&id).copied()
+    }
+
+    /// Somebody sees a state, for which they asked when `asked` had been seen. Answers may cross: what others have seen
+    /// meanwhile may be newer.
+    pub(crate) fn see(&mut self, id: RequestId, asked: Option<Seen>, invocation: &Invocation) {
         let ended_at = invocation.ending.as_ref().map(|ending| ending.at);
         let now = (invocation.state, ended_at);
-        if let Some(before) = self.seen.insert(id, now)
+        if let Some(before) = asked
             && !may_follow(before, now)
         {
             self.wrong
                 .push(format!("{id} was seen as {before:?}, and then as {now:?}"));
+        }
+        let meanwhile = self.seen.entry(id).or_insert(now);
+        if may_follow(*meanwhile, now) {
+            *meanwhile = now;
+        } else if !may_follow(now, *meanwhile) {
+            self.wrong
+                .push(format!("{id} was seen as {meanwhile:?} and as {now:?}"));
         }
     }
 

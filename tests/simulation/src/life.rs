@@ -291,10 +291,11 @@ impl Life<'_> {
     async fn look(&mut self) {
         let heard: Vec<RequestId> = self.world.history().heard();
         for id in heard {
+            let asked = self.world.history().asked(id);
             if let Ok(Some(found)) = self.journal.get(id).await {
                 let state = found.state.as_str();
                 self.world.fate.pass(Effect::Look(id, state)).await;
-                self.world.history().see(id, &found);
+                self.world.history().see(id, asked, &found);
             }
         }
     }

@@ -35,12 +35,14 @@ pub(crate) async fn call(world: Arc<World>, hub: Hub, number: usize, mut dice: D
         sleep(AGAIN).await;
     }
     let id = world.history().happenings[number].ids.first().copied();
-    if let Some(id) = id.filter(|_| dice.once_in(2))
-        && let Some(invocation) = hub.ended(id).await
-    {
+    let Some(id) = id.filter(|_| dice.once_in(2)) else {
+        return;
+    };
+    let asked = world.history().asked(id);
+    if let Some(invocation) = hub.ended(id).await {
         let state = invocation.state.as_str();
         world.fate.pass(Effect::Look(id, state)).await;
-        world.history().see(id, &invocation);
+        world.history().see(id, asked, &invocation);
     }
 }
 
