@@ -17,6 +17,9 @@ use crate::time::micros;
 /// How long a call may be without an answer.
 const SILENCE: Duration = Duration::from_secs(10);
 
+/// So many calls without an answer, and no more are made.
+const MAX_BROKEN: u64 = 32;
+
 /// Bytes of an answer, at most.
 const MAX_ANSWER: usize = 64 << 10;
 
@@ -46,39 +49,41 @@ pub(crate) async fn closed_loop(url: &str, count: u64, callers: usize) -> Outcom
     }
 }
 
-/// The same at somebody who may break connections: such a call is counted, and the next one makes a new connection.
+/// The same at somebody who may break connections: such a call is counted, and the next one makes a new connection. After
+/// some of them no more calls are made.
 pub(crate) async fn patient_loop(url: &str, count: u64, callers: usize) -> Outcome<Answered> {
-    let left = Arc::new(AtomicU64::new(count));
+    let (left, broken) = (Arc::new(AtomicU64::new(count)), Arc::<AtomicU64>::default());
     let (mut tasks, begin) = (JoinSet::new(), Instant::now());
     for _ in 0..callers {
         let (mut caller, left) = (Caller::connect(url).await?, left.clone());
-        let url = url.to_owned();
+        let (url, broken) = (url.to_owned(), broken.clone());
         tasks.spawn(async move {
             let take = |left: u64| left.checked_sub(1);
-            let (ordering, mut millis, mut broken) = (Ordering::Relaxed, Vec::new(), 0);
+            let (ordering, mut millis) = (Ordering::Relaxed, Vec::new());
             while left.fetch_update(ordering, ordering, take).is_ok() {
                 let sent = Instant::now();
                 if let Ok(Ok(status)) = timeout(SILENCE, caller.post("x")).await {
                     accepted(status)?;
                     millis.push(sent.elapsed().as_secs_f64() * 1000.0);
                 } else {
-                    broken += 1;
+                    if broken.fetch_add(1, ordering) + 1 >= MAX_BROKEN {
+                        left.store(0, ordering);
+                        break;
+                    }
                     caller = Caller::connect(&url).await?;
                 }
             }
-            Ok::<_, String>((millis, broken))
+            Ok::<_, String>(millis)
         });
     }
-    let (mut millis, mut broken) = (Vec::new(), 0);
+    let mut millis = Vec::new();
     while let Some(done) = tasks.join_next().await {
-        let (more, others) = done??;
-        millis.extend(more);
-        broken += others;
+        millis.extend(done??);
     }
     Ok(Answered {
         took: begin.elapsed(),
         millis,
-        broken,
+        broken: broken.load(Ordering::Relaxed),
     })
 }
 
@@ -192,6 +197,19 @@ fn whole(answer: &[u8]) -> Result<Option<u16>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn one_who_breaks_every_connection_is_soon_left_alone() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/event", listener.local_addr().unwrap());
+        let mut breaking = JoinSet::new();
+        breaking.spawn(async move { while listener.accept().await.is_ok() {} });
+        let answered = patient_loop(&url, 100_000, 4).await.unwrap();
+        assert!(answered.millis.is_empty());
+        assert!((MAX_BROKEN..MAX_BROKEN + 4).contains(&answered.broken));
+        assert!(closed_loop(&url, 100_000, 4).await.is_err());
+        breaking.shutdown().await;
+    }
 
     #[test]
     fn an_answer_is_whole_with_its_body() {
