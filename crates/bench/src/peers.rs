@@ -25,6 +25,9 @@ const CONNECTIONS: usize = 16;
 /// A ledger that does not grow for so long will not grow any more.
 const QUIET: Duration = Duration::from_secs(5);
 
+/// How long runs are waited for, however many are missing: one may be slow for hours.
+const LONGEST: Duration = Duration::from_secs(60);
+
 /// How long a ledger that has every run is watched for more.
 const AFTER: Duration = Duration::from_millis(300);
 
@@ -164,12 +167,13 @@ async fn measured(
     Ok(per_second)
 }
 
-/// Waits until the ledger stands still; how many lines it has, and since when. With all that are wanted it is looked at
+/// Waits until the ledger stands still, but not for ever; how many lines it has, and since when. With all that are wanted it is looked at
 /// only a little longer, for runs that nobody called.
 async fn ran(ledger: &Path, wanted: u64) -> (u64, Instant) {
     let lines = || fs::read(ledger).map_or(0, |bytes| bytes.len() as u64 / 2);
     let (mut seen, mut since) = (lines(), Instant::now());
-    while since.elapsed() < if seen < wanted { QUIET } else { AFTER } {
+    let by = since + LONGEST;
+    while Instant::now() < by && since.elapsed() < if seen < wanted { QUIET } else { AFTER } {
         tokio::time::sleep(Duration::from_millis(2)).await;
         let now = lines();
         if now > seen {
