@@ -15,9 +15,9 @@ use crate::{secrets, telemetry};
 /// Threads: it moves bytes and waits, and must stay small.
 const THREADS: usize = 2;
 
-/// How far functions stand back behind the hub when both want the same processor: it gets about three quarters, so that
-/// callers get their receipts whatever functions compute.
-const NICE: i32 = 5;
+/// How far functions stand back behind the hub when both want the same processor: it gets about nine tenths, so that
+/// callers get their receipts whatever functions compute. What `nice` itself takes where nothing is said.
+const NICE: i32 = 10;
 
 /// Runs an executor in its directory until it is not needed any more.
 pub(crate) fn execute(dir: PathBuf, id: String, release: String, errors: &mut impl Write) -> Exit {

@@ -4,6 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::Notify;
+use tokio::task::yield_now;
 use tripline_model::{LogStream, RequestId, Timestamp};
 
 use super::connection::{Connection, Reader, Writer};
@@ -124,6 +125,8 @@ impl Link {
                 self.table().flushed();
                 self.settled.notify_waiters();
                 self.due.notified().await;
+                // Tasks that are ready now may have something for the same packet.
+                yield_now().await;
                 continue;
             };
             let written = writer.write(&message, &blob).await;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, BufWriter};
 use tokio::net::UnixStream;
+use tokio::task::yield_now;
 use tokio::time::timeout;
 
 use super::runs::Runs;
@@ -83,6 +84,8 @@ async fn speak(
         let Some(id) = runs.ready.take() else {
             in_time(async { Ok(to.flush().await?) }).await?;
             runs.ready.wait().await;
+            // Tasks that are ready now may have something for the same packet.
+            yield_now().await;
             continue;
         };
         let Some(outbox) = runs.outbox(id) else {

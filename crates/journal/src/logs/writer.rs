@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread;
 
 use rusqlite::Connection;
 use tokio::sync::mpsc::Receiver;
@@ -79,6 +80,8 @@ impl Writer {
     /// Writes until the queue is closed and empty.
     pub(super) fn run(mut self, mut queue: Receiver<Command>) {
         while let Some(first) = queue.blocking_recv() {
+            // Threads that wait for a processor may have lines for the same transaction.
+            thread::yield_now();
             let mut batch = Batch::default();
             let mut next = Some(first);
             let purge = loop {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
-use std::thread::JoinHandle;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -22,6 +22,11 @@ use crate::{Health, JournalError};
 /// Bounds of one transaction, so that nobody waits long for the one before.
 const MAX_JOBS: usize = 1024;
 const MAX_BYTES: usize = 4 << 20;
+
+/// Where so many wrote together, more are about to write. Threads that wait for a processor have their turn first, so
+/// that they share the flush; where none waits, the writer goes on at once. A few callers are not made to wait for what
+/// else the machine does.
+const CROWD: usize = 8;
 
 /// What the writer thread owns.
 pub(super) struct Writer {
@@ -65,8 +70,12 @@ impl Writer {
     /// Writes until the queue is closed and empty.
     pub(super) fn run(mut self, mut queue: Receiver<Box<dyn Work>>) {
         let _alarm = Alarm(Arc::clone(&self.shared));
+        let mut together = 0;
         while let Some(first) = queue.blocking_recv() {
-            self.turn(first, &mut queue);
+            if together >= CROWD {
+                thread::yield_now();
+            }
+            together = self.turn(first, &mut queue);
         }
         self.finish();
     }
@@ -76,7 +85,9 @@ impl Writer {
         let _alarm = Alarm(Arc::clone(&self.shared));
         loop {
             match tokio::time::timeout(checkpoint::IDLE, queue.recv()).await {
-                Ok(Some(first)) => self.turn(first, &mut queue),
+                Ok(Some(first)) => {
+                    self.turn(first, &mut queue);
+                }
                 Ok(None) => break,
                 Err(_) => self.move_log(),
             }
@@ -84,8 +95,8 @@ impl Writer {
         self.finish();
     }
 
-    /// One transaction: `first`, and what is queued behind it.
-    fn turn(&mut self, first: Box<dyn Work>, queue: &mut Receiver<Box<dyn Work>>) {
+    /// One transaction: `first`, and what is queued behind it. Answers how many jobs these were.
+    fn turn(&mut self, first: Box<dyn Work>, queue: &mut Receiver<Box<dyn Work>>) -> usize {
         let (mut jobs, mut weight) = (Vec::new(), first.need().weight);
         jobs.push(first);
         while jobs.len() < MAX_JOBS && weight < MAX_BYTES {
@@ -93,8 +104,10 @@ impl Writer {
             weight += next.need().weight;
             jobs.push(next);
         }
+        let together = jobs.len();
         self.write(jobs);
         self.tend_log();
+        together
     }
 
     fn write(&mut self, jobs: Jobs) {
