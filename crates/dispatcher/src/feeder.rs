@@ -9,9 +9,6 @@ use tripline_runtime::StopSignal;
 use crate::hub::{Hub, Stoppable};
 use crate::lane::Lane;
 
-/// Invocations taken from the journal in one step.
-const STEP: usize = 64;
-
 /// How long to wait before a journal that could not be read is asked again.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -76,11 +73,13 @@ impl Hub {
     /// Fills the empty window from the journal; whether there is something to look at again.
     async fn refill(&self, lane: &Lane) -> bool {
         let _feed = lane.feed.lock().await;
-        let skip = lane.queue().skip();
+        let (skip, room) = {
+            let queue = lane.queue();
+            (Arc::new(queue.skip()), queue.room())
+        };
         let name = &lane.function.name;
-        // What is skipped may be among the oldest: the rest of the answer is new.
-        match self.journal.queued(name, skip.len() + STEP).await {
-            Ok(oldest) => lane.queue().refill(oldest, &skip) > 0,
+        match self.journal.queued(name, &skip, room).await {
+            Ok(oldest) => lane.queue().refill(oldest) > 0,
             Err(error) => {
                 tracing::warn!(function = %name, %error, "waiting work could not be read");
                 self.nap(PAUSE).await

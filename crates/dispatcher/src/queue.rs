@@ -9,6 +9,7 @@ mod tests;
 
 use std::collections::{HashSet, VecDeque};
 
+use tripline_journal::Portion;
 use tripline_model::{Invocation, RequestId, Timestamp};
 
 /// Invocations in the window, at most.
@@ -135,12 +136,20 @@ impl Queue {
         self.held.union(&self.committing).copied().collect()
     }
 
-    /// Takes the oldest from the journal, which were read after `skip` was taken. Says how many.
-    pub(crate) fn refill(&mut self, oldest: Vec<Invocation>, skip: &HashSet<RequestId>) -> usize {
+    /// What the window has room for.
+    pub(crate) fn room(&self) -> Portion {
+        Portion {
+            count: WINDOW_COUNT.saturating_sub(self.window.len()),
+            bytes: WINDOW_BYTES.saturating_sub(self.bytes),
+        }
+    }
+
+    /// Takes the oldest from the journal, without those that [`Queue::skip`] named before. Says how many.
+    pub(crate) fn refill(&mut self, oldest: Vec<Invocation>) -> usize {
         let mut taken = 0;
         for invocation in oldest {
             let id = invocation.request_id;
-            if skip.contains(&id) || self.held.contains(&id) || self.committing.contains(&id) {
+            if self.held.contains(&id) || self.committing.contains(&id) {
                 continue;
             }
             if !self.has_room(invocation.event.weight()) {

@@ -64,6 +64,15 @@ pub struct Page {
     pub next: Option<RequestId>,
 }
 
+/// How much of what waits is read at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Portion {
+    /// Invocations.
+    pub count: usize,
+    /// Bytes of their events' data.
+    pub bytes: usize,
+}
+
 /// What is kept, and how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
@@ -115,11 +124,13 @@ pub trait Journal: Send + Sync + 'static {
     /// does not allow this end. Works on a full disk, where a large result may be left out and marked as cut.
     async fn finish(&self, id: RequestId, ending: Ending) -> Result<(), JournalError>;
 
-    /// The longest waiting accepted invocations of a function, oldest first, with their data; up to `limit`.
+    /// The longest waiting accepted invocations of a function but `except`, oldest first, with their data; `most` of
+    /// them, but one at least, if any waits.
     async fn queued(
         &self,
         function: &FunctionName,
-        limit: usize,
+        except: &Arc<HashSet<RequestId>>,
+        most: Portion,
     ) -> Result<Vec<Invocation>, JournalError>;
 
     /// How many accepted invocations wait, for each function that has any.
@@ -185,6 +196,25 @@ pub trait Journal: Send + Sync + 'static {
 
     /// Writes out what is waiting, then closes. Later calls are `Unavailable`.
     async fn close(&self);
+}
+
+// === impl Portion ===
+
+impl Portion {
+    /// Everything.
+    pub const ALL: Self = Self {
+        count: usize::MAX,
+        bytes: usize::MAX,
+    };
+
+    /// Takes what is next, of so many bytes, off what is left; whether it may be read. The `first` always may.
+    pub(crate) fn take(&mut self, bytes: u64, first: bool) -> bool {
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        let fits = first || (self.count > 0 && bytes <= self.bytes);
+        self.count = self.count.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(bytes);
+        fits
+    }
 }
 
 // === impl Query ===

@@ -13,7 +13,9 @@ mod sqlite;
 
 pub use error::{JournalError, LogError, OpenError};
 pub use inspect::{Finding, Inspection, inspect};
-pub use journal::{Accepted, Health, Journal, NewInvocation, Page, Purged, Query, Retention};
+pub use journal::{
+    Accepted, Health, Journal, NewInvocation, Page, Portion, Purged, Query, Retention,
+};
 pub use log_store::{LogStore, MAX_READ_BYTES, NewLine};
 pub use logs::{MemoryLogStore, SqliteLogStore};
 pub use memory::MemoryJournal;

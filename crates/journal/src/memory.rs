@@ -14,7 +14,7 @@ use tripline_model::{
 };
 
 use crate::{
-    Accepted, Health, Journal, JournalError, NewInvocation, Page, Purged, Query, Retention,
+    Accepted, Health, Journal, JournalError, NewInvocation, Page, Portion, Purged, Query, Retention,
 };
 use state::State;
 
@@ -101,13 +101,20 @@ impl Journal for MemoryJournal {
     async fn queued(
         &self,
         function: &FunctionName,
-        limit: usize,
+        except: &Arc<HashSet<RequestId>>,
+        most: Portion,
     ) -> Result<Vec<Invocation>, JournalError> {
         let state = self.reading()?;
-        let mut waiting: Vec<_> = state.waiting(function).cloned().collect();
+        let mut waiting: Vec<_> = state
+            .waiting(function)
+            .filter(|invocation| !except.contains(&invocation.request_id))
+            .collect();
         waiting.sort_by_key(|invocation| (invocation.accepted_at, invocation.request_id));
-        waiting.truncate(limit);
-        Ok(waiting)
+        let (mut left, mut first) = (most, true);
+        let portion = waiting
+            .into_iter()
+            .take_while(|invocation| left.take(invocation.data_len, std::mem::take(&mut first)));
+        Ok(portion.cloned().collect())
     }
 
     async fn queue_lengths(&self) -> Result<Vec<(FunctionName, u64)>, JournalError> {

@@ -33,8 +33,8 @@ use tripline_model::{
 };
 
 use crate::{
-    Accepted, Health, Journal, JournalError, NewInvocation, OpenError, Page, Purged, Query,
-    Retention,
+    Accepted, Health, Journal, JournalError, NewInvocation, OpenError, Page, Portion, Purged,
+    Query, Retention,
 };
 pub(crate) use data_dir::keep_out;
 pub(crate) use records::{Records, records};
@@ -210,11 +210,12 @@ impl Journal for SqliteJournal {
     async fn queued(
         &self,
         function: &FunctionName,
-        limit: usize,
+        except: &Arc<HashSet<RequestId>>,
+        most: Portion,
     ) -> Result<Vec<Invocation>, JournalError> {
-        let function = function.clone();
+        let (function, except) = (function.clone(), Arc::clone(except));
         self.readers
-            .read(move |c| read::queued(c, &function, limit))
+            .read(move |c| read::queued(c, &function, &except, most))
             .await
     }
 

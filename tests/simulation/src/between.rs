@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use tokio_util::task::TaskTracker;
 use tripline_journal::{
-    Accepted, Health, Journal, JournalError, NewInvocation, Page, Purged, Query, Retention,
-    SqliteJournal,
+    Accepted, Health, Journal, JournalError, NewInvocation, Page, Portion, Purged, Query,
+    Retention, SqliteJournal,
 };
 use tripline_model::{
     Cursors, Ending, Execution, FunctionName, Identity, Invocation, InvocationState, Offer,
@@ -191,9 +191,10 @@ impl Journal for Between {
     async fn queued(
         &self,
         function: &FunctionName,
-        limit: usize,
+        except: &Arc<HashSet<RequestId>>,
+        most: Portion,
     ) -> Result<Vec<Invocation>, JournalError> {
-        let answer = self.journal.queued(function, limit).await;
+        let answer = self.journal.queued(function, except, most).await;
         self.pause().await;
         answer
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use tokio::task::JoinSet;
-use tripline_journal::{Journal, Query};
+use tripline_journal::{Journal, Portion, Query};
 use tripline_model::{Dispatch, End, InvocationState, Offer, Receipt, RequestId};
 
 use super::yielding::{Random, Yielding};
@@ -149,7 +149,9 @@ fn note(told: &Shared, key: Option<String>, receipt: Receipt) {
 /// What waits for its first start after the last crash.
 async fn waiting(world: &World) -> Vec<RequestId> {
     let name = &world.functions[0].name;
-    let waiting = world.journal.queued(name, usize::MAX).await.unwrap();
+    let none = Arc::default();
+    let waiting = world.journal.queued(name, &none, Portion::ALL);
+    let waiting = waiting.await.unwrap();
     waiting.into_iter().map(|one| one.request_id).collect()
 }
 

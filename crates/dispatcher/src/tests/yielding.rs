@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use tripline_journal::{
-    Accepted, Health, Journal, JournalError, MemoryJournal, NewInvocation, Page, Purged, Query,
-    Retention,
+    Accepted, Health, Journal, JournalError, MemoryJournal, NewInvocation, Page, Portion, Purged,
+    Query, Retention,
 };
 use tripline_model::{
     Cursors, Ending, Execution, FunctionName, Invocation, InvocationState, Offer, RequestId,
@@ -106,9 +106,10 @@ impl Journal for Yielding {
     async fn queued(
         &self,
         function: &FunctionName,
-        limit: usize,
+        except: &Arc<HashSet<RequestId>>,
+        most: Portion,
     ) -> Result<Vec<Invocation>, JournalError> {
-        let answer = self.inner.queued(function, limit).await;
+        let answer = self.inner.queued(function, except, most).await;
         self.pause().await;
         answer
     }

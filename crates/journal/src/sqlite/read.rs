@@ -1,5 +1,7 @@
 //! What readers ask.
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Params, ToSql, named_params, params};
 use tripline_model::{
@@ -9,7 +11,7 @@ use tripline_model::{
 
 use super::identity::{self, Spans};
 use super::row;
-use crate::{Accepted, Page, Query};
+use crate::{Accepted, Page, Portion, Query};
 
 /// See [`crate::Journal::find_identity`].
 pub(super) fn find_identity(
@@ -51,20 +53,26 @@ pub(super) fn watermark(
 pub(super) fn queued(
     connection: &Connection,
     function: &FunctionName,
-    limit: usize,
+    except: &HashSet<RequestId>,
+    mut most: Portion,
 ) -> rusqlite::Result<Vec<Invocation>> {
     let sql = format!(
-        "SELECT {} FROM invocations WHERE state = 0 AND function = ?1 ORDER BY accepted_at, id LIMIT ?2",
+        "SELECT {} FROM invocations WHERE state = 0 AND function = ?1 ORDER BY accepted_at, id",
         row::COLUMNS
     );
     let mut select = connection.prepare_cached(&sql)?;
-    let rows = select.query_map(
-        params![function.as_str(), row::number(limit)],
-        row::invocation,
-    )?;
-    let mut queued = rows.collect::<rusqlite::Result<Vec<_>>>()?;
-    for invocation in &mut queued {
+    let mut rows = select.query([function.as_str()])?;
+    let mut queued = Vec::new();
+    while let Some(found) = rows.next()? {
+        if except.contains(&row::id(found, 0)?) {
+            continue;
+        }
+        let mut invocation = row::invocation(found)?;
+        if !most.take(invocation.data_len, queued.is_empty()) {
+            break;
+        }
         invocation.event.data = bytes_of(connection, PAYLOAD, invocation.request_id)?;
+        queued.push(invocation);
     }
     Ok(queued)
 }

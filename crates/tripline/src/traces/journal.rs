@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use metrics::counter;
 use tokio::sync::mpsc;
 use tripline_journal::{
-    Accepted, Health, Journal, JournalError, NewInvocation, Page, Purged, Query, Retention,
+    Accepted, Health, Journal, JournalError, NewInvocation, Page, Portion, Purged, Query, Retention,
 };
 use tripline_model::{
     Clock, Cursors, Ending, Execution, FunctionName, Invocation, InvocationState, InvocationTrace,
@@ -103,9 +103,10 @@ impl Journal for TracedJournal {
     async fn queued(
         &self,
         function: &FunctionName,
-        limit: usize,
+        except: &Arc<HashSet<RequestId>>,
+        most: Portion,
     ) -> Result<Vec<Invocation>, JournalError> {
-        self.inner.queued(function, limit).await
+        self.inner.queued(function, except, most).await
     }
 
     async fn queue_lengths(&self) -> Result<Vec<(FunctionName, u64)>, JournalError> {

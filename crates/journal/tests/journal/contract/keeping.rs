@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tripline_journal::{JournalError, Page, Query, Retention};
-use tripline_model::{End, Ending, Execution, Identity, InvocationState, RequestId};
+use tripline_journal::{JournalError, Page, Portion, Query, Retention};
+use tripline_model::{End, Ending, Execution, Identity, Invocation, InvocationState, RequestId};
 
 use super::{Subject, each};
 use crate::support::*;
@@ -20,15 +20,51 @@ async fn the_queue_is_in_order_with_data() {
         }
         accept(&*s.journal, "g", at(0)).await;
         s.journal.start(ids[0], at(9)).await.unwrap();
-        let queued = s.journal.queued(&function("f"), 3).await.unwrap();
-        let queued_ids: Vec<_> = queued.iter().map(|i| i.request_id).collect();
-        assert_eq!(queued_ids, ids[1..4]);
+        let queued = waiting(&s, &[], Portion::ALL).await;
         assert!(queued.iter().all(|i| i.event == event(b"data")));
+        assert_eq!(ids_of(&queued), ids[1..]);
+        let two = Portion {
+            count: 2,
+            ..Portion::ALL
+        };
+        assert_eq!(ids_of(&waiting(&s, &[], two).await), ids[1..3]);
+        let not_the_second = waiting(&s, &[ids[2], ids[0]], two).await;
+        assert_eq!(ids_of(&not_the_second), [ids[1], ids[3]]);
         let mut lengths = s.journal.queue_lengths().await.unwrap();
         lengths.sort();
         assert_eq!(lengths, [(function("f"), 4), (function("g"), 1)]);
     })
     .await;
+}
+
+#[tokio::test]
+async fn what_waits_is_read_in_portions_of_bytes_and_never_not_at_all() {
+    each(|s| async move {
+        let mut ids = Vec::new();
+        for n in 0..4 {
+            ids.push(accept(&*s.journal, "f", at(n)).await);
+        }
+        let each = b"data".len();
+        for (bytes, read) in [(0, 1), (each, 1), (3 * each - 1, 2), (3 * each, 3)] {
+            let most = Portion {
+                bytes,
+                ..Portion::ALL
+            };
+            let queued = waiting(&s, &[], most).await;
+            assert_eq!(ids_of(&queued), ids[..read], "{bytes}");
+        }
+    })
+    .await;
+}
+
+async fn waiting(s: &Subject, except: &[RequestId], most: Portion) -> Vec<Invocation> {
+    let except = Arc::new(except.iter().copied().collect());
+    let f = function("f");
+    s.journal.queued(&f, &except, most).await.unwrap()
+}
+
+fn ids_of(invocations: &[Invocation]) -> Vec<RequestId> {
+    invocations.iter().map(|one| one.request_id).collect()
 }
 
 #[tokio::test]
