@@ -1,11 +1,11 @@
 //! Whether an event may come in. Nothing is written here; what an event takes (a place in the queues, its part of the
 //! limits) is held by its [`Ticket`] and given back if it is not accepted after all.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use tokio::time::Instant;
 use tripline_journal::{Accepted, Health};
-use tripline_model::{Event, Identity, Offer, Receipt, Rejected};
+use tripline_model::{Event, Identity, Offer, Receipt, Rejected, RequestId};
 
 use crate::hub::Hub;
 use crate::lane::Lane;
@@ -16,6 +16,8 @@ pub(crate) struct Ticket {
     hub: Arc<Hub>,
     pub(crate) lane: Arc<Lane>,
     pub(crate) offer: Arc<Offer>,
+    /// The id that it gets if the happening is new.
+    pub(crate) request_id: RequestId,
     /// What it took of the limits; nothing if it was accepted before.
     charge: Option<Charge>,
     /// Whether it was accepted, and its charge and place are used.
@@ -57,8 +59,8 @@ impl Hub {
             self.place(&lane)?;
             Ok(lane)
         });
-        let mut ticket = match place {
-            Ok(lane) => self.ticket(lane, offer),
+        let lane = match place {
+            Ok(lane) => lane,
             Err((rejected, passing)) => {
                 return Err(Box::new(Refusal {
                     offer,
@@ -67,24 +69,40 @@ impl Hub {
                 }));
             }
         };
-        let (function, trigger) = (&ticket.offer.function, ticket.offer.trigger.as_ref());
-        let admitted = {
-            // The time is taken under the lock, so that stamps are in the order of admissions.
-            let mut limiter = self.limiter();
-            let now = Instant::now() - self.began;
-            limiter.admit(now, source, function, trigger)
-        };
-        match admitted {
-            Ok(charge) => {
-                ticket.charge = Some(charge);
-                Ok(ticket)
+        match self.charge(&offer, source) {
+            Ok((charge, request_id)) => Ok(self.ticket(lane, offer, request_id, Some(charge))),
+            Err(over) => {
+                self.leave(&lane);
+                Err(Box::new(Refusal {
+                    rejected: over_limit(&over, &offer),
+                    passing: Some(over.scope),
+                    offer,
+                }))
             }
-            Err(over) => Err(Box::new(Refusal {
-                rejected: over_limit(&over, &ticket.offer),
-                offer: ticket.offer.clone(),
-                passing: Some(over.scope),
-            })),
         }
+    }
+
+    /// Takes an event's part of the limits and gives it its id, and with that its time: checked before, and counted from
+    /// after it. So no second has more than the limit in the records either, wherever this thread is held up.
+    fn charge(&self, offer: &Offer, source: Source) -> Result<(Charge, RequestId), OverLimit> {
+        let since_began = || Instant::now() - self.began;
+        let mut limiter = self.limiter();
+        let trigger = offer.trigger.as_ref();
+        let mut charge = limiter.check(since_began(), source, &offer.function, trigger)?;
+        let request_id = self.mint();
+        limiter.take(&mut charge, since_began());
+        Ok((charge, request_id))
+    }
+
+    fn mint(&self) -> RequestId {
+        let mut mint = self.mint.lock().unwrap_or_else(PoisonError::into_inner);
+        mint.next(self.clock.now())
+    }
+
+    /// Gives a place in the queues back.
+    fn leave(&self, lane: &Lane) {
+        lane.queue().release();
+        self.free_places(lane, 1);
     }
 
     /// The rules that no waiting changes.
@@ -150,18 +168,25 @@ impl Hub {
             Some(lane) if refusal.rejected != Rejected::StorageFull => {
                 lane.queue().reserve(u64::MAX);
                 self.take_place(true);
-                Known::Admitted(self.ticket(lane.clone(), refusal.offer))
+                Known::Admitted(self.ticket(lane.clone(), refusal.offer, self.mint(), None))
             }
             _ => Known::New(refusal),
         }
     }
 
-    fn ticket(self: &Arc<Self>, lane: Arc<Lane>, offer: Arc<Offer>) -> Ticket {
+    fn ticket(
+        self: &Arc<Self>,
+        lane: Arc<Lane>,
+        offer: Arc<Offer>,
+        request_id: RequestId,
+        charge: Option<Charge>,
+    ) -> Ticket {
         Ticket {
             hub: self.clone(),
             lane,
             offer,
-            charge: None,
+            request_id,
+            charge,
             spent: false,
         }
     }
@@ -184,8 +209,7 @@ impl Drop for Ticket {
         if let Some(charge) = &self.charge {
             self.hub.limiter().give_back(charge);
         }
-        self.lane.queue().release();
-        self.hub.free_places(&self.lane, 1);
+        self.hub.leave(&self.lane);
     }
 }
 

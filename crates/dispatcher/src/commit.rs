@@ -27,8 +27,7 @@ impl Hub {
             return Vec::new();
         }
         let began = Instant::now();
-        // Before anything else is done with it: an event is not later than those that were offered after it.
-        let batch: Vec<_> = tickets.iter().map(|ticket| self.mint(ticket)).collect();
+        let batch: Vec<_> = tickets.iter().map(on_its_way).collect();
         let hub = self.clone();
         let commit = async move { hub.commit(tickets, batch, began).await };
         let task = self.tasks.spawn(commit);
@@ -61,24 +60,6 @@ impl Hub {
                     })
                     .collect()
             }
-        }
-    }
-
-    /// Gives an event its id. From here on the id is known to be on its way.
-    fn mint(&self, ticket: &Ticket) -> NewInvocation {
-        let now = self.clock.now();
-        let request_id = {
-            let mut mint = self
-                .mint
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
-            mint.next(now)
-        };
-        ticket.lane.queue().commit(request_id);
-        NewInvocation {
-            request_id,
-            accepted_at: request_id.timestamp(),
-            offer: ticket.offer.clone(),
         }
     }
 
@@ -122,6 +103,17 @@ impl Hub {
                 Rejected::Unavailable
             }
         }
+    }
+}
+
+/// What the journal gets of an event, whose id is known to be on its way from here on.
+fn on_its_way(ticket: &Ticket) -> NewInvocation {
+    let request_id = ticket.request_id;
+    ticket.lane.queue().commit(request_id);
+    NewInvocation {
+        request_id,
+        accepted_at: request_id.timestamp(),
+        offer: ticket.offer.clone(),
     }
 }
 

@@ -88,7 +88,7 @@ impl Window {
         }
     }
 
-    /// Takes one; `wait` must have answered zero for the same `now`.
+    /// Takes one; `wait` must have answered zero before.
     pub(crate) fn take(&mut self, now: Duration) {
         self.stamps.push_back(now);
     }
@@ -127,8 +127,8 @@ impl Limiter {
         }
     }
 
-    /// Admits one event, or says which limit keeps it out longest.
-    pub(crate) fn admit(
+    /// Whether one event may come in, or which limit keeps it out longest.
+    pub(crate) fn check(
         &mut self,
         now: Duration,
         source: Source,
@@ -158,8 +158,15 @@ impl Limiter {
         if let Some(refusal) = worst {
             return Err(refusal);
         }
-        self.each(&charge, |_, window| window.take(charge.at));
         Ok(charge)
+    }
+
+    /// Takes what was checked. It counts from `now` on, which may be later than the check, if nothing else was taken
+    /// in between.
+    pub(crate) fn take(&mut self, charge: &mut Charge, now: Duration) {
+        self.latest = self.latest.max(now);
+        charge.at = self.latest;
+        self.each(charge, |_, window| window.take(charge.at));
     }
 
     /// Gives back what an event took that was not accepted after all.

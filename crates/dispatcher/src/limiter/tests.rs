@@ -25,6 +25,21 @@ fn micros(n: u64) -> Duration {
     Duration::from_micros(n)
 }
 
+impl Limiter {
+    /// Checks and takes at the same time.
+    fn admit(
+        &mut self,
+        now: Duration,
+        source: Source,
+        function: &FunctionName,
+        trigger: Option<&TriggerName>,
+    ) -> Result<Charge, OverLimit> {
+        let mut charge = self.check(now, source, function, trigger)?;
+        self.take(&mut charge, now);
+        Ok(charge)
+    }
+}
+
 #[test]
 fn n_at_once_then_none_until_exactly_a_second_later() {
     let mut window = Window::new(limit(3));
@@ -63,6 +78,21 @@ fn what_is_given_back_can_be_taken_again() {
             .admit(micros(4), Source::Pull, &function, None)
             .is_err()
     );
+}
+
+#[test]
+fn an_event_counts_from_when_it_was_taken() {
+    let mut limiter = limiter(1, 0, None, None);
+    let function = name("f");
+    let mut charge = limiter
+        .check(micros(0), Source::Push, &function, None)
+        .unwrap();
+    limiter.take(&mut charge, micros(300_000));
+    let again = limiter.check(micros(1_200_000), Source::Push, &function, None);
+    assert_eq!(again.unwrap_err().retry_after, micros(100_000));
+    limiter.give_back(&charge);
+    let again = limiter.check(micros(1_200_000), Source::Push, &function, None);
+    assert!(again.is_ok());
 }
 
 #[test]
