@@ -32,6 +32,8 @@ async fn call_on(address: String) -> Heard {
         };
         match (answer.status, answer.accepted().as_str()) {
             (202, "yes") => heard.receipts.push(super::receipt(&answer)),
+            // Over the limit of the hub, which goes on.
+            (429, "no") => {}
             (503, "no") => {
                 heard.refused += 1;
                 return heard;
