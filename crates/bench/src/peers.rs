@@ -167,8 +167,8 @@ async fn measured(
     Ok(per_second)
 }
 
-/// Waits until the ledger stands still, but not for ever; how many lines it has, and since when. With all that are wanted it is looked at
-/// only a little longer, for runs that nobody called.
+/// Waits until the ledger stands still, but not for ever; how many lines it has, and since when. With all that are
+/// wanted it is looked at only a little longer, for runs that nobody called.
 async fn ran(ledger: &Path, wanted: u64) -> (u64, Instant) {
     let lines = || fs::read(ledger).map_or(0, |bytes| bytes.len() as u64 / 2);
     let (mut seen, mut since) = (lines(), Instant::now());

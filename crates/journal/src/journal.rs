@@ -207,13 +207,10 @@ impl Portion {
         bytes: usize::MAX,
     };
 
-    /// Takes what is next, of so many bytes, off what is left; whether it may be read. The `first` always may.
-    pub(crate) fn take(&mut self, bytes: u64, first: bool) -> bool {
-        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
-        let fits = first || (self.count > 0 && bytes <= self.bytes);
-        self.count = self.count.saturating_sub(1);
-        self.bytes = self.bytes.saturating_sub(bytes);
-        fits
+    /// Whether another one belongs to it after `count` others, if they have `bytes` with it. The first always does.
+    pub(crate) fn takes(&self, count: usize, bytes: u64) -> bool {
+        let fits = usize::try_from(bytes).is_ok_and(|bytes| bytes <= self.bytes);
+        count == 0 || (count < self.count && fits)
     }
 }
 

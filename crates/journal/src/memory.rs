@@ -110,11 +110,15 @@ impl Journal for MemoryJournal {
             .filter(|invocation| !except.contains(&invocation.request_id))
             .collect();
         waiting.sort_by_key(|invocation| (invocation.accepted_at, invocation.request_id));
-        let (mut left, mut first) = (most, true);
-        let portion = waiting
-            .into_iter()
-            .take_while(|invocation| left.take(invocation.data_len, std::mem::take(&mut first)));
-        Ok(portion.cloned().collect())
+        let (mut portion, mut bytes) = (Vec::new(), 0);
+        for invocation in waiting {
+            bytes += invocation.data_len;
+            if !most.takes(portion.len(), bytes) {
+                break;
+            }
+            portion.push(invocation.clone());
+        }
+        Ok(portion)
     }
 
     async fn queue_lengths(&self) -> Result<Vec<(FunctionName, u64)>, JournalError> {

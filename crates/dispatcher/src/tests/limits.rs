@@ -1,14 +1,17 @@
 //! What comes in, and what does not.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::join_all;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, advance, timeout};
 use tripline_journal::Journal;
-use tripline_model::{CursorEntry, Dispatch, FunctionName, Receipt, Rejected};
+use tripline_model::{Clock, CursorEntry, Dispatch, FunctionName, Receipt, Rejected, Timestamp};
 
-use super::{World, accepted, function, keyed, offer, placed, tally, trigger};
+use super::{NOW, World, accepted, function, keyed, offer, placed, tally, trigger};
 
 #[tokio::test(start_paused = true)]
 async fn of_3000_calls_at_once_1000_are_accepted() {
@@ -251,4 +254,46 @@ async fn a_batch_above_the_limit_is_accepted_when_it_is_offered_again() {
             [("known", 4), ("new", 1)].into(),
         ]
     );
+}
+
+/// Shows the time that tests move. Whoever looks at it is held up before or after, now and then.
+struct HoldsUp {
+    began: Instant,
+    looks: AtomicU64,
+}
+
+impl Clock for HoldsUp {
+    fn now(&self) -> Timestamp {
+        let look = self.looks.fetch_add(1, Ordering::Relaxed) % 5;
+        let hold_up = |held: bool| {
+            let time = if held { 400 } else { 0 };
+            advance(Duration::from_millis(time)).now_or_never();
+        };
+        hold_up(look == 0);
+        let now = NOW.plus(Instant::now() - self.began);
+        hold_up(look == 3);
+        now
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_second_of_the_records_has_more_than_the_limit_wherever_one_is_held_up() {
+    let mut world = World::new();
+    world.config.qps = NonZeroU32::new(2).unwrap();
+    let clock = Arc::new(HoldsUp {
+        began: Instant::now(),
+        looks: AtomicU64::new(0),
+    });
+    let dispatcher = world.start_by(clock, world.journal.clone()).await;
+    let handle = dispatcher.handle();
+    let mut moments = Vec::new();
+    for _ in 0..60 {
+        advance(Duration::from_millis(70)).await;
+        if let Ok(Receipt::New(id)) = handle.try_dispatch(offer("ok")).await {
+            moments.push(id.timestamp().as_millis());
+        }
+    }
+    assert!(moments.len() > 6, "{moments:?}");
+    let close = moments.windows(3).find(|three| three[2] - three[0] < 1000);
+    assert_eq!(close, None, "{moments:?}");
 }

@@ -53,13 +53,17 @@ impl World {
     }
 
     async fn start_over(&self, journal: Arc<dyn Journal>) -> Dispatcher {
+        self.start_by(self.clock.clone(), journal).await
+    }
+
+    async fn start_by(&self, clock: Arc<dyn Clock>, journal: Arc<dyn Journal>) -> Dispatcher {
         let parts = DispatcherParts {
             config: self.config.clone(),
             functions: self.functions.clone(),
             journal,
             logs: Arc::new(MemoryLogStore::new()),
             runtimes: vec![self.runtime.clone()],
-            clock: self.clock.clone() as Arc<dyn Clock>,
+            clock,
             entropy: entropy(),
         };
         Dispatcher::start(parts).await.unwrap()

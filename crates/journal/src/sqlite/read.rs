@@ -54,7 +54,7 @@ pub(super) fn queued(
     connection: &Connection,
     function: &FunctionName,
     except: &HashSet<RequestId>,
-    mut most: Portion,
+    most: Portion,
 ) -> rusqlite::Result<Vec<Invocation>> {
     let sql = format!(
         "SELECT {} FROM invocations WHERE state = 0 AND function = ?1 ORDER BY accepted_at, id",
@@ -62,13 +62,14 @@ pub(super) fn queued(
     );
     let mut select = connection.prepare_cached(&sql)?;
     let mut rows = select.query([function.as_str()])?;
-    let mut queued = Vec::new();
+    let (mut queued, mut bytes) = (Vec::new(), 0);
     while let Some(found) = rows.next()? {
         if except.contains(&row::id(found, 0)?) {
             continue;
         }
         let mut invocation = row::invocation(found)?;
-        if !most.take(invocation.data_len, queued.is_empty()) {
+        bytes += invocation.data_len;
+        if !most.takes(queued.len(), bytes) {
             break;
         }
         invocation.event.data = bytes_of(connection, PAYLOAD, invocation.request_id)?;
