@@ -6,11 +6,14 @@
 use std::collections::HashMap;
 use std::fs::{DirBuilder, Permissions};
 use std::io::{self, ErrorKind};
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rustix::fs::{Mode, OFlags, RawDir, fstat};
 use rustix::process::geteuid;
 
 /// Empty directories that are kept of one function.
@@ -115,12 +118,28 @@ impl Scratch {
 
 /// Whether a directory is as one that was just made.
 fn is_new(path: &Path) -> bool {
-    let is_ours = |about: std::fs::Metadata| {
-        about.is_dir() && about.mode() & 0o7777 == MODE && about.uid() == geteuid().as_raw()
-    };
     // The entry itself: the process may have put a symbolic link in its place.
-    let ours = path.symlink_metadata().is_ok_and(is_ours);
-    ours && std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none())
+    let itself = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let Ok(dir) = rustix::fs::open(path, itself, Mode::empty()) else {
+        return false;
+    };
+    let is_ours = fstat(&dir)
+        .is_ok_and(|about| about.st_mode & 0o7777 == MODE && about.st_uid == geteuid().as_raw());
+    is_ours && is_empty(&dir)
+}
+
+/// Whether there is nothing in a directory that was just opened; unreadable counts as not.
+fn is_empty(dir: &OwnedFd) -> bool {
+    // Twice for every run, so without the 32 KiB that the standard library takes for each.
+    let mut room = [MaybeUninit::uninit(); 512];
+    let mut entries = RawDir::new(dir, &mut room);
+    while let Some(entry) = entries.next() {
+        match entry {
+            Ok(entry) if matches!(entry.file_name().to_bytes(), b"." | b"..") => {}
+            _ => return false,
+        }
+    }
+    true
 }
 
 /// Whether `text` names an entry of a directory and nothing else.
