@@ -20,7 +20,7 @@ use super::{ClientError, ExecutorsConfig};
 const READY_TIME: Duration = Duration::from_secs(10);
 
 /// Time between two looks whether it does.
-const LOOK_AGAIN: Duration = Duration::from_millis(5);
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
 /// Variables of the hub that an executor gets; it hands none of them on by itself.
 const VARIABLES: [&str; 3] = ["PATH", "LANG", "TZ"];

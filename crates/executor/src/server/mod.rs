@@ -124,7 +124,7 @@ async fn no_more_to_do(runs: &Runs, door: &Door) {
     loop {
         tokio::select! {
             _ = looks.tick() => {}
-            () = runs.fewer() => {}
+            () = runs.done() => {}
         }
         if !runs.is_empty() {
             busy = Instant::now();

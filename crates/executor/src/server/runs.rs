@@ -33,8 +33,8 @@ pub(super) struct Runs {
     tasks: TaskTracker,
     /// Ends all runs on the spot.
     abandoned: CancellationToken,
-    /// That a run went, or that there will be no more.
-    fewer: Notify,
+    /// That the last run went, or that there will be no more.
+    done: Notify,
 }
 
 /// A run that is held.
@@ -60,7 +60,7 @@ impl Runs {
             retired: AtomicBool::new(false),
             tasks: TaskTracker::new(),
             abandoned: CancellationToken::new(),
-            fewer: Notify::new(),
+            done: Notify::new(),
         }
     }
 
@@ -160,7 +160,7 @@ impl Runs {
     pub(super) fn retire(&self) {
         self.retired.store(true, Ordering::SeqCst);
         self.kinds.retire();
-        self.fewer.notify_one();
+        self.done.notify_one();
     }
 
     /// Nobody hears of any run from now on.
@@ -181,8 +181,11 @@ impl Runs {
         let mut table = locked(&self.table);
         if table.get(&id).is_some_and(|run| run.outbox.is_done()) {
             let run = table.remove(&id);
+            let last = table.is_empty();
             drop((table, run));
-            self.fewer.notify_one();
+            if last {
+                self.done.notify_one();
+            }
         }
     }
 
@@ -205,9 +208,9 @@ impl Runs {
         self.retired.load(Ordering::SeqCst)
     }
 
-    /// Waits until there may be fewer runs, or none any more.
-    pub(super) async fn fewer(&self) {
-        self.fewer.notified().await;
+    /// Waits until there may be no runs any more, or no new ones.
+    pub(super) async fn done(&self) {
+        self.done.notified().await;
     }
 
     /// Kills all runs and waits until they are over; after `patience` they are dropped, which kills them again.
