@@ -82,7 +82,8 @@ async fn a_scratch_serves_again_only_if_it_is_as_new() {
         ("echo secret > $TRIPLINE_SCRATCH/.left", false),
         ("chmod 777 $TRIPLINE_SCRATCH", false),
         (
-            "rmdir $TRIPLINE_SCRATCH && ln -s /tmp $TRIPLINE_SCRATCH",
+            // To a directory that is as new.
+            "mv $TRIPLINE_SCRATCH $TRIPLINE_SCRATCH.away && ln -s $TRIPLINE_SCRATCH.away $TRIPLINE_SCRATCH",
             false,
         ),
     ] {

@@ -7,10 +7,10 @@ use tokio::time::Instant;
 
 use super::{Bench, request_id};
 use crate::protocol::{FromExecutor, ToExecutor, Verdict};
-use crate::server::ServeError;
 use crate::server::home::Home;
+use crate::server::{LOOK_EVERY, ServeError};
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_retired_executor_ends_with_its_last_run() {
     let mut bench = Bench::open();
     let mut hub = bench.declared_hub().await;
@@ -32,7 +32,9 @@ async fn a_retired_executor_ends_with_its_last_run() {
     // The run is still held.
     assert!(bench.served.try_join_next().is_none());
     hub.forget(1).await;
+    let forgotten = Instant::now();
     bench.over().await.unwrap();
+    assert!(forgotten.elapsed() < LOOK_EVERY, "it was told at once");
     assert!(!bench.dir.join("socket").exists());
 }
 
