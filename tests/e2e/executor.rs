@@ -164,6 +164,10 @@ async fn an_executor_that_dies_takes_its_functions_along() {
         );
         let left = processes_with(&format!("TRIPLINE_REQUEST_ID={id}"));
         assert!(left.is_empty(), "{left:?} are left of {id}");
+        let log = hub.log(id).await;
+        let words = log.iter().map(|line| line["text"].as_str().unwrap());
+        let words: Vec<_> = words.map(|text| text.split(' ').next().unwrap()).collect();
+        assert_eq!(words, ["START", "ready", "ERROR", "END", "Report"]);
     }
     // Another one takes over, and what ran is not run again.
     let third = hub.post("/hook", "z").await;

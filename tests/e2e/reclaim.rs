@@ -129,6 +129,14 @@ async fn bounds_are_kept() {
     .await;
     is(&hungry, "failed", 434);
     assert_eq!(hungry["reason"], "memory_limit");
+    let id = hungry["request_id"].as_str().unwrap();
+    let log = hub.log(id).await;
+    let report = log.last().unwrap()["text"].as_str().unwrap();
+    assert_eq!(hungry["memory_limit_bytes"], 64 << 20);
+    assert!(
+        report.contains(" Memory:64MB ") && report.ends_with(" Code:434"),
+        "{report}"
+    );
 
     let fills = "dd if=/dev/zero of=$TRIPLINE_SCRATCH/full bs=1M count=64 2>/dev/null; sleep 600";
     let filled = run(&hub, "bounded", fills).await;

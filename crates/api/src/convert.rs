@@ -8,7 +8,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use tripline_dispatcher::FunctionStatus;
-use tripline_model::{End, Event, FunctionName, Invocation, InvocationState, LogLine, Timestamp};
+use tripline_model::{
+    End, Ending, Event, FunctionName, Invocation, InvocationState, LogLine, Timestamp,
+};
 use tripline_trigger::{FactValue, TriggerStatus};
 
 use crate::wire::{EndView, EventView, FunctionView, InvocationView, LogLineView, TriggerView};
@@ -29,6 +31,7 @@ pub(crate) fn invocation(invocation: &Invocation, reclaim_pending: bool) -> Invo
         ended_at: ending.map(|ending| moment(ending.at)),
         duration_ms: ending.and_then(|ending| ending.duration_ms),
         peak_memory_bytes: ending.and_then(|ending| ending.peak_memory_bytes),
+        memory_limit_bytes: ending.and_then(|ending| ending.memory_limit_bytes),
         reclaim_pending,
         reason: ending.map(|ending| ending.reason.clone()),
         detail: ending.and_then(|ending| ending.detail.clone()),
@@ -72,13 +75,12 @@ fn ran(invocation: &Invocation) -> &'static str {
 }
 
 /// The last event of a followed log.
-pub(crate) fn end(invocation: &Invocation) -> EndView {
-    let ending = invocation.ending.as_ref();
+pub(crate) fn end(ending: &Ending) -> EndView {
     EndView {
-        state: invocation.state.as_str(),
-        status_code: invocation.status_code(),
-        reason: ending.map(|ending| ending.reason.clone()),
-        detail: ending.and_then(|ending| ending.detail.clone()),
+        state: ending.end.as_str(),
+        status_code: ending.status_code(),
+        reason: Some(ending.reason.clone()),
+        detail: ending.detail.clone(),
     }
 }
 

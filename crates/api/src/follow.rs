@@ -12,10 +12,10 @@ use tokio::sync::OwnedSemaphorePermit;
 use tripline_listener::Problem;
 use tripline_model::{Invocation, LogLine, RequestId};
 
+use crate::frame::Frame;
 use crate::invocations::find;
 use crate::logs::Piece;
 use crate::refusal::logs_failed;
-use crate::wire::EndView;
 use crate::{ApiState, convert};
 
 /// Lines read at once.
@@ -45,8 +45,8 @@ pub(crate) enum Until {
     End,
 }
 
-/// Waits for the end of an invocation; `None` where there is nothing to wait for.
-type Ending = Pin<Box<dyn Future<Output = Option<Invocation>> + Send>>;
+/// Waits for the start of an invocation, or for its end; `None` where there is nothing to wait for.
+type News = Pin<Box<dyn Future<Output = Option<Invocation>> + Send>>;
 
 /// Reads one log piece by piece.
 pub(crate) struct LogReader {
@@ -60,10 +60,10 @@ pub(crate) struct LogReader {
     greeted: bool,
     /// Whether anything of the log was asked for or written.
     begun: bool,
-    /// Waits for the end. Not asked again for each line: it would look into the journal each time.
-    ending: Ending,
-    /// How the invocation ended, once all its lines can be read.
-    end: Option<EndView>,
+    /// What is known of the run. If it has ended, all its lines can be read.
+    frame: Frame,
+    /// Waits for more. Not asked again for each line: it would look into the journal each time.
+    news: News,
     over: bool,
     /// A follower's place, free again when it is gone.
     _place: Option<OwnedSemaphorePermit>,
@@ -85,19 +85,25 @@ impl Form {
 // === impl LogReader ===
 
 impl LogReader {
-    /// Reads the log of `id` from its first line.
-    pub(crate) fn new(hub: Arc<ApiState>, id: RequestId, form: Form, until: Until) -> Self {
+    /// Reads the log of an invocation from its first line.
+    pub(crate) fn new(
+        hub: Arc<ApiState>,
+        invocation: &Invocation,
+        form: Form,
+        until: Until,
+    ) -> Self {
+        let (id, frame) = (invocation.request_id, Frame::of(invocation));
         Self {
-            ending: ending_of(&hub, id),
+            news: news_of(&hub, id, &frame),
             hub,
             id,
+            frame,
             form,
             until,
             after: 0,
             left: u64::MAX,
             greeted: false,
             begun: false,
-            end: None,
             over: false,
             _place: None,
         }
@@ -174,16 +180,17 @@ impl LogReader {
                 self.write_lines(&lines, piece);
                 return Ok(());
             }
-            if self.end.is_some() || self.left == 0 {
+            let ending = self.frame.ending();
+            if ending.is_some() || self.left == 0 {
                 self.over = true;
-                if let (Some(end), Form::Events) = (&self.end, self.form) {
-                    write_event(piece, None, Some("end"), end);
+                if let (Some(ending), Form::Events) = (ending, self.form) {
+                    write_event(piece, None, Some("end"), &convert::end(ending));
                 }
                 return Ok(());
             }
             tokio::select! {
-                () = self.hub.logs.changed(self.id, self.after) => {}
-                ended = &mut self.ending => self.look_at_end(ended).await?,
+                () = self.hub.logs.changed(self.id, stored(self.after)), if self.frame.has_started() => {}
+                news = &mut self.news => self.look(news).await?,
                 () = self.hub.closing.cancelled() => {
                     self.over = true;
                     return Ok(());
@@ -196,18 +203,22 @@ impl LogReader {
         }
     }
 
-    /// The invocation has ended: its last lines can be read when this returns, and the end is told after them.
-    async fn look_at_end(&mut self, ended: Option<Invocation>) -> Result<(), Problem> {
-        let Some(invocation) = ended else {
+    /// The invocation was started, or has ended: then its last lines can be read when this returns.
+    async fn look(&mut self, news: Option<Invocation>) -> Result<(), Problem> {
+        let invocation = match news {
+            Some(invocation) => invocation,
             // Its record is gone, or the hub is stopping: no news, and no reason to spin.
-            tokio::time::sleep(LOOK_AGAIN).await;
-            find(&self.hub, self.id).await?;
-            self.ending = ending_of(&self.hub, self.id);
-            return Ok(());
+            None => {
+                tokio::time::sleep(LOOK_AGAIN).await;
+                find(&self.hub, self.id).await?
+            }
         };
-        flush(&self.hub).await?;
-        self.end = Some(convert::end(&invocation));
-        self.ending = Box::pin(std::future::pending());
+        let frame = Frame::of(&invocation);
+        if frame.ending().is_some() {
+            flush(&self.hub).await?;
+        }
+        self.news = news_of(&self.hub, self.id, &frame);
+        self.frame = frame;
         Ok(())
     }
 
@@ -216,13 +227,40 @@ impl LogReader {
         if limit == 0 {
             return Ok(Vec::new());
         }
-        let lines = self.hub.logs.read(self.id, self.after, limit).await;
-        let lines = lines.map_err(|error| logs_failed(&error))?;
+        let mut lines = if self.after == 0 {
+            self.frame.opening().into_iter().collect()
+        } else {
+            self.written(limit).await?
+        };
+        if lines.is_empty() && self.frame.ending().is_some() {
+            lines = self.closing().await?;
+            lines.truncate(limit);
+        }
         self.left -= lines.len() as u64;
         if let Some(last) = lines.last() {
             self.after = last.seq;
         }
         Ok(lines)
+    }
+
+    /// What the function wrote, its numbers moved behind the opening line.
+    async fn written(&mut self, limit: usize) -> Result<Vec<LogLine>, Problem> {
+        let lines = self.hub.logs.read(self.id, stored(self.after), limit).await;
+        let moved = lines.map_err(|error| logs_failed(&error))?.into_iter();
+        Ok(moved
+            .map(|line| LogLine {
+                seq: line.seq + 1,
+                ..line
+            })
+            .collect())
+    }
+
+    /// What of the closing lines comes after the last line that was read.
+    async fn closing(&mut self) -> Result<Vec<LogLine>, Problem> {
+        let last = self.hub.logs.last_seq(self.id).await;
+        let last = last.map_err(|error| logs_failed(&error))? + 1;
+        let closing = self.frame.closing(last).into_iter();
+        Ok(closing.filter(|line| line.seq > self.after).collect())
     }
 
     fn write_lines(&mut self, lines: &[LogLine], piece: &mut BytesMut) {
@@ -247,9 +285,21 @@ impl LogReader {
     }
 }
 
-fn ending_of(hub: &Arc<ApiState>, id: RequestId) -> Ending {
+/// The number that the log store gave to a line.
+fn stored(seq: u64) -> u64 {
+    seq.saturating_sub(1)
+}
+
+/// Waits for what is not in `frame` yet.
+fn news_of(hub: &Arc<ApiState>, id: RequestId, frame: &Frame) -> News {
     let hub = hub.clone();
-    Box::pin(async move { hub.dispatch.ended(id).await })
+    if frame.ending().is_some() {
+        Box::pin(std::future::pending())
+    } else if frame.has_started() {
+        Box::pin(async move { hub.dispatch.ended(id).await })
+    } else {
+        Box::pin(async move { hub.control.begun(id).await })
+    }
 }
 
 /// What was appended may still wait to be written.

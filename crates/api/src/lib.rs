@@ -11,6 +11,7 @@
 
 mod convert;
 mod follow;
+mod frame;
 mod functions;
 mod guard;
 mod health;

@@ -63,7 +63,7 @@ pub(crate) async fn logs(
     let number = |text: &str| text.parse::<u64>().ok();
     let after = params.get("after", "the number of a line", number)?;
     let limit = params.limit("limit", MAX_LIMIT)?;
-    find(&shared.hub, id).await?;
+    let invocation = find(&shared.hub, id).await?;
     let place = follow.then(|| place_to_follow(&shared)).transpose()?;
     let resume = if follow {
         last_event_id(&headers)?
@@ -72,7 +72,7 @@ pub(crate) async fn logs(
     };
     let after = resume.or(after).unwrap_or(0);
     let until = if follow { Until::End } else { Until::Now };
-    let mut reader = LogReader::new(shared.hub, id, form, until)
+    let mut reader = LogReader::new(shared.hub, &invocation, form, until)
         .after(after)
         .in_place(place);
     if let Some(limit) = limit {

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use tripline_dispatcher::{DispatcherHandle, FunctionStatus, TerminateError, TerminateOutcome};
-use tripline_model::RequestId;
+use tripline_model::{Invocation, RequestId};
 
 /// Stops invocations and tells of functions.
 #[async_trait]
@@ -12,6 +12,10 @@ pub trait Control: Send + Sync + 'static {
 
     /// Whether an invocation has ended and something of it is still alive.
     fn reclaim_pending(&self, id: RequestId) -> bool;
+
+    /// Waits until the start of an invocation, or its end without one, is durable, and shows it then. `None` if there
+    /// is no such invocation, or the hub stops before.
+    async fn begun(&self, id: RequestId) -> Option<Invocation>;
 
     /// Stops an invocation; with `grace`, only asks it to stop.
     ///
@@ -32,6 +36,10 @@ impl Control for DispatcherHandle {
 
     fn reclaim_pending(&self, id: RequestId) -> bool {
         DispatcherHandle::reclaim_pending(self, id)
+    }
+
+    async fn begun(&self, id: RequestId) -> Option<Invocation> {
+        DispatcherHandle::begun(self, id).await
     }
 
     async fn terminate(

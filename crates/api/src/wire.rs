@@ -51,6 +51,8 @@ pub struct InvocationView {
     pub duration_ms: Option<u64>,
     /// The most memory it used, in bytes; null where that is not known.
     pub peak_memory_bytes: Option<u64>,
+    /// Bytes of memory that it could use; null where that was not bounded.
+    pub memory_limit_bytes: Option<u64>,
     /// Whether it has ended and something of it is still alive; until that is gone it keeps its slot.
     pub reclaim_pending: bool,
     /// A word for why it ended so.

@@ -172,7 +172,7 @@ async fn run_once(client: &Client) -> Outcome<()> {
                     client.kept(id, last.number);
                 }
             }
-            RunEvent::Started | RunEvent::Reclaimed => {}
+            RunEvent::Reclaimed => {}
         }
     }
     client.forget(id);

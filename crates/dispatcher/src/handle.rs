@@ -8,13 +8,15 @@ use metrics::counter;
 use tokio::time::timeout;
 use tripline_journal::JournalError;
 use tripline_model::{
-    Dispatch, Function, FunctionName, Invocation, Offer, Receipt, Rejected, RequestId,
+    Dispatch, Function, FunctionName, Invocation, InvocationState, Offer, Receipt, Rejected,
+    RequestId,
 };
 
 use crate::hub::Hub;
+use crate::waiters::Waiters;
 use crate::{FunctionStatus, TerminateError, TerminateOutcome};
 
-/// How long somebody waits for the news of an end before the journal is asked again.
+/// How long somebody waits for news of an invocation before the journal is asked again.
 const LOOK: Duration = Duration::from_secs(30);
 
 /// How long to wait before a journal that could not be read is asked again.
@@ -80,6 +82,39 @@ impl DispatcherHandle {
         }
     }
 
+    /// Waits until the start of an invocation, or its end without one, is durable, and shows it then. `None` if there
+    /// is no such invocation, or the hub stops before.
+    pub async fn begun(&self, id: RequestId) -> Option<Invocation> {
+        let begun = |state| state != InvocationState::Accepted;
+        self.reached(&self.0.starts, id, begun).await
+    }
+
+    /// Waits until the state of an invocation is as wanted. `waiters`: those who are told of it.
+    async fn reached(
+        &self,
+        waiters: &Waiters,
+        id: RequestId,
+        wanted: impl Fn(InvocationState) -> bool,
+    ) -> Option<Invocation> {
+        let waiter = waiters.join(id);
+        loop {
+            let mut news = std::pin::pin!(waiter.news.notified());
+            // Listening before looking: what happens in between is not missed.
+            news.as_mut().enable();
+            let wait = match self.0.journal.get(id).await {
+                Ok(None) => return None,
+                Ok(Some(invocation)) if wanted(invocation.state) => return Some(invocation),
+                Ok(Some(_)) => LOOK,
+                Err(_) => PAUSE,
+            };
+            tokio::select! {
+                biased;
+                _ = timeout(wait, news) => {}
+                () = self.0.closed.cancelled() => return None,
+            }
+        }
+    }
+
     /// Every function and what it has to do, in the order of their names.
     pub fn functions(&self) -> Vec<FunctionStatus> {
         self.0.lanes.values().map(|lane| lane.status()).collect()
@@ -107,23 +142,8 @@ impl Dispatch for DispatcherHandle {
     }
 
     async fn ended(&self, request_id: RequestId) -> Option<Invocation> {
-        let waiter = self.0.waiters.join(request_id);
-        loop {
-            let mut news = std::pin::pin!(waiter.news.notified());
-            // Listening before looking: an end in between is not missed.
-            news.as_mut().enable();
-            let wait = match self.0.journal.get(request_id).await {
-                Ok(None) => return None,
-                Ok(Some(invocation)) if invocation.state.is_end() => return Some(invocation),
-                Ok(Some(_)) => LOOK,
-                Err(_) => PAUSE,
-            };
-            tokio::select! {
-                biased;
-                _ = timeout(wait, news) => {}
-                () = self.0.closed.cancelled() => return None,
-            }
-        }
+        self.reached(&self.0.ends, request_id, InvocationState::is_end)
+            .await
     }
 }
 

@@ -47,7 +47,10 @@ pub(crate) struct Hub {
     pub(crate) stoppers: Mutex<HashMap<RequestId, Stoppable>>,
     /// Those that have ended and of which something is still alive.
     pub(crate) reclaiming: Mutex<HashSet<RequestId>>,
-    pub(crate) waiters: Waiters,
+    /// Who waits for a start,
+    pub(crate) starts: Waiters,
+    /// and who for an end.
+    pub(crate) ends: Waiters,
     /// Everything that must be waited for before the hub may go.
     pub(crate) tasks: TaskTracker,
     draining: AtomicBool,
@@ -125,7 +128,8 @@ impl Hub {
             line: Arc::default(),
             stoppers: Mutex::default(),
             reclaiming: Mutex::default(),
-            waiters: Waiters::default(),
+            starts: Waiters::default(),
+            ends: Waiters::default(),
             tasks: TaskTracker::new(),
             draining: AtomicBool::new(false),
             halt: CancellationToken::new(),
@@ -229,7 +233,8 @@ impl Hub {
     /// An end is durable.
     pub(crate) fn note_end(&self, lane: &Lane, id: RequestId, end: End) {
         lane.census().ended(end);
-        self.waiters.ended(id);
+        self.starts.tell(id);
+        self.ends.tell(id);
     }
 
     /// Sleeps, unless the hub stops starting; whether it slept to the end.

@@ -4,43 +4,25 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tripline_journal::{LogError, LogStore, NewLine};
-use tripline_model::{Clock, LogStream, RequestId};
-use tripline_runtime::{Line, NumberedLine, Output};
+use tripline_model::RequestId;
+use tripline_runtime::{NumberedLine, Output};
 
 /// The log of one invocation.
 pub(crate) struct InvocationLog {
     pub(crate) logs: Arc<dyn LogStore>,
-    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) request_id: RequestId,
-    pub(crate) max_log_bytes: u64,
 }
 
 #[async_trait]
 impl Output for InvocationLog {
-    async fn lines(&self, stream: LogStream, lines: Vec<Line>) {
-        let at = self.clock.now();
-        let lines = lines.into_iter().map(|line| NewLine {
-            request_id: self.request_id,
-            at,
-            stream,
-            text: line.text,
-            complete: line.complete,
-            origin: None,
-            max_log_bytes: self.max_log_bytes,
-        });
-        warn(self.logs.append(lines.collect()).await);
-    }
-
-    async fn numbered(&self, lines: Vec<NumberedLine>) {
+    async fn lines(&self, lines: Vec<NumberedLine>) {
         let lines = lines.into_iter().map(|line| NewLine {
             request_id: self.request_id,
             at: line.at,
             stream: line.stream,
             text: line.text,
             complete: line.complete,
-            origin: Some(line.number),
-            // Whoever gave the numbers has cut the log at its limit, and said so.
-            max_log_bytes: u64::MAX,
+            origin: line.number,
         });
         warn(self.logs.append(lines.collect()).await);
     }

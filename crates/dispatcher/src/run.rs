@@ -4,12 +4,11 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::FutureExt;
 use metrics::histogram;
 use tripline_journal::JournalError;
-use tripline_model::{End, Ending, Invocation, LogStream, RequestId, contain};
-use tripline_runtime::{Line, Output, Runtime, Start, Stop, StopSignal};
+use tripline_model::{End, Ending, Invocation, RequestId, contain};
+use tripline_runtime::{Runtime, Start, Stop, StopSignal};
 
 use crate::hub::Hub;
 use crate::lane::Lane;
@@ -69,15 +68,13 @@ impl Hub {
         let function = lane.function.clone();
         let output = Arc::new(InvocationLog {
             logs: self.logs.clone(),
-            clock: self.clock.clone(),
             request_id: invocation.request_id,
-            max_log_bytes: function.max_log_bytes,
         });
         let began = invocation.started_at.unwrap_or(invocation.accepted_at);
         let start = Start {
             deadline: began.plus(function.timeout),
             invocation,
-            output: output.clone(),
+            output,
             function,
         };
         let runtime = match begin {
@@ -102,14 +99,8 @@ impl Hub {
         if let Ok(ending) = ending {
             return Some(ending);
         }
-        let detail = "the hub failed while it ran; it may or may not have done its work";
-        let line = Line {
-            text: Bytes::from(format!("lost: {detail}")),
-            complete: true,
-        };
-        output.lines(LogStream::System, vec![line]).await;
         let ending = Ending::new(End::Lost, self.clock.now(), "hub_error");
-        Some(ending.because(detail))
+        Some(ending.because("the hub failed while it ran; it may or may not have done its work"))
     }
 
     /// Makes the end durable and tells it. The record is written again while there is no room for it: that repeats a

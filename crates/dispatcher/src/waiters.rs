@@ -1,4 +1,4 @@
-//! Those who wait for the end of an invocation.
+//! Those who wait for something to happen to one invocation.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -38,8 +38,8 @@ impl Waiters {
         }
     }
 
-    /// The end of `id` is durable.
-    pub(crate) fn ended(&self, id: RequestId) {
+    /// It has happened to `id`, and is durable.
+    pub(crate) fn tell(&self, id: RequestId) {
         if let Some(crowd) = self.map().get(&id) {
             crowd.news.notify_waiters();
         }

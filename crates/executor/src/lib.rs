@@ -6,7 +6,6 @@
 
 pub mod client;
 pub mod protocol;
-pub mod report;
 pub mod server;
 
 mod instance;

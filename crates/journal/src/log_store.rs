@@ -20,10 +20,7 @@ pub struct NewLine {
     /// Whether the function ended the line; otherwise the next line of this stream may go on with it.
     pub complete: bool,
     /// The number it got where it was read, from 1 and rising within a log: it is kept once, however often it comes.
-    /// `None` for a line that comes once.
-    pub origin: Option<u64>,
-    /// Bytes of text that are kept of this invocation's log; [`tripline_model::Function::max_log_bytes`].
-    pub max_log_bytes: u64,
+    pub origin: u64,
 }
 
 /// What one reading of a log takes into memory, nearly: many readers may be slow with what they got.
@@ -35,10 +32,8 @@ pub(crate) struct Fill(usize);
 
 /// Keeps log lines, numbers them per invocation, and lets readers follow.
 ///
-/// Where an invocation's log reaches its limit, one `System` line `[log cut: ...]` is kept and what the function
-/// writes after it is dropped; `System` lines are kept beyond the limit, as the hub writes only a few.
-///
 /// A line whose origin is not above the last origin of its log is dropped, also after the store was closed and opened.
+/// How long a log may be is for those to see to who read the lines.
 #[async_trait]
 pub trait LogStore: Send + Sync + 'static {
     /// Takes lines in their order. Waits while the buffer is full, and returns before they are readable. Lines that
@@ -53,6 +48,9 @@ pub trait LogStore: Send + Sync + 'static {
         after_seq: u64,
         limit: usize,
     ) -> Result<Vec<LogLine>, LogError>;
+
+    /// The number of the last line that can be read; 0 if there is none.
+    async fn last_seq(&self, id: RequestId) -> Result<u64, LogError>;
 
     /// The highest origin in a log, of what was appended before; 0 if there is none.
     async fn last_origin(&self, id: RequestId) -> Result<u64, LogError>;

@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "in tests that is how to fail")]
 
 use std::future::Future;
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -29,15 +31,16 @@ fn id(n: u8) -> RequestId {
     RequestId::new(NOW, [n; 10])
 }
 
+/// A line with the next origin.
 fn line(of: RequestId, text: &str) -> NewLine {
+    static ORIGIN: AtomicU64 = AtomicU64::new(1);
     NewLine {
         request_id: of,
         at: NOW,
         stream: LogStream::Stdout,
         text: Bytes::copy_from_slice(text.as_bytes()),
         complete: true,
-        origin: None,
-        max_log_bytes: 100_000,
+        origin: ORIGIN.fetch_add(1, Ordering::Relaxed),
     }
 }
 
@@ -58,10 +61,7 @@ fn numbered(texts: &[&str]) -> Vec<(u64, String)> {
 async fn long_lines_are_read_a_few_at_a_time() {
     each(|store| async move {
         let long = "x".repeat(MAX_READ_BYTES / 2 + 1);
-        let lines = (0..5).map(|_| NewLine {
-            max_log_bytes: u64::MAX,
-            ..line(id(1), &long)
-        });
+        let lines = (0..5).map(|_| line(id(1), &long));
         store.append(lines.collect()).await.unwrap();
         let (mut seen, mut readings) = (0, Vec::new());
         loop {
@@ -93,28 +93,6 @@ async fn lines_are_numbered_per_log_and_read_from_a_place() {
         assert_eq!(
             (third.text, third.stream, third.at),
             (odd.text, LogStream::Stderr, NOW)
-        );
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_log_is_cut_at_its_limit_and_says_so_once() {
-    each(|store| async move {
-        let short = |text: &str| NewLine {
-            max_log_bytes: 10,
-            ..line(id(1), text)
-        };
-        let mut system = short("stopped");
-        system.stream = LogStream::System;
-        let lines = vec![short("1234567"), short("89abcd"), short("e"), system];
-        store.append(lines).await.unwrap();
-        let cut = "[log cut: it reached its limit of 10 bytes]";
-        let kept = numbered(&["1234567", "89a", cut, "stopped"]);
-        assert_eq!(texts(&store, id(1), 0, 9).await, kept);
-        assert_eq!(
-            store.read(id(1), 2, 1).await.unwrap()[0].stream,
-            LogStream::System
         );
     })
     .await;
@@ -194,30 +172,23 @@ async fn a_day_goes_when_nothing_of_it_was_written_lately() {
 #[tokio::test]
 async fn logs_go_on_where_they_were_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
-    let short = |text: &str| NewLine {
-        max_log_bytes: 4,
-        ..line(id(1), text)
-    };
+    for text in ["ab", "cd", "ef"] {
+        let store: Store = Arc::new(SqliteLogStore::open(dir.path()).unwrap());
+        store.append(vec![line(id(1), text)]).await.unwrap();
+        store.close().await;
+    }
     let store: Store = Arc::new(SqliteLogStore::open(dir.path()).unwrap());
-    store.append(vec![short("ab")]).await.unwrap();
-    store.close().await;
-    let store: Store = Arc::new(SqliteLogStore::open(dir.path()).unwrap());
-    store.append(vec![short("cdef")]).await.unwrap();
-    store.close().await;
-    let store: Store = Arc::new(SqliteLogStore::open(dir.path()).unwrap());
-    store.append(vec![short("g")]).await.unwrap();
-    let cut = "[log cut: it reached its limit of 4 bytes]";
     assert_eq!(
         texts(&store, id(1), 0, 9).await,
-        numbered(&["ab", "cd", cut])
+        numbered(&["ab", "cd", "ef"])
     );
+    assert_eq!(store.last_seq(id(1)).await, Ok(3));
     store.close().await;
 }
 
-/// A line that got its number where it was read.
 fn from_origin(origin: u64, text: &str) -> NewLine {
     NewLine {
-        origin: Some(origin),
+        origin,
         ..line(id(1), text)
     }
 }
@@ -229,7 +200,6 @@ async fn a_line_that_comes_again_is_dropped() {
         let first = vec![from_origin(3, "a"), from_origin(4, "b")];
         store.append(first.clone()).await.unwrap();
         store.append(first).await.unwrap();
-        store.append(vec![line(id(1), "own")]).await.unwrap();
         let more = vec![
             from_origin(4, "b"),
             from_origin(5, "c"),
@@ -238,7 +208,7 @@ async fn a_line_that_comes_again_is_dropped() {
         store.append(more).await.unwrap();
         assert_eq!(store.last_origin(id(1)).await, Ok(5));
         assert_eq!(store.last_origin(id(2)).await, Ok(0));
-        let kept = numbered(&["a", "b", "own", "c"]);
+        let kept = numbered(&["a", "b", "c"]);
         assert_eq!(texts(&store, id(1), 0, 9).await, kept);
     })
     .await;
@@ -251,15 +221,12 @@ async fn whether_a_line_goes_on_is_kept() {
             complete: false,
             ..line(id(1), "a pa")
         };
-        let cut = NewLine {
-            max_log_bytes: 6,
-            ..line(id(1), "rt of it")
-        };
-        store.append(vec![part, cut]).await.unwrap();
+        let rest = line(id(1), "rt of it");
+        store.append(vec![part, rest]).await.unwrap();
         store.flush().await.unwrap();
         let lines = store.read(id(1), 0, 9).await.unwrap();
         let complete: Vec<_> = lines.iter().map(|line| line.complete).collect();
-        assert_eq!(complete, [false, false, true]);
+        assert_eq!(complete, [false, true]);
     })
     .await;
 }
@@ -277,18 +244,24 @@ async fn a_line_that_comes_again_is_dropped_after_a_restart_too() {
     }
 }
 
+/// Makes a day's file one of an earlier version.
+fn take_back(dir: &Path, sql: &str) {
+    let file = rusqlite::Connection::open(dir.join("2026-11-24.db")).unwrap();
+    file.execute_batch(sql).unwrap();
+}
+
 #[tokio::test]
 async fn a_day_of_the_first_version_is_read_and_goes_on() {
     for write_first in [true, false] {
         let dir = tempfile::tempdir().unwrap();
         let store: Store = Arc::new(SqliteLogStore::open(dir.path()).unwrap());
-        store.append(vec![line(id(1), "old")]).await.unwrap();
+        store.append(vec![from_origin(1, "old")]).await.unwrap();
         store.close().await;
-        let file = rusqlite::Connection::open(dir.path().join("2026-11-24.db")).unwrap();
-        let back = "ALTER TABLE lines DROP COLUMN complete; ALTER TABLE lines DROP COLUMN origin;
-            PRAGMA user_version = 1;";
-        file.execute_batch(back).unwrap();
-        drop(file);
+        take_back(
+            dir.path(),
+            "ALTER TABLE lines DROP COLUMN complete; ALTER TABLE lines DROP COLUMN origin;
+             PRAGMA user_version = 1;",
+        );
         let store: Store = Arc::new(SqliteLogStore::open(dir.path()).unwrap());
         if !write_first {
             assert_eq!(store.last_origin(id(1)).await, Ok(0));
@@ -301,6 +274,44 @@ async fn a_day_of_the_first_version_is_read_and_goes_on() {
         assert!(lines.iter().all(|line| line.complete));
         store.close().await;
     }
+}
+
+#[tokio::test]
+async fn lines_about_the_run_itself_go_with_the_third_version() {
+    let dir = tempfile::tempdir().unwrap();
+    let store: Store = Arc::new(SqliteLogStore::open(dir.path()).unwrap());
+    let of = |origin: u64, stream, text: &str| NewLine {
+        stream,
+        ..from_origin(origin, text)
+    };
+    let whole = [
+        (LogStream::System, "START RequestId:x"),
+        (LogStream::System, "[log cut: it reached its limit]"),
+        (LogStream::Stdout, "END RequestId:x"),
+        (LogStream::Stdout, "b"),
+        (LogStream::System, "ERROR RequestId:x Result:exit_code"),
+        (LogStream::System, "END RequestId:x"),
+        (LogStream::System, "Report RequestId:x Code:439"),
+    ];
+    let lines = (1..)
+        .zip(whole)
+        .map(|(n, (stream, text))| of(n, stream, text));
+    store.append(lines.collect()).await.unwrap();
+    let other = NewLine {
+        request_id: id(2),
+        ..of(1, LogStream::System, "failed: there is no executor")
+    };
+    store.append(vec![other]).await.unwrap();
+    store.close().await;
+    take_back(dir.path(), "PRAGMA user_version = 2;");
+    let store: Store = Arc::new(SqliteLogStore::open(dir.path()).unwrap());
+    let kept = ["[log cut: it reached its limit]", "END RequestId:x", "b"];
+    assert_eq!(texts(&store, id(1), 0, 9).await, numbered(&kept));
+    let kept = ["failed: there is no executor"];
+    assert_eq!(texts(&store, id(2), 0, 9).await, numbered(&kept));
+    store.append(vec![from_origin(8, "c")]).await.unwrap();
+    assert_eq!(texts(&store, id(1), 3, 9).await, [(4, "c".to_owned())]);
+    store.close().await;
 }
 
 #[tokio::test]

@@ -23,6 +23,8 @@ pub struct Ending {
     pub duration_ms: Option<u64>,
     /// The most memory it used at the same time, in bytes, where that is known.
     pub peak_memory_bytes: Option<u64>,
+    /// Bytes of memory that it could use, where that was bounded.
+    pub memory_limit_bytes: Option<u64>,
     /// What the function answered, cut at the function's `max_result_bytes`.
     pub result: Option<Bytes>,
     /// Whether the result was cut.
@@ -43,6 +45,7 @@ impl Ending {
             signal: None,
             duration_ms: None,
             peak_memory_bytes: None,
+            memory_limit_bytes: None,
             result: None,
             result_cut: false,
         }

@@ -3,10 +3,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use tripline_model::{
-    End, Ending, Function, FunctionName, Invocation, LogStream, RequestId, Timestamp,
-};
+use tripline_executor::client::NumberedLine;
+use tripline_model::{End, Ending, Function, FunctionName, Invocation, RequestId, Timestamp};
 
 use crate::StopSignal;
 
@@ -23,30 +21,6 @@ pub struct Start {
     pub output: Arc<dyn Output>,
 }
 
-/// A line without its end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line {
-    /// The bytes.
-    pub text: Bytes,
-    /// Whether the function ended the line; otherwise more of it may follow.
-    pub complete: bool,
-}
-
-/// A line that got its number from whoever read it: the same line always has the same number.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NumberedLine {
-    /// Its place among the lines of its run, from 1.
-    pub number: u64,
-    /// When it was read.
-    pub at: Timestamp,
-    /// Where it was written.
-    pub stream: LogStream,
-    /// The bytes without the line end.
-    pub text: Bytes,
-    /// Whether the function ended the line; otherwise more of it may follow.
-    pub complete: bool,
-}
-
 /// A run of an earlier life of the hub.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Held {
@@ -61,12 +35,9 @@ pub struct Held {
 /// Takes what a run writes, line by line.
 #[async_trait]
 pub trait Output: Send + Sync + 'static {
-    /// Takes lines in order. Waiting here holds the function back: nothing is lost.
-    async fn lines(&self, stream: LogStream, lines: Vec<Line>);
-
     /// Takes lines in the order of their numbers. One whose number is not above the last that was taken is dropped: it
-    /// was taken before. Waiting here holds the function back.
-    async fn numbered(&self, lines: Vec<NumberedLine>);
+    /// was taken before. Waiting here holds the function back: nothing is lost.
+    async fn lines(&self, lines: Vec<NumberedLine>);
 
     /// Waits until everything that was taken is kept: a crash of the hub cannot take it away any more. An output that
     /// keeps what it takes at once has nothing to wait for.

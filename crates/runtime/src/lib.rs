@@ -16,9 +16,10 @@ mod stop;
 mod tests;
 mod worker;
 
-pub use contract::{Held, Line, NumberedLine, Output, Runtime, Start};
+pub use contract::{Held, Output, Runtime, Start};
 pub use credentials::Credentials;
 pub use format::{EventFormat, render};
 pub use http::{HttpRuntime, HttpTarget, HttpTargetError};
 pub use remote::{ExecutorRuntime, Remote};
 pub use stop::{Stop, StopSignal, Stopper, stop_channel};
+pub use tripline_executor::client::NumberedLine;

@@ -17,6 +17,7 @@ async fn an_invocation_tells_its_life() {
         ("ran", json!("yes")),
         ("duration_ms", json!(12)),
         ("peak_memory_bytes", json!(4096)),
+        ("memory_limit_bytes", json!(8192)),
         ("reclaim_pending", json!(false)),
         ("accepted_at", json!("2026-11-24T12:00:00.000Z")),
         ("ended_at", json!("2026-11-24T12:00:00.000Z")),

@@ -1,11 +1,14 @@
-//! A runtime whose runs do what the first word of the event says: `ok`, `fail`, `wait` until told to stop, or `cling`,
-//! which ends and is never gone.
+//! A runtime whose runs do what the first word of the event says: `ok`, `fail`, `wait` until told to stop, `hush`, which
+//! waits and writes nothing, or `cling`, which ends and is never gone.
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::Mutex;
 use tripline_model::{End, Ending, LogStream, RequestId, Timestamp};
-use tripline_runtime::{Line, Runtime, Start, Stop, StopSignal};
+use tripline_runtime::{NumberedLine, Runtime, Start, Stop, StopSignal};
+
+/// When everything takes place.
+const NOW: Timestamp = Timestamp::from_millis(1_795_521_600_000);
 
 #[derive(Default)]
 pub(super) struct FakeRuntime {
@@ -19,26 +22,32 @@ impl Runtime for FakeRuntime {
     }
 
     async fn run(&self, start: Start, mut stop: StopSignal) -> Ending {
-        let line = |text: &Bytes, complete| Line {
+        let line = |number, stream, text: &Bytes| NumberedLine {
+            number,
+            at: NOW,
+            stream,
             text: text.clone(),
-            complete,
+            complete: number != 3,
         };
-        let lines = [
-            line(&Bytes::from_static(b"started"), true),
-            line(&Bytes::from_static(b"\xff\n\x1b"), true),
-            line(&Bytes::from_static(b"half "), false),
-        ];
-        start.output.lines(LogStream::Stderr, lines.into()).await;
+        let lines = [&b"started"[..], b"\xff\n\x1b", b"half "];
+        let lines = (1..).zip(lines.map(Bytes::from_static));
+        let lines = lines.map(|(number, text)| line(number, LogStream::Stderr, &text));
         let data = start.invocation.event.data.unwrap_or_default();
-        let signal = match data.starts_with(b"wait") {
+        let is_silent = data.starts_with(b"hush");
+        if !is_silent {
+            start.output.lines(lines.collect()).await;
+        }
+        let signal = match is_silent || data.starts_with(b"wait") {
             true => Some(match stop.next().await {
                 Stop::Polite => 15,
                 Stop::Kill(_) => 9,
             }),
             false => None,
         };
-        let said = vec![line(&data, true)];
-        start.output.lines(LogStream::Stdout, said).await;
+        let said = vec![line(4, LogStream::Stdout, &data)];
+        if !is_silent {
+            start.output.lines(said).await;
+        }
         if data.starts_with(b"cling") {
             *self.clinging.lock().await = Some(start.invocation.request_id);
         }
@@ -52,8 +61,9 @@ impl Runtime for FakeRuntime {
             signal,
             duration_ms: Some(12),
             peak_memory_bytes: Some(4096),
+            memory_limit_bytes: Some(8192),
             result: Some(data),
-            ..Ending::new(end, Timestamp::from_millis(1_795_521_600_000), reason)
+            ..Ending::new(end, NOW, reason)
         }
     }
 

@@ -11,8 +11,8 @@ use super::{NumberedLine, RunEvent};
 /// Messages with lines that an executor sends ahead of what is kept.
 pub(super) const WINDOW: usize = 32;
 
-/// Events that may wait: the window, the start, the end, its reclaiming and the loss.
-const MAX_WAITING: usize = WINDOW + 4;
+/// Events that may wait: the window, the end, its reclaiming and the loss.
+const MAX_WAITING: usize = WINDOW + 3;
 
 /// The events of one run on their way to its [`Run`](super::Run).
 pub(super) struct Inbox {
@@ -39,7 +39,6 @@ struct State {
 /// How far a run's story was told.
 #[derive(Debug, Clone, Copy, Default)]
 struct Seen {
-    started: bool,
     line: u64,
     ended: bool,
     reclaimed: bool,
@@ -109,13 +108,7 @@ impl Inbox {
     pub(super) fn rewind(&self) {
         let mut state = self.state();
         state.passed = state.taken;
-        // It says `Started` once only.
-        let started = state.waiting.contains(&RunEvent::Started);
         state.waiting.clear();
-        if started {
-            state.passed.started = true;
-            state.waiting.push_back(RunEvent::Started);
-        }
     }
 
     /// Puts an event in, unless it was there before.
@@ -175,7 +168,6 @@ impl Seen {
     /// What of the event was not told yet.
     fn admit(&self, event: RunEvent) -> Option<RunEvent> {
         match event {
-            RunEvent::Started => (!self.started).then_some(event),
             RunEvent::Lines(mut lines) => {
                 lines.retain(|line| line.number > self.line);
                 (!lines.is_empty()).then_some(RunEvent::Lines(lines))
@@ -190,7 +182,6 @@ impl Seen {
 
     fn note(&mut self, event: &RunEvent) {
         match event {
-            RunEvent::Started => self.started = true,
             RunEvent::Lines(lines) => {
                 self.line = lines
                     .last()

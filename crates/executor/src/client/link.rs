@@ -152,7 +152,9 @@ impl Link {
     async fn hear(&self, reader: &mut Reader) -> Result<std::convert::Infallible, Trouble> {
         loop {
             let (message, blob) = reader.read().await?;
-            let (run, event) = event(message, blob).map_err(Trouble::Protocol)?;
+            let Some((run, event)) = event(message, blob).map_err(Trouble::Protocol)? else {
+                continue;
+            };
             let Ok(id) = run.parse::<RequestId>() else {
                 return Err(Trouble::Protocol(format!(
                     "`{}` is no run",
@@ -180,10 +182,10 @@ fn parsed(runs: Vec<HeldRun>) -> Vec<(RequestId, HeldRun)> {
     parsed.collect()
 }
 
-/// Which run a message is about, and what it says.
-fn event(message: FromExecutor, blob: Bytes) -> Result<(String, RunEvent), String> {
-    Ok(match message {
-        FromExecutor::Started { run } => (run, RunEvent::Started),
+/// Which run a message is about, and what it says, if that is of interest.
+fn event(message: FromExecutor, blob: Bytes) -> Result<Option<(String, RunEvent)>, String> {
+    Ok(Some(match message {
+        FromExecutor::Started { .. } => return Ok(None),
         FromExecutor::Lines { run, first, lines } => {
             (run, RunEvent::Lines(numbered(first, lines, blob)?))
         }
@@ -203,7 +205,7 @@ fn event(message: FromExecutor, blob: Bytes) -> Result<(String, RunEvent), Strin
         FromExecutor::Welcome(_) | FromExecutor::Refused(_) => {
             return Err("a second answer to the greeting".to_owned());
         }
-    })
+    }))
 }
 
 fn numbered(

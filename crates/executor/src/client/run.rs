@@ -17,8 +17,6 @@ pub struct Run {
 /// One step of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RunEvent {
-    /// Function code may run from now on. Told once; for a run that was attached perhaps not at all.
-    Started,
     /// Lines that it wrote, in order, each once.
     Lines(Vec<NumberedLine>),
     /// It is over. All of its lines came before.

@@ -162,7 +162,7 @@ impl Table {
                 entry.reclaimed |= reclaimed;
             }
             RunEvent::Reclaimed => entry.reclaimed = true,
-            RunEvent::Started | RunEvent::Lines(_) | RunEvent::Lost(_) => return Some(inbox),
+            RunEvent::Lines(_) | RunEvent::Lost(_) => return Some(inbox),
         }
         // Perhaps nothing more is to be said of it, and it can be dropped.
         self.queue(id);

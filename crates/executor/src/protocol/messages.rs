@@ -18,7 +18,7 @@ pub enum ToExecutor {
         /// Replaces all that were declared before.
         functions: Vec<FunctionSpec>,
     },
-    /// Starts a run; blob: the event's data. Said once for a run, and never again. Answered by `Started` or `Ended`.
+    /// Starts a run; blob: the event's data. Said once for a run, and never again. Answered by `Ended`.
     Start(Start),
     /// Stops a run. One that is not there is ignored: its end is on its way.
     Stop {
@@ -65,7 +65,7 @@ pub enum FromExecutor {
     Welcome(Welcome),
     /// To `Hello`: the two cannot talk, and why. Nothing follows.
     Refused(Refusal),
-    /// Function code of the run may run from now on.
+    /// Nothing that a hub needs to know: said by earlier builds when function code was started.
     Started {
         /// The run's RequestId.
         run: String,
@@ -220,6 +220,9 @@ pub struct Outcome {
     pub duration_ms: u64,
     /// The most memory it used, in bytes, where that is known.
     pub peak_memory_bytes: Option<u64>,
+    /// Bytes of memory it could use; `None` is unbounded, or unknown to an earlier build.
+    #[serde(default)]
+    pub memory_limit_bytes: Option<u64>,
     /// The exit code, if it ended by itself.
     pub exit_code: Option<i32>,
     /// The signal that ended it, if one did.

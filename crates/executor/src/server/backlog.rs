@@ -23,10 +23,6 @@ pub(super) struct Backlog {
     run: String,
     /// The connection that hears about the run, by number.
     listener: Option<u64>,
-    started: bool,
-    started_told: bool,
-    /// Whether there are only remarks so far: they wait, and travel with what comes next.
-    quiet: bool,
     /// Lines that are not kept by a hub, oldest first.
     chunks: VecDeque<Stored>,
     /// So many chunks at the front were sent to the listener.
@@ -67,9 +63,6 @@ impl Backlog {
         Self {
             run,
             listener: None,
-            started: false,
-            started_told: false,
-            quiet: true,
             chunks: VecDeque::new(),
             sent: 0,
             memory: 0,
@@ -91,7 +84,6 @@ impl Backlog {
         if stream == LogStream::System {
             return self.add(at, stream, text, complete);
         }
-        self.quiet = false;
         let Some(room) = self.room else {
             return;
         };
@@ -113,15 +105,8 @@ impl Backlog {
         self.room.is_none()
     }
 
-    /// Says that function code may run.
-    pub(super) fn start(&mut self) {
-        self.started = true;
-        self.quiet = false;
-    }
-
     /// Says how the run was over. `reclaimed`: nothing of it is alive.
     pub(super) fn end(&mut self, outcome: Outcome, result: Bytes, reclaimed: bool) {
-        self.quiet = false;
         let mut end = End::new(outcome, result, reclaimed);
         if self.listener.is_none() {
             end.spill(&mut self.spill);
@@ -141,8 +126,6 @@ impl Backlog {
         self.keep(after);
         self.listener = Some(listener);
         self.sent = 0;
-        // Of what was forgotten, only the end is of interest.
-        self.started_told = self.forgotten;
         if let Some(end) = &mut self.end {
             end.untell();
         }
@@ -219,13 +202,8 @@ impl Backlog {
 
     /// The next message to `listener`, if there is one that it may have now.
     pub(super) fn next(&mut self, listener: u64) -> Option<(FromExecutor, Bytes)> {
-        if self.listener != Some(listener) || self.quiet {
+        if self.listener != Some(listener) {
             return None;
-        }
-        let run = self.run.clone();
-        if self.started && !self.started_told {
-            self.started_told = true;
-            return Some((FromExecutor::Started { run }, Bytes::new()));
         }
         while self.sent < self.chunks.len() {
             if self.sent >= WINDOW {
@@ -235,7 +213,7 @@ impl Backlog {
                 return Some(message);
             }
         }
-        self.end.as_mut()?.next(run, &self.spill)
+        self.end.as_mut()?.next(self.run.clone(), &self.spill)
     }
 
     /// The first chunk that was not sent, as a message; `None` if it could not be read, and is dropped.

@@ -1,4 +1,4 @@
-//! The task of one run: what the hub hears of it, from its first line until nothing of it is alive.
+//! The task of one run, from its start until nothing of it is alive.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +13,7 @@ use super::runs::Runs;
 use super::stop::Orderly;
 use super::watch::{Over, run_to_end};
 use crate::instance::Job;
-use crate::protocol::{FunctionSpec, Outcome, Start, Verdict};
-use crate::report::{self, Usage};
+use crate::protocol::{FunctionSpec, Start, Verdict};
 
 /// Carries one run to its end.
 pub(super) struct Carrier {
@@ -34,11 +33,9 @@ impl Carrier {
         data: Bytes,
         orders: Orderly,
     ) {
-        let mut remarks = vec![report::start_line(&start.run)];
-        remarks.extend_from_slice(&start.remarks);
-        self.outbox.remark(&remarks);
+        self.outbox.remark(&start.remarks);
         let limit = function.as_ref().ok().and_then(|f| f.limits.memory_bytes);
-        let over = match function {
+        let mut over = match function {
             Ok(spec) => {
                 let job = Job {
                     id: self.id,
@@ -51,7 +48,7 @@ impl Carrier {
             }
             Err(why) => self.without_run(Verdict::Failed, "start_failed", why, Duration::ZERO),
         };
-        self.outbox.remark(&self.last_lines(&over.outcome, limit));
+        over.outcome.memory_limit_bytes = limit;
         let reclaimed = over.remains.is_none();
         self.outbox.end(over.outcome, over.result, reclaimed).await;
         if let Some(mut remains) = over.remains {
@@ -65,12 +62,12 @@ impl Carrier {
     /// In a task of its own, so that a panic ends this run alone.
     async fn run(&self, job: Job, orders: Orderly) -> Over {
         let began = Instant::now();
-        let (runs, outbox) = (Arc::clone(&self.runs), self.outbox.clone());
+        let runs = Arc::clone(&self.runs);
         let mut task = tokio::task::JoinSet::new();
         task.spawn(async move {
             let kinds = Arc::clone(&runs.kinds);
             let starter = kinds.starter(&job.spec.kind);
-            run_to_end(starter, job, orders, runs.clock.as_ref(), || outbox.start()).await
+            run_to_end(starter, job, orders, runs.clock.as_ref()).await
         });
         if let Some(Ok(over)) = task.join_next().await {
             return over;
@@ -83,26 +80,5 @@ impl Carrier {
     fn without_run(&self, verdict: Verdict, reason: &str, why: String, after: Duration) -> Over {
         let at = self.runs.clock.now();
         outcome::without_run(verdict, reason, Some(why), Moment { at, after }).into()
-    }
-
-    fn last_lines(&self, outcome: &Outcome, memory_limit_bytes: Option<u64>) -> Vec<String> {
-        let id = self.id.to_string();
-        let usage = Usage {
-            duration_ms: outcome.duration_ms,
-            memory_limit_bytes,
-            peak_memory_bytes: outcome.peak_memory_bytes,
-            status_code: outcome::status_code(outcome),
-        };
-        let mut lines = Vec::new();
-        if outcome.verdict != Verdict::Succeeded {
-            lines.push(report::error_line(
-                &id,
-                &outcome.reason,
-                outcome.detail.as_deref(),
-            ));
-        }
-        lines.push(report::end_line(&id));
-        lines.push(report::report_line(&id, &usage));
-        lines
     }
 }

@@ -44,18 +44,17 @@ impl Outbox {
         }))
     }
 
-    /// Adds remarks. They travel with what comes next.
+    /// Adds remarks.
     pub(super) fn remark(&self, remarks: &[String]) {
+        if remarks.is_empty() {
+            return;
+        }
         let at = self.0.clock.now();
         let mut backlog = self.0.lock();
         for remark in remarks {
             backlog.push(at, LogStream::System, remark.as_bytes(), true);
         }
-    }
-
-    /// Says that function code may run.
-    pub(super) fn start(&self) {
-        self.0.lock().start();
+        drop(backlog);
         self.0.news();
     }
 

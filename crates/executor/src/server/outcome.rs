@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tripline_model::{End, Ending, Timestamp};
+use tripline_model::Timestamp;
 
 use crate::instance::How;
 use crate::protocol::{Outcome, StopHow, Verdict};
@@ -71,23 +71,11 @@ pub(super) fn without_run(
         at_ms: moment.at.as_millis(),
         duration_ms: u64::try_from(moment.after.as_millis()).unwrap_or(u64::MAX),
         peak_memory_bytes: None,
+        memory_limit_bytes: None,
         exit_code: None,
         signal: None,
         result_cut: false,
     }
-}
-
-/// The status code that the run's log shows; the model knows it.
-pub(super) fn status_code(outcome: &Outcome) -> u16 {
-    let end = match outcome.verdict {
-        Verdict::Succeeded => End::Succeeded,
-        Verdict::Failed => End::Failed,
-        Verdict::TimedOut => End::TimedOut,
-        Verdict::Terminated => End::Terminated,
-        Verdict::Lost => End::Lost,
-    };
-    let at = Timestamp::from_millis(outcome.at_ms);
-    Ending::new(end, at, outcome.reason.as_str()).status_code()
 }
 
 /// The reason that a kill gives to a run whose executor ends.

@@ -23,7 +23,7 @@ pub(super) struct Over {
 }
 
 /// Runs a job to its end and says how it was. The starter is asked exactly once, or not at all if a kill was ordered
-/// before. `started` is called when function code may run.
+/// before.
 ///
 /// At the deadline the run is asked politely, gets its grace, and is then killed: `timed_out` whatever it answers.
 /// After a kill it ends as `terminated`, unless it had ended well by itself. After a polite request to stop it may
@@ -33,7 +33,6 @@ pub(super) async fn run_to_end(
     job: Job,
     mut orders: Orderly,
     clock: &dyn Clock,
-    started: impl FnOnce(),
 ) -> Over {
     let began = Instant::now();
     let now = || Moment {
@@ -61,7 +60,6 @@ pub(super) async fn run_to_end(
             return outcome::without_run(Verdict::Failed, "start_failed", detail, now()).into();
         }
     };
-    started();
     if watch.cause == Cause::Asked {
         instance.terminate();
     }

@@ -16,7 +16,7 @@ use super::tally::{Placed, Tally};
 use crate::inspect::integrity;
 use crate::log_store::Fill;
 
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS lines (
@@ -26,14 +26,23 @@ CREATE TABLE IF NOT EXISTS lines (
 CREATE TABLE IF NOT EXISTS newest (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), at INTEGER NOT NULL);
 ";
 
-/// What was added in version 2: before, every line was complete, and came once.
-const TO_VERSION_2: &str = "
-ALTER TABLE lines ADD COLUMN complete INTEGER NOT NULL DEFAULT 1;
-ALTER TABLE lines ADD COLUMN origin INTEGER;
-";
-
-/// `stream` of the line that says a log was cut; it reads as `System`.
-const CUT: u8 = 3;
+/// What was changed in each version from the second on. Before 2 every line was complete, and came once. Before 3 the
+/// lines about the run itself were kept too, the first as number 1; readers make them out of the run's record since.
+const STEPS: [(i64, &str); 2] = [
+    (
+        2,
+        "ALTER TABLE lines ADD COLUMN complete INTEGER NOT NULL DEFAULT 1;
+         ALTER TABLE lines ADD COLUMN origin INTEGER;",
+    ),
+    (
+        3,
+        "DELETE FROM lines WHERE stream = 2 AND (
+             CAST(text AS TEXT) GLOB 'START RequestId:*' OR CAST(text AS TEXT) GLOB 'ERROR RequestId:*'
+             OR CAST(text AS TEXT) GLOB 'END RequestId:*' OR CAST(text AS TEXT) GLOB 'Report RequestId:*');
+         UPDATE lines SET seq = seq - 1
+         WHERE id IN (SELECT id FROM lines GROUP BY id HAVING min(seq) = 2);",
+    ),
+];
 
 /// Pages of 8 KiB in the write-ahead log before it is moved into the file, fsync included. The writer, and so every
 /// follower, waits for that: 2 MiB take about 10 ms, 32 MiB took 200 ms.
@@ -157,9 +166,10 @@ fn migrate(connection: &Connection) -> rusqlite::Result<()> {
     }
     let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
     // Another connection may have done it while this one waited.
-    if version()? < VERSION {
-        connection.execute_batch(TO_VERSION_2)?;
-        connection.pragma_update(None, "user_version", VERSION)?;
+    let version = version()?;
+    for (to, step) in STEPS.iter().filter(|(to, _)| *to > version) {
+        connection.execute_batch(step)?;
+        connection.pragma_update(None, "user_version", to)?;
     }
     transaction.commit()
 }
@@ -177,16 +187,13 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
 /// Reads how far a log is.
 pub(super) fn tally(connection: &Connection, id: RequestId) -> rusqlite::Result<Tally> {
     let mut select = connection.prepare_cached(
-        "SELECT coalesce(max(seq), 0), coalesce(sum(length(text)) FILTER (WHERE stream < 2), 0),
-         coalesce(max(stream = ?2), 0), coalesce(max(origin), 0) FROM lines WHERE id = ?1",
+        "SELECT coalesce(max(seq), 0), coalesce(max(origin), 0) FROM lines WHERE id = ?1",
     )?;
-    select.query_row(params![id.as_bytes(), CUT], |row| {
+    select.query_row([id.as_bytes()], |row| {
         Ok(Tally {
             seq: row.get::<_, i64>(0)?.unsigned_abs(),
-            bytes: row.get::<_, i64>(1)?.unsigned_abs(),
-            cut: row.get(2)?,
             lost: 0,
-            origin: row.get::<_, i64>(3)?.unsigned_abs(),
+            origin: row.get::<_, i64>(1)?.unsigned_abs(),
         })
     })
 }
@@ -200,16 +207,11 @@ pub(super) fn insert(connection: &Connection, lines: &[Placed]) -> rusqlite::Res
     let mut newest = i64::MIN;
     for placed in lines {
         let line = &placed.line;
-        let stream = if placed.is_cut {
-            CUT
-        } else {
-            code(line.stream)
-        };
         insert.execute(params![
             line.request_id.as_bytes(),
             line.seq.cast_signed(),
             line.at.as_millis(),
-            stream,
+            code(line.stream),
             line.text.as_ref(),
             line.complete,
             placed.origin.map(u64::cast_signed)
@@ -240,6 +242,14 @@ pub(super) fn last_origin(connection: &Connection, id: RequestId) -> rusqlite::R
     Ok(last.optional()?.map_or(0, i64::unsigned_abs))
 }
 
+/// The number of the last line of a log; 0 if there is none.
+pub(super) fn last_seq(connection: &Connection, id: RequestId) -> rusqlite::Result<u64> {
+    let mut select =
+        connection.prepare_cached("SELECT coalesce(max(seq), 0) FROM lines WHERE id = ?1")?;
+    let last = select.query_row([id.as_bytes()], |row| row.get::<_, i64>(0))?;
+    Ok(last.unsigned_abs())
+}
+
 /// Lines of one log.
 pub(super) fn read(
     connection: &Connection,
@@ -261,6 +271,7 @@ pub(super) fn read(
             stream: match row.get(2)? {
                 0 => LogStream::Stdout,
                 1 => LogStream::Stderr,
+                // Earlier builds had a number of their own for the remark that a log was cut.
                 _ => LogStream::System,
             },
             text: Bytes::from(row.get::<_, Vec<u8>>(3)?),

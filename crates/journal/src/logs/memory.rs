@@ -71,6 +71,11 @@ impl LogStore for MemoryLogStore {
         Ok(those.cloned().collect())
     }
 
+    async fn last_seq(&self, id: RequestId) -> Result<u64, LogError> {
+        let state = self.open()?;
+        Ok(state.logs.get(&id).map_or(0, |(tally, _)| tally.seq))
+    }
+
     async fn last_origin(&self, id: RequestId) -> Result<u64, LogError> {
         let state = self.open()?;
         Ok(state.logs.get(&id).map_or(0, |(tally, _)| tally.origin))

@@ -120,6 +120,12 @@ impl LogStore for SqliteLogStore {
             .map(Option::unwrap_or_default)
     }
 
+    async fn last_seq(&self, id: RequestId) -> Result<u64, LogError> {
+        self.look(id, move |file| day::last_seq(file, id))
+            .await
+            .map(Option::unwrap_or_default)
+    }
+
     async fn last_origin(&self, id: RequestId) -> Result<u64, LogError> {
         self.flush().await?;
         self.look(id, move |file| day::last_origin(file, id))

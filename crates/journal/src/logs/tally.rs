@@ -1,4 +1,4 @@
-//! How far one invocation's log is: its numbers, its limit, and what was lost of it.
+//! How far one invocation's log is: its numbers, and what was lost of it.
 
 use bytes::Bytes;
 use tripline_model::{LogLine, LogStream};
@@ -10,10 +10,6 @@ use crate::NewLine;
 pub(super) struct Tally {
     /// Number of the last line.
     pub(super) seq: u64,
-    /// Bytes of text from the function.
-    pub(super) bytes: u64,
-    /// Whether the limit was reached and said so.
-    pub(super) cut: bool,
     /// Lines that could not be written and are not reported yet.
     pub(super) lost: u64,
     /// The origin of the last line that has one.
@@ -23,83 +19,49 @@ pub(super) struct Tally {
 /// A line with its number.
 pub(super) struct Placed {
     pub(super) line: LogLine,
+    /// `None` for a remark of the store itself.
     pub(super) origin: Option<u64>,
-    /// Whether it is the one that says the limit was reached.
-    pub(super) is_cut: bool,
 }
 
 // === impl Tally ===
 
 impl Tally {
-    /// Numbers a line, cuts it at the limit, and adds the hub's remarks where they belong. Drops one that came before.
+    /// Numbers a line, after a remark if some before it were lost. Drops one that came before.
     pub(super) fn place(&mut self, new: NewLine, to: &mut Vec<Placed>) {
-        if let Some(origin) = new.origin {
-            if origin <= self.origin {
-                return;
-            }
-            self.origin = origin;
+        if new.origin <= self.origin {
+            return;
         }
+        self.origin = new.origin;
         if self.lost > 0 {
             let remark = format!("[{} log lines lost: they could not be written]", self.lost);
             self.lost = 0;
-            to.push(self.remark(&new, remark, false));
+            let remark = LogLine {
+                stream: LogStream::System,
+                text: Bytes::from(remark),
+                complete: true,
+                ..self.number(&new)
+            };
+            to.push(Placed {
+                line: remark,
+                origin: None,
+            });
         }
-        if new.stream == LogStream::System {
-            let text = new.text.clone();
-            to.push(self.number(&new, text));
-            return;
-        }
-        if self.cut {
-            return;
-        }
-        let room = usize::try_from(new.max_log_bytes.saturating_sub(self.bytes));
-        let room = room.unwrap_or(usize::MAX);
-        let fits = new.text.len() <= room;
-        if fits || room > 0 {
-            let text = new.text.slice(..new.text.len().min(room));
-            self.bytes += text.len() as u64;
-            to.push(self.number(&new, text));
-        }
-        if !fits {
-            self.cut = true;
-            let remark = format!(
-                "[log cut: it reached its limit of {} bytes]",
-                new.max_log_bytes
-            );
-            to.push(self.remark(&new, remark, true));
-        }
+        let line = self.number(&new);
+        to.push(Placed {
+            line,
+            origin: Some(new.origin),
+        });
     }
 
-    fn remark(&mut self, of: &NewLine, text: String, is_cut: bool) -> Placed {
-        let text = Bytes::from(text);
-        let remark = NewLine {
-            stream: LogStream::System,
-            text: text.clone(),
-            complete: true,
-            origin: None,
-            ..*of
-        };
-        Placed {
-            is_cut,
-            ..self.number(&remark, text)
-        }
-    }
-
-    fn number(&mut self, of: &NewLine, text: Bytes) -> Placed {
+    fn number(&mut self, new: &NewLine) -> LogLine {
         self.seq += 1;
-        // A line that was cut goes on, but not here.
-        let complete = of.complete && text.len() == of.text.len();
-        Placed {
-            line: LogLine {
-                request_id: of.request_id,
-                seq: self.seq,
-                at: of.at,
-                stream: of.stream,
-                complete,
-                text,
-            },
-            origin: of.origin,
-            is_cut: false,
+        LogLine {
+            request_id: new.request_id,
+            seq: self.seq,
+            at: new.at,
+            stream: new.stream,
+            text: new.text.clone(),
+            complete: new.complete,
         }
     }
 }

@@ -41,7 +41,8 @@ pub(crate) fn records(path: &Path) -> Result<Records, OpenError> {
 impl Records {
     fn read(&mut self, connection: &rusqlite::Connection) -> rusqlite::Result<()> {
         let sql = format!(
-            "SELECT {}, (SELECT length(data) FROM payloads WHERE payloads.id = invocations.id) FROM invocations",
+            "SELECT {}, (SELECT length(data) FROM payloads WHERE payloads.id = invocations.id) AS held
+             FROM invocations",
             row::COLUMNS
         );
         let mut select = connection.prepare(&sql)?;
@@ -58,7 +59,8 @@ impl Records {
                 .iter_mut()
                 .find(|(state, _)| *state == invocation.state);
             count.into_iter().for_each(|(_, count)| *count += 1);
-            let (promised, there): (i64, Option<i64>) = (found.get("data_len")?, found.get(22)?);
+            let (promised, there): (i64, Option<i64>) =
+                (found.get("data_len")?, found.get("held")?);
             // The data of an event is kept until its end.
             if !invocation.state.is_end() && promised != there.unwrap_or(0) {
                 hollow.push(invocation.request_id);

@@ -13,7 +13,7 @@ use tripline_model::{
 /// What [`invocation`] reads, in its order.
 pub(super) const COLUMNS: &str = "id, function, via, state, accepted_at, started_at, ended_at, reason, detail,
     exit_code, signal, result_cut, event_id, source, kind, subject, time, content_type, extensions, data_len,
-    duration_ms, peak_memory_bytes";
+    duration_ms, peak_memory_bytes, memory_limit_bytes";
 
 /// The number of a state.
 pub(super) fn state_code(state: InvocationState) -> u8 {
@@ -115,6 +115,7 @@ fn ending(row: &Row<'_>, end: End) -> rusqlite::Result<Ending> {
         signal: row.get(10)?,
         duration_ms: row.get::<_, Option<i64>>(20)?.map(i64::unsigned_abs),
         peak_memory_bytes: row.get::<_, Option<i64>>(21)?.map(i64::unsigned_abs),
+        memory_limit_bytes: row.get::<_, Option<i64>>(22)?.map(i64::unsigned_abs),
         result: None,
         result_cut: row.get(11)?,
     })

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 use crate::OpenError;
 
 /// The version of [`TABLES`], in `PRAGMA user_version`.
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
 
 /// Bytes of a page.
 pub(super) const PAGE_BYTES: u64 = 8192;
@@ -32,7 +32,7 @@ CREATE TABLE invocations (
     reason TEXT, detail TEXT, exit_code INTEGER, signal INTEGER, result_cut INTEGER,
     event_id TEXT NOT NULL, source TEXT NOT NULL, kind TEXT NOT NULL, subject TEXT,
     time INTEGER NOT NULL, content_type TEXT, extensions TEXT, data_len INTEGER NOT NULL,
-    duration_ms INTEGER, peak_memory_bytes INTEGER
+    duration_ms INTEGER, peak_memory_bytes INTEGER, memory_limit_bytes INTEGER
 ) WITHOUT ROWID;
 CREATE INDEX by_function ON invocations (function, id);
 CREATE INDEX by_trigger ON invocations (via, id) WHERE via IS NOT NULL;
@@ -57,11 +57,18 @@ CREATE TABLE cursors (
 ) WITHOUT ROWID;
 ";
 
-/// What was added in version 2.
-const TO_VERSION_2: &str = "
-ALTER TABLE invocations ADD COLUMN duration_ms INTEGER;
-ALTER TABLE invocations ADD COLUMN peak_memory_bytes INTEGER;
-";
+/// What was added in each version from the second on.
+const STEPS: [(i64, &str); 2] = [
+    (
+        2,
+        "ALTER TABLE invocations ADD COLUMN duration_ms INTEGER;
+         ALTER TABLE invocations ADD COLUMN peak_memory_bytes INTEGER;",
+    ),
+    (
+        3,
+        "ALTER TABLE invocations ADD COLUMN memory_limit_bytes INTEGER;",
+    ),
+];
 
 /// Opens the file for writing; makes it if it is new.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
@@ -84,8 +91,10 @@ pub(super) fn migrate(connection: &Connection) -> rusqlite::Result<()> {
         return Ok(());
     }
     tracing::info!(from = version, to = VERSION, "migrating the journal");
-    let step = format!("BEGIN IMMEDIATE; {TO_VERSION_2} PRAGMA user_version = {VERSION}; COMMIT;");
-    let migrated = connection.execute_batch(&step);
+    let steps = STEPS.iter().filter(|(to, _)| *to > version);
+    let steps: String = steps.map(|(_, step)| *step).collect();
+    let whole = format!("BEGIN IMMEDIATE; {steps} PRAGMA user_version = {VERSION}; COMMIT;");
+    let migrated = connection.execute_batch(&whole);
     if migrated.is_err() && !connection.is_autocommit() {
         connection.execute_batch("ROLLBACK")?;
     }

@@ -182,7 +182,8 @@ async fn a_journal_of_the_first_version_is_migrated_and_keeps_what_it_has() {
     journal.finish(ended, old.clone()).await.unwrap();
     journal.close().await;
     let back = "ALTER TABLE invocations DROP COLUMN duration_ms;
-        ALTER TABLE invocations DROP COLUMN peak_memory_bytes; PRAGMA user_version = 1;";
+        ALTER TABLE invocations DROP COLUMN peak_memory_bytes;
+        ALTER TABLE invocations DROP COLUMN memory_limit_bytes; PRAGMA user_version = 1;";
     let file = Connection::open(dir.path().join("journal.db")).unwrap();
     file.execute_batch(back).unwrap();
     drop(file);
@@ -190,6 +191,7 @@ async fn a_journal_of_the_first_version_is_migrated_and_keeps_what_it_has() {
     let new = Ending {
         duration_ms: Some(1250),
         peak_memory_bytes: Some(31_457_280),
+        memory_limit_bytes: Some(64 << 20),
         ..Ending::new(End::Succeeded, at(4), "exit_code")
     };
     journal.finish(running, new.clone()).await.unwrap();

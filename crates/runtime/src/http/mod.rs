@@ -27,10 +27,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::{Instant, sleep};
 use tripline_executor::protocol::Value;
-use tripline_executor::report::{Usage, end_line, error_line, report_line, start_line};
-use tripline_model::{Clock, End, Ending, FunctionName, LogStream};
+use tripline_model::{Clock, End, Ending, FunctionName};
 
-use crate::{Line, Runtime, Start, Stop, StopSignal};
+use crate::{Runtime, Start, Stop, StopSignal};
 use client::{Clients, SystemLookup};
 use prepared::Prepared;
 
@@ -147,13 +146,9 @@ impl Runtime for HttpRuntime {
             return Ending::new(End::Terminated, self.clock.now(), reason)
                 .because("stopped before anything was sent");
         }
-        let id = start.invocation.request_id.to_string();
-        log(&start, vec![start_line(&id)]).await;
         let begun = Instant::now();
         let mut ending = self.post(&start, &mut stop).await;
-        let duration_ms = millis(begun.elapsed());
-        ending.duration_ms = Some(duration_ms);
-        log(&start, last_lines(&id, &ending, duration_ms)).await;
+        ending.duration_ms = Some(millis(begun.elapsed()));
         ending
     }
 
@@ -170,27 +165,6 @@ async fn killed(stop: &mut StopSignal) -> &'static str {
             return reason;
         }
     }
-}
-
-fn last_lines(id: &str, ending: &Ending, duration_ms: u64) -> Vec<String> {
-    let usage = Usage {
-        duration_ms,
-        memory_limit_bytes: None,
-        peak_memory_bytes: None,
-        status_code: ending.status_code(),
-    };
-    let failed = ending.end != End::Succeeded;
-    let error = failed.then(|| error_line(id, &ending.reason, ending.detail.as_deref()));
-    let rest = [end_line(id), report_line(id, &usage)];
-    error.into_iter().chain(rest).collect()
-}
-
-async fn log(start: &Start, lines: Vec<String>) {
-    let lines = lines.into_iter().map(|line| Line {
-        text: line.into(),
-        complete: true,
-    });
-    start.output.lines(LogStream::System, lines.collect()).await;
 }
 
 fn millis(span: Duration) -> u64 {

@@ -19,6 +19,7 @@ pub(super) fn ending(outcome: Outcome, result: Bytes) -> Ending {
         signal: outcome.signal,
         duration_ms: Some(outcome.duration_ms),
         peak_memory_bytes: outcome.peak_memory_bytes,
+        memory_limit_bytes: outcome.memory_limit_bytes,
         ..Ending::new(end, Timestamp::from_millis(outcome.at_ms), outcome.reason)
     };
     if ending.ran() == Some(false) {

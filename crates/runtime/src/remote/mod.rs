@@ -17,10 +17,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use tripline_executor::client::{Client, RunEvent};
 use tripline_executor::protocol::{self, StopHow};
-use tripline_model::{Clock, End, Ending, FunctionName, LogStream, RequestId};
+use tripline_model::{Clock, End, Ending, FunctionName, RequestId};
 
 use crate::attributes::Attributes;
-use crate::{Credentials, EventFormat, Held, Line, NumberedLine, Start, Stop, StopSignal, render};
+use crate::{Credentials, EventFormat, Held, Start, Stop, StopSignal, render};
 
 use end::ending;
 use keeping::Keeping;
@@ -88,7 +88,7 @@ impl Remote {
             Ok(keys) => keys,
             Err(why) => {
                 let why = format!("there are no keys for the function's role: {why}");
-                return self.not_started(&start, why).await;
+                return self.not_started(id, why);
             }
         };
         if let Some(Stop::Kill(reason)) = stop.asked() {
@@ -101,7 +101,7 @@ impl Remote {
         said.variables.extend(trace(&start, self.traces));
         match self.link.start(said, self.data(&start)).await {
             Ok(run) => self.follow(run, start, stop, expires).await,
-            Err(why) => self.not_started(&start, why).await,
+            Err(why) => self.not_started(id, why),
         }
     }
 
@@ -141,7 +141,7 @@ impl Remote {
             Some(run) => self.follow(run, start, stop, Some(0)).await,
             None => {
                 let why = "its executor is gone, and everything that it ran was swept away";
-                self.lost(&start, why.to_owned()).await
+                self.lost(id, why.to_owned())
             }
         }
     }
@@ -173,7 +173,7 @@ impl Remote {
                 }
                 RunEvent::Ended { reclaimed, .. } if reclaimed => return,
                 RunEvent::Reclaimed | RunEvent::Lost(_) => return,
-                RunEvent::Started | RunEvent::Ended { .. } => {}
+                RunEvent::Ended { .. } => {}
             }
         }
     }
@@ -206,11 +206,10 @@ impl Remote {
                 never = &mut renewing => match never {},
             };
             match event {
-                RunEvent::Started | RunEvent::Reclaimed => {}
+                RunEvent::Reclaimed => {}
                 RunEvent::Lines(lines) => {
                     let last = lines.last().map_or(0, |line| line.number);
-                    let lines = lines.into_iter().map(numbered).collect();
-                    start.output.numbered(lines).await;
+                    start.output.lines(lines).await;
                     keeping.taken(last);
                 }
                 RunEvent::Ended {
@@ -224,32 +223,23 @@ impl Remote {
                     self.ended().insert(id, left);
                     return ending(outcome, result);
                 }
-                RunEvent::Lost(why) => return self.lost(&start, why).await,
+                RunEvent::Lost(why) => return self.lost(id, why),
             }
         }
     }
 
-    async fn not_started(&self, start: &Start, why: String) -> Ending {
-        let ending = Ending::new(End::Failed, self.clock.now(), "start_failed");
-        self.say_end(start, ending.because(why)).await
+    fn not_started(&self, id: RequestId, why: String) -> Ending {
+        self.nowhere(id, End::Failed, "start_failed").because(why)
     }
 
-    async fn lost(&self, start: &Start, why: String) -> Ending {
-        let ending = Ending::new(End::Lost, self.clock.now(), "executor_died");
-        self.say_end(start, ending.because(why)).await
+    fn lost(&self, id: RequestId, why: String) -> Ending {
+        self.nowhere(id, End::Lost, "executor_died").because(why)
     }
 
-    /// An end that no executor wrote into the log.
-    async fn say_end(&self, start: &Start, ending: Ending) -> Ending {
-        let detail = ending.detail.as_deref().unwrap_or_default();
-        let line = Line {
-            text: Bytes::from(format!("{}: {detail}", ending.end.as_str())),
-            complete: true,
-        };
-        start.output.lines(LogStream::System, vec![line]).await;
-        // Nothing of it is anywhere.
-        self.ended().insert(start.invocation.request_id, None);
-        ending
+    /// An end of which nothing is anywhere.
+    fn nowhere(&self, id: RequestId, end: End, reason: &str) -> Ending {
+        self.ended().insert(id, None);
+        Ending::new(end, self.clock.now(), reason)
     }
 
     fn ended(&self) -> MutexGuard<'_, HashMap<RequestId, Option<Box<dyn Events>>>> {
@@ -288,16 +278,6 @@ fn trace(start: &Start, share: Option<f64>) -> Vec<(String, String)> {
     let state = state.map(|text| ("TRACESTATE".to_owned(), text.clone()));
     let parent = ("TRACEPARENT".to_owned(), parent.to_string());
     std::iter::once(parent).chain(state).collect()
-}
-
-fn numbered(line: tripline_executor::client::NumberedLine) -> NumberedLine {
-    NumberedLine {
-        number: line.number,
-        at: line.at,
-        stream: line.stream,
-        text: line.text,
-        complete: line.complete,
-    }
 }
 
 fn millis(span: std::time::Duration) -> u64 {

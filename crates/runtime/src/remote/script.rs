@@ -44,6 +44,7 @@ pub(crate) fn outcome(verdict: Verdict, reason: &str) -> Outcome {
         at_ms: 7_000,
         duration_ms: 12,
         peak_memory_bytes: Some(4096),
+        memory_limit_bytes: Some(8192),
         exit_code: None,
         signal: None,
         result_cut: false,

@@ -9,11 +9,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use tripline_model::{
-    Event, Execution, Function, FunctionName, Invocation, InvocationState, LogStream, ManualClock,
-    RequestId, Timestamp,
+    Event, Execution, Function, FunctionName, Invocation, InvocationState, ManualClock, RequestId,
+    Timestamp,
 };
 
-use crate::{Line, NumberedLine, Output, Start};
+use crate::{NumberedLine, Output, Start};
 
 /// When the tests take place.
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_795_555_058_243);
@@ -21,7 +21,7 @@ pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_795_555_058_243);
 /// An output that keeps what it gets.
 #[derive(Default)]
 pub(crate) struct Kept {
-    pub(crate) lines: Mutex<Vec<(LogStream, String)>>,
+    lines: Mutex<Vec<String>>,
     pub(crate) numbers: Mutex<Vec<u64>>,
 }
 
@@ -31,26 +31,17 @@ impl Kept {
     }
 
     pub(crate) fn texts(&self) -> Vec<String> {
-        let lines = self.lines.lock().unwrap();
-        lines.iter().map(|(_, text)| text.clone()).collect()
-    }
-
-    fn keep(&self, stream: LogStream, text: &Bytes) {
-        let text = String::from_utf8_lossy(text).into_owned();
-        self.lines.lock().unwrap().push((stream, text));
+        self.lines.lock().unwrap().clone()
     }
 }
 
 #[async_trait]
 impl Output for Kept {
-    async fn lines(&self, stream: LogStream, lines: Vec<Line>) {
-        lines.iter().for_each(|line| self.keep(stream, &line.text));
-    }
-
-    async fn numbered(&self, lines: Vec<NumberedLine>) {
+    async fn lines(&self, lines: Vec<NumberedLine>) {
         for line in lines {
             if line.number > self.last_number().await {
-                self.keep(line.stream, &line.text);
+                let text = String::from_utf8_lossy(&line.text).into_owned();
+                self.lines.lock().unwrap().push(text);
                 self.numbers.lock().unwrap().push(line.number);
             }
         }

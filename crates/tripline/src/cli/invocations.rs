@@ -188,6 +188,10 @@ fn write_invocation(invocation: &Value, terminal: &mut Terminal<'_>) -> Result<(
             field("peak_memory_bytes").and_then(mebibytes),
         ),
         (
+            "Memory limit",
+            field("memory_limit_bytes").and_then(mebibytes),
+        ),
+        (
             "Not gone",
             pending.then(|| "something of it is still alive and keeps its slot".to_owned()),
         ),

@@ -29,15 +29,14 @@ fn ended(reclaimed: bool) -> RunEvent {
 #[tokio::test]
 async fn what_is_said_again_is_told_once() {
     let inbox = Inbox::claimed();
-    for event in [RunEvent::Started, lines(1..=3), lines(4..=5)] {
+    for event in [lines(1..=3), lines(4..=5)] {
         inbox.put(event).unwrap();
     }
-    assert_eq!(soon(inbox.next()).await, RunEvent::Started);
     assert_eq!(soon(inbox.next()).await, lines(1..=3));
 
     // Line 1 is kept, so the executor starts over at 2, in other pieces.
     inbox.rewind();
-    for event in [RunEvent::Started, lines(2..=4), lines(5..=6), ended(false)] {
+    for event in [lines(2..=4), lines(5..=6), ended(false)] {
         inbox.put(event).unwrap();
     }
     assert_eq!(soon(inbox.next()).await, lines(4..=4));
@@ -53,17 +52,8 @@ async fn what_is_said_again_is_told_once() {
 }
 
 #[tokio::test]
-async fn a_start_that_was_not_taken_yet_is_not_missed() {
-    let inbox = Inbox::claimed();
-    inbox.put(RunEvent::Started).unwrap();
-    inbox.rewind();
-    assert_eq!(soon(inbox.next()).await, RunEvent::Started);
-}
-
-#[tokio::test]
 async fn the_whole_story_fits_and_no_more() {
     let inbox = Inbox::claimed();
-    inbox.put(RunEvent::Started).unwrap();
     for number in 1..=WINDOW as u64 {
         inbox.put(lines(number..=number)).unwrap();
     }

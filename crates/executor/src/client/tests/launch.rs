@@ -11,7 +11,7 @@ use nix::unistd::{Pid, getpgid};
 
 use super::{RELEASE, Scripted, config, soon, start};
 use crate::client::{ClientError, Executors, ExecutorsConfig, RunEvent, executor_args};
-use crate::protocol::{FromExecutor, ToExecutor};
+use crate::protocol::ToExecutor;
 
 /// Where the executor of [`an_executor`] finds its directory.
 const DIRECTORY: &str = "TRIPLINE_TEST_EXECUTOR";
@@ -28,7 +28,7 @@ async fn an_executor() {
     let mut peer = scripted.welcome(RELEASE, Vec::new()).await;
     loop {
         match peer.hear().await {
-            ToExecutor::Start(start) => peer.say(FromExecutor::Started { run: start.run }).await,
+            ToExecutor::Start(start) => peer.say_lines(&start.run, 1, &["begun"]).await,
             ToExecutor::Retire => return,
             _ => {}
         }
@@ -136,13 +136,13 @@ async fn one_that_was_killed_is_replaced() {
     let executors = soon(Executors::start(working(data.path()))).await.unwrap();
     let client = executors.client();
     let mut first = soon(client.start(start(1), Bytes::new())).await.unwrap();
-    assert_eq!(soon(first.next()).await, RunEvent::Started);
+    assert!(matches!(soon(first.next()).await, RunEvent::Lines(_)));
     let old = pid(&executors);
     kill(old, Signal::SIGKILL).unwrap();
     assert!(matches!(soon(first.next()).await, RunEvent::Lost(_)));
 
     let mut second = soon(client.start(start(2), Bytes::new())).await.unwrap();
-    assert_eq!(soon(second.next()).await, RunEvent::Started);
+    assert!(matches!(soon(second.next()).await, RunEvent::Lines(_)));
     assert_ne!(pid(&executors), old);
     assert_eq!(folders(data.path()).len(), 1);
 }

@@ -83,6 +83,7 @@ fn outcome() -> Outcome {
         at_ms: 9,
         duration_ms: 8,
         peak_memory_bytes: None,
+        memory_limit_bytes: None,
         exit_code: Some(0),
         signal: None,
         result_cut: false,

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio_util::sync::CancellationToken;
-use tripline_model::{LogStream, ManualClock, Timestamp};
+use tripline_model::{ManualClock, Timestamp};
 
 use super::launch::{folders, pid, rerun};
 use super::{RELEASE, id, soon, start};
@@ -64,14 +64,10 @@ async fn lines(
     let mut all = Vec::new();
     while all.len() < count {
         match soon(run.next()).await {
-            RunEvent::Started | RunEvent::Reclaimed => {}
+            RunEvent::Reclaimed => {}
             RunEvent::Lines(lines) => {
                 let last = lines.last().map_or(0, |line| line.number);
-                all.extend(
-                    lines
-                        .into_iter()
-                        .filter(|line| line.stream != LogStream::System),
-                );
+                all.extend(lines);
                 client.kept(run.id(), last);
             }
             RunEvent::Ended { outcome, .. } => return (all, Some(outcome)),

@@ -172,9 +172,8 @@ async fn a_hub_that_stops_reading_does_not_hold_up_a_run() {
     hub.attach(1, 0).await;
     let (lines, outcome, _) = hub.until_end(1).await;
     assert_eq!(outcome.verdict, Verdict::Failed);
-    assert_eq!(lines.len(), 1 + 400 + 3);
-    assert!(lines.iter().map(|line| line.number).eq(1..=404));
-    assert!(lines[1..401].iter().all(|line| line.text == text));
+    assert!(lines.iter().map(|line| line.number).eq(1..=400));
+    assert!(lines.iter().all(|line| line.text == text));
     hub.attach(2, 0).await;
     assert_eq!(hub.until_end(2).await.2, vec![7; 1 << 20]);
 }

@@ -97,8 +97,9 @@ async fn told_to_shut_down_it_kills_everything_and_ends() {
     let mut hub = bench.declared_hub().await;
     hub.start(1, "f").await;
     let actor = bench.actor().await;
-    let (started, _) = hub.hear().await;
-    assert!(matches!(started, FromExecutor::Started { .. }));
+    actor.write(&["begun"]).await;
+    let (begun, _) = hub.hear().await;
+    assert!(matches!(begun, FromExecutor::Lines { .. }));
     bench.shutdown.cancel();
     bench.over().await.unwrap();
     actor.told(&["kill"]).await;

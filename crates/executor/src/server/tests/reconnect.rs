@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{Bench, Hub, Numbered, numbered, request_id};
+use super::{Bench, Hub, Numbered, numbered};
 use crate::protocol::{FromExecutor, Verdict};
 
 /// What one hub does before it goes away.
@@ -94,17 +94,13 @@ async fn live_through(visits: Vec<Visit>) {
         }
         hub.kept(1, log.last()).await;
     }
-    let (first, rest) = log.0.split_first().unwrap();
-    assert_eq!(first.text, format!("START RequestId:{}", request_id(1)));
-    let (lines, last) = rest.split_at(written.len());
-    assert!(lines.iter().map(|line| &line.text).eq(&written));
-    assert_eq!(last.len(), 2);
+    assert!(log.0.iter().map(|line| &line.text).eq(&written));
 }
 
 /// Reads up to `count` messages, as far as there can be any: until all lines are there, or the window is full.
 async fn read_some(hub: &mut Hub, log: &mut Log, count: usize, written: usize) {
     for _ in 0..count {
-        if log.0.len() > written {
+        if log.0.len() >= written {
             break;
         }
         let (message, texts) = hub.hear().await;

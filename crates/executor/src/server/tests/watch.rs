@@ -23,7 +23,7 @@ async fn run() -> (Actor, Orders, JoinSet<Over>) {
     let mut over = JoinSet::new();
     over.spawn(async move {
         let job = job("f");
-        run_to_end(&script, job, orderly, clock().as_ref(), || {}).await
+        run_to_end(&script, job, orderly, clock().as_ref()).await
     });
     (actors.recv().await.unwrap(), orders, over)
 }
@@ -124,7 +124,7 @@ async fn a_kill_before_the_start_starts_nothing() {
     let (orders, orderly) = orders();
     orders.stop(kill());
     let (script, mut actors) = Script::new();
-    let over = run_to_end(&script, job("f"), orderly, clock().as_ref(), || panic!()).await;
+    let over = run_to_end(&script, job("f"), orderly, clock().as_ref()).await;
     assert_eq!(over.outcome.verdict, Verdict::Terminated);
     drop(script);
     assert!(actors.recv().await.is_none(), "it was started");

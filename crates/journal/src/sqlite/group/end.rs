@@ -48,7 +48,8 @@ impl Group<'_> {
         let (from, function) = self.before(id, Transition::End(ending.end))?;
         let mut update = self.connection.prepare_cached(
             "UPDATE invocations SET state = ?2, ended_at = ?3, reason = ?4, detail = ?5, exit_code = ?6,
-             signal = ?7, result_cut = ?8, duration_ms = ?9, peak_memory_bytes = ?10
+             signal = ?7, result_cut = ?8, duration_ms = ?9, peak_memory_bytes = ?10,
+             memory_limit_bytes = ?11
              WHERE id = ?1",
         )?;
         update.execute(params![
@@ -61,7 +62,8 @@ impl Group<'_> {
             ending.signal,
             cut,
             ending.duration_ms.map(row::amount),
-            ending.peak_memory_bytes.map(row::amount)
+            ending.peak_memory_bytes.map(row::amount),
+            ending.memory_limit_bytes.map(row::amount)
         ])?;
         self.connection
             .prepare_cached("DELETE FROM payloads WHERE id = ?1")?

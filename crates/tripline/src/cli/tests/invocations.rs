@@ -10,7 +10,7 @@ fn invocation() -> serde_json::Value {
     json!({
         "request_id": ID, "function": "bill", "trigger": null, "state": "failed",
         "scf_status": "FAILED", "status_code": 439, "ran": "yes", "duration_ms": 250,
-        "peak_memory_bytes": 31_174_000, "reclaim_pending": true,
+        "peak_memory_bytes": 31_174_000, "memory_limit_bytes": 134_217_728, "reclaim_pending": true,
         "accepted_at": "2026-11-24T11:59:48.000Z", "started_at": "2026-11-24T11:59:49.000Z",
         "ended_at": "2026-11-24T11:59:49.250Z", "reason": "exit_code",
         "detail": "exit code 1\u{1b}[2J", "exit_code": 1, "signal": null, "result_bytes": 5,
@@ -102,6 +102,7 @@ async fn show_tells_all_and_escapes() {
         "Ran for        250ms",
         "SCF code       439",
         "Peak memory    29.72 MiB",
+        "Memory limit   128.00 MiB",
         "Not gone       something of it is still alive and keeps its slot",
         "Detail         exit code 1\\u{1b}[2J",
         "Event subject  a\\nb",
