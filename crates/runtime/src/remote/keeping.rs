@@ -19,9 +19,10 @@ const ENOUGH: u32 = 8;
 /// Waits until lines that were taken are kept, and says up to which.
 pub(super) struct Keeping {
     output: Arc<dyn Output>,
-    /// Number of the last line that was taken, and of the last that is waited for or kept.
+    /// Numbers of the last line that was taken, of the last that was asked for, and of the last that is kept.
     taken: u64,
     asked: u64,
+    kept: u64,
     /// Messages that were taken and are not waited for, and when the first of them was.
     messages: u32,
     since: Instant,
@@ -36,6 +37,7 @@ impl Keeping {
             output: output.clone(),
             taken: 0,
             asked: 0,
+            kept: 0,
             messages: 0,
             since: Instant::now(),
             waiting: None,
@@ -69,6 +71,14 @@ impl Keeping {
         });
         waiting.await;
         self.waiting = None;
-        self.asked
+        self.kept = self.asked;
+        self.kept
+    }
+
+    /// Waits until every line that was taken is kept. A run that writes nothing has nothing to wait for.
+    pub(super) async fn all(self) {
+        if self.kept < self.taken {
+            self.output.kept().await;
+        }
     }
 }

@@ -218,7 +218,7 @@ impl Remote {
                     reclaimed,
                 } => {
                     // Once the end is durable, nobody asks the executor for lines any more.
-                    start.output.kept().await;
+                    keeping.all().await;
                     let left = (!reclaimed).then_some(run);
                     self.ended().insert(id, left);
                     return ending(outcome, result);

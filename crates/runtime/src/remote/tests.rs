@@ -164,6 +164,27 @@ async fn lines_are_confirmed_when_they_are_kept_and_the_end_comes_after_them() {
     assert_eq!(heard.last().map(String::as_str), Some("forget"));
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_end_waits_for_the_lines_before_it_and_a_silent_run_for_nothing() {
+    for (writes, ends) in [(false, true), (true, false)] {
+        let (world, output) = (World::new(None), Kept::new());
+        output.stuck.store(true, Ordering::Relaxed);
+        let (id, start) = a_start(&output);
+        let (_stopper, signal) = stop_channel();
+        let run = world.remote.run(start, Attributes::default(), signal);
+        let run = both(run, async {
+            tokio::task::yield_now().await;
+            if writes {
+                world.script.say(id, lines(1..=1));
+            }
+            let end = ended(Verdict::Succeeded, "exit_code", Bytes::new(), true);
+            world.script.say(id, end);
+        });
+        let ended = tokio::time::timeout(Duration::from_secs(60), run).await;
+        assert_eq!(ended.is_ok(), ends, "it writes: {writes}");
+    }
+}
+
 #[tokio::test]
 async fn what_is_not_gone_is_waited_for_before_it_is_forgotten() {
     let (world, output) = (World::new(None), Kept::new());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -23,6 +23,8 @@ pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_795_555_058_243);
 pub(crate) struct Kept {
     lines: Mutex<Vec<String>>,
     pub(crate) numbers: Mutex<Vec<u64>>,
+    /// Whether what it got is never on disk.
+    pub(crate) stuck: AtomicBool,
 }
 
 impl Kept {
@@ -47,7 +49,11 @@ impl Output for Kept {
         }
     }
 
-    async fn kept(&self) {}
+    async fn kept(&self) {
+        if self.stuck.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+    }
 
     async fn last_number(&self) -> u64 {
         let numbers = self.numbers.lock().unwrap();
