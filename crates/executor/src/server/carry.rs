@@ -1,11 +1,12 @@
 //! The task of one run, from its start until nothing of it is alive.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
-use tripline_model::RequestId;
+use tripline_model::{RequestId, contain};
 
 use super::outbox::Outbox;
 use super::outcome::{self, Moment};
@@ -59,17 +60,12 @@ impl Carrier {
         }
     }
 
-    /// In a task of its own, so that a panic ends this run alone.
+    /// A panic ends this run alone.
     async fn run(&self, job: Job, orders: Orderly) -> Over {
         let began = Instant::now();
-        let runs = Arc::clone(&self.runs);
-        let mut task = tokio::task::JoinSet::new();
-        task.spawn(async move {
-            let kinds = Arc::clone(&runs.kinds);
-            let starter = kinds.starter(&job.spec.kind);
-            run_to_end(starter, job, orders, runs.clock.as_ref()).await
-        });
-        if let Some(Ok(over)) = task.join_next().await {
+        let starter = self.runs.kinds.starter(&job.spec.kind);
+        let run = pin!(run_to_end(starter, job, orders, self.runs.clock.as_ref()));
+        if let Ok(over) = contain(run).await {
             return over;
         }
         tracing::error!(run = %self.id, "the executor failed at a run; this is a bug");
