@@ -161,11 +161,7 @@ impl Link {
                     run.escape_debug()
                 )));
             };
-            let over = matches!(event, RunEvent::Ended { .. } | RunEvent::Reclaimed);
             let inbox = self.table().hear(id, &event);
-            if over {
-                self.due.notify_one();
-            }
             if let Some(inbox) = inbox {
                 inbox.put(event).map_err(|Overfull| {
                     Trouble::Protocol(format!("more messages of run {id} than it may send ahead"))

@@ -164,8 +164,9 @@ impl Table {
             RunEvent::Reclaimed => entry.reclaimed = true,
             RunEvent::Lines(_) | RunEvent::Lost(_) => return Some(inbox),
         }
-        // Perhaps nothing more is to be said of it, and it can be dropped.
-        self.queue(id);
+        if !entry.queued {
+            self.drop_if_done(id);
+        }
         Some(inbox)
     }
 
@@ -238,12 +239,20 @@ impl Table {
                 self.queue(id);
                 return saying;
             }
-            // Of a run without a `Run` no reclaiming is told.
-            if entry.forgotten && (entry.reclaimed || !entry.inbox.is_claimed()) {
-                self.entries.remove(&id);
-            }
+            self.drop_if_done(id);
         }
         None
+    }
+
+    /// Drops a run of which nothing is to be said and nothing more is heard.
+    fn drop_if_done(&mut self, id: RequestId) {
+        let is_done = |entry: &Entry| {
+            // Of a run without a `Run` no reclaiming is told.
+            entry.forgotten && (entry.reclaimed || !entry.inbox.is_claimed())
+        };
+        if self.entries.get(&id).is_some_and(is_done) {
+            self.entries.remove(&id);
+        }
     }
 
     fn change(&mut self, id: RequestId, change: impl FnOnce(&mut Entry)) {

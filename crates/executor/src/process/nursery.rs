@@ -14,6 +14,7 @@ use std::thread;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, oneshot};
+use tokio::task::spawn_blocking;
 
 use super::account::Account;
 use super::capabilities;
@@ -91,38 +92,78 @@ impl Nurseries {
         let task: Task = Box::new(move |rights| {
             let _ = answer.send(rights.map(act));
         });
-        {
-            let mut threads = lock(&self.threads);
-            let nursery = threads.get(&spec.name);
-            if !nursery.is_some_and(|nursery| nursery.fits(spec)) {
-                threads.insert(spec.name.clone(), self.raise(spec, home)?);
-            }
-            let nursery = threads.get_mut(&spec.name).ok_or_else(ended)?;
-            let pending = nursery.pending.clone();
-            if pending.fetch_add(1, Ordering::Relaxed) >= nursery.threads
-                && nursery.threads < MAX_THREADS
+        let mut made = None;
+        loop {
             {
-                self.add_thread(nursery)?;
+                let mut threads = lock(&self.threads);
+                if let Some(nursery) = self.current(&mut threads, spec, made)? {
+                    self.hand_over(nursery, task)?;
+                    break;
+                }
             }
-            let counted: Task = Box::new(move |rights| {
-                task(rights);
-                pending.fetch_sub(1, Ordering::Relaxed);
-            });
-            // There is room for as many as `MAX_STARTS` allows.
-            nursery.tasks.try_send(counted).map_err(|_| ended())?;
+            made = Some(self.ruleset(spec, home).await?);
         }
         answered.await.map_err(|_| ended())?
     }
 
-    fn raise(&self, spec: &Arc<FunctionSpec>, home: &Path) -> Result<Nursery, StartError> {
-        scratch::make_all(home).map_err(StartError::Scratch)?;
-        let ruleset = match spec.isolation {
-            Isolation::None => None,
-            Isolation::BestEffort | Isolation::Required => {
-                let ruleset = self.isolation.ruleset(spec, home);
-                Some(Arc::new(ruleset.map_err(StartError::Spawn)?))
+    /// The threads that start the function as it is now: those that are there, or new ones with what was `made`.
+    fn current<'t>(
+        &self,
+        threads: &'t mut HashMap<String, Nursery>,
+        spec: &Arc<FunctionSpec>,
+        made: Option<Option<Arc<Ruleset>>>,
+    ) -> Result<Option<&'t mut Nursery>, StartError> {
+        let there = threads.get(&spec.name);
+        if !there.is_some_and(|nursery| nursery.fits(spec)) {
+            let Some(ruleset) = made else {
+                return Ok(None);
+            };
+            threads.insert(spec.name.clone(), self.raise(spec, ruleset)?);
+        }
+        Ok(threads.get_mut(&spec.name))
+    }
+
+    fn hand_over(&self, nursery: &mut Nursery, task: Task) -> Result<(), StartError> {
+        let pending = nursery.pending.clone();
+        if pending.fetch_add(1, Ordering::Relaxed) >= nursery.threads
+            && nursery.threads < MAX_THREADS
+        {
+            self.add_thread(nursery)?;
+        }
+        let counted: Task = Box::new(move |rights| {
+            task(rights);
+            pending.fetch_sub(1, Ordering::Relaxed);
+        });
+        // There is room for as many as `MAX_STARTS` allows.
+        nursery.tasks.try_send(counted).map_err(|_| ended())
+    }
+
+    /// What the function may reach. The folders on the way may have many entries, and everything else that happens here
+    /// waits for the calling thread.
+    async fn ruleset(
+        &self,
+        spec: &Arc<FunctionSpec>,
+        home: &Path,
+    ) -> Result<Option<Arc<Ruleset>>, StartError> {
+        let (isolation, spec, home) = (self.isolation.clone(), spec.clone(), home.to_owned());
+        let make = move || {
+            scratch::make_all(&home).map_err(StartError::Scratch)?;
+            match spec.isolation {
+                Isolation::None => Ok(None),
+                Isolation::BestEffort | Isolation::Required => {
+                    let ruleset = isolation.ruleset(&spec, &home);
+                    Ok(Some(Arc::new(ruleset.map_err(StartError::Spawn)?)))
+                }
             }
         };
+        spawn_blocking(make).await.map_err(|_| ended())?
+    }
+
+    fn raise(
+        &self,
+        spec: &Arc<FunctionSpec>,
+        ruleset: Option<Arc<Ruleset>>,
+    ) -> Result<Nursery, StartError> {
         let (sender, tasks) = sync_channel(MAX_STARTS);
         let mut nursery = Nursery {
             spec: spec.clone(),

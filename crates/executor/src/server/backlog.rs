@@ -165,6 +165,11 @@ impl Backlog {
         }
     }
 
+    /// Whether there is something that a hub was not told, or has not said that it kept.
+    pub(super) fn has_news(&self) -> bool {
+        !self.chunks.is_empty() || self.end.is_some()
+    }
+
     /// Whether the run is over.
     pub(super) fn is_over(&self) -> bool {
         self.end.is_some()

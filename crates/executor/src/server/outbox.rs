@@ -74,8 +74,11 @@ impl Outbox {
 
     /// The connection of number `listener` hears of the run from now on, and of its lines after `after`.
     pub(super) fn attach(&self, listener: u64, after: u64) {
-        self.0.lock().attach(listener, after);
-        self.0.news();
+        let mut backlog = self.0.lock();
+        backlog.attach(listener, after);
+        if backlog.has_news() {
+            self.0.news();
+        }
     }
 
     /// Nobody hears of the run from now on.
