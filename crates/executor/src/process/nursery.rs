@@ -138,8 +138,8 @@ impl Nurseries {
         nursery.tasks.try_send(counted).map_err(|_| ended())
     }
 
-    /// What the function may reach. The folders on the way may have many entries, and everything else that happens here
-    /// waits for the calling thread.
+    /// What the function may reach. The folders on the way may have many entries, and other runs wait for the calling
+    /// thread.
     async fn ruleset(
         &self,
         spec: &Arc<FunctionSpec>,
