@@ -1,6 +1,7 @@
 //! Logs: as they are, and live.
 
 use axum::body::Body;
+use futures_util::FutureExt;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -190,6 +191,8 @@ async fn a_follower_of_what_waits_sees_the_start_of_a_silent_run() {
     };
     assert_eq!(end["state"], "cancelled");
     assert_eq!(seen, ": following\n\n");
+    // From now on it waits to be told.
+    assert!(of_silent.frame().now_or_never().is_none());
     stop(&busy[0]).await;
     read_until(&mut of_silent, &mut seen, "START RequestId:").await;
     assert_eq!(
