@@ -203,7 +203,7 @@ impl LogReader {
         }
     }
 
-    /// The invocation was started, or has ended: then its last lines can be read when this returns.
+    /// The invocation was started, or has ended: in that case its last lines can be read when this returns.
     async fn look(&mut self, news: Option<Invocation>) -> Result<(), Problem> {
         let invocation = match news {
             Some(invocation) => invocation,

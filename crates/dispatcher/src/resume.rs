@@ -16,9 +16,6 @@ use crate::run::{Begin, Over};
 /// How a run is stopped whose function is not there any more.
 const FUNCTION_REMOVED: Stop = Stop::Kill("function_removed");
 
-/// What is kept of the log of a run whose function is not there any more, in bytes.
-const LAST_LOG_BYTES: u64 = 1 << 20;
-
 // === impl Hub ===
 
 impl Hub {
@@ -91,6 +88,6 @@ fn removed(name: FunctionName) -> Function {
         max_queued: 0,
         max_event_age: Duration::ZERO,
         max_result_bytes: 0,
-        max_log_bytes: LAST_LOG_BYTES,
+        max_log_bytes: 0,
     }
 }
