@@ -30,6 +30,8 @@ fn every_command_has_a_manual_page() {
     }
     let logs = fs::read_to_string(hub.path("pages/man1/tripline-logs.1")).unwrap();
     assert!(logs.contains(r"\-\-follow"), "{logs}");
+    let examples = ".SH EXAMPLES\n.nf\nExamples:\n  tripline logs \\-f \\-\\-timestamps";
+    assert!(logs.contains(examples), "{logs}");
     assert!(hub.path("pages/man1/tripline.1").exists());
     assert!(!hub.path("pages/man1/tripline-executor.1").exists());
 

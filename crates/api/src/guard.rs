@@ -26,7 +26,8 @@ pub(crate) async fn guard(State(shared): State<Shared>, request: Request, next: 
 fn refuse(hub: &ApiState, request: &Request) -> Option<Problem> {
     if !host_is_ours(hub, request) {
         let title = "this hub is not known by that host name";
-        let detail = "call it as localhost, by its listen address, or by a name in its config's allowed hosts";
+        let detail =
+            "call it as localhost, by its listen address, or by a name in `hosts` of [admin]";
         let problem = Problem::new(StatusCode::MISDIRECTED_REQUEST, "unknown_host", title);
         return Some(problem.detail(detail));
     }

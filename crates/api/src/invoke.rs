@@ -10,9 +10,9 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use sha2::{Digest, Sha256};
-use tripline_listener::{Accepted, Problem, read_body, refuse_packed};
+use tripline_listener::{Accepted, Problem, idempotency_key, read_body, refuse_packed};
 use tripline_model::{
-    End, Ending, Event, Execution, FunctionName, Identity, Offer, Receipt, Rejected, RequestId,
+    End, Event, Execution, FunctionName, Identity, Offer, Receipt, Rejected, RequestId,
 };
 
 use crate::invocations::result_response;
@@ -25,8 +25,6 @@ use crate::{ApiState, Shared, functions};
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long an idempotency key is remembered.
 const KEY_WINDOW: Duration = Duration::from_secs(24 * 3600);
-const MAX_KEY_BYTES: usize = 255;
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const REQUEST_ID: HeaderName = HeaderName::from_static("tripline-request-id");
 
@@ -152,7 +150,7 @@ async fn result_of(hub: &ApiState, id: RequestId) -> Result<Response, Problem> {
         .ok_or_else(|| unknown_invocation(id))?;
     let ending = ended.ending.ok_or_else(|| unknown_invocation(id))?;
     if ending.end != End::Succeeded {
-        return Err(failure(id, &ending));
+        return Err(Problem::ended(id, &ending));
     }
     let (result, cut) = match ending.result {
         Some(result) => (Some(result), ending.result_cut),
@@ -162,24 +160,6 @@ async fn result_of(hub: &ApiState, id: RequestId) -> Result<Response, Problem> {
         }
     };
     Ok(result_response(result.unwrap_or_default(), cut))
-}
-
-fn failure(id: RequestId, ending: &Ending) -> Problem {
-    let (status, kind) = match ending.end {
-        End::TimedOut | End::Expired => (StatusCode::GATEWAY_TIMEOUT, ending.end.as_str()),
-        _ => (StatusCode::BAD_GATEWAY, ending.end.as_str()),
-    };
-    let detail = ending
-        .detail
-        .clone()
-        .unwrap_or_else(|| ending.reason.clone());
-    Problem::new(
-        status,
-        kind,
-        format!("the invocation ended as {}", ending.end.as_str()),
-    )
-    .detail(detail)
-    .request_id(id)
 }
 
 fn event(shared: &Shared, name: &FunctionName, content_type: Option<String>, data: Bytes) -> Event {
@@ -210,21 +190,6 @@ fn identity(key: Option<String>, name: &FunctionName, kind: Option<&str>, body: 
         key: format!("{name}/{key}"),
         window: KEY_WINDOW,
         digest: Some(digest.finalize().into()),
-    }
-}
-
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let key = text_header(headers, IDEMPOTENCY_KEY)?;
-    match key {
-        Some(key)
-            if !(1..=MAX_KEY_BYTES).contains(&key.len())
-                || !key.bytes().all(|byte| byte.is_ascii_graphic()) =>
-        {
-            let detail =
-                format!("`idempotency-key` has 1 to {MAX_KEY_BYTES} visible ASCII characters");
-            Err(not_accepted(bad_request(detail)))
-        }
-        key => Ok(key),
     }
 }
 

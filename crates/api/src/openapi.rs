@@ -273,7 +273,7 @@ pub(crate) struct Calling {
         rename = "idempotency-key",
         min_length = 1,
         max_length = 255,
-        pattern = r"^[!-~]([\t -~]*[!-~])?$"
+        pattern = r"^[!#-~]+$"
     )]
     idempotency_key: Option<String>,
 }
@@ -326,9 +326,10 @@ refusals! {
 refusals! {
     /// A call was refused, or a sync function did not succeed.
     Refused:
+    Packed 415 "The body has a `content-encoding`",
     Reused 422 "The idempotency key was used for another request",
     Limit 429 "Over the limit of events a second, or too many wrong tokens came from this address; see `retry-after`",
-    Failed 502 "A sync function failed",
-    Now 503 "The hub takes no events now",
+    Failed 502 "A sync function failed, was stopped or lost",
+    Now 503 "The hub takes no events now, or the run of a sync function was never started",
     Late 504 "A sync function took too long"
 }

@@ -53,12 +53,17 @@ impl<'d> Table<'d> {
 
     /// The value of a key that must be there. `None` if it is missing or wrong; the error is recorded.
     pub fn required<T: FromToml>(&mut self, key: &str) -> Option<T> {
+        self.required_such_as(key, &T::example())
+    }
+
+    /// The same, with an example of this very key as TOML, for who left it out; empty if there is nothing short to show.
+    pub fn required_such_as<T: FromToml>(&mut self, key: &str, example: &str) -> Option<T> {
         if self.has(key) {
             return self.optional(key);
         }
         self.ask(key);
-        let help = match T::example() {
-            example if example.is_empty() => format!("it takes {}", T::EXPECTED),
+        let help = match example {
+            "" => format!("it takes {}", T::EXPECTED),
             example => format!("it takes {}: `{} = {example}`", T::EXPECTED, quoted(key)),
         };
         self.push_missing(key, help);
@@ -158,6 +163,14 @@ impl<'d> Table<'d> {
         }
         self.last_failed = true;
         default
+    }
+
+    /// Takes a key that has no meaning here, and says why, if it is there.
+    pub fn refuse(&mut self, key: &str, message: impl Into<String>, help: Option<String>) {
+        if self.has(key) {
+            self.ask(key);
+            self.error(key, message, help);
+        }
     }
 
     /// Records an error of meaning at a key's value, or at the table's header if the key is absent.

@@ -169,7 +169,7 @@ impl Gateway {
             return just_there(&allow(others));
         }
         let title = "this path has other methods";
-        let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", title);
+        let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", title);
         let allow = Some(allow(others));
         Problem { allow, ..problem }
             .accepted(Accepted::No)
@@ -213,7 +213,7 @@ fn just_there(allow: &str) -> Response {
 
 fn no_route() -> Response {
     let title = "nothing listens at this path";
-    Problem::new(StatusCode::NOT_FOUND, "no_route", title)
+    Problem::new(StatusCode::NOT_FOUND, "unknown_route", title)
         .accepted(Accepted::No)
         .into_response()
 }

@@ -12,8 +12,10 @@
 mod bearer;
 mod bodies;
 mod body;
+mod ended;
 mod gateway;
 mod guesses;
+mod idempotency;
 mod last_word;
 mod listener;
 mod pace;
@@ -28,6 +30,7 @@ pub use bearer::{Bearer, Stranger};
 pub use bodies::Share;
 pub use body::{read_body, refuse_packed};
 pub use gateway::{Gateway, GatewayHandler, Mount, RouteTaken};
+pub use idempotency::idempotency_key;
 pub use listener::{ListenError, Listener, ListenerLimits};
 pub use problem::{Accepted, Problem};
 pub use route::{InvalidRoute, Route};

@@ -19,6 +19,16 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
+impl TlsFiles {
+    /// Whether a listener of that name could use them.
+    ///
+    /// # Errors
+    /// What is wrong with which file.
+    pub async fn check(&self, name: &'static str) -> Result<(), ListenError> {
+        acceptor(name, self).await.map(|_| ())
+    }
+}
+
 /// Reads the files. HTTP/1.1 is all that is offered.
 pub(crate) async fn acceptor(
     name: &'static str,

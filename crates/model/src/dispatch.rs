@@ -82,7 +82,9 @@ pub enum Rejected {
     #[error("there is no function `{0}`")]
     UnknownFunction(FunctionName),
     /// The event is larger than the hub takes.
-    #[error("the event has {size} bytes, more than the {limit} allowed")]
+    #[error(
+        "the event has {size} bytes, data and attributes together, more than the {limit} allowed: `max_event` in [hub]"
+    )]
     TooLarge {
         /// Its size in bytes.
         size: u64,

@@ -29,6 +29,11 @@ pub trait Trigger: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// The largest body that it takes at the gateway, in bytes. `None`: it says nothing about that.
+    fn max_body(&self) -> Option<u64> {
+        None
+    }
+
     /// Secrets that it will ask for, so that the hub refuses to start without them.
     fn secrets(&self) -> Vec<SecretRef> {
         Vec::new()
@@ -53,6 +58,9 @@ pub trait AnyTrigger: Send + Sync + 'static {
     /// See [`Trigger::routes`].
     fn routes(&self) -> Vec<Route>;
 
+    /// See [`Trigger::max_body`].
+    fn max_body(&self) -> Option<u64>;
+
     /// See [`Trigger::secrets`].
     fn secrets(&self) -> Vec<SecretRef>;
 
@@ -72,6 +80,10 @@ type Probing<'t> = Pin<Box<dyn Future<Output = Result<Option<String>, TriggerErr
 impl<T: Trigger> AnyTrigger for T {
     fn routes(&self) -> Vec<Route> {
         Trigger::routes(self)
+    }
+
+    fn max_body(&self) -> Option<u64> {
+        Trigger::max_body(self)
     }
 
     fn secrets(&self) -> Vec<SecretRef> {

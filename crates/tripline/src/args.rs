@@ -30,12 +30,14 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the hub until it is told to stop (SIGTERM or Ctrl-C drains, a second one ends at once)
+    #[command(after_help = SERVE_HELP)]
     Serve {
         /// The configuration
         #[arg(default_value = "tripline.toml")]
         file: PathBuf,
     },
     /// Check a configuration without network or disk; every error at once
+    #[command(after_help = CONFIG_HELP)]
     Check {
         /// The configuration
         #[arg(default_value = "tripline.toml")]
@@ -48,7 +50,8 @@ pub(crate) enum Command {
     ///
     /// Looks at isolation, clock, data directory, disk, limits, addresses and programs; tries secrets, brokers, buckets,
     /// keys of roles, targets of functions and the collector of traces. Nothing is changed and nothing is run; each check
-    /// has 10 seconds. Exit code 1 if anything is bad.
+    /// has 10 seconds.
+    #[command(after_help = DOCTOR_HELP)]
     Doctor {
         /// The configuration to look at; without one only the machine is
         file: Option<PathBuf>,
@@ -57,7 +60,7 @@ pub(crate) enum Command {
         json: bool,
     },
     /// Look after a data directory that no hub uses
-    #[command(subcommand)]
+    #[command(subcommand, after_help = CHECK_HELP)]
     Journal(JournalCommand),
     /// Own function processes for a hub, which starts this by itself and may come and go meanwhile
     #[command(hide = true)]
@@ -73,6 +76,7 @@ pub(crate) enum Command {
         release: String,
     },
     /// Print a completion script for a shell
+    #[command(after_help = COMPLETIONS_HELP)]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
@@ -106,6 +110,41 @@ pub(crate) enum JournalCommand {
         json: bool,
     },
 }
+
+const SERVE_HELP: &str = "\
+Examples:
+  tripline serve
+  tripline serve /etc/tripline/tripline.toml
+
+Exit codes:
+  0  stopped as it was told
+  1  it could not start, or cannot go on
+  2  the configuration is wrong, or a secret is missing";
+
+const CONFIG_HELP: &str = "\
+Examples:
+  tripline check
+  tripline check tripline.toml --json | jq -r .message
+
+Exit codes:
+  0  good
+  2  something is wrong with it, or it cannot be read";
+
+const DOCTOR_HELP: &str = "\
+Examples:
+  tripline doctor
+  tripline doctor tripline.toml --json | jq '.checks[] | select(.verdict == \"bad\")'
+
+Exit codes:
+  0  nothing is bad
+  1  something is, or a function that requires isolation would not run
+  2  the configuration is wrong, or cannot be read";
+
+const COMPLETIONS_HELP: &str = "\
+Examples:
+  tripline completions bash > /etc/bash_completion.d/tripline
+  tripline completions zsh > \"${fpath[1]}/_tripline\"
+  tripline completions fish > ~/.config/fish/completions/tripline.fish";
 
 const CHECK_HELP: &str = "\
 Examples:

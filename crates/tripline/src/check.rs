@@ -69,13 +69,10 @@ fn say(
 ) -> io::Result<()> {
     let failure = match found {
         Ok(config) => {
-            let (functions, triggers) = (config.functions.len(), config.triggers.len());
+            let functions = count(config.functions.len(), "function");
+            let triggers = count(config.triggers.len(), "trigger");
             if !as_json {
-                writeln!(
-                    out,
-                    "{} is good: {functions} functions, {triggers} triggers",
-                    file.display()
-                )?;
+                writeln!(out, "{} is good: {functions}, {triggers}", file.display())?;
             }
             return Ok(());
         }
@@ -98,4 +95,7 @@ fn say(
         Failure::Wrong(found) => write!(errors, "{found}")?,
     }
     Ok(())
+}
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }

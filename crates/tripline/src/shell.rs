@@ -22,9 +22,9 @@ pub(crate) fn completions(shell: clap_complete::Shell, out: &mut impl Write) -> 
 
 /// Writes a manual page for the program and for each command that people type.
 pub(crate) fn man(dir: &Path, errors: &mut impl Write) -> Exit {
-    let written =
-        std::fs::create_dir_all(dir).and_then(|()| clap_mangen::generate_to(Args::command(), dir));
-    match written {
+    let mut command = Args::command().disable_help_subcommand(true);
+    command.build();
+    match std::fs::create_dir_all(dir).and_then(|()| write_pages(&command, dir)) {
         Ok(()) => Exit::Done,
         Err(error) => {
             // If stderr is closed there is nobody to tell; the exit code still says it.
@@ -32,4 +32,40 @@ pub(crate) fn man(dir: &Path, errors: &mut impl Write) -> Exit {
             Exit::Failed
         }
     }
+}
+
+/// The pages of a command and of those below it.
+fn write_pages(command: &clap::Command, dir: &Path) -> io::Result<()> {
+    for below in command.get_subcommands() {
+        if !below.is_hide_set() {
+            write_pages(below, dir)?;
+        }
+    }
+    let man = clap_mangen::Man::new(command.clone());
+    let mut page = Vec::new();
+    man.render(&mut page)?;
+    let page = with_examples_as_written(&String::from_utf8_lossy(&page));
+    std::fs::write(dir.join(man.get_filename()), page)
+}
+
+/// What stands at the end of a command's help, which `man` would fill like prose: commands would be broken apart.
+fn with_examples_as_written(page: &str) -> String {
+    let mut out = String::with_capacity(page.len() + 64);
+    let mut is_inside = false;
+    for line in page.lines() {
+        if line.starts_with(".SH ") && std::mem::take(&mut is_inside) {
+            out.push_str(".fi\n");
+        }
+        if line == ".SH EXTRA" {
+            is_inside = true;
+            out.push_str(".SH EXAMPLES\n.nf\n");
+        } else {
+            out.push_str(line);
+            out.push('\n');
+        }
+    }
+    if is_inside {
+        out.push_str(".fi\n");
+    }
+    out
 }

@@ -50,7 +50,7 @@ pub(crate) fn start_log(format: LogFormat, level: &str) {
     let asked: Targets = level.parse().unwrap_or_else(|_| Targets::new());
     let filter = quiet
         .with_targets(asked.iter())
-        .with_default(asked.default_level().unwrap_or(LevelFilter::OFF));
+        .with_default(asked.default_level().unwrap_or(LevelFilter::INFO));
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_target(false);

@@ -37,7 +37,7 @@ pub(crate) enum Misfire {
 
 /// Reads the table; `None` if something is wrong, which is recorded then.
 pub(crate) fn read(table: &mut Table<'_>) -> Option<Config> {
-    let expression: Option<String> = table.required("schedule");
+    let expression: Option<String> = table.required_such_as("schedule", "\"*/5 * * * *\"");
     let zone: Option<String> = table.optional("timezone");
     let payload: Option<String> = table.optional("payload");
     let content_type: Option<String> = table.optional("content_type");

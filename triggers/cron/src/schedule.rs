@@ -10,6 +10,7 @@ use std::fmt;
 use chrono::{DateTime, Duration, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, TimeZone, Utc};
 use chrono_tz::Tz;
 use croner::Cron;
+use croner::errors::CronError;
 use croner::parser::{CronParser, Seconds, Year};
 use tripline_config::nearest;
 use tripline_model::Timestamp;
@@ -55,12 +56,11 @@ impl Schedule {
     pub(crate) fn parse(text: &str, zone: Tz) -> Result<Self, ScheduleError> {
         let text = text.trim();
         check_form(text)?;
-        let parser = CronParser::builder()
-            .seconds(Seconds::Optional)
-            .year(Year::Optional)
-            .build();
-        let cron = parser.parse(text).map_err(|error| {
-            let why = error.to_string().replace("CronPattern ", "the expression ");
+        let cron = parse_fields(text).map_err(|error| {
+            let why = match wrong_field(text) {
+                Some((name, field)) => format!("`{field}` cannot be the {name}"),
+                None => error.to_string().replace("CronPattern ", "the expression "),
+            };
             let why = why.trim_end_matches('.');
             ScheduleError::new(format!("`{text}` is not a schedule: {why}"), Some(FIELDS))
         })?;
@@ -216,6 +216,36 @@ pub(crate) fn parse_zone(name: &str) -> Result<Tz, ScheduleError> {
             help: Some(help),
         }
     })
+}
+
+fn parse_fields(text: &str) -> Result<Cron, CronError> {
+    let parser = CronParser::builder()
+        .seconds(Seconds::Optional)
+        .year(Year::Optional)
+        .build();
+    parser.parse(text)
+}
+
+/// The first field that is wrong by itself, and its name: the parser does not say which one it dislikes.
+fn wrong_field(text: &str) -> Option<(&'static str, &str)> {
+    const NAMES: [&str; 7] = [
+        "second",
+        "minute",
+        "hour",
+        "day of the month",
+        "month",
+        "day of the week",
+        "year",
+    ];
+    let fields: Vec<&str> = text.split_whitespace().collect();
+    let names = &NAMES[usize::from(fields.len() == 5)..];
+    let is_wrong = |at: &usize| {
+        let mut alone = vec!["*"; fields.len()];
+        alone[*at] = fields[*at];
+        parse_fields(&alone.join(" ")).is_err()
+    };
+    let at = (0..fields.len()).find(is_wrong)?;
+    Some((names.get(at)?, fields[at]))
 }
 
 const FIELDS: &str = "[second] minute hour day-of-month month day-of-week [year], e.g. \"0 2 * * *\" for every day at two";

@@ -38,7 +38,7 @@ pub(crate) fn refused(
 // === impl Receipted ===
 
 impl Receipted {
-    /// The answer of an asynchronous function: the receipt, and where to ask.
+    /// The answer of an asynchronous function: the receipt.
     pub(crate) fn accepted(self) -> Response {
         let id = self.request_id;
         let body = format!("{{\"request_id\":\"{id}\"}}");
@@ -46,9 +46,6 @@ impl Receipted {
         let headers = response.headers_mut();
         let json = HeaderValue::from_static("application/json");
         headers.insert(header::CONTENT_TYPE, json);
-        if let Ok(location) = HeaderValue::try_from(format!("/v1/invocations/{id}")) {
-            headers.insert(header::LOCATION, location);
-        }
         self.marked(response)
     }
 
@@ -56,63 +53,16 @@ impl Receipted {
     pub(crate) fn ended(self, invocation: Option<Invocation>) -> Response {
         let ending = invocation.and_then(|invocation| invocation.ending);
         let response = match ending {
-            None => self
-                .problem(
-                    StatusCode::GONE,
-                    "expired",
-                    "how it ended is no longer known",
-                )
-                .into_response(),
+            None => {
+                let title = "how it ended is no longer kept";
+                Problem::new(StatusCode::GONE, "no_longer_kept", title)
+                    .request_id(self.request_id)
+                    .into_response()
+            }
             Some(ending) if ending.end == End::Succeeded => result(ending),
-            Some(ending) => self.failure(&ending).into_response(),
+            Some(ending) => Problem::ended(self.request_id, &ending).into_response(),
         };
         self.marked(response)
-    }
-
-    fn failure(self, ending: &Ending) -> Problem {
-        let (status, kind, title) = match ending.end {
-            End::Succeeded | End::Failed => (
-                StatusCode::BAD_GATEWAY,
-                "function_failed",
-                "the function failed",
-            ),
-            End::TimedOut => (
-                StatusCode::GATEWAY_TIMEOUT,
-                "function_timed_out",
-                "the function ran longer than it may",
-            ),
-            End::Terminated => (
-                StatusCode::BAD_GATEWAY,
-                "function_terminated",
-                "the function was stopped",
-            ),
-            End::Lost => (
-                StatusCode::BAD_GATEWAY,
-                "function_lost",
-                "the function was started, and how it ended is not known",
-            ),
-            End::Expired => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "function_expired",
-                "the function was not started in time and will not be",
-            ),
-            End::Cancelled => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "function_cancelled",
-                "the function was not started and will not be",
-            ),
-        };
-        let detail = match (&ending.detail, ending.exit_code, ending.signal) {
-            (Some(detail), _, _) => detail.clone(),
-            (None, Some(code), _) => format!("exit code {code}"),
-            (None, None, Some(signal)) => format!("signal {signal}"),
-            (None, None, None) => ending.reason.clone(),
-        };
-        self.problem(status, kind, title).detail(detail)
-    }
-
-    fn problem(self, status: StatusCode, kind: &'static str, title: &str) -> Problem {
-        Problem::new(status, kind, title).request_id(self.request_id)
     }
 
     fn marked(self, mut response: Response) -> Response {

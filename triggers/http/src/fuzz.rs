@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::request::Parts;
+use tripline_listener::idempotency_key;
 use tripline_model::{Event, Timestamp, TriggerName};
 
 use crate::cloudevents::Form;
@@ -33,7 +34,7 @@ pub fn request(
     if let Form::Unsupported(why) = form {
         return Err(why.to_owned());
     }
-    let key = key::of(&parts.headers).map_err(|error| error.to_string())?;
+    let key = idempotency_key(&parts.headers).map_err(|problem| problem.detail)?;
     let digest = key::digest(&parts.method, &parts.uri, &parts.headers, &body);
     let id = key.clone().unwrap_or_else(|| "made".to_owned());
     let arrival = Arrival { trigger, now, id };

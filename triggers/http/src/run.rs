@@ -10,7 +10,8 @@ use http::StatusCode;
 use http::request::Parts;
 use tripline_config::SecretRef;
 use tripline_listener::{
-    Accepted, Bearer, GatewayHandler, Problem, Route, Stranger, read_body, refuse_packed,
+    Accepted, Bearer, GatewayHandler, Problem, Route, Stranger, idempotency_key, read_body,
+    refuse_packed,
 };
 use tripline_model::{Execution, Identity, Receipt, Rejected, Timestamp};
 use tripline_trigger::{Trigger, TriggerContext, TriggerError};
@@ -45,6 +46,10 @@ impl HttpTrigger {
 impl Trigger for HttpTrigger {
     fn routes(&self) -> Vec<Route> {
         vec![self.config.route.clone()]
+    }
+
+    fn max_body(&self) -> Option<u64> {
+        Some(self.config.max_body as u64)
     }
 
     fn secrets(&self) -> Vec<SecretRef> {
@@ -108,11 +113,7 @@ impl Handler {
             let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
             return Err(refused(status, "unsupported_media_type", title, why));
         }
-        let key = key::of(&parts.headers).map_err(|error| {
-            let title = "the idempotency key is not valid";
-            let status = StatusCode::BAD_REQUEST;
-            refused(status, "invalid_idempotency_key", title, error.to_string())
-        })?;
+        let key = idempotency_key(&parts.headers)?;
         let (max_body, body_timeout) = (self.config.max_body, self.config.body_timeout);
         // Its share of the memory for bodies is given back when the event is on disk.
         let (body, _share) = read_body(&parts, body, max_body, body_timeout).await?;

@@ -6,7 +6,7 @@ use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 use tripline_config::{Location, Scalar, SecretRef, Table, nearest};
 
-use crate::properties::{Verdict, misplaced, settable, verdict};
+use crate::properties::{Verdict, counts, misplaced, settable, verdict};
 
 /// Where a partition begins that neither the hub nor the group has a position in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +86,7 @@ impl GroupProtocol {
 impl KafkaConfig {
     /// Reads the table; what is wrong is recorded in it.
     pub(crate) fn read(table: &mut Table<'_>) -> Option<Self> {
-        let topics = table.required("topics");
+        let topics = table.required_such_as("topics", "[\"orders\"]");
         let topics = topics.and_then(|topics| check_topics(table, topics));
         let null_values = [("deliver", NullValue::Deliver), ("skip", NullValue::Skip)];
         let null_value = table.one_of("null_value", &null_values, Some(NullValue::Deliver));
@@ -236,12 +236,19 @@ fn check_property(table: &mut Table<'_>, name: &str, scalar: Scalar) -> Option<S
     if let Some(reference) = scalar.secret {
         return Some(Setting::Secret(reference));
     }
+    if let Some(unit) = counts(name)
+        && scalar.text.parse::<i64>().is_err()
+    {
+        let help = format!("write a whole number of {unit}, without a unit");
+        table.error_at(at, format!("wrong value for `{name}`"), Some(help));
+        return None;
+    }
     // librdkafka knows the range of each of its properties; this touches neither network nor disk.
     let mut probe = ClientConfig::new();
     probe.set(name, &scalar.text);
     if let Err(error) = probe.create_native_config() {
         let why = match error {
-            KafkaError::ClientConfig(_, why, ..) => why,
+            KafkaError::ClientConfig(_, why, ..) => why.trim_end().to_owned(),
             // Text with a zero byte, which would end it for librdkafka.
             other => other.to_string(),
         };
@@ -260,10 +267,16 @@ fn unknown(table: &mut Table<'_>, name: &str, at: &Location) {
         "auto.offset.reset",
         "group.protocol",
     ];
-    let near = nearest(name, settable().chain(own));
+    let near = match name {
+        "brokers" | "bootstrap_servers" | "servers" => Some("bootstrap.servers"),
+        _ => nearest(name, settable().chain(own)),
+    };
     let help = match near {
         Some(near) => format!("did you mean `{near}`?"),
-        None => "see the list of properties in the Kafka trigger's README".to_owned(),
+        None => {
+            let names: Vec<&str> = own.into_iter().chain(settable()).collect();
+            format!("allowed here: {}", names.join(", "))
+        }
     };
     table.error_at(
         at,

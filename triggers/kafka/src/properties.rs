@@ -172,6 +172,19 @@ pub(crate) fn verdict(name: &str) -> Verdict {
         .map_or(Verdict::Unknown, |(_, why)| Verdict::Refused(why))
 }
 
+/// What a property that is a whole number counts, by the end of its name; `None` for those that are words or text.
+/// librdkafka reads a number as far as it goes and drops the rest: `5m` would be 5 milliseconds.
+pub(crate) fn counts(name: &str) -> Option<&'static str> {
+    let (_, unit) = name.rsplit_once('.')?;
+    match unit {
+        "ms" | "ttl" => Some("milliseconds"),
+        "bytes" => Some("bytes"),
+        "kbytes" => Some("KiB"),
+        "messages" => Some("records"),
+        _ => None,
+    }
+}
+
 /// Every name that may be written, for suggestions.
 pub(crate) fn settable() -> impl Iterator<Item = &'static str> {
     ALLOWED.into_iter().chain(SECRET)

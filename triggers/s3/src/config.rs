@@ -110,6 +110,9 @@ impl S3Config {
             ("poll", Word::Poll),
         ];
         let word = table.one_of("mode", &words, None);
+        if let Some(word) = word {
+            refuse_misplaced(table, word);
+        }
         let (interval, settle) = pace(table, word);
         let mode = word.and_then(|word| Mode::read(table, word));
         table.finish();
@@ -198,13 +201,14 @@ impl FromToml for Auth {
         }
         match value.as_str() {
             Some("none") => Ok(Self::None),
-            _ => Err(format!("this is {}", value.kind_name())),
+            Some(_) => Err("this word is not known".to_owned()),
+            None => Err(format!("this is {}", value.kind_name())),
         }
     }
 }
 
 fn endpoint(table: &mut Table<'_>) -> Option<Url> {
-    let written: String = table.required("endpoint")?;
+    let written: String = table.required_such_as("endpoint", "\"http://127.0.0.1:9000\"")?;
     let good = |url: &Url| {
         let plain = url.username().is_empty() && url.password().is_none();
         let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
@@ -223,7 +227,7 @@ fn endpoint(table: &mut Table<'_>) -> Option<Url> {
 }
 
 fn bucket(table: &mut Table<'_>) -> Option<String> {
-    let bucket: String = table.required("bucket")?;
+    let bucket: String = table.required_such_as("bucket", "\"uploads\"")?;
     let letter = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'.' | b'_');
     let dots = bucket.bytes().all(|c| c == b'.');
     let good = (1..=255).contains(&bucket.len()) && bucket.bytes().all(letter) && !dots;
@@ -259,6 +263,44 @@ fn text(table: &mut Table<'_>, key: &str) -> String {
     text
 }
 
+/// Keys that other modes have.
+fn refuse_misplaced(table: &mut Table<'_>, word: Word) {
+    let notified = [Word::Listen, Word::Webhook].as_slice();
+    let keys = [
+        (
+            "interval",
+            [Word::Poll].as_slice(),
+            "listings beside notifications are paced by `reconcile_interval`",
+        ),
+        (
+            "reconcile_interval",
+            notified,
+            "in mode = \"poll\" listings are paced by `interval`",
+        ),
+        (
+            "heartbeat",
+            &notified[..1],
+            "only mode = \"listen\" keeps a stream open",
+        ),
+        (
+            "route",
+            &notified[1..],
+            "only in mode = \"webhook\" the store calls the gateway",
+        ),
+        (
+            "auth",
+            &notified[1..],
+            "only in mode = \"webhook\" the store calls the gateway",
+        ),
+    ];
+    for (key, modes, help) in keys {
+        if !modes.contains(&word) {
+            let message = format!("`{key}` means nothing in this mode");
+            table.refuse(key, message, Some(help.to_owned()));
+        }
+    }
+}
+
 fn pace(table: &mut Table<'_>, word: Option<Word>) -> (Duration, Duration) {
     let poll = word == Some(Word::Poll);
     let (key, interval, settle) = match poll {
@@ -285,7 +327,7 @@ fn pace(table: &mut Table<'_>, word: Option<Word>) -> (Duration, Duration) {
 }
 
 fn route(table: &mut Table<'_>) -> Option<Route> {
-    let written: String = table.required("route")?;
+    let written: String = table.required_such_as("route", "\"POST /s3/uploads\"")?;
     let help = "such as \"POST /s3/uploads\"";
     match written.parse::<Route>() {
         Ok(route) if route.method == http::Method::POST => Some(route),

@@ -40,7 +40,10 @@ async fn a_sync_call_gets_the_result() {
         .to_owned();
     assert_eq!(hub.in_state(&id, "succeeded").await["function"], "answer");
 
-    let problem = hub.call("answer", "fail").await.problem(502, "failed");
+    let problem = hub
+        .call("answer", "fail")
+        .await
+        .problem(502, "function_failed");
     let id = problem["request_id"].as_str().unwrap();
     assert_eq!(hub.in_state(id, "failed").await["exit_code"], 3);
 }
@@ -81,7 +84,9 @@ async fn what_is_refused_says_that_it_was_not_accepted() {
     assert_eq!(problem["accepted"], "no");
     for key in ["", &"k".repeat(256)] {
         assert_eq!(
-            keyed(&hub, key, "ok").await.problem(400, "bad_request")["accepted"],
+            keyed(&hub, key, "ok")
+                .await
+                .problem(400, "invalid_idempotency_key")["accepted"],
             "no"
         );
     }

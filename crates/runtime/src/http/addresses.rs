@@ -6,18 +6,21 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// An address that is not to be reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{address} is {what}; `allow_private = true` on the function would let it be reached")]
-pub(super) struct Refused {
+pub struct RefusedAddress {
     address: IpAddr,
     what: &'static str,
 }
 
-/// Refuses an address that is not out on the internet.
-pub(super) fn check(address: IpAddr) -> Result<(), Refused> {
+/// Refuses an address that is not out on the internet, as a run of a function without `allow_private` does.
+///
+/// # Errors
+/// What the address is.
+pub fn check_address(address: IpAddr) -> Result<(), RefusedAddress> {
     let what = match address {
         IpAddr::V4(v4) => what_v4(v4),
         IpAddr::V6(v6) => what_v6(v6),
     };
-    what.map_or(Ok(()), |what| Err(Refused { address, what }))
+    what.map_or(Ok(()), |what| Err(RefusedAddress { address, what }))
 }
 
 /// What it is, if it is not out on the internet (IANA's registry of special IPv4 addresses).
@@ -79,7 +82,7 @@ mod tests {
             "::ffff:8.8.8.8",
             "64:ff9b::808:808",
         ] {
-            assert_eq!(check(good.parse().unwrap()), Ok(()), "{good}");
+            assert_eq!(check_address(good.parse().unwrap()), Ok(()), "{good}");
         }
         for bad in [
             "0.0.0.0",
@@ -116,7 +119,7 @@ mod tests {
             "2002:7f00:1::",
             "4000::1",
         ] {
-            assert!(check(bad.parse().unwrap()).is_err(), "{bad}");
+            assert!(check_address(bad.parse().unwrap()).is_err(), "{bad}");
         }
     }
 }

@@ -10,7 +10,7 @@ use reqwest::Client;
 use reqwest::dns::{Name, Resolve, Resolving};
 
 use super::HttpTargetError;
-use super::addresses::check;
+use super::addresses::check_address;
 
 /// The longest time from a name to a connection, TLS included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -106,7 +106,7 @@ impl Resolve for Checked {
             let found = lookup.addresses(name.as_str()).await?;
             if !allow_private {
                 for address in &found {
-                    check(*address)?;
+                    check_address(*address)?;
                 }
             }
             // The port is put in by the client.

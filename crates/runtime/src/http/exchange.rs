@@ -7,7 +7,7 @@ use http::StatusCode;
 use reqwest::{Client, Response};
 use tripline_model::{End, Ending, Timestamp};
 
-use super::addresses::check;
+use super::addresses::check_address;
 use super::prepared::Prepared;
 use crate::Start;
 
@@ -66,7 +66,7 @@ pub(super) async fn exchange(
     traces: Option<f64>,
 ) -> Outcome {
     if let (Some(address), false) = (target.address, target.allow_private)
-        && let Err(refused) = check(address)
+        && let Err(refused) = check_address(address)
     {
         return Outcome::NotSent(refused.to_string());
     }
@@ -88,7 +88,9 @@ pub(super) async fn exchange(
     };
     // Only checked addresses were connected to. Should that ever fail, nothing of the answer is shown to anybody.
     if !target.allow_private {
-        let checked = response.remote_addr().map(|address| check(address.ip()));
+        let checked = response
+            .remote_addr()
+            .map(|address| check_address(address.ip()));
         match checked {
             Some(Ok(())) => {}
             Some(Err(refused)) => return Outcome::Refused(refused.to_string()),

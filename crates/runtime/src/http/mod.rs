@@ -30,6 +30,7 @@ use tripline_executor::protocol::Value;
 use tripline_model::{Clock, End, Ending, FunctionName};
 
 use crate::{Runtime, Start, Stop, StopSignal};
+pub use addresses::{RefusedAddress, check_address};
 use client::{Clients, SystemLookup};
 use prepared::Prepared;
 

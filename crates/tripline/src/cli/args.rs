@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
+use tripline_model::InvocationState;
 
 /// Commands that speak to a running hub.
 #[derive(Debug, Subcommand)]
@@ -91,8 +93,8 @@ pub struct PsArgs {
     /// Only this trigger's
     #[arg(long, value_name = "NAME")]
     pub trigger: Option<String>,
-    /// Only in this state: accepted, running, succeeded, failed, timed_out, terminated, lost, expired or cancelled
-    #[arg(long, value_name = "STATE")]
+    /// Only in this state
+    #[arg(long, value_name = "STATE", value_parser = states())]
     pub state: Option<String>,
     /// Only accepted since then: a span such as 15m, 2h or 7d, or a moment such as 2026-11-24T21:00:00Z
     #[arg(long, value_name = "WHEN")]
@@ -188,15 +190,22 @@ pub struct TriggersArgs {
 #[derive(Debug, Subcommand)]
 pub enum TriggerAction {
     /// Stop taking events from it until it is resumed or the hub starts again
+    #[command(after_help = PAUSE_HELP)]
     Pause {
         /// The trigger's name
         name: String,
     },
     /// Take events from it again
+    #[command(after_help = RESUME_HELP)]
     Resume {
         /// The trigger's name
         name: String,
     },
+}
+
+/// The words for states.
+fn states() -> PossibleValuesParser {
+    InvocationState::ALL.map(InvocationState::as_str).into()
 }
 
 // === impl ClientCommand ===
@@ -246,6 +255,8 @@ const LOGS_HELP: &str =
 const TERMINATE_HELP: &str =
     help!("  tripline terminate 019ab3c8-6d0f-7c51-9d2e-0f4a5b6c7d8e --grace");
 const FUNCTIONS_HELP: &str = help!("  tripline functions\n  tripline functions --json");
+const PAUSE_HELP: &str = help!("  tripline triggers pause orders");
+const RESUME_HELP: &str = help!("  tripline triggers resume orders");
 const TRIGGERS_HELP: &str = help!(
     "  tripline triggers\n  tripline triggers pause orders\n  tripline triggers resume orders"
 );

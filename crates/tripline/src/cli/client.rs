@@ -135,9 +135,10 @@ impl AdminClient {
     }
 
     fn lost(&self, error: &reqwest::Error) -> Failure {
-        Failure::Unreachable {
-            url: self.url.to_string(),
-            why: causes(error),
+        let (url, why) = (self.url.to_string(), causes(error));
+        match is_distrust(error) {
+            true => Failure::Distrusted { url, why },
+            false => Failure::Unreachable { url, why },
         }
     }
 
@@ -220,6 +221,19 @@ fn tls_trusting(ca: Option<&Path>) -> Result<rustls::ClientConfig, Failure> {
         .with_safe_default_protocol_versions()
         .map_err(|error| Failure::Usage(format!("TLS cannot be used: {error}")))?;
     Ok(config.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// Whether TLS found something wrong, which stands inside of an I/O error.
+fn is_distrust(error: &reqwest::Error) -> bool {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(one) = next {
+        let inside = one.downcast_ref().and_then(std::io::Error::get_ref);
+        if one.is::<rustls::Error>() || inside.is_some_and(|inside| inside.is::<rustls::Error>()) {
+            return true;
+        }
+        next = one.source();
+    }
+    false
 }
 
 /// The last cause says what happened ("connection refused"); the first only that something did.

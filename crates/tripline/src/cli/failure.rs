@@ -16,7 +16,7 @@ pub enum Exit {
     Failed = 1,
     /// The command line, a file it names or the config cannot be used.
     Usage = 2,
-    /// No hub answers at the address.
+    /// No hub answers at the address, or none that can be trusted.
     Unreachable = 3,
     /// The hub does not accept the token, or there is none.
     Unauthorised = 4,
@@ -33,6 +33,12 @@ pub(crate) enum Failure {
         "no hub answers at {url}: {why}\nIs it running? Start it with `tripline serve`, or name its address with --admin URL"
     )]
     Unreachable { url: String, why: String },
+    /// What answers cannot show that it is the hub.
+    #[error(
+        "the certificate of {url} cannot be trusted: {why}\nName who signed it with --ca FILE, and the hub as its \
+certificate does with --admin URL"
+    )]
+    Distrusted { url: String, why: String },
     /// No token, or the wrong one.
     #[error("{0}")]
     Unauthorised(String),
@@ -51,7 +57,7 @@ impl Failure {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Usage(_) => Exit::Usage,
-            Self::Unreachable { .. } => Exit::Unreachable,
+            Self::Unreachable { .. } | Self::Distrusted { .. } => Exit::Unreachable,
             Self::Unauthorised(_) => Exit::Unauthorised,
             Self::Refused(_) => Exit::Failed,
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,

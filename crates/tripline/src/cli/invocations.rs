@@ -192,8 +192,9 @@ fn write_invocation(invocation: &Value, terminal: &mut Terminal<'_>) -> Result<(
             field("memory_limit_bytes").and_then(mebibytes),
         ),
         (
-            "Not gone",
-            pending.then(|| "something of it is still alive and keeps its slot".to_owned()),
+            "Reclaim",
+            pending
+                .then(|| "pending: something of it is still alive and keeps its slot".to_owned()),
         ),
         ("Reason", field("reason")),
         ("Detail", field("detail")),

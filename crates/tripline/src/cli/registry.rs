@@ -44,7 +44,7 @@ pub(crate) async fn functions(
         "CONCURRENCY",
         "QUEUED",
         "RUNNING",
-        "NOT GONE",
+        "RECLAIM PENDING",
     ];
     write_table(terminal.out, &header, functions.iter().map(row).collect())?;
     for function in functions {

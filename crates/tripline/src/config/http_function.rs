@@ -24,7 +24,7 @@ const OURS: [&str; 5] = [
 
 /// Reads the keys of a function that is reached by HTTP.
 pub(super) fn read(table: &mut Table<'_>) -> Option<HttpConfig> {
-    let text = table.required::<String>("url");
+    let text = table.required_such_as::<String>("url", "\"https://jobs.example.com/run\"");
     let allow_private = table.or("allow_private", false);
     let headers = table
         .section("headers", |headers| Some(read_headers(headers)))

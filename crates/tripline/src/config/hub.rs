@@ -4,7 +4,8 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tripline_config::{ByteSize, Rate, Table};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tripline_config::{ByteSize, FromToml, Rate, Table, Value};
 
 /// The longest timeout a function may have unless `max_timeout` says more: the contract's 24 hours.
 pub(crate) const DEFAULT_MAX_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
@@ -43,7 +44,8 @@ pub struct HubConfig {
     pub keep_logs: Duration,
     /// `log`, `"text"` or `"json"`, default text.
     pub log_format: LogFormat,
-    /// A `tracing` filter such as `info` or `tripline=debug`. `log_level`, default `info`. The AWS SDK, which tells access
+    /// A `tracing` filter such as `info` or `warn,tripline=debug`. `log_level`, default `info`, also for what it does not
+    /// name. The AWS SDK, which tells access
     /// keys below `info`, stays there unless its crates are named, as in `debug,aws_=debug`.
     pub log_level: String,
 }
@@ -69,7 +71,7 @@ pub(super) fn read(table: Option<&mut Table<'_>>) -> Option<HubConfig> {
     };
     hub.data_dir = table.or("data_dir", hub.data_dir);
     hub.qps = table.or("qps", Rate(hub.qps)).0;
-    hub.push_share_percent = read_share(table, hub.push_share_percent);
+    hub.push_share_percent = table.or("push_share", Percent(hub.push_share_percent)).0;
     hub.max_timeout = table.or("max_timeout", hub.max_timeout);
     hub.max_queued = table.or("max_queued", hub.max_queued);
     hub.max_event_bytes = table.or("max_event", ByteSize(hub.max_event_bytes)).0;
@@ -80,11 +82,7 @@ pub(super) fn read(table: Option<&mut Table<'_>>) -> Option<HubConfig> {
     let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
     hub.log_format = table.one_of("log", &formats, Some(hub.log_format))?;
     hub.log_level = table.or("log_level", hub.log_level);
-    if hub
-        .log_level
-        .parse::<tracing_subscriber::filter::Targets>()
-        .is_err()
-    {
+    if !is_log_filter(&hub.log_level) {
         let help = "write a level (error, warn, info, debug, trace) or `target=level,…`".to_owned();
         table.error("log_level", "this is not a log filter", Some(help));
     }
@@ -95,16 +93,34 @@ pub(super) fn read(table: Option<&mut Table<'_>>) -> Option<HubConfig> {
     Some(hub)
 }
 
-fn read_share(table: &mut Table<'_>, default: u8) -> u8 {
-    let percent = table.or("push_share", u16::from(default));
-    if let Ok(percent @ 0..=90) = u8::try_from(percent) {
-        return percent;
+/// Whether each part is a level, or names the level of a target. A lone word that is no level would be taken for a target,
+/// and everything else would be silent: `warning`, say.
+fn is_log_filter(text: &str) -> bool {
+    let is_directive = |part: &str| match part.split_once('=') {
+        Some((target, level)) => !target.is_empty() && target == target.trim() && is_level(level),
+        None => is_level(part),
+    };
+    text.split(',').all(is_directive) && text.parse::<Targets>().is_ok()
+}
+
+fn is_level(word: &str) -> bool {
+    !word.is_empty() && word.parse::<LevelFilter>().is_ok()
+}
+
+/// A share that leaves something to others.
+struct Percent(u8);
+
+impl FromToml for Percent {
+    const EXPECTED: &'static str = "an integer from 0 to 90, the percentage of `qps` that only push sources (HTTP, webhooks) may use";
+    const EXAMPLE: &'static str = "20";
+
+    fn from_toml(value: &Value<'_>) -> Result<Self, String> {
+        let percent = value
+            .as_int()
+            .ok_or_else(|| format!("this is {}", value.kind_name()))?;
+        match u8::try_from(percent) {
+            Ok(percent @ 0..=90) => Ok(Self(percent)),
+            _ => Err(format!("{percent} is not from 0 to 90")),
+        }
     }
-    let help = "it is the percentage of `qps` that only push sources (HTTP, webhooks) may use";
-    table.error(
-        "push_share",
-        "a share lies between 0 and 90",
-        Some(help.to_owned()),
-    );
-    default
 }

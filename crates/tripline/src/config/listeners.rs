@@ -1,10 +1,11 @@
 //! `[gateway]` and `[admin]`: the two addresses the hub listens on, and what it puts up with there.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tripline_config::{ByteSize, FromToml, Table, Value};
+use tripline_listener::TlsFiles;
 
 /// The largest body there can be, in bytes: memory for bodies must hold one.
 const LARGEST_BODY: u64 = 6 << 20;
@@ -58,6 +59,16 @@ pub struct DoorBounds {
     pub max_body_memory: u64,
 }
 
+impl TlsConfig {
+    /// The files, of a configuration in that folder.
+    pub(crate) fn files(&self, folder: &Path) -> TlsFiles {
+        TlsFiles {
+            cert: folder.join(&self.cert),
+            key: folder.join(&self.key),
+        }
+    }
+}
+
 impl FromToml for TlsConfig {
     const EXPECTED: &'static str = "a certificate and its key";
     const EXAMPLE: &'static str = "{ cert = \"tls/cert.pem\", key = \"tls/key.pem\" }";
@@ -67,7 +78,8 @@ impl FromToml for TlsConfig {
             return Err(format!("this is {}", value.kind_name()));
         }
         let files = value.section(|table| {
-            let (cert, key) = (table.required("cert"), table.required("key"));
+            let cert = table.required_such_as("cert", "\"tls/cert.pem\"");
+            let key = table.required_such_as("key", "\"tls/key.pem\"");
             table.finish();
             Some(Self {
                 cert: cert?,
@@ -122,6 +134,16 @@ pub(super) fn read_admin(table: Option<&mut Table<'_>>) -> Option<AdminConfig> {
         table.finish();
     }
     Some(admin)
+}
+
+/// Whether only one of two listeners could be bound.
+pub(super) fn exclude_each_other(one: SocketAddr, other: SocketAddr) -> bool {
+    let covers = |one: SocketAddr, other: SocketAddr| {
+        one.ip().is_unspecified() && (one.is_ipv6() || other.is_ipv4())
+    };
+    let picked_by_the_system = one.port() == 0;
+    let overlap = one.ip() == other.ip() || covers(one, other) || covers(other, one);
+    one.port() == other.port() && !picked_by_the_system && overlap
 }
 
 // === impl DoorBounds ===

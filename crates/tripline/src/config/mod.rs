@@ -85,18 +85,36 @@ fn read_root(root: &mut Table<'_>, kinds: &Registry, folder: PathBuf) -> Option<
     let max_timeout = hub
         .as_ref()
         .map_or(hub::DEFAULT_MAX_TIMEOUT, |hub| hub.max_timeout);
-    let gateway = root.section("gateway", |table| listeners::read_gateway(Some(table)));
+    let max_event_bytes = hub.as_ref().map_or(u64::MAX, |hub| hub.max_event_bytes);
+    let mut listens_at = root.location("");
+    let gateway = root.section("gateway", |table| {
+        listens_at = table.location("listen");
+        listeners::read_gateway(Some(table))
+    });
     let gateway = if root.has("gateway") {
         gateway
     } else {
         listeners::read_gateway(None)
     };
-    let admin = root.section("admin", |table| listeners::read_admin(Some(table)));
+    let admin = root.section("admin", |table| {
+        listens_at = table.location("listen");
+        listeners::read_admin(Some(table))
+    });
     let admin = if root.has("admin") {
         admin
     } else {
         listeners::read_admin(None)
     };
+    if let (Some(gateway), Some(admin)) = (&gateway, &admin)
+        && listeners::exclude_each_other(gateway.listen, admin.listen)
+    {
+        let message = format!(
+            "the gateway listens on {} and the admin API on {}: only one of them could",
+            gateway.listen, admin.listen
+        );
+        let help = "give one of them another port".to_owned();
+        root.error_at(&listens_at, message, Some(help));
+    }
 
     let traces = root.section("traces", traces::read);
 
@@ -106,7 +124,7 @@ fn read_root(root: &mut Table<'_>, kinds: &Registry, folder: PathBuf) -> Option<
         function::read(name, table, max_timeout)
     });
     let triggers = root.sections("triggers", |name, table| {
-        trigger::read(name, table, kinds, &function_names)
+        trigger::read(name, table, kinds, &function_names, max_event_bytes)
     });
     refuse_taken_routes(root, &triggers);
     root.finish();

@@ -48,7 +48,8 @@ pub(super) fn read(
     is_worker: bool,
     concurrency: NonZeroU32,
 ) -> Option<ProgramConfig> {
-    let command = table.required::<Vec<String>>("command");
+    let command =
+        table.required_such_as::<Vec<String>>("command", "[\"python3\", \"thumbnail.py\"]");
     let env = table
         .section("env", |env| Some(read_env(env)))
         .unwrap_or_default();

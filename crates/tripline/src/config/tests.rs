@@ -110,8 +110,8 @@ function = "lnog"
         "there is no program in it",
         "`TRIPLINE_` are set by the hub",
         "longer than 1d, the longest run this hub allows",
-        "there is no kind of trigger `htpp`",
-        "did you mean `http`?",
+        "unknown value `htpp` for `triggers.t.kind`",
+        "did you mean \"http\"?",
         "there is no function `lnog`",
         "did you mean `long`?",
     ] {
@@ -249,5 +249,125 @@ fn traces_go_where_they_are_sent() {
         "a share lies between 0 and 1",
     ] {
         assert!(report.contains(words), "{report}");
+    }
+}
+
+#[test]
+fn a_log_level_is_a_level() {
+    for good in [
+        "info",
+        "WARN",
+        "off",
+        "warn,tripline=debug",
+        "debug,aws_=trace",
+    ] {
+        let read = read(&format!("[hub]\nlog_level = '{good}'"));
+        read.unwrap_or_else(|errors| panic!("{errors}"));
+    }
+    // All of these are targets to the library, and would make everything else silent.
+    for wrong in [
+        "",
+        "warning",
+        "verbose",
+        "inf",
+        "tripline",
+        "info, tripline=debug",
+        "=info",
+        "a=loud",
+    ] {
+        let found = report(&format!("[hub]\nlog_level = '{wrong}'"));
+        assert!(
+            found.contains("this is not a log filter"),
+            "{wrong:?}: {found}"
+        );
+    }
+}
+
+#[test]
+fn gateway_and_admin_need_an_address_each() {
+    let both = |gateway: &str, admin: &str| {
+        let tls = "tls = { cert = 'c', key = 'k' }";
+        read(&format!(
+            "[gateway]\nlisten = '{gateway}'\n[admin]\nlisten = '{admin}'\n{tls}"
+        ))
+    };
+    for (gateway, admin) in [
+        ("127.0.0.1:80", "127.0.0.1:80"),
+        ("0.0.0.0:80", "127.0.0.1:80"),
+        ("127.0.0.1:80", "[::]:80"),
+    ] {
+        let found = both(gateway, admin).err().expect(gateway).to_string();
+        assert!(found.contains("only one of them could"), "{found}");
+        assert!(found.contains("tripline.toml:4:10"), "{found}");
+    }
+    for (gateway, admin) in [
+        ("127.0.0.1:0", "127.0.0.1:0"),
+        ("127.0.0.1:80", "127.0.0.2:80"),
+        ("0.0.0.0:80", "[::1]:80"),
+        ("0.0.0.0:80", "0.0.0.0:81"),
+    ] {
+        both(gateway, admin).unwrap_or_else(|errors| panic!("{errors}"));
+    }
+    assert!(report("[gateway]\nlisten = '127.0.0.1:8081'").contains("only one of them could"));
+}
+
+#[test]
+fn a_body_the_hub_would_refuse_is_not_promised() {
+    let with = |hub: &str, trigger: &str| {
+        let text = format!(
+            "[hub]\n{hub}\n[functions.f]\ncommand = ['true']\n\
+             [triggers.t]\nkind = 'http'\nfunction = 'f'\nroute = 'POST /'\nauth = 'none'\n{trigger}"
+        );
+        read(&text)
+    };
+    let found = with("", "max_body = '6MiB'")
+        .err()
+        .expect("too much")
+        .to_string();
+    assert!(found.contains("no event of more than 1MiB"), "{found}");
+    assert!(found.contains("raise `max_event` in [hub]"), "{found}");
+    for (hub, trigger) in [
+        ("max_event = '6MiB'", "max_body = '6MiB'"),
+        // It was not asked for.
+        ("max_event = '100KiB'", ""),
+    ] {
+        with(hub, trigger).unwrap_or_else(|errors| panic!("{errors}"));
+    }
+}
+
+#[test]
+fn what_is_missing_is_shown_with_an_example() {
+    let found =
+        report("[functions.f]\n[triggers.t]\n[gateway]\ntls = {}\n[hub]\npush_share = '20%'");
+    for words in [
+        r#"`command = ["python3", "thumbnail.py"]`"#,
+        r#"allowed: "cron", "http", "kafka", "s3""#,
+        r#"`function = "resize"`"#,
+        r#"`cert = "tls/cert.pem"`"#,
+        r#"`key = "tls/key.pem"`"#,
+        "from 0 to 90",
+    ] {
+        assert!(found.contains(words), "no {words:?} in\n{found}");
+    }
+}
+
+#[test]
+fn every_key_is_in_the_readme() {
+    let readme = concat!(
+        include_str!("../../README.md"),
+        include_str!("../../../listener/README.md")
+    );
+    for section in ["hub", "gateway", "admin", "triggers.t"] {
+        let trigger = "kind = 'cron'\nfunction = 'f'\nschedule = '* * * * *'\n";
+        let rest = if section == "triggers.t" { trigger } else { "" };
+        let found = report(&format!(
+            "[functions.f]\ncommand = ['true']\n[{section}]\n{rest}none_such_xyz = 1"
+        ));
+        let listed = found.split("allowed here: ").nth(1).expect("a list");
+        let keys = listed.lines().next().expect("a line").split(", ");
+        // What comes behind these four is the kind's.
+        for key in keys.take(if section == "triggers.t" { 4 } else { 99 }) {
+            assert!(readme.contains(&format!("`{key}`")), "{section}.{key}");
+        }
     }
 }

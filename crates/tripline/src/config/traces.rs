@@ -16,7 +16,8 @@ pub struct TracesConfig {
 
 /// Reads the section.
 pub(super) fn read(table: &mut Table<'_>) -> Option<TracesConfig> {
-    let endpoint = table.required::<String>("endpoint");
+    let endpoint =
+        table.required_such_as::<String>("endpoint", "\"http://127.0.0.1:4318/v1/traces\"");
     let headers = table.section("headers", |headers| {
         let all = headers.rest().into_iter().map(|(name, value)| {
             let text = StringOrSecret::Text(value.text);

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use tripline_config::{Location, Rate, Table, check_name};
+use tripline_config::{ByteSize, Location, Rate, Table, check_name};
 use tripline_model::{FunctionName, TriggerName};
 use tripline_trigger::{AnyTrigger, Registry};
 
@@ -26,18 +26,21 @@ pub struct TriggerConfig {
     pub(super) route_location: Location,
 }
 
-/// Reads one trigger.
+/// Reads one trigger of a hub that takes events of so many bytes.
 pub(super) fn read(
     name: &str,
     table: &mut Table<'_>,
     kinds: &Registry,
     functions: &[String],
+    max_event_bytes: u64,
 ) -> Option<TriggerConfig> {
     if let Err(error) = check_name(name) {
         table.error("", error.message, Some(error.help));
     }
-    let kind = table.required::<String>("kind");
-    let function = table.required::<String>("function");
+    let kind_names = kinds.names();
+    let allowed: Vec<_> = kind_names.iter().map(|name| (*name, *name)).collect();
+    let kind = table.one_of("kind", &allowed, None);
+    let function = table.required_such_as::<String>("function", "\"resize\"");
     let qps = table.optional::<Rate>("qps").map(|rate| rate.0);
     let enabled = table.or("enabled", true);
     let route_location = table.location("route");
@@ -53,21 +56,24 @@ pub(super) fn read(
         );
     }
     let kind = kind?;
-    if !kinds.names().contains(&kind.as_str()) {
-        let help = known_names(&kind, kinds.names(), "kinds");
-        table.error(
-            "kind",
-            format!("there is no kind of trigger `{kind}`"),
-            Some(help),
-        );
-        return None;
-    }
     let name = TriggerName::new(name).ok()?;
-    let trigger = kinds.build(&kind, &name, table)?;
+    let trigger = kinds.build(kind, &name, table)?;
+    if table.has("max_body")
+        && trigger
+            .max_body()
+            .is_some_and(|most| most > max_event_bytes)
+    {
+        let message = format!(
+            "the hub takes no event of more than {}: a larger body would always be refused",
+            ByteSize(max_event_bytes)
+        );
+        let help = "raise `max_event` in [hub] (data and attributes together, at most 6MiB)";
+        table.error("max_body", message, Some(help.to_owned()));
+    }
     let function = FunctionName::new(&function?).ok()?;
     Some(TriggerConfig {
         name,
-        kind,
+        kind: kind.to_owned(),
         function,
         qps,
         enabled,

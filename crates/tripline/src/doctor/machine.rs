@@ -11,6 +11,7 @@ use std::time::Duration;
 use rustix::process::{Resource, getrlimit};
 use tokio::process::Command;
 use tokio::time::Instant;
+use tripline_listener::TlsFiles;
 use tripline_model::{Clock, Timestamp};
 
 use super::{Checks, Finding};
@@ -41,6 +42,15 @@ pub(super) fn checks(config: &Arc<Config>, checks: &mut Checks) {
     checks.add_blocking("disk sync", move || disk(&dir));
     let connections = u64::from(config.gateway.bounds.max_connections);
     checks.add_blocking("open files", move || open_files(connections));
+    for (name, tls) in [
+        ("gateway", &config.gateway.tls),
+        ("admin", &config.admin.tls),
+    ] {
+        if let Some(tls) = tls {
+            let files = tls.files(&config.folder);
+            checks.add(format!("{name} certificate"), certificate(name, files));
+        }
+    }
     for (name, address) in [
         ("gateway address", config.gateway.listen),
         ("admin address", config.admin.listen),
@@ -115,15 +125,23 @@ fn directory(dir: &Path) -> Finding {
         let what = format!("{shown} belongs to user {}, not to {me}", found.uid());
         return Finding::bad(what, "run this and the hub as the same user, or `chown` it");
     }
-    if found.permissions().mode() & 0o077 != 0 {
-        let what = format!("others can look into {shown}, which holds events and the token");
-        return Finding::bad(what, format!("chmod 700 {shown}"));
+    let mode = found.permissions().mode();
+    let is_empty = fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none());
+    if mode & 0o022 != 0 && !is_empty {
+        let what = format!("others can write into {shown}, and there is something in it");
+        let mend =
+            format!("look what it is, then run `chmod 700 {shown}`: the hub refuses it as it is");
+        return Finding::bad(what, mend);
     }
     if let Err(error) = Trial::new(dir) {
         return Finding::bad(
             format!("{shown} cannot be written: {error}"),
             "let the hub's user write there",
         );
+    }
+    if mode & 0o077 != 0 {
+        let what = format!("others can look into {shown}, until the hub starts and shuts them out");
+        return Finding::doubtful(what, format!("chmod 700 {shown}"));
     }
     room(dir, &format!("{shown} is the hub's alone"))
 }
@@ -233,6 +251,17 @@ fn listener(address: SocketAddr, data_dir: &Path) -> Finding {
                 "end what listens there (`ss -ltnp 'sport = :{}'`), or set another `listen`",
                 address.port()
             ),
+        ),
+    }
+}
+
+/// Whether certificate and key can be used.
+async fn certificate(name: &'static str, files: TlsFiles) -> Finding {
+    match files.check(name).await {
+        Ok(()) => Finding::good(format!("{} and its key are good", files.cert.display())),
+        Err(error) => Finding::bad(
+            error.to_string(),
+            "correct `tls`, or let the hub's user read its files",
         ),
     }
 }

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tripline_config::{SecretRef, Secrets};
 use tripline_credentials::Roles;
 use tripline_model::FunctionName;
-use tripline_runtime::Credentials;
+use tripline_runtime::{Credentials, check_address};
 
 use super::{Checks, Finding};
 use crate::clock::SystemClock;
@@ -37,7 +37,10 @@ pub(super) fn checks(config: &Arc<Config>, checks: &mut Checks) {
             checks.add(format!("keys of {name}"), check);
         }
         if let Runs::Http(http) = &function.runs {
-            checks.add(format!("target of {name}"), target(http.url.clone()));
+            checks.add(
+                format!("target of {name}"),
+                target(http.url.clone(), http.allow_private),
+            );
         }
     }
     for place in 0..config.triggers.len() {
@@ -57,7 +60,7 @@ pub(super) fn checks(config: &Arc<Config>, checks: &mut Checks) {
         });
     }
     if let Some(traces) = &config.traces {
-        checks.add("traces", target(traces.endpoint.clone()));
+        checks.add("traces", target(traces.endpoint.clone(), true));
     }
 }
 
@@ -108,8 +111,8 @@ async fn keys(function: FunctionName, role: RoleConfig, secrets: Arc<HostSecrets
     }
 }
 
-/// Connects, and says nothing: a request would be a run.
-async fn target(url: http::Uri) -> Finding {
+/// Connects where a run would, and says nothing: a request would be a run.
+async fn target(url: http::Uri, allow_private: bool) -> Finding {
     let host = url
         .host()
         .unwrap_or_default()
@@ -121,7 +124,21 @@ async fn target(url: http::Uri) -> Finding {
         80
     };
     let port = url.port_u16().unwrap_or(usual);
-    let connected = tokio::time::timeout(CONNECT, TcpStream::connect((host.as_str(), port))).await;
+    let mut addresses: Vec<_> = match tokio::net::lookup_host((host.as_str(), port)).await {
+        Ok(addresses) => addresses.collect(),
+        Err(error) => return Finding::bad(format!("{host}: {error}"), "correct the URL"),
+    };
+    let refused = addresses
+        .iter()
+        .find_map(|found| check_address(found.ip()).err());
+    if !allow_private {
+        addresses.retain(|found| check_address(found.ip()).is_ok());
+    }
+    if let (true, Some(refused)) = (addresses.is_empty(), refused) {
+        let mend = "every run would fail: set `allow_private = true`, or correct the URL";
+        return Finding::bad(format!("{host}: {refused}"), mend);
+    }
+    let connected = tokio::time::timeout(CONNECT, TcpStream::connect(&addresses[..])).await;
     let why = match connected {
         Ok(Ok(_)) => return Finding::good(format!("{host}:{port} takes connections")),
         Ok(Err(error)) => error.to_string(),

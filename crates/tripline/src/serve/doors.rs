@@ -1,27 +1,30 @@
 //! The two listeners.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use tripline_listener::{ListenError, Listener, ListenerLimits, TlsFiles};
 
-use crate::config::{AdminConfig, DoorBounds, GatewayConfig, TlsConfig};
+use crate::config::{AdminConfig, DoorBounds, GatewayConfig};
 
 const MAX_HEADER_BYTES: usize = 32 * 1024;
 
-/// A listener that is bound, and the URL under which it is reached.
+/// A listener that is bound.
 pub(super) struct Door {
     pub(super) listener: Listener,
+    /// Where it listens.
     pub(super) url: String,
+    /// Where callers of this machine reach it.
+    pub(super) local_url: String,
 }
 
 pub(super) async fn gateway(config: &GatewayConfig, folder: &Path) -> Result<Door, ListenError> {
-    let tls = files(config.tls.as_ref(), folder);
+    let tls = config.tls.as_ref().map(|tls| tls.files(folder));
     open("gateway", config.listen, limits(&config.bounds), tls).await
 }
 
 pub(super) async fn admin(config: &AdminConfig, folder: &Path) -> Result<Door, ListenError> {
-    let tls = files(config.tls.as_ref(), folder);
+    let tls = config.tls.as_ref().map(|tls| tls.files(folder));
     open("admin", config.listen, limits(&config.bounds), tls).await
 }
 
@@ -36,11 +39,14 @@ fn limits(bounds: &DoorBounds) -> ListenerLimits {
     }
 }
 
-fn files(tls: Option<&TlsConfig>, folder: &Path) -> Option<TlsFiles> {
-    tls.map(|tls| TlsFiles {
-        cert: folder.join(&tls.cert),
-        key: folder.join(&tls.key),
-    })
+/// Where callers of this machine find what listens on every address.
+fn reachable(listens: SocketAddr) -> SocketAddr {
+    let ip = match listens.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listens.port())
 }
 
 async fn open(
@@ -51,6 +57,11 @@ async fn open(
 ) -> Result<Door, ListenError> {
     let scheme = if tls.is_some() { "https" } else { "http" };
     let listener = Listener::bind(name, address, limits, tls).await?;
-    let url = format!("{scheme}://{}", listener.local_addr());
-    Ok(Door { listener, url })
+    let url = |address: SocketAddr| format!("{scheme}://{address}");
+    let listens = listener.local_addr();
+    Ok(Door {
+        listener,
+        url: url(listens),
+        local_url: url(reachable(listens)),
+    })
 }

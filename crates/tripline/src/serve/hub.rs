@@ -298,7 +298,7 @@ fn admin_token(
         what: "the admin token".to_owned(),
         source,
     })?;
-    token::write_addresses(data_dir, &admin.url, &gateway.url).map_err(|source| {
+    token::write_addresses(data_dir, &admin.local_url, &gateway.local_url).map_err(|source| {
         ServeError::Io {
             what: token::ADDRESS_FILE.to_owned(),
             source,

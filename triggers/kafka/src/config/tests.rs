@@ -75,6 +75,10 @@ fn what_the_hub_fixes_is_refused_with_the_reason() {
         ("sasl.oauthbearer.config = 'x'", "PLAIN and SCRAM"),
         ("sasl.passwort = 'x'", "did you mean `sasl.password`?"),
         ("session.timeout.ms = 0", "range 1..3600000"),
+        ("session.timeout.ms = '45s'", "whole number of milliseconds"),
+        ("fetch.max.bytes = '1MiB'", "whole number of bytes"),
+        ("brokers = 'k1:9092'", "did you mean `bootstrap.servers`?"),
+        ("compression.codec = 'zstd'", "allowed here: topics, "),
         (
             "security.protocol = 'tls'",
             "wrong value for `security.protocol`",

@@ -61,6 +61,30 @@ fn the_list_is_that_of_the_library_that_is_built_in() {
 }
 
 #[test]
+fn a_number_is_known_by_the_end_of_its_name() {
+    let librdkafka_takes = |name: &str, value: &str| {
+        let mut probe = rdkafka::ClientConfig::new();
+        probe.set(name, value);
+        probe.create_native_config().is_ok()
+    };
+    let mut numbers = 0;
+    for name in settable() {
+        // What librdkafka reads as a number it takes with anything behind that, but not without a digit.
+        let number = librdkafka_takes(name, "100000x") && !librdkafka_takes(name, "x");
+        assert_eq!(counts(name).is_some(), number, "{name}");
+        numbers += u32::from(number);
+        if number {
+            assert_eq!(report(name, "100000"), Ok(()), "{name}");
+            for wrong in ["'5m'", "'100000x'", "'1e5'", "''"] {
+                let said = report(name, wrong).expect_err(name);
+                assert!(said.contains("a whole number of"), "{said}");
+            }
+        }
+    }
+    assert!(numbers > 20);
+}
+
+#[test]
 fn what_is_not_on_the_list_of_allowed_ones_is_an_error() {
     for name in documented() {
         let may_be_set = settable().any(|known| known == name) || OWN.contains(&name);

@@ -64,7 +64,7 @@ fn all_errors_at_once() {
 }
 
 #[test]
-fn keys_of_another_mode_are_unknown() {
+fn keys_of_another_mode_say_whose_they_are() {
     for (mode, key) in [
         ("mode = 'poll'\n", "reconcile_interval = '1m'\n"),
         ("mode = 'listen'\n", "interval = '1m'\n"),
@@ -72,7 +72,7 @@ fn keys_of_another_mode_are_unknown() {
         ("mode = 'poll'\n", "heartbeat = '1s'\n"),
     ] {
         let error = read(&format!("{mode}{key}")).unwrap_err();
-        assert!(error.contains("unknown key"), "{error}");
+        assert!(error.contains("means nothing in this mode"), "{error}");
     }
 }
 

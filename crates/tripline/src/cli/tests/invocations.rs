@@ -103,7 +103,7 @@ async fn show_tells_all_and_escapes() {
         "SCF code       439",
         "Peak memory    29.72 MiB",
         "Memory limit   128.00 MiB",
-        "Not gone       something of it is still alive and keeps its slot",
+        "Reclaim        pending: something of it is still alive and keeps its slot",
         "Detail         exit code 1\\u{1b}[2J",
         "Event subject  a\\nb",
         "Result         5 bytes, cut (--result prints them)",
