@@ -72,7 +72,7 @@ fn a_start_names_all_that_is_wrong_and_leaves_nothing_behind() {
         (
             "[functions.f]\ncommand = [\"true\"]\n[triggers.a]\nkind = \"s4\"\nfunction = \"g\"\n",
             vec![
-                "there is no kind of trigger `s4`",
+                "unknown value `s4` for `triggers.a.kind`",
                 "there is no function `g`",
                 "tripline.toml:8:8",
             ],

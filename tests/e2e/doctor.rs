@@ -90,6 +90,7 @@ fn what_is_wrong_is_found_with_a_way_to_mend_it() {
 listen = "{}"
 [admin]
 listen = "127.0.0.1:0"
+tls = {{ cert = "no-such-cert.pem", key = "no-such-key.pem" }}
 [traces]
 endpoint = "http://{closed}/v1/traces"
 [functions.gone]
@@ -99,6 +100,9 @@ env = {{ KEY = {{ env = "NEVER_SET_ANYWHERE" }} }}
 runtime = "http"
 url = "http://{closed}/"
 allow_private = true
+[functions.near]
+runtime = "http"
+url = "http://{closed}/"
 [functions.robot]
 command = ["true"]
 [functions.robot.role]
@@ -127,7 +131,9 @@ mode = "poll"
     fs::set_permissions(hub.path("data"), fs::Permissions::from_mode(0o755)).unwrap();
     let said = doctor(&hub);
     assert_eq!(said.code, 1, "{said:?}");
-    is(&said, "data directory", "bad", "chmod 700");
+    is(&said, "data directory", "doubtful", "chmod 700");
+    is(&said, "admin certificate", "bad", "no-such-cert.pem");
+    is(&said, "target of near", "bad", "allow_private");
     is(&said, "gateway address", "bad", "in use");
     is(&said, "program of gone", "bad", "no-such-program-anywhere");
     is(
@@ -145,6 +151,8 @@ mode = "poll"
     is(&said, "trigger orders", "bad", "orders");
     is(&said, "trigger uploads", "bad", "cannot be listed");
     assert!(!said.stdout.contains("canary-of-a-secret"), "{said:?}");
+    hub.write("data/found", "by others");
+    fs::set_permissions(hub.path("data"), fs::Permissions::from_mode(0o777)).unwrap();
     let text = hub.cli(&["doctor", "tripline.toml"]);
     assert_eq!(text.code, 1);
     assert!(
@@ -152,7 +160,7 @@ mode = "poll"
         "{}",
         text.stdout
     );
-    assert!(text.stdout.contains("= help: chmod 700"), "{}", text.stdout);
+    assert!(text.stdout.contains("run `chmod 700"), "{}", text.stdout);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,7 @@
 //! What a function can reach: not the hub's environment, memory, token or journal, nor another function's scratch.
 
+use std::os::unix::fs::PermissionsExt;
+
 use tripline_tests::{Hub, skipped};
 
 const CONFIG: &str = r#"
@@ -102,4 +104,39 @@ user = "no-such-user-here"
         assert_eq!(ended["reason"], "start_failed", "{ended}");
         assert_eq!(doctor.code, 1, "{doctor:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_function_with_a_user_has_its_scratch_also_behind_a_new_hub() {
+    if !nix::unistd::geteuid().is_root() {
+        return skipped("functions with a user", "only root can start them");
+    }
+    let mut hub = Hub::prepare(
+        r#"
+[functions.guest]
+command = ["sh", "-c", 'id -un; echo kept > "$TRIPLINE_SCRATCH/f"; ls data; cat data/admin.token; until test -e go; do sleep 0.05; done; cat "$TRIPLINE_SCRATCH/f"']
+user = "nobody"
+"#,
+    );
+    let folder = hub.path("");
+    std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o755)).expect("it is ours");
+    hub.launch().await;
+    let id = hub.invoke("guest", "").await;
+    hub.line(&id, |text| text.contains("admin.token")).await;
+    hub.kill().await;
+    hub.launch().await;
+    hub.write("go", "");
+    let ended = hub.ended(&id).await;
+    let log = hub.log(&id).await;
+    let text: Vec<_> = log
+        .iter()
+        .filter_map(|line| line["text"].as_str())
+        .collect();
+    assert_eq!(ended["state"], "succeeded", "{ended} {text:#?}");
+    assert!(
+        text.contains(&"nobody") && text.contains(&"kept"),
+        "{text:#?}"
+    );
+    let refused = |line: &&&str| line.to_lowercase().contains("permission denied");
+    assert_eq!(text.iter().filter(refused).count(), 2, "{text:#?}");
 }

@@ -69,6 +69,11 @@ impl Isolator {
         }
     }
 
+    /// The hub's data directory, which functions are kept out of.
+    pub(crate) fn data_dir(&self) -> &Path {
+        &self.data_dir
+    }
+
     /// What can be enforced.
     pub(crate) fn level(&self) -> &Level {
         &self.level

@@ -67,8 +67,8 @@ impl Account {
         Ok(done)
     }
 
-    /// Makes the user the owner of its scratch directory and what is in it. `top` is the executor's directory: the
-    /// folders from there on are opened for passing through; those above have to be open.
+    /// Makes the user the owner of its scratch directory and what is in it. `top` is the data directory: the folders
+    /// from there on are opened for passing through, not for looking into; those above have to be open.
     pub(super) fn own(&self, scratch: &Path, top: &Path) -> io::Result<()> {
         for entry in std::fs::read_dir(scratch)? {
             chown(

@@ -184,7 +184,7 @@ impl Birth {
         let spawned = match account {
             None => self.command.spawn(),
             Some(account) => {
-                let top = &self.surroundings.dir;
+                let top = self.surroundings.isolation.data_dir();
                 account
                     .own(&self.scratch, top)
                     .map_err(StartError::Scratch)?;

@@ -38,7 +38,8 @@ pub(super) fn claim(dir: &Path) -> Result<DirLock, OpenError> {
     if mode & 0o022 != 0 && !is_empty().map_err(failed)? {
         return Err(written_by_others(dir));
     }
-    if mode & 0o077 != 0 {
+    // Where others can only pass through, they may: users of functions do, on the way to their scratch directories.
+    if mode & 0o066 != 0 {
         fs::set_permissions(dir, Permissions::from_mode(0o700)).map_err(failed)?;
     }
     // Somebody may have been quick.

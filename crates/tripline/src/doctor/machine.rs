@@ -139,7 +139,7 @@ fn directory(dir: &Path) -> Finding {
             "let the hub's user write there",
         );
     }
-    if mode & 0o077 != 0 {
+    if mode & 0o066 != 0 {
         let what = format!("others can look into {shown}, until the hub starts and shuts them out");
         return Finding::doubtful(what, format!("chmod 700 {shown}"));
     }

@@ -11,6 +11,7 @@ mod trees;
 mod users;
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -137,8 +138,12 @@ impl Bench {
         self
     }
 
+    fn data_dir(&self) -> PathBuf {
+        self.data.path().join("data")
+    }
+
     fn executor_dir(&self) -> PathBuf {
-        self.data.path().join("executors").join(&self.executor_id)
+        self.data_dir().join("executors").join(&self.executor_id)
     }
 
     /// That of the first process of a starter.
@@ -149,8 +154,10 @@ impl Bench {
     fn surroundings(&self) -> Surroundings {
         let make = || {
             let dir = self.executor_dir();
-            std::fs::create_dir_all(&dir).unwrap();
-            let isolation = Isolator::detect(&self.executor_id, &dir, self.data.path());
+            // As the hub makes it.
+            let mut builder = std::fs::DirBuilder::new();
+            builder.recursive(true).mode(0o700).create(&dir).unwrap();
+            let isolation = Isolator::detect(&self.executor_id, &dir, &self.data_dir());
             Surroundings {
                 executor_id: self.executor_id.clone(),
                 dir,

@@ -145,7 +145,8 @@ async fn forks_without_end_are_bounded_and_ended() {
 #[tokio::test]
 async fn spies_see_their_own_scratch_and_nothing_else() {
     let mut bench = nasty(&["spy"]).with_env("SPIED", &std::process::id().to_string());
-    let secret = bench.data.path().join("journal");
+    bench.surroundings();
+    let secret = bench.data_dir().join("journal");
     std::fs::write(&secret, "secret").unwrap();
     bench.spec.env.insert(
         "SECRET".to_owned(),
