@@ -16,6 +16,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::fs::{Mode, OFlags, RawDir, fstat};
 use rustix::process::geteuid;
 
+use super::removal::remove_tree;
+
 /// Empty directories that are kept of one function.
 const MAX_SPARE: usize = 64;
 
@@ -154,20 +156,8 @@ pub(super) fn make_all(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(MODE).create(path)
 }
 
-/// Removes a directory with everything in it. Symlinks are removed, never followed.
-pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
-    match std::fs::remove_dir_all(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-            open_up(path)?;
-            std::fs::remove_dir_all(path)
-        }
-        other => other,
-    }
-}
-
 /// Bytes on disk below a directory, counted until they are more than `limit`. A file that was removed but is still open
-/// does not count.
+/// does not count. Folders in folders beyond what a path can name are too much, whatever is in them.
 pub(super) fn used_bytes(dir: &Path, limit: u64) -> u64 {
     let mut used = 0;
     let mut dirs = vec![dir.to_owned()];
@@ -179,7 +169,11 @@ pub(super) fn used_bytes(dir: &Path, limit: u64) -> u64 {
             }
             std::fs::read_dir(&dir)
         });
-        let Ok(entries) = entries else { continue };
+        let entries = match entries {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::InvalidFilename => return limit + 1,
+            Err(_) => continue,
+        };
         for entry in entries.filter_map(Result::ok) {
             let Ok(about) = entry.metadata() else {
                 continue;
@@ -194,17 +188,4 @@ pub(super) fn used_bytes(dir: &Path, limit: u64) -> u64 {
         }
     }
     used
-}
-
-/// Gives this user every right to the directories below, which the function may have taken away.
-fn open_up(dir: &Path) -> io::Result<()> {
-    std::fs::set_permissions(dir, Permissions::from_mode(MODE))?;
-    for entry in std::fs::read_dir(dir)? {
-        let entry = entry?;
-        // The type of the entry itself: a symlink to a directory is not one.
-        if entry.file_type()?.is_dir() {
-            open_up(&entry.path())?;
-        }
-    }
-    Ok(())
 }

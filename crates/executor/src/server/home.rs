@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use tokio::net::UnixListener;
 
 use super::ServeError;
+use crate::process::remove_tree;
 use crate::protocol::Value;
 
 /// What the path of a unix socket can be at most, in bytes.
@@ -53,12 +54,7 @@ impl Home {
             key,
         };
         let spill = home.spill();
-        match std::fs::remove_dir_all(&spill) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(fail("emptied")(error));
-            }
-            _ => {}
-        }
+        remove_tree(&spill).map_err(fail("emptied"))?;
         builder.create(spill).map_err(fail("made"))?;
         Ok(home)
     }
