@@ -140,6 +140,17 @@ impl Desk {
         self.offered.notify_waiters();
     }
 
+    /// Takes an event back that the instance has not taken. `false`: it had, and what became of it is for
+    /// [`Self::clear`].
+    pub(super) fn withdraw(&self) -> bool {
+        let mut state = self.lock();
+        let untouched = matches!(state.place, Place::Free | Place::Offered(_));
+        if untouched {
+            state.place = Place::Free;
+        }
+        untouched
+    }
+
     /// Clears the desk: the answer, or whether the instance had taken an event that it did not answer.
     pub(super) fn clear(&self) -> Result<Answer, bool> {
         match std::mem::take(&mut self.lock().place) {
@@ -175,7 +186,8 @@ impl Desk {
     // --- for the Runtime API ---
 
     /// Waits for the next event and takes it. Asked again before the answer, SCF's dialect gives the same event, AWS's
-    /// gives none: its clients ask once, so a second asker would run the event a second time.
+    /// gives none: its clients ask once, so a second asker would run the event a second time. Once the instance is over,
+    /// what it left running gets nothing: the event may go to another one.
     pub(super) async fn take(&self, dialect: Dialect) -> Result<Arc<Event>, OutOfTurn> {
         let mut waited = false;
         loop {
@@ -188,6 +200,7 @@ impl Desk {
                     self.news.notify_one();
                 }
                 match &state.place {
+                    Place::Offered(_) if state.exited.is_some() => return Err(OutOfTurn),
                     Place::Offered(event) => {
                         let event = event.clone();
                         state.place = Place::Taken(event.clone());

@@ -140,7 +140,7 @@ impl Pool {
             self.lock().failures = 0;
         }
         self.back_off(&format!("an idle instance ended ({status})"));
-        dead.discard(None);
+        self.end(dead);
     }
 
     /// Notes that an instance could not be kept warm.
@@ -169,10 +169,14 @@ impl Pool {
         }
     }
 
-    /// Ends an idle instance; it holds a slot until nothing of it is left.
+    /// Ends an idle instance.
     pub(super) fn discard(&self, idle: Idle) {
-        idle.warm
-            .discard(self.slots.clone().try_acquire_owned().ok());
+        self.end(idle.warm);
+    }
+
+    /// It holds a slot, if there is one, until nothing of it is left.
+    fn end(&self, warm: Warm) {
+        warm.discard(self.slots.clone().try_acquire_owned().ok());
     }
 
     /// Instances that are starting, working, idle or ending.

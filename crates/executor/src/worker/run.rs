@@ -2,18 +2,19 @@
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use tokio::task::{JoinError, JoinHandle};
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
 use super::desk::{Answer, Event, Look, Report};
 use super::pool::Pool;
 use super::warm::{Slot, Warm};
-use crate::instance::{Exit, How, Instance, Job, StartError};
+use crate::instance::{Exit, How, Instance, Job, Output, StartError};
 use crate::protocol::Credentials;
 
 /// Instances that may end between two runs before one of them is taken for a failure of this run.
@@ -24,6 +25,10 @@ pub(super) struct WorkerRun {
     pool: Arc<Pool>,
     job: Job,
     held: Option<Held>,
+    /// The instance that is being made for it: a task, for an instance that is half made must not be let go.
+    coming: Option<JoinHandle<Result<Held, StartError>>>,
+    /// Keys that came before the instance.
+    renewed: Mutex<Option<Credentials>>,
     /// Set once it is over.
     over: Option<Over>,
     killed: CancellationToken,
@@ -51,6 +56,26 @@ enum Over {
     Killed,
 }
 
+// === impl Held ===
+
+impl Held {
+    async fn claim(
+        pool: &Arc<Pool>,
+        keys: Option<&Credentials>,
+        output: &Arc<dyn Output>,
+        slot: Slot,
+    ) -> Result<Self, StartError> {
+        let warm = pool.claim(keys).await?;
+        let was_ready = warm.desk.has_asked();
+        warm.tap.attach(output.clone()).await;
+        Ok(Self {
+            warm,
+            slot,
+            was_ready,
+        })
+    }
+}
+
 // === impl WorkerRun ===
 
 impl WorkerRun {
@@ -61,37 +86,60 @@ impl WorkerRun {
             pool,
             job,
             held: None,
+            coming: None,
+            renewed: Mutex::default(),
             over: None,
             killed: CancellationToken::new(),
             asked_to_end: AtomicBool::new(false),
             replaced: 0,
         };
         if let Ok(slot) = slot {
-            run.hold(slot).await?;
+            let keys = run.job.start.credentials.as_ref();
+            run.held = Some(Held::claim(&run.pool, keys, &run.job.output, slot).await?);
         }
         Ok(run)
     }
 
-    async fn hold(&mut self, slot: Slot) -> Result<(), StartError> {
-        let warm = self.pool.claim(self.job.start.credentials.as_ref()).await?;
-        let was_ready = warm.desk.has_asked();
-        warm.tap.attach(self.job.output.clone()).await;
-        self.held = Some(Held {
-            warm,
-            slot,
-            was_ready,
-        });
-        Ok(())
+    /// Waits for a slot, which those who came before get first, and for an instance.
+    async fn wait_for_instance(&mut self) -> Option<Over> {
+        if self.coming.is_none() {
+            let slots = self.pool.slots.clone();
+            let slot = tokio::select! {
+                biased;
+                () = self.killed.cancelled() => return Some(Over::Killed),
+                slot = slots.acquire_owned() => slot.expect("nobody closes it"),
+            };
+            let (pool, output) = (self.pool.clone(), self.job.output.clone());
+            let keys = self.job.start.credentials.clone();
+            let claim = async move { Held::claim(&pool, keys.as_ref(), &output, slot).await };
+            self.coming = Some(self.pool.tasks.spawn(claim));
+        }
+        let came = tokio::select! {
+            biased;
+            () = self.killed.cancelled() => return Some(Over::Killed),
+            came = self.coming.as_mut()? => came,
+        };
+        self.coming = None;
+        self.took(came).map(Over::NotStarted)
     }
 
-    /// Waits for a slot, which those who came before get first.
-    async fn wait_for_instance(&mut self) -> Option<Over> {
-        let slots = self.pool.slots.clone();
-        let slot = tokio::select! {
-            slot = slots.acquire_owned() => slot.expect("nobody closes it"),
-            () = self.killed.cancelled() => return Some(Over::Killed),
-        };
-        self.hold(slot).await.err().map(Over::NotStarted)
+    /// Whatever came of the claim; the instance gets the newest keys.
+    fn took(&mut self, came: Result<Result<Held, StartError>, JoinError>) -> Option<StartError> {
+        match came {
+            Ok(Ok(held)) => {
+                let renewed = self
+                    .renewed
+                    .get_mut()
+                    .unwrap_or_else(PoisonError::into_inner);
+                if let Some(keys) = renewed.take() {
+                    held.warm.desk.set_credentials(&keys);
+                }
+                self.held = Some(held);
+                None
+            }
+            Ok(Err(error)) => Some(error),
+            Err(panicked) => Some(StartError::Spawn(std::io::Error::other(panicked))),
+        }
     }
 
     /// One step on the way, or the end of it.
@@ -103,7 +151,7 @@ impl WorkerRun {
         match desk.look() {
             Look::Answered => return Some(Over::Answered),
             Look::InitFailed => return Some(Over::InitFailed),
-            Look::Exited(status, taken) => return self.after_exit(status, taken),
+            Look::Exited(status, _) => return self.after_exit(status),
             Look::Free => desk.offer(self.event()),
             Look::Starting => tokio::select! {
                 () = desk.news() => {}
@@ -132,10 +180,12 @@ impl WorkerRun {
 
     /// An instance that was ready and ended before it took the event had nothing to do with this run: another one gets
     /// the event, for the first time.
-    fn after_exit(&mut self, status: ExitStatus, taken: bool) -> Option<Over> {
-        let was_ready = self.held.as_ref().is_some_and(|held| held.was_ready);
+    fn after_exit(&mut self, status: ExitStatus) -> Option<Over> {
         let stopped = self.asked_to_end.load(Ordering::Relaxed) || self.killed.is_cancelled();
-        if taken || !was_ready || stopped || self.replaced == MAX_REPLACED {
+        let replaceable = !stopped && self.replaced < MAX_REPLACED;
+        // Only what nobody can take any more goes to another instance: what the process left running still asks.
+        let untouched = |held: &Held| held.was_ready && held.warm.desk.withdraw();
+        if !replaceable || !self.held.as_ref().is_some_and(untouched) {
             return Some(Over::Exited(status));
         }
         self.replaced += 1;
@@ -271,8 +321,12 @@ impl Instance for WorkerRun {
     }
 
     fn renew(&self, credentials: &Credentials) -> std::io::Result<()> {
-        if let Some(held) = &self.held {
-            held.warm.desk.set_credentials(credentials);
+        match &self.held {
+            Some(held) => held.warm.desk.set_credentials(credentials),
+            None => {
+                let mut renewed = self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
+                *renewed = Some(credentials.clone());
+            }
         }
         Ok(())
     }
@@ -285,6 +339,10 @@ impl Instance for WorkerRun {
 
     async fn reclaim(&mut self) -> Exit {
         let over = self.over.take().unwrap_or(Over::Killed);
+        if let Some(coming) = self.coming.take() {
+            // Its error changes nothing: the run was over before it.
+            let _ = self.took(coming.await);
+        }
         let Some(held) = self.held.take() else {
             return without_result(self.silent_end(over, false, None));
         };

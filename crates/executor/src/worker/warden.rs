@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::time::{Instant, sleep_until};
 
 use super::pool::{Idle, Pool};
-use super::warm::Warm;
+use super::warm::{Slot, Warm};
 
 /// Runs until the pool is retired.
 pub(super) async fn watch_over(pool: Arc<Pool>) {
@@ -63,14 +63,13 @@ async fn start_missing(pool: &Arc<Pool>) {
             return;
         };
         match Warm::launch(pool, None).await {
-            Ok(warm) => keep(pool, warm),
+            Ok(warm) => keep(pool, warm, slot),
             Err(error) => pool.back_off(&error.to_string()),
         }
-        drop(slot);
     }
 }
 
-fn keep(pool: &Pool, warm: Warm) {
+fn keep(pool: &Pool, warm: Warm, slot: Slot) {
     let mut state = pool.lock();
     let unusable = pool.retired.is_cancelled() || warm.desk.has_exited();
     if !unusable {
@@ -82,7 +81,7 @@ fn keep(pool: &Pool, warm: Warm) {
     if !pool.retired.is_cancelled() {
         pool.back_off("an instance ended as soon as it was started");
     }
-    warm.discard(None);
+    warm.discard(Some(slot));
 }
 
 /// When there is something to do without any news.

@@ -1,3 +1,4 @@
+use std::process::ExitStatus;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -38,6 +39,24 @@ async fn an_event_is_taken_once_and_only_its_first_answer_counts() {
     assert_eq!(desk.look(), Look::Answered);
     assert_eq!(desk.clear(), Ok(response("one")));
     assert_eq!(desk.look(), Look::Free);
+}
+
+#[tokio::test]
+async fn what_a_dead_instance_left_running_gets_nothing() {
+    for dialect in [Dialect::Aws, Dialect::Scf] {
+        let desk = Desk::new(None);
+        desk.offer(event("a"));
+        desk.exited(ExitStatus::default());
+        assert_eq!(desk.take(dialect).await.unwrap_err(), OutOfTurn);
+        assert!(desk.withdraw());
+        assert_eq!(desk.clear(), Err(false));
+    }
+    let desk = Desk::new(None);
+    desk.offer(event("a"));
+    desk.take(Dialect::Aws).await.unwrap();
+    desk.exited(ExitStatus::default());
+    assert!(!desk.withdraw(), "it was taken");
+    assert_eq!(desk.clear(), Err(true));
 }
 
 #[tokio::test]

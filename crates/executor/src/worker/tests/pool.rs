@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::House;
+use tokio::time::timeout;
+
+use super::{House, PATIENCE};
 use crate::instance::How;
 
 #[tokio::test]
@@ -56,6 +58,57 @@ async fn a_run_that_waits_can_be_stopped_and_never_starts() {
     }
     busy.instance.kill();
     busy.done().await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_wait_that_is_broken_off_again_and_again_starts_one_instance() {
+    let house = House::new()
+        .with_worker(|worker| worker.max_instances = 1)
+        .declared();
+    let busy = house.start("sleep 600").await;
+    let mut waiting = house.start("answer $$").await;
+    busy.instance.kill();
+    busy.done().await;
+    // As the deadline, a stop or new keys do, at every moment of the start.
+    let broken_off = async {
+        loop {
+            tokio::select! {
+                biased;
+                () = waiting.instance.wait() => break,
+                () = tokio::task::yield_now() => {}
+            }
+            assert!(house.instances() <= 1);
+        }
+    };
+    timeout(PATIENCE, broken_off)
+        .await
+        .expect("it comes to its end");
+    assert!(matches!(waiting.reclaim().await.exit.how, How::Answered));
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_run_that_is_killed_while_its_instance_starts_leaves_none() {
+    let house = House::new()
+        .with_worker(|worker| worker.max_instances = 1)
+        .declared();
+    for polls in 0..20 {
+        let busy = house.start("sleep 600").await;
+        let mut waiting = house.start("echo never; answer 1").await;
+        busy.instance.kill();
+        busy.done().await;
+        for _ in 0..polls {
+            tokio::select! {
+                biased;
+                () = waiting.instance.wait() => break,
+                () = tokio::task::yield_now() => {}
+            }
+        }
+        waiting.instance.kill();
+        waiting.done().await;
+        house.has_instances(0).await;
+    }
     house.close().await;
 }
 
