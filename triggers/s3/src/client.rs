@@ -47,7 +47,7 @@ pub(crate) struct Bucket {
 }
 
 /// Where a listing goes on.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Place {
     token: Option<String>,
     key_marker: Option<String>,
@@ -60,6 +60,22 @@ pub(crate) struct Page {
     pub(crate) objects: Vec<Listed>,
     /// `None`: this was the last page.
     pub(crate) next: Option<Place>,
+}
+
+// === impl Page ===
+
+impl Page {
+    /// A page with the place of the next one, if there are `more`. Without one that leads on, nobody knows what is
+    /// missing: what would seem to be the end is not.
+    fn of(objects: Vec<Listed>, more: bool, next: Option<Place>) -> Result<Self, StoreError> {
+        if more && next.is_none() {
+            let what = "the bucket cannot be listed";
+            let why = "the store says that there is more, and not where it goes on".to_owned();
+            return Err(StoreError::told(what, why));
+        }
+        let next = next.filter(|_| more);
+        Ok(Self { objects, next })
+    }
 }
 
 // === impl Bucket ===
@@ -154,7 +170,7 @@ impl Bucket {
             .bucket(&self.config.bucket)
             .set_prefix(Some(self.config.prefix.clone()).filter(|prefix| !prefix.is_empty()))
             .encoding_type(EncodingType::Url)
-            .set_continuation_token(place.token);
+            .set_continuation_token(place.token.clone());
         let answer = request.send().await;
         let answer = answer.map_err(|err| {
             StoreError::asked("the bucket cannot be listed", &err, &self.credentials)
@@ -180,11 +196,12 @@ impl Bucket {
                 Some(listed(state, size))
             });
         let objects = objects.collect();
-        let next = token.filter(|_| more).map(|token| Place {
+        let token = token.filter(|token| !token.is_empty() && place.token.as_ref() != Some(token));
+        let next = token.map(|token| Place {
             token: Some(token),
             ..Place::default()
         });
-        Ok(Page { objects, next })
+        Page::of(objects, more, next)
     }
 
     /// A page of all versions of all objects, in order of their keys.
@@ -195,8 +212,8 @@ impl Bucket {
             .bucket(&self.config.bucket)
             .set_prefix(Some(self.config.prefix.clone()).filter(|prefix| !prefix.is_empty()))
             .encoding_type(EncodingType::Url)
-            .set_key_marker(place.key_marker)
-            .set_version_id_marker(place.version_marker);
+            .set_key_marker(place.key_marker.clone())
+            .set_version_id_marker(place.version_marker.clone());
         let answer = request.send().await;
         let answer = answer.map_err(|err| {
             StoreError::asked("the versions cannot be listed", &err, &self.credentials)
@@ -222,7 +239,7 @@ impl Bucket {
                 Some(listed(state, size))
             });
         let objects = objects.collect();
-        let key_marker = answer.next_key_marker.filter(|key| more && !key.is_empty());
+        let key_marker = answer.next_key_marker.filter(|key| !key.is_empty());
         let version_marker = answer.next_version_id_marker.filter(|id| !id.is_empty());
         // The marker is escaped like the keys, and wanted unescaped.
         let next = key_marker.and_then(|key| {
@@ -237,7 +254,7 @@ impl Bucket {
             key_marker: Some(key),
             version_marker,
         });
-        Ok(Page { objects, next })
+        Page::of(objects, more, next.filter(|next| *next != place))
     }
 
     /// Asks for the Listen stream. The answer's head comes with the first line.

@@ -88,12 +88,8 @@ impl<'a> Pass<'a> {
             begun: begun.as_millis(),
             complete: false,
         });
-        // A first pass that was broken off goes on, but what came since its beginning is new.
-        let first_begun = Timestamp::from_millis(marker.begun);
-        let skip_until = match known.is_some() {
-            true => first_begun,
-            false => Timestamp::from_millis(i64::MAX),
-        };
+        // What comes while the first pass is on its way, or after one that was broken off, is new.
+        let skip_until = Timestamp::from_millis(marker.begun);
         let skips = !marker.complete && !intake.config.fire_existing;
         if known.is_none() {
             intake.inventory.set_marker(&marker).await?;
@@ -217,8 +213,14 @@ impl<'a> Pass<'a> {
     }
 
     fn is_unsettled(&mut self, listed: &Listed) -> bool {
-        let age = self.begun.since(listed.state.modified);
-        let left = self.intake.config.settle.saturating_sub(age);
+        let modified = listed.state.modified;
+        let settle = self.intake.config.settle;
+        // The store's clock may be ahead of ours: then it takes so much longer.
+        let ahead = modified.since(self.begun);
+        let left = match settle.is_zero() {
+            true => Duration::ZERO,
+            false => (settle + ahead).saturating_sub(self.begun.since(modified)),
+        };
         let waits = !left.is_zero() && self.skip_until.is_none();
         if waits {
             self.outcome.unsettled = self.outcome.unsettled.max(Some(left));

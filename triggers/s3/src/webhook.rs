@@ -21,6 +21,8 @@ const BODY_WITHIN: Duration = Duration::from_secs(10);
 /// Stores give up after some seconds; until then an answer must be there.
 const TAKEN_WITHIN: Duration = Duration::from_secs(2);
 
+const A_MOMENT: Duration = Duration::from_secs(1);
+
 /// Answers POSTs of notifications.
 pub(crate) struct Receiver {
     pub(crate) intake: Arc<Intake>,
@@ -53,7 +55,7 @@ impl Receiver {
         }
         let (parts, body) = request.into_parts();
         // Its share of the memory for bodies is given back when everything is on disk.
-        let (body, _share) = match read_body(&parts, body, MAX_BODY_BYTES, BODY_WITHIN).await {
+        let (body, share) = match read_body(&parts, body, MAX_BODY_BYTES, BODY_WITHIN).await {
             Err(problem) if problem.status == StatusCode::PAYLOAD_TOO_LARGE => {
                 self.put_aside(&format!("it has more than {MAX_BODY_BYTES} bytes"));
                 return Ok(());
@@ -70,11 +72,22 @@ impl Receiver {
         for why in &message.put_aside {
             self.put_aside(why);
         }
-        let taking = self.intake.take(&message.notifications, Manner::Push);
+        // A task, for a sender that hangs up or is told to come again stops no commit: until that is over, its objects
+        // stay held, or a listing would take them for new.
+        let intake = Arc::clone(&self.intake);
+        let taking = self.intake.cx.tasks().spawn(async move {
+            let _share = share;
+            let taking = intake.take(&message.notifications, Manner::Push);
+            intake.cx.shutdown().run_until_cancelled(taking).await
+        });
         match timeout(TAKEN_WITHIN, taking).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(not_taken)) => Err(come_again(&not_taken.to_string(), not_taken.retry_after())),
-            Err(_) => Err(come_again("the journal is slow", Duration::from_secs(1))),
+            Ok(Ok(Some(Ok(())))) => Ok(()),
+            Ok(Ok(Some(Err(not_taken)))) => {
+                Err(come_again(&not_taken.to_string(), not_taken.retry_after()))
+            }
+            Ok(Ok(None)) => Err(come_again("the trigger is stopping", A_MOMENT)),
+            Ok(Err(_panicked)) => Err(come_again("the hub failed at it", A_MOMENT)),
+            Err(_) => Err(come_again("the journal is slow", A_MOMENT)),
         }
     }
 

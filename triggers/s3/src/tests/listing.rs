@@ -54,6 +54,44 @@ async fn what_was_there_is_skipped_and_what_comes_fires_once() {
 }
 
 #[tokio::test]
+async fn what_comes_while_the_first_listing_is_on_its_way_fires() {
+    let (store, around) = (Store::start().await, around());
+    store.put("before", "", "e", noon(-60));
+    store.put("meanwhile", "", "e", noon(1));
+    let run = poll(&store, &around, "");
+    around.dispatch().wait_accepted(1).await;
+    next_pass(&store, 2).await;
+    stop(run).await;
+    assert_eq!(subjects(&around.dispatch().offered()), ["meanwhile"]);
+}
+
+#[tokio::test]
+async fn a_listing_that_says_not_where_it_goes_on_is_no_whole_one() {
+    for versioned in [false, true] {
+        let (store, around) = (Store::start().await, around());
+        if versioned {
+            store.set_versioned();
+        }
+        for key in ["a", "b", "c", "d", "e"] {
+            store.put(key, if versioned { "v1" } else { "" }, "e", noon(-60));
+        }
+        let run = poll(&store, &around, "");
+        run.wait_state(TriggerState::Running).await;
+        around.clock().advance(Duration::from_secs(60));
+        store.lose_places(true);
+        run.wait_state(TriggerState::Troubled).await;
+        let error = run.status().error.unwrap();
+        assert!(error.contains("not where it goes on"), "{error}");
+        // What it did not show is not gone.
+        assert_eq!(around.cursors().all(around.name()).len(), 5 + 1);
+        store.lose_places(false);
+        run.wait_state(TriggerState::Running).await;
+        stop(run).await;
+        assert_eq!(around.dispatch().offered(), []);
+    }
+}
+
+#[tokio::test]
 async fn existing_objects_fire_if_they_shall() {
     let (store, around) = (Store::start().await, around());
     let keys = ["a", "a/b", "a0", "b", "é", "e\u{301}", "x"];

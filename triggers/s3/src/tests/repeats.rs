@@ -263,3 +263,33 @@ async fn a_post_whose_answer_was_lost_is_known_in_the_next_life() {
     stop(run).await;
     assert_eq!(after.dispatch().accepted().len(), 5);
 }
+
+/// The journal is slow, the sender hears so and goes; meanwhile a listing comes to the object.
+#[tokio::test]
+async fn a_post_that_is_told_to_come_again_keeps_its_objects_to_its_end() {
+    let (store, around) = (Store::start().await, around());
+    let run = receiving(
+        &store,
+        &around,
+        "settle = '0s'\nreconcile_interval = '100ms'\n",
+    )
+    .await;
+    around.dispatch().hold();
+    // versitygw does not tell which listed state it speaks of.
+    let told = webhook_bodies("versitygw");
+    let told = told.iter().find(|body| body.contains("\"Records\":[{"));
+    let mut body: Value = serde_json::from_str(told.unwrap()).unwrap();
+    let record = &mut body["Records"][0];
+    record["eventTime"] = noon(-60).to_string().into();
+    record["s3"]["object"]["key"] = "k".into();
+    record["s3"]["object"]["eTag"] = "e".into();
+    let asked = post(&around, &body.to_string()).await;
+    assert_eq!(asked, StatusCode::SERVICE_UNAVAILABLE);
+    store.put("k", "", "e", noon(-60));
+    store.wait_listings(store.listings() + 1).await;
+    around.dispatch().release();
+    around.dispatch().wait_accepted(1).await;
+    store.wait_listings(store.listings() + 3).await;
+    stop(run).await;
+    assert_eq!(around.dispatch().offered().len(), 1);
+}

@@ -41,6 +41,8 @@ struct Data {
     versioned: bool,
     /// Keys in listings as they are, as versitygw does.
     verbatim: bool,
+    /// Listings do not say where they go on.
+    lost: bool,
     /// What every request is answered with, instead of what it asks for.
     failure: Option<(StatusCode, &'static str)>,
     /// The only access key that is let in.
@@ -55,6 +57,7 @@ impl Default for Data {
             objects: Vec::new(),
             versioned: false,
             verbatim: false,
+            lost: false,
             failure: None,
             access_key: "access",
             mute: false,
@@ -112,6 +115,10 @@ impl Store {
 
     pub(super) fn set_versioned(&self) {
         self.with(|data| data.versioned = true);
+    }
+
+    pub(super) fn lose_places(&self, lost: bool) {
+        self.with(|data| data.lost = lost);
     }
 
     pub(super) fn set_verbatim(&self) {
@@ -261,7 +268,7 @@ fn objects(data: &Data, query: &HashMap<String, String>) -> Response {
         .iter()
         .map(|object| element("Contents", data, object))
         .collect();
-    if more {
+    if more && !data.lost {
         let next = from + page.len();
         body += &format!("<NextContinuationToken>{next}</NextContinuationToken>");
     }
@@ -284,7 +291,7 @@ fn versions(data: &Data, query: &HashMap<String, String>) -> Response {
         .iter()
         .map(|object| element("Version", data, object))
         .collect();
-    if let Some((key, id, ..)) = page.last().filter(|_| more) {
+    if let Some((key, id, ..)) = page.last().filter(|_| more && !data.lost) {
         let key = shown(data, key);
         body += &format!("<NextKeyMarker>{key}</NextKeyMarker>");
         body += &format!("<NextVersionIdMarker>{id}</NextVersionIdMarker>");
