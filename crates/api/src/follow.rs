@@ -296,7 +296,7 @@ fn news_of(hub: &Arc<ApiState>, id: RequestId, frame: &Frame) -> News {
     if frame.ending().is_some() {
         Box::pin(std::future::pending())
     } else if frame.has_started() {
-        Box::pin(async move { hub.dispatch.ended(id).await })
+        Box::pin(async move { hub.dispatch.ended(id).await.ok().flatten() })
     } else {
         Box::pin(async move { hub.control.begun(id).await })
     }

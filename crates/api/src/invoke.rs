@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use sha2::{Digest, Sha256};
 use tripline_listener::{Accepted, Problem, idempotency_key, read_body, refuse_packed};
 use tripline_model::{
-    End, Event, Execution, FunctionName, Identity, Offer, Receipt, Rejected, RequestId,
+    End, Event, Execution, FunctionName, Identity, Offer, Receipt, Rejected, RequestId, Stopping,
 };
 
 use crate::invocations::result_response;
@@ -147,6 +147,7 @@ async fn result_of(hub: &ApiState, id: RequestId) -> Result<Response, Problem> {
         .dispatch
         .ended(id)
         .await
+        .map_err(|Stopping| Problem::not_waited_for(id))?
         .ok_or_else(|| unknown_invocation(id))?;
     let ending = ended.ending.ok_or_else(|| unknown_invocation(id))?;
     if ending.end != End::Succeeded {

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use tripline_journal::JournalError;
 use tripline_model::{
     Dispatch, Function, FunctionName, Invocation, InvocationState, Offer, Receipt, Rejected,
-    RequestId,
+    RequestId, Stopping,
 };
 
 use crate::hub::Hub;
@@ -86,7 +86,7 @@ impl DispatcherHandle {
     /// is no such invocation, or the hub stops before.
     pub async fn begun(&self, id: RequestId) -> Option<Invocation> {
         let begun = |state| state != InvocationState::Accepted;
-        self.reached(&self.0.starts, id, begun).await
+        self.reached(&self.0.starts, id, begun).await.ok().flatten()
     }
 
     /// Waits until the state of an invocation is as wanted. `waiters`: those who are told of it.
@@ -95,22 +95,22 @@ impl DispatcherHandle {
         waiters: &Waiters,
         id: RequestId,
         wanted: impl Fn(InvocationState) -> bool,
-    ) -> Option<Invocation> {
+    ) -> Result<Option<Invocation>, Stopping> {
         let waiter = waiters.join(id);
         loop {
             let mut news = std::pin::pin!(waiter.news.notified());
             // Listening before looking: what happens in between is not missed.
             news.as_mut().enable();
             let wait = match self.0.journal.get(id).await {
-                Ok(None) => return None,
-                Ok(Some(invocation)) if wanted(invocation.state) => return Some(invocation),
+                Ok(None) => return Ok(None),
+                Ok(Some(invocation)) if wanted(invocation.state) => return Ok(Some(invocation)),
                 Ok(Some(_)) => LOOK,
                 Err(_) => PAUSE,
             };
             tokio::select! {
                 biased;
                 _ = timeout(wait, news) => {}
-                () = self.0.closed.cancelled() => return None,
+                () = self.0.closed.cancelled() => return Err(Stopping),
             }
         }
     }
@@ -141,7 +141,7 @@ impl Dispatch for DispatcherHandle {
         Some(Function::clone(&lane.function))
     }
 
-    async fn ended(&self, request_id: RequestId) -> Option<Invocation> {
+    async fn ended(&self, request_id: RequestId) -> Result<Option<Invocation>, Stopping> {
         self.reached(&self.0.ends, request_id, InvocationState::is_end)
             .await
     }

@@ -6,6 +6,14 @@ use tripline_model::{End, Ending, RequestId};
 use crate::Problem;
 
 impl Problem {
+    /// The hub stops before the run has ended, which may go on.
+    pub fn not_waited_for(request_id: RequestId) -> Self {
+        let title = "the hub is stopping before the function has ended";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "not_waited_for", title)
+            .detail("it was accepted; how it ends is kept under its RequestId")
+            .request_id(request_id)
+    }
+
     /// How the run ended, of a function that did not succeed.
     pub fn ended(request_id: RequestId, ending: &Ending) -> Self {
         let (status, kind, title) = match ending.end {

@@ -113,6 +113,11 @@ pub enum Rejected {
     Unknown,
 }
 
+/// The hub stops, and nobody is waited for any more. What was accepted stays accepted, and what runs may run on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the hub is stopping")]
+pub struct Stopping;
+
 /// Takes events in. Every answer comes after the fact is durable.
 #[async_trait]
 pub trait Dispatch: Send + Sync + 'static {
@@ -130,7 +135,10 @@ pub trait Dispatch: Send + Sync + 'static {
     fn function(&self, name: &FunctionName) -> Option<Function>;
 
     /// Waits until the invocation has ended; `None` if there is no such invocation (any more).
-    async fn ended(&self, request_id: RequestId) -> Option<Invocation>;
+    ///
+    /// # Errors
+    /// The hub stops before that.
+    async fn ended(&self, request_id: RequestId) -> Result<Option<Invocation>, Stopping>;
 }
 
 // === impl Receipt ===

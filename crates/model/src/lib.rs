@@ -20,7 +20,7 @@ mod trace;
 pub use clock::{Clock, ManualClock, Timestamp};
 pub use contained::{Contained, Panic, contain, contain_call, is_contained};
 pub use cursor::{CursorEntry, CursorError, Cursors};
-pub use dispatch::{Dispatch, Identity, Offer, Receipt, Rejected};
+pub use dispatch::{Dispatch, Identity, Offer, Receipt, Rejected, Stopping};
 pub use ending::Ending;
 pub use event::{Event, InvalidEvent};
 pub use function::{Execution, Function};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tripline_model::{
-    Dispatch, Function, FunctionName, Invocation, Offer, Receipt, Rejected, RequestId,
+    Dispatch, Function, FunctionName, Invocation, Offer, Receipt, Rejected, RequestId, Stopping,
 };
 
 use crate::status::Board;
@@ -55,7 +55,7 @@ impl Dispatch for Counting {
         self.inner.function(name)
     }
 
-    async fn ended(&self, request_id: RequestId) -> Option<Invocation> {
+    async fn ended(&self, request_id: RequestId) -> Result<Option<Invocation>, Stopping> {
         self.inner.ended(request_id).await
     }
 }

@@ -11,7 +11,7 @@ use tripline_config::{Document, Secret, SecretError, SecretRef, Secrets};
 use tripline_cron::CronKind;
 use tripline_model::{
     Clock, Dispatch, Function, FunctionName, Invocation, Offer, Receipt, Rejected, RequestId,
-    Timestamp, TriggerName,
+    Stopping, Timestamp, TriggerName,
 };
 use tripline_trigger::testkit::{MemoryCursors, test_function};
 use tripline_trigger::{Ports, Supervised, Supervisor, TriggerKind};
@@ -75,8 +75,8 @@ impl Dispatch for Stopwatch {
         Some(test_function(name.as_str()))
     }
 
-    async fn ended(&self, _request_id: RequestId) -> Option<Invocation> {
-        None
+    async fn ended(&self, _request_id: RequestId) -> Result<Option<Invocation>, Stopping> {
+        Ok(None)
     }
 }
 

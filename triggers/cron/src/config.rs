@@ -56,6 +56,10 @@ pub(crate) fn read(table: &mut Table<'_>) -> Option<Config> {
             help,
         );
     }
+    if deadline.is_zero() {
+        let help = Some("write how late a tick may be, such as \"1m\"".to_owned());
+        table.error("misfire_deadline", "every tick would be too late", help);
+    }
     let wrong_type = content_type
         .as_deref()
         .is_some_and(|text| !is_header_text(text));
@@ -70,7 +74,7 @@ pub(crate) fn read(table: &mut Table<'_>) -> Option<Config> {
     // Without its zone the expression is checked all the same: one run shows all that is wrong.
     let parsed = Schedule::parse(&expression?, zone.unwrap_or(Tz::UTC));
     let schedule = noted(table, &at_schedule, parsed);
-    if has_type_only || wrong_type {
+    if has_type_only || wrong_type || deadline.is_zero() {
         return None;
     }
     let content_type = content_type.or_else(|| payload.as_deref().map(guess_type));

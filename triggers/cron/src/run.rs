@@ -244,13 +244,32 @@ impl Running<'_> {
             }
         };
         let bounded = timeout(budget, attempts);
-        tokio::select! {
+        let in_time = tokio::select! {
             biased;
-            offered = bounded => offered.unwrap_or_else(|_| {
+            offered = bounded => offered.ok(),
+            () = cx.shutdown().cancelled() => return Offered::Shutdown,
+        };
+        match in_time {
+            Some(offered) => offered,
+            None => self.last_word(tick, now).await,
+        }
+    }
+
+    /// Whether a tick that is too late was accepted nevertheless: who lets go of an offer does not know whether it was on
+    /// its way to the disk. One that waits for no room is answered after all before it.
+    async fn last_word(&self, tick: Tick, now: Timestamp) -> Offered {
+        let mut offer = self.offer_of(tick);
+        stamp(&mut offer.event, now);
+        let answers = self.cx.dispatch().try_dispatch_all(vec![offer]);
+        let Some(mut answers) = self.cx.shutdown().run_until_cancelled(answers).await else {
+            return Offered::Shutdown;
+        };
+        match answers.pop() {
+            Some(Ok(_)) => Offered::Accepted,
+            _ => {
                 let why = "no room within `misfire_deadline`".to_owned();
                 Offered::GivenUp("no_room", why)
-            }),
-            () = cx.shutdown().cancelled() => Offered::Shutdown,
+            }
         }
     }
 

@@ -65,6 +65,12 @@ impl Receipted {
         self.marked(response)
     }
 
+    /// The answer of a synchronous function that outlives the hub.
+    pub(crate) fn not_waited_for(self) -> Response {
+        let problem = Problem::not_waited_for(self.request_id);
+        self.marked(problem.into_response())
+    }
+
     fn marked(self, mut response: Response) -> Response {
         let headers = response.headers_mut();
         if let Ok(id) = HeaderValue::try_from(self.request_id.to_string()) {

@@ -13,7 +13,7 @@ use tripline_listener::{
     Accepted, Bearer, GatewayHandler, Problem, Route, Stranger, idempotency_key, read_body,
     refuse_packed,
 };
-use tripline_model::{Execution, Identity, Receipt, Rejected, Timestamp};
+use tripline_model::{Execution, Identity, Receipt, Rejected, Stopping, Timestamp};
 use tripline_trigger::{Trigger, TriggerContext, TriggerError};
 
 use crate::answer::{Receipted, refused};
@@ -152,10 +152,10 @@ impl Handler {
         match self.cx.function().execution {
             Execution::Async => receipted.accepted(),
             // A caller that goes away drops this wait and nothing else: the function runs on.
-            Execution::Sync => {
-                let ended = self.cx.dispatch().ended(receipted.request_id).await;
-                receipted.ended(ended)
-            }
+            Execution::Sync => match self.cx.dispatch().ended(receipted.request_id).await {
+                Ok(ended) => receipted.ended(ended),
+                Err(Stopping) => receipted.not_waited_for(),
+            },
         }
     }
 

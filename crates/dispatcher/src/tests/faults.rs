@@ -30,7 +30,7 @@ async fn a_full_disk_refuses_push_holds_pull_and_lets_work_end() {
     );
     world.runtime.release.add_permits(1);
     for id in [running, known] {
-        let ended = handle.ended(id).await.unwrap();
+        let ended = handle.ended(id).await.unwrap().unwrap();
         assert_eq!(ended.state, InvocationState::Ended(End::Succeeded));
     }
     let pull = handle.dispatch_all(vec![offer("ok"); 3]);
@@ -131,7 +131,7 @@ async fn a_start_that_was_not_recorded_still_waits() {
             .push_back((Write::Start, error));
         let handle = dispatcher.handle();
         let id = accepted(&handle, offer("ok")).await;
-        let ended = handle.ended(id).await.unwrap();
+        let ended = handle.ended(id).await.unwrap().unwrap();
         assert_eq!(ended.state, InvocationState::Ended(End::Succeeded));
         assert_eq!(world.runtime.started(id), 1);
     }
@@ -152,7 +152,7 @@ async fn an_end_is_written_again_and_the_run_is_not() {
     }
     let handle = dispatcher.handle();
     let id = accepted(&handle, offer("fail")).await;
-    let ended = handle.ended(id).await.unwrap();
+    let ended = handle.ended(id).await.unwrap().unwrap();
     assert_eq!(ended.state, InvocationState::Ended(End::Failed));
     assert_eq!(world.runtime.started(id), 1);
     assert!(journal.failures.lock().unwrap().is_empty());

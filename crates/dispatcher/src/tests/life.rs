@@ -25,13 +25,13 @@ async fn every_end_is_recorded_and_told() {
         ("panic", End::Lost, "hub_error"),
     ] {
         let id = accepted(&handle, offer(kind)).await;
-        let told = handle.ended(id).await.unwrap();
+        let told = handle.ended(id).await.unwrap().unwrap();
         assert_eq!(told.state, InvocationState::Ended(end));
         assert_eq!(end_of(&world, id).await, (end, reason.to_owned()));
         assert_eq!(world.runtime.started(id), 1);
     }
     let nobody = RequestId::new(NOW, [9; 10]);
-    assert_eq!(handle.ended(nobody).await, None);
+    assert_eq!(handle.ended(nobody).await, Ok(None));
 }
 
 #[tokio::test(start_paused = true)]
@@ -40,7 +40,7 @@ async fn the_timeout_ends_a_run() {
     let dispatcher = world.start().await;
     let handle = dispatcher.handle();
     let id = accepted(&handle, offer("hang")).await;
-    let ended = handle.ended(id).await.unwrap();
+    let ended = handle.ended(id).await.unwrap().unwrap();
     assert_eq!(ended.state, InvocationState::Ended(End::TimedOut));
 }
 
@@ -64,7 +64,7 @@ async fn no_more_runs_than_slots_and_the_oldest_first() {
     );
     world.runtime.release.add_permits(900);
     for id in &ids {
-        assert!(handle.ended(*id).await.is_some());
+        assert!(matches!(handle.ended(*id).await, Ok(Some(_))));
     }
     until(async || handle.running() == 0).await;
     assert_eq!(handle.queue_len(), 0);
@@ -92,7 +92,7 @@ async fn what_waits_too_long_expires_and_never_runs() {
     let fresh = accepted(&handle, offer("ok")).await;
     for answer in answers {
         let id = answer.unwrap().request_id().unwrap();
-        handle.ended(id).await.unwrap();
+        handle.ended(id).await.unwrap().unwrap();
         assert_eq!(
             end_of(&world, id).await,
             (End::Expired, "max_event_age".to_owned())
@@ -101,7 +101,7 @@ async fn what_waits_too_long_expires_and_never_runs() {
     }
     assert_eq!(handle.queue_len(), 1);
     world.runtime.release.add_permits(1);
-    let ended = handle.ended(fresh).await.unwrap();
+    let ended = handle.ended(fresh).await.unwrap().unwrap();
     assert_eq!(ended.state, InvocationState::Ended(End::Succeeded));
 }
 
@@ -144,7 +144,7 @@ async fn a_new_life_starts_what_waits_loses_what_ran_and_cancels_what_has_no_fun
         end_of(&world, homeless).await,
         (End::Cancelled, "function_removed".to_owned())
     );
-    let ended = second.handle().ended(waiting).await.unwrap();
+    let ended = second.handle().ended(waiting).await.unwrap().unwrap();
     assert_eq!(ended.state, InvocationState::Ended(End::Succeeded));
     assert_eq!(ended.started_at, Some(world.clock.now()));
     assert_eq!(world.runtime.started(running), 1);

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tripline_journal::Journal;
-use tripline_model::{Clock, Dispatch, End, Ending, InvocationState, RequestId};
+use tripline_model::{Clock, Dispatch, End, Ending, InvocationState, RequestId, Stopping};
 
 use super::{NOW, World, accepted, offer, until};
 use crate::{Dispatcher, TerminateOutcome};
@@ -50,11 +50,22 @@ async fn a_run_goes_on_in_its_slot_and_ends_as_it_does() {
     assert_eq!(world.runtime.started(next), 0, "there is one slot");
     let waiter = handle.ended(id);
     world.runtime.release.add_permits(1);
-    let told = waiter.await.unwrap();
+    let told = waiter.await.unwrap().unwrap();
     assert_eq!(told.state, InvocationState::Ended(End::Succeeded));
-    assert!(handle.ended(next).await.is_some());
+    assert!(matches!(handle.ended(next).await, Ok(Some(_))));
     until(async || world.runtime.runs.lock().unwrap().is_empty()).await;
     assert_eq!(world.runtime.started(id), 1);
+}
+
+#[tokio::test]
+async fn who_waits_for_a_run_that_goes_on_hears_that_the_hub_stops() {
+    let world = world();
+    let first = world.start().await;
+    let handle = first.handle();
+    let id = accepted(&handle, offer("hang")).await;
+    until(async || world.runtime.started(id) == 1).await;
+    let (told, ()) = tokio::join!(handle.ended(id), leave(first));
+    assert_eq!(told, Err(Stopping));
 }
 
 #[tokio::test]
@@ -69,7 +80,7 @@ async fn a_run_that_went_on_can_be_stopped() {
         let handle = next.handle();
         let outcome = handle.terminate(id, grace).await.unwrap();
         assert_eq!(outcome, TerminateOutcome::Stopping);
-        let told = handle.ended(id).await.unwrap();
+        let told = handle.ended(id).await.unwrap().unwrap();
         assert_eq!(told.state, InvocationState::Ended(end));
         next.shutdown().await;
     }
@@ -86,7 +97,7 @@ async fn what_ended_meanwhile_ends_as_it_did() {
     };
     world.runtime.hold(id, "held", Some(own.clone()));
     let second = world.start().await;
-    assert!(second.handle().ended(id).await.is_some());
+    assert!(matches!(second.handle().ended(id).await, Ok(Some(_))));
     assert_eq!(ending(&world, id).await, own);
 }
 
@@ -132,7 +143,7 @@ async fn what_is_held_and_over_is_cleared_away_and_keeps_its_slot() {
     until(async || !world.runtime.runs.lock().unwrap().contains_key(&nobody)).await;
     assert_eq!(world.runtime.started(next), 0, "the slot is kept");
     world.runtime.let_go.add_permits(1);
-    assert!(handle.ended(next).await.is_some());
+    assert!(matches!(handle.ended(next).await, Ok(Some(_))));
     assert!(!handle.reclaim_pending(id));
     assert_eq!(handle.functions()[0].reclaim_pending, 0);
     assert_eq!(ending(&world, id).await, own);
@@ -145,7 +156,7 @@ async fn an_end_is_told_before_the_last_of_it_is_gone() {
     let dispatcher = world.start().await;
     let handle = dispatcher.handle();
     let id = accepted(&handle, offer("clings")).await;
-    let told = handle.ended(id).await.unwrap();
+    let told = handle.ended(id).await.unwrap().unwrap();
     assert_eq!(told.state, InvocationState::Ended(End::Succeeded));
     until(async || handle.reclaim_pending(id)).await;
     assert_eq!(handle.functions()[0].reclaim_pending, 1);
@@ -153,7 +164,7 @@ async fn an_end_is_told_before_the_last_of_it_is_gone() {
     tokio::task::yield_now().await;
     assert_eq!(world.runtime.started(next), 0);
     world.runtime.let_go.add_permits(1);
-    assert!(handle.ended(next).await.is_some());
+    assert!(matches!(handle.ended(next).await, Ok(Some(_))));
 }
 
 #[tokio::test]
@@ -162,7 +173,7 @@ async fn the_run_of_a_removed_function_is_killed() {
     let id = a_life_with(&world, "held").await;
     world.functions = vec![super::function("g")];
     let second = world.start().await;
-    assert!(second.handle().ended(id).await.is_some());
+    assert!(matches!(second.handle().ended(id).await, Ok(Some(_))));
     let ending = ending(&world, id).await;
     let how = (ending.end, ending.reason.as_str());
     assert_eq!(how, (End::Terminated, "function_removed"));
@@ -180,7 +191,7 @@ async fn a_held_run_that_the_journal_takes_for_waiting_is_not_started_again() {
     world.runtime.hold(waiting, "held", None);
     world.runtime.release.add_permits(2);
     let second = world.start().await;
-    assert!(second.handle().ended(waiting).await.is_some());
+    assert!(matches!(second.handle().ended(waiting).await, Ok(Some(_))));
     assert_eq!(world.runtime.started(waiting), 0);
     assert_eq!(second.handle().queue_len(), 0);
 }

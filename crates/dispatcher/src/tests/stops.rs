@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tripline_journal::Journal;
-use tripline_model::{Dispatch, End, InvocationState, RequestId};
+use tripline_model::{Dispatch, End, InvocationState, RequestId, Stopping};
 
 use super::yielding::Yielding;
 use super::{NOW, World, accepted, offer, tally, until};
@@ -39,7 +39,7 @@ async fn what_waits_is_cancelled_and_never_runs() {
     assert_eq!(handle.queue_len(), 598);
     world.runtime.release.add_permits(1);
     for id in &ids[1..599] {
-        handle.ended(*id).await.unwrap();
+        handle.ended(*id).await.unwrap().unwrap();
     }
     until(async || handle.queue_len() == 0 && handle.running() == 0).await;
     assert_eq!(
@@ -61,7 +61,7 @@ async fn what_runs_is_killed_or_asked() {
         until(async || handle.running() == 1).await;
         let outcome = handle.terminate(id, grace).await.unwrap();
         assert_eq!(outcome, TerminateOutcome::Stopping);
-        let ended = handle.ended(id).await.unwrap();
+        let ended = handle.ended(id).await.unwrap().unwrap();
         assert_eq!(ended.state, InvocationState::Ended(end));
     }
     let nobody = handle.terminate(RequestId::new(NOW, [9; 10]), false).await;
@@ -84,7 +84,7 @@ async fn a_stopping_hub_refuses_waits_kills_and_keeps_what_waits() {
     let answers = handle.dispatch_all(vec![offer("ok"); 3]).await;
     assert_eq!(tally(&answers), [("draining", 3)].into());
     world.runtime.release.add_permits(1);
-    assert!(handle.ended(short).await.is_some());
+    assert!(matches!(handle.ended(short).await, Ok(Some(_))));
     let began = Instant::now();
     dispatcher.shutdown().await;
     let took = began.elapsed();
@@ -102,7 +102,7 @@ async fn a_stopping_hub_refuses_waits_kills_and_keeps_what_waits() {
     assert_eq!(world.state(waiting).await, InvocationState::Accepted);
     assert_eq!(world.runtime.started(waiting), 0);
     // Nobody waits for ever on a hub that is gone.
-    assert_eq!(handle.ended(waiting).await, None);
+    assert_eq!(handle.ended(waiting).await, Err(Stopping));
 }
 
 #[tokio::test(start_paused = true)]
@@ -165,7 +165,7 @@ async fn what_expires_while_it_is_being_started_leaves_the_queue_once() {
         for _ in 0..3 {
             let fresh = accepted(&handle, offer("ok")).await;
             let ended = tokio::time::timeout(Duration::from_secs(60), handle.ended(fresh)).await;
-            let state = ended.expect("it is started").unwrap().state;
+            let state = ended.expect("it is started").unwrap().unwrap().state;
             assert_eq!(state, InvocationState::Ended(End::Succeeded), "seed {seed}");
         }
         assert_eq!(handle.queue_len(), 0, "seed {seed}");

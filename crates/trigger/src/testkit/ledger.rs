@@ -22,6 +22,7 @@ pub(super) struct Ledger {
     pub(super) refuse_all: Option<Rejected>,
     pub(super) endings: HashMap<RequestId, Ending>,
     pub(super) end_all: Option<Ending>,
+    pub(super) is_stopping: bool,
     known: HashMap<KnownKey, (RequestId, Option<[u8; 32]>)>,
     cursors: Arc<MemoryCursors>,
 }
@@ -38,6 +39,7 @@ impl Ledger {
             refuse_all: None,
             endings: HashMap::new(),
             end_all: None,
+            is_stopping: false,
             known: HashMap::new(),
             cursors,
         }

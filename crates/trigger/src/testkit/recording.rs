@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tripline_model::{
     Dispatch, Ending, Function, FunctionName, Invocation, Offer, Receipt, Rejected, RequestId,
+    Stopping,
 };
 
 use super::ledger::Ledger;
@@ -74,6 +75,12 @@ impl RecordingDispatch {
     /// Answers what was held back.
     pub fn release(&self) {
         self.changes.send_replace(Held::No);
+    }
+
+    /// Tells those who wait for an end that the hub is stopping.
+    pub fn stop(&self) {
+        self.ledger().is_stopping = true;
+        self.tell();
     }
 
     /// Says how an invocation ended, for `Dispatch::ended`.
@@ -202,15 +209,18 @@ impl Dispatch for RecordingDispatch {
         self.ledger().functions.get(name).cloned()
     }
 
-    async fn ended(&self, request_id: RequestId) -> Option<Invocation> {
+    async fn ended(&self, request_id: RequestId) -> Result<Option<Invocation>, Stopping> {
         let mut changes = self.changes.subscribe();
         loop {
             if !self.ledger().is_accepted(request_id) {
-                return None;
+                return Ok(None);
             }
             let ended = self.ledger().ended(request_id);
             if ended.is_some() {
-                return ended;
+                return Ok(ended);
+            }
+            if self.ledger().is_stopping {
+                return Err(Stopping);
             }
             let _ = changes.changed().await;
         }

@@ -183,27 +183,31 @@ async fn run(config: Config, out: &mut impl Write) -> Result<Exit, ServeError> {
     };
     all_there(&config, &secrets)?;
     let mut signals = StopSignals::take().map_err(io("signals"))?;
-    let starting = async {
-        let hub = Hub::start(config, &folder, secrets).await?;
-        hub.settled().await;
-        Ok::<_, ServeError>(hub)
-    };
     let hub = tokio::select! {
-        hub = starting => hub?,
+        hub = Hub::start(config, &folder, secrets) => hub?,
         name = signals.next() => {
             // Nothing was promised yet, and what is half begun is what a crash leaves: the next life takes it up.
             tracing::info!("{name} while starting: ending");
             return Ok(Exit::Done);
         }
     };
-    let ready = banner::ready(&hub);
-    out.write_all(ready.as_bytes())
-        .and_then(|()| out.flush())
-        .map_err(io("standard output"))?;
-
+    // From here on events come in, also while triggers still look for their sources.
     let stop = tokio::select! {
-        name = signals.next() => Ok(name),
-        why = hub.failure() => Err(why),
+        name = signals.next() => Some(name),
+        () = hub.settled() => None,
+    };
+    let stop = match stop {
+        Some(name) => Ok(name),
+        None => {
+            let ready = banner::ready(&hub);
+            out.write_all(ready.as_bytes())
+                .and_then(|()| out.flush())
+                .map_err(io("standard output"))?;
+            tokio::select! {
+                name = signals.next() => Ok(name),
+                why = hub.failure() => Err(why),
+            }
+        }
     };
     match &stop {
         Ok(name) => tracing::info!("{name}: stopping; a second signal ends at once"),

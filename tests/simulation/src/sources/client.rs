@@ -39,7 +39,7 @@ pub(crate) async fn call(world: Arc<World>, hub: Hub, number: usize, mut dice: D
         return;
     };
     let asked = world.history().asked(id);
-    if let Some(invocation) = hub.ended(id).await {
+    if let Ok(Some(invocation)) = hub.ended(id).await {
         let state = invocation.state.as_str();
         world.fate.pass(Effect::Look(id, state)).await;
         world.history().see(id, asked, &invocation);

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use tokio::time::sleep;
 use tripline_model::{
     Clock, Dispatch, Function, FunctionName, Invocation, Offer, Receipt, Rejected, RequestId,
-    Timestamp,
+    Stopping, Timestamp,
 };
 
 use super::Hub;
@@ -81,7 +81,7 @@ impl Dispatch for Gate {
         self.hub.function(name)
     }
 
-    async fn ended(&self, request_id: RequestId) -> Option<Invocation> {
+    async fn ended(&self, request_id: RequestId) -> Result<Option<Invocation>, Stopping> {
         self.hub.ended(request_id).await
     }
 }

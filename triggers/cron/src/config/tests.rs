@@ -34,6 +34,12 @@ fn the_content_type_follows_the_payload_unless_it_is_written() {
 }
 
 #[test]
+fn a_tick_may_be_late_at_all() {
+    let report = parse("schedule = '@daily'\nmisfire_deadline = '0s'").expect_err("never in time");
+    assert!(report.contains("every tick would be too late"), "{report}");
+}
+
+#[test]
 fn everything_at_once() {
     let text = r#"schedule = "0 0 30 2 *"
 timezone = "Europe/Berln"

@@ -206,6 +206,25 @@ async fn no_room_within_the_deadline_gives_the_tick_up_for_good() {
     );
 }
 
+/// Who lets go of an offer does not know whether it is on its way to the disk.
+#[tokio::test(start_paused = true)]
+async fn a_tick_that_was_taken_too_late_is_not_given_up() {
+    let clock = FollowingClock::new();
+    let around = around(&clock, None);
+    let text = "schedule = '5 0 12 * * *'\nmisfire_deadline = '10s'";
+    around.dispatch().hold();
+    let run = started(&around, &Arc::new(timer(text))).await;
+    around.dispatch().wait_offered(1).await;
+    advance(Duration::from_secs(60)).await;
+    assert_eq!(run.status().facts.get("missed"), Some(&FactValue::Count(0)));
+    around.dispatch().release();
+    let accepted = around.dispatch().wait_accepted(1).await;
+    assert_eq!(times(&accepted), ["12:00:05"]);
+    run.wait_state(TriggerState::Running).await;
+    run.stop(STOP).await.expect("ends well");
+    assert_eq!(around.dispatch().accepted().len(), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_pause_withdraws_the_tick_and_leaves_other_timers_alone() {
     let clock = FollowingClock::new();

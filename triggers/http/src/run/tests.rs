@@ -308,6 +308,24 @@ async fn a_sync_function_that_ends_otherwise_says_how() {
 }
 
 #[tokio::test]
+async fn a_sync_caller_hears_that_the_hub_stops_and_what_to_ask_for() {
+    let site = Site::with_function(OPEN, sync_function()).await;
+    let asked = site.post("/orders/1").send();
+    let stop = async {
+        site.around.dispatch().wait_accepted(1).await;
+        site.around.dispatch().stop();
+    };
+    let (response, ()) = tokio::join!(asked, stop);
+    let response = response.expect("an answer");
+    assert_eq!(response.status(), 503);
+    let id = response.headers()["tripline-request-id"].clone();
+    let problem = json(response).await;
+    assert_eq!(problem["type"], "urn:tripline:not_waited_for");
+    assert_eq!(problem["request_id"], id.to_str().expect("text"));
+    assert!(problem["accepted"].is_null(), "{problem}");
+}
+
+#[tokio::test]
 async fn a_caller_of_a_sync_function_that_leaves_stops_nothing() {
     let site = Site::with_function(OPEN, sync_function()).await;
     // Leaves once the event is on disk: the losing branch of `select!` is dropped, and its connection with it.
@@ -319,7 +337,7 @@ async fn a_caller_of_a_sync_function_that_leaves_stops_nothing() {
     site.around.dispatch().end(accepted[0].0, ending);
     let ended = site.around.dispatch();
     let ended = tripline_model::Dispatch::ended(ended.as_ref(), accepted[0].0).await;
-    assert!(ended.is_some());
+    assert!(matches!(ended, Ok(Some(_))));
     assert_eq!(
         site.post("/elsewhere")
             .send()

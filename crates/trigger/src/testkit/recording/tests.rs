@@ -113,11 +113,11 @@ async fn an_end_is_what_the_test_says() {
     hub.end_all(Ending::new(End::Failed, Timestamp::from_millis(1), "any"));
     let ending = Ending::new(End::Succeeded, Timestamp::from_millis(2), "exit_code");
     hub.end(id, ending.clone());
-    let invocation = ended.await.unwrap();
+    let invocation = ended.await.unwrap().unwrap();
     assert_eq!(invocation.ending, Some(ending));
     assert_eq!((invocation.event.data, invocation.data_len), (None, 4));
     let other = RequestId::floor(Timestamp::from_millis(0));
-    assert_eq!(hub.ended(other).await, None);
+    assert_eq!(hub.ended(other).await, Ok(None));
 }
 
 #[tokio::test]
