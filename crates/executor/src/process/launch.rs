@@ -47,9 +47,12 @@ pub(crate) struct SpawnRequest {
 
 /// What the function's thread needs to start the process.
 struct Birth {
-    command: Command,
+    request: SpawnRequest,
+    /// What is read from.
+    stdin: Stdio,
+    /// See [`Launcher::mark_of`].
+    mark: String,
     surroundings: Surroundings,
-    spec: Arc<FunctionSpec>,
     scratch: PathBuf,
     cage: Cage,
 }
@@ -90,8 +93,9 @@ impl Launcher {
         let home = self.surroundings.dir.join("scratch").join(&spec.name);
         let scratch = self.scratches.take(&home).map_err(StartError::Scratch)?;
         let mark = format!("{MARK}={}", self.mark_of(&request)).into_bytes();
+        let keep_stdout = request.keep_stdout;
         family::add_mark(&mark);
-        match self.spawn_in(&home, &scratch, &request).await {
+        match self.spawn_in(&home, &scratch, request).await {
             Ok((child, cage, stdin)) => {
                 let parts = Parts {
                     child,
@@ -99,7 +103,7 @@ impl Launcher {
                     mark,
                     scratch,
                     stdin: stdin.rest,
-                    keep_stdout: request.keep_stdout,
+                    keep_stdout,
                     scratch_bytes: spec.limits.scratch_bytes,
                 };
                 Spawned::new(parts).map_err(StartError::Spawn)
@@ -122,38 +126,25 @@ impl Launcher {
         &self,
         home: &Path,
         scratch: &Scratch,
-        request: &SpawnRequest,
+        request: SpawnRequest,
     ) -> Result<(Child, Cage, Stdin), StartError> {
         if let Some(credentials) = &request.credentials {
             write_credentials(scratch.path(), credentials).map_err(StartError::Scratch)?;
         }
         let mut stdin = Stdin::of(request.stdin.clone()).map_err(StartError::Spawn)?;
-        let (program, arguments) = program::resolve(&request.spec)?;
-        let mut command = Command::new(program);
-        // No uid, gid or pre_exec here: they push the standard library from posix_spawn to fork.
-        command
-            .args(arguments)
-            .current_dir(&request.spec.working_dir)
-            .process_group(0)
-            .stdin(std::mem::replace(&mut stdin.read, Stdio::null()))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        environment::set(&mut command, request, scratch.path())?;
-        let executor = &self.surroundings.executor_id;
-        command
-            .env(EXECUTOR, executor)
-            .env(MARK, self.mark_of(request));
         let isolation = &self.surroundings.isolation;
         let cage = isolation.cage(&request.name, &request.spec.limits);
+        let spec = request.spec.clone();
         let birth = Birth {
-            command,
+            stdin: std::mem::replace(&mut stdin.read, Stdio::null()),
+            mark: self.mark_of(&request),
+            request,
             surroundings: self.surroundings.clone(),
-            spec: request.spec.clone(),
             scratch: scratch.path().to_owned(),
             cage: cage.map_err(StartError::Spawn)?,
         };
         let act = move |account: Option<&Account>| birth.give(account);
-        let (cage, child) = self.nurseries.act(&request.spec, home, act).await?;
+        let (cage, child) = self.nurseries.act(&spec, home, act).await?;
         Ok((child?, cage, stdin))
     }
 }
@@ -167,9 +158,10 @@ impl Birth {
         if let Ok(child) = &child
             && let Err(error) = self.bind(child)
         {
-            let function = &self.spec.name;
+            let spec = &self.request.spec;
+            let function = &spec.name;
             tracing::error!(function, %error, "a process could not be put within its bounds");
-            if self.spec.isolation == Isolation::Required
+            if spec.isolation == Isolation::Required
                 && let Ok(pid) = pid_of(child)
             {
                 // It may have begun: so it counts as started, and is seen to end by a signal.
@@ -179,16 +171,37 @@ impl Birth {
         (self.cage, child)
     }
 
+    /// The program is looked for here, too: where its folder hangs, the others of the executor go on.
+    fn command(&mut self) -> Result<Command, StartError> {
+        let spec = &self.request.spec;
+        let (program, arguments) = program::resolve(spec)?;
+        let mut command = Command::new(program);
+        // No uid, gid or pre_exec here: they push the standard library from posix_spawn to fork.
+        command
+            .args(arguments)
+            .current_dir(&spec.working_dir)
+            .process_group(0)
+            .stdin(std::mem::replace(&mut self.stdin, Stdio::null()))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        environment::set(&mut command, &self.request, &self.scratch)?;
+        command
+            .env(EXECUTOR, &self.surroundings.executor_id)
+            .env(MARK, &self.mark);
+        Ok(command)
+    }
+
     fn spawn(&mut self, account: Option<&Account>) -> Result<Child, StartError> {
+        let mut command = self.command()?;
         let _inside = self.cage.enter().map_err(StartError::Spawn)?;
         let spawned = match account {
-            None => self.command.spawn(),
+            None => command.spawn(),
             Some(account) => {
                 let top = self.surroundings.isolation.data_dir();
                 account
                     .own(&self.scratch, top)
                     .map_err(StartError::Scratch)?;
-                account.act(|| self.command.spawn())?
+                account.act(|| command.spawn())?
             }
         };
         spawned.map_err(StartError::Spawn)
@@ -198,7 +211,9 @@ impl Birth {
         let pid = pid_of(child)?;
         family::add_child(pid);
         self.cage.add(pid)?;
-        self.surroundings.isolation.rlimits(pid, &self.spec.limits)
+        self.surroundings
+            .isolation
+            .rlimits(pid, &self.request.spec.limits)
     }
 }
 
