@@ -16,7 +16,7 @@ use super::account::Account;
 use super::credentials::write_credentials;
 use super::environment::{self, EXECUTOR, MARK};
 use super::nursery::Nurseries;
-use super::scratch::{self, Scratch, Scratches};
+use super::scratch::{self, Scratch};
 use super::spawned::Parts;
 use super::{Spawned, Surroundings, family, program};
 use crate::instance::StartError;
@@ -27,7 +27,6 @@ use crate::protocol::{Credentials, FunctionSpec, Isolation};
 pub(crate) struct Launcher {
     surroundings: Surroundings,
     nurseries: Nurseries,
-    scratches: Arc<Scratches>,
 }
 
 /// A process that is to be started.
@@ -74,7 +73,6 @@ impl Launcher {
         Self {
             surroundings,
             nurseries,
-            scratches: Arc::default(),
         }
     }
 
@@ -91,7 +89,11 @@ impl Launcher {
             isolation.check(&spec).map_err(StartError::NotIsolated)?;
         }
         let home = self.surroundings.dir.join("scratch").join(&spec.name);
-        let scratch = self.scratches.take(&home).map_err(StartError::Scratch)?;
+        let scratch = self
+            .surroundings
+            .scratches
+            .take(&home)
+            .map_err(StartError::Scratch)?;
         let mark = format!("{MARK}={}", self.mark_of(&request)).into_bytes();
         let keep_stdout = request.keep_stdout;
         family::add_mark(&mark);

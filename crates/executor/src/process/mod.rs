@@ -34,6 +34,7 @@ pub(crate) use self::family::tend_orphans;
 pub use self::inherited::close_inherited_descriptors;
 pub(crate) use self::launch::{Launcher, SpawnRequest};
 pub(crate) use self::removal::remove_tree;
+pub(crate) use self::scratch::Scratches;
 pub(crate) use self::spawned::{Reclaimed, Spawned};
 pub(crate) use self::starter::ProcessStarter;
 pub(crate) use self::tap::Tap;
@@ -47,4 +48,6 @@ pub(crate) struct Surroundings {
     /// The executor's directory; scratch directories are in `scratch/FUNCTION` below it.
     pub(crate) dir: PathBuf,
     pub(crate) isolation: Arc<Isolator>,
+    /// Those of all functions, whatever runs them: a function may change from one kind to another.
+    pub(crate) scratches: Arc<Scratches>,
 }

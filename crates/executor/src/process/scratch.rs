@@ -26,7 +26,7 @@ const MODE: u32 = 0o700;
 
 /// The scratch directories of an executor.
 #[derive(Debug, Default)]
-pub(super) struct Scratches {
+pub(crate) struct Scratches {
     /// How many were made: the next one's name.
     made: AtomicU64,
     /// Empty ones, by the function's folder.

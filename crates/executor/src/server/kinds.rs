@@ -54,6 +54,7 @@ impl RealKinds {
             executor_id: options.id.clone(),
             dir: options.dir.clone(),
             isolation: Arc::clone(&isolation),
+            scratches: Arc::default(),
         };
         Self {
             process: ProcessStarter::new(surroundings.clone()),

@@ -162,6 +162,7 @@ impl Bench {
                 executor_id: self.executor_id.clone(),
                 dir,
                 isolation: Arc::new(isolation),
+                scratches: Arc::default(),
             }
         };
         self.surroundings.get_or_init(make).clone()

@@ -107,6 +107,7 @@ impl House {
             executor_id,
             dir: executor_dir,
             isolation: Arc::new(isolation),
+            scratches: Arc::default(),
         };
         let workers = Arc::new(Workers::new(surroundings));
         Self {
