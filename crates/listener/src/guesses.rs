@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Different wrong tokens that an address may send within [`WINDOW`].
-const MAX_WRONG: u32 = 20;
+const MAX_WRONG: usize = 20;
 
 /// From an address's first wrong token on.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -27,9 +27,9 @@ pub(crate) struct Guesses {
 /// What an address has tried.
 struct Tried {
     since: Instant,
-    wrong: u32,
-    /// The digest of the last one: a client that has an old token sends it again and again, and that guesses nothing.
-    last: [u8; 32],
+    /// The digests of the wrong ones, each once: a client that has an old token sends it again and again, and that
+    /// guesses nothing. At most [`MAX_WRONG`].
+    wrong: Vec<[u8; 32]>,
 }
 
 // === impl Guesses ===
@@ -45,7 +45,7 @@ impl Guesses {
             tried.remove(&group(address));
             return None;
         }
-        (one.wrong >= MAX_WRONG).then(|| ends - now)
+        (one.wrong.len() >= MAX_WRONG).then(|| ends - now)
     }
 
     /// Counts a wrong token by its digest.
@@ -57,19 +57,17 @@ impl Guesses {
         }
         let fresh = || Tried {
             since: now,
-            wrong: 0,
-            last: [0; 32],
+            wrong: Vec::new(),
         };
         let one = tried.entry(group).or_insert_with(fresh);
         if one.since + WINDOW <= now {
             *one = fresh();
         }
-        if one.last == digest {
+        if one.wrong.len() >= MAX_WRONG || one.wrong.contains(&digest) {
             return;
         }
-        one.last = digest;
-        one.wrong = one.wrong.saturating_add(1);
-        if one.wrong == MAX_WRONG {
+        one.wrong.push(digest);
+        if one.wrong.len() == MAX_WRONG {
             tracing::warn!(
                 address = %group,
                 "{MAX_WRONG} different wrong tokens within {WINDOW:?}: it is refused for the rest of that time"
@@ -115,12 +113,14 @@ mod tests {
         text.parse().expect("an address")
     }
 
-    fn guess(guesses: &Guesses, address: &str, count: u32) {
-        for number in 1..=count {
-            let mut digest = [1; 32];
-            digest[..4].copy_from_slice(&number.to_be_bytes());
-            guesses.wrong(ip(address), digest);
-        }
+    fn guess(guesses: &Guesses, address: &str, count: usize) {
+        (0..count).for_each(|number| guess_one(guesses, address, number));
+    }
+
+    fn guess_one(guesses: &Guesses, address: &str, number: usize) {
+        let mut digest = [1; 32];
+        digest[..8].copy_from_slice(&number.to_be_bytes());
+        guesses.wrong(ip(address), digest);
     }
 
     #[tokio::test(start_paused = true)]
@@ -129,7 +129,7 @@ mod tests {
         guess(&guesses, HERE, MAX_WRONG - 1);
         assert_eq!(guesses.barred(ip(HERE)), None);
         tokio::time::advance(Duration::from_secs(20)).await;
-        guess(&guesses, HERE, 1);
+        guess_one(&guesses, HERE, 99);
         assert_eq!(guesses.barred(ip(HERE)), Some(Duration::from_secs(40)));
         assert_eq!(guesses.barred(ip("192.0.2.8")), None);
         tokio::time::advance(Duration::from_secs(40)).await;
@@ -141,8 +141,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_same_wrong_token_again_guesses_nothing() {
         let guesses = Guesses::default();
+        // Two clients behind one address, each with an old token.
         for _ in 0..1000 {
-            guess(&guesses, HERE, 1);
+            guess(&guesses, HERE, 2);
         }
         assert_eq!(guesses.barred(ip(HERE)), None);
     }

@@ -116,6 +116,17 @@ impl S3Config {
         let (interval, settle) = pace(table, word);
         let mode = word.and_then(|word| Mode::read(table, word));
         table.finish();
+        if matches!(word, Some(Word::Poll))
+            && events
+                .as_ref()
+                .is_some_and(|events| !events.want_creations())
+        {
+            let help = "mode = \"listen\" or \"webhook\" hears of removals, reads and tags, too";
+            let message =
+                "a listing shows objects, not what else happened: nothing would ever fire";
+            table.error("events", message, Some(help.to_owned()));
+            return None;
+        }
         Some(Self {
             endpoint: endpoint?,
             region,

@@ -9,7 +9,7 @@ use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use tokio::time::timeout;
-use tripline_listener::{Accepted, Bearer, GatewayHandler, Problem, read_body};
+use tripline_listener::{Accepted, Bearer, GatewayHandler, Problem, read_body, refuse_packed};
 
 use crate::dialect::Ingress;
 use crate::intake::{Intake, Manner};
@@ -54,6 +54,7 @@ impl Receiver {
             return Err(problem.accepted(Accepted::No));
         }
         let (parts, body) = request.into_parts();
+        refuse_packed(&parts.headers)?;
         // Its share of the memory for bodies is given back when everything is on disk.
         let (body, share) = match read_body(&parts, body, MAX_BODY_BYTES, BODY_WITHIN).await {
             Err(problem) if problem.status == StatusCode::PAYLOAD_TOO_LARGE => {

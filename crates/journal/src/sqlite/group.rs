@@ -6,7 +6,7 @@ mod notes;
 
 use std::collections::HashMap;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, ErrorCode, params};
 use tripline_model::{FunctionName, InvocationState};
 
 use super::identity::Spans;
@@ -42,6 +42,14 @@ pub(super) enum Failure {
 }
 
 // === impl Failure ===
+
+impl Failure {
+    /// Whether another process held the database for all the time that is waited for it.
+    pub(super) fn is_busy(&self) -> bool {
+        let Self::Sql(error) = self else { return false };
+        error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+    }
+}
 
 impl From<rusqlite::Error> for Failure {
     fn from(error: rusqlite::Error) -> Self {

@@ -135,7 +135,8 @@ impl Writer {
             self.enter_full();
             return self.write_tight(jobs);
         };
-        if jobs.len() == 1 || matches!(error, JournalError::Poisoned(_)) {
+        // Who waited for a foreign process has waited enough: each alone would wait as long again.
+        if jobs.len() == 1 || matches!(error, JournalError::Poisoned(_)) || failure.is_busy() {
             return answer(jobs, &error);
         }
         // One of them is at fault; the others must not pay for it.

@@ -77,6 +77,14 @@ fn keys_of_another_mode_say_whose_they_are() {
 }
 
 #[test]
+fn what_no_listing_shows_is_not_polled_for() {
+    let removals = "events = ['s3:ObjectRemoved:*']\n";
+    let error = read(&format!("mode = 'poll'\n{removals}")).unwrap_err();
+    assert!(error.contains("nothing would ever fire"), "{error}");
+    read(&format!("mode = 'listen'\n{removals}")).unwrap();
+}
+
+#[test]
 fn what_cannot_work_is_refused() {
     for (key, wrong) in [
         ("endpoint", "'ftp://host'"),

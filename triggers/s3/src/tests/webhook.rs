@@ -65,6 +65,22 @@ async fn every_recorded_post_is_answered_and_sent_again_is_known() {
 }
 
 #[tokio::test]
+async fn a_packed_post_is_refused_instead_of_put_aside() {
+    let (store, around) = (Store::start().await, around());
+    let run = receiving(&store, &around, "").await;
+    let request = Request::post("/s3/uploads")
+        .header("authorization", "Bearer test-token")
+        .header("content-encoding", "gzip")
+        .body(Body::from(webhook_bodies("minio")[0].clone()))
+        .unwrap();
+    let app = around.gateway().router();
+    let answer = tower::ServiceExt::oneshot(app, request).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    assert_eq!(run.status().facts["put_aside"], FactValue::Count(0));
+    stop(run).await;
+}
+
+#[tokio::test]
 async fn a_wrong_token_gets_nowhere() {
     let (store, around) = (Store::start().await, around());
     let run = receiving(&store, &around, "").await;
