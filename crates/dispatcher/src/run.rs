@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use metrics::histogram;
 use tripline_journal::JournalError;
-use tripline_model::{End, Ending, Invocation, RequestId, contain};
+use tripline_model::{End, Ending, Invocation, NOT_STARTED, RequestId, contain};
 use tripline_runtime::{Runtime, Start, Stop, StopSignal};
 
 use crate::hub::Hub;
@@ -83,8 +83,8 @@ impl Hub {
         let run = pin!(async {
             match (begin, signal.asked()) {
                 (Begin::Run(_), Some(Stop::Kill(reason))) => {
-                    Ending::new(End::Terminated, self.clock.now(), reason)
-                        .because("stopped before its function was started")
+                    Ending::new(End::Terminated, self.clock.now(), NOT_STARTED)
+                        .because(format!("{reason}: stopped before its function was started"))
                 }
                 (Begin::Run(runtime), _) => runtime.run(start, signal).await,
                 (Begin::Resume(runtime), _) => runtime.resume(start, signal).await,

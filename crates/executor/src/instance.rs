@@ -110,8 +110,8 @@ pub(crate) enum How {
         code: Option<i32>,
         signal: Option<i32>,
     },
-    /// A worker did not get ready to take events: it said so, it ended, or it took too long. Function code may have
-    /// run, but never for this event.
+    /// No worker took the event: none got ready, said so, ended or took too long, or the run was stopped before that.
+    /// Function code may have run, but never for this event.
     NotReady {
         reason: &'static str,
         detail: String,

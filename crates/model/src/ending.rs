@@ -31,6 +31,9 @@ pub struct Ending {
     pub result_cut: bool,
 }
 
+/// The reason of a run that was stopped, or whose time was over, before function code saw the event.
+pub const NOT_STARTED: &str = "not_started";
+
 // === impl Ending ===
 
 impl Ending {
@@ -82,7 +85,8 @@ impl Ending {
     /// Whether function code ran for this event: `None` is "nobody knows".
     pub fn ran(&self) -> Option<bool> {
         match (self.end, self.reason.as_str()) {
-            (End::Failed, "start_failed" | "init_failed" | "init_timeout") => Some(false),
+            (End::Failed, "start_failed" | "init_failed" | "init_timeout")
+            | (End::Terminated | End::TimedOut, NOT_STARTED) => Some(false),
             // Somebody answered who should not have been asked.
             (End::Failed, "refused_address") => None,
             (end, _) => end.ran(),
@@ -95,7 +99,7 @@ mod tests {
     use super::*;
 
     /// Ends, reasons, and what they mean: the status code and whether function code ran.
-    const TABLE: [(End, &str, u16, Option<bool>); 20] = [
+    const TABLE: [(End, &str, u16, Option<bool>); 22] = [
         (End::Succeeded, "exit_code", 200, Some(true)),
         (End::Succeeded, "answered", 200, Some(true)),
         (End::Failed, "exit_code", 439, Some(true)),
@@ -111,7 +115,9 @@ mod tests {
         (End::Failed, "init_failed", 445, Some(false)),
         (End::Failed, "init_timeout", 450, Some(false)),
         (End::TimedOut, "timeout", 433, Some(true)),
+        (End::TimedOut, "not_started", 433, Some(false)),
         (End::Terminated, "terminated", 499, Some(true)),
+        (End::Terminated, "not_started", 499, Some(false)),
         (End::Terminated, "hub_stopped", 499, Some(true)),
         (End::Lost, "executor_died", 500, None),
         (End::Expired, "max_event_age", 432, Some(false)),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tripline_model::Timestamp;
+use tripline_model::{NOT_STARTED, Timestamp};
 
 use crate::instance::How;
 use crate::protocol::{Outcome, StopHow, Verdict};
@@ -34,6 +34,18 @@ pub(super) fn of_run(how: How, cause: Cause, timeout: Duration, moment: Moment) 
         _ => (None, None),
     };
     let (verdict, reason, detail) = match (cause, how) {
+        (Cause::Deadline, How::NotReady { .. }) => {
+            let detail = format!("no instance took it within its timeout of {timeout:?}");
+            (Verdict::TimedOut, NOT_STARTED.to_owned(), Some(detail))
+        }
+        (Cause::Killed(reason), How::NotReady { .. }) => {
+            let detail = format!("{reason}: stopped before an instance took it");
+            (Verdict::Terminated, NOT_STARTED.to_owned(), Some(detail))
+        }
+        (Cause::Asked, How::NotReady { .. }) => {
+            let detail = "was asked to stop before an instance took it".to_owned();
+            (Verdict::Terminated, NOT_STARTED.to_owned(), Some(detail))
+        }
         (Cause::Deadline, _) => {
             let detail = format!("ran longer than its timeout of {timeout:?}");
             (Verdict::TimedOut, "timeout".to_owned(), Some(detail))

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::{Instant, sleep_until};
-use tripline_model::Clock;
+use tripline_model::{Clock, NOT_STARTED};
 
 use super::outcome::{self, Cause, Moment};
 use super::stop::{Order, Orderly};
@@ -48,9 +48,9 @@ pub(super) async fn run_to_end(
     if let Some(how) = orders.take_stop() {
         watch.cause = watch.cause.after(&how);
         if let StopHow::Kill(reason) = how {
-            let detail = "stopped before its process was started".to_owned();
+            let detail = format!("{reason}: stopped before its process was started");
             let verdict = Verdict::Terminated;
-            return outcome::without_run(verdict, &reason, Some(detail), now()).into();
+            return outcome::without_run(verdict, NOT_STARTED, Some(detail), now()).into();
         }
     }
     let mut instance = match starter.start(job).await {

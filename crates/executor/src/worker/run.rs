@@ -265,6 +265,10 @@ impl WorkerRun {
                 reason: "start_failed",
                 detail: error.to_string(),
             },
+            Over::Killed if !taken => How::NotReady {
+                reason: "start_failed",
+                detail: "it was stopped before an instance took the event".to_owned(),
+            },
             Over::Answered | Over::Killed => How::Crashed {
                 code: None,
                 signal: None,

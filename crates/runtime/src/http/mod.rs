@@ -27,7 +27,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::{Instant, sleep};
 use tripline_executor::protocol::Value;
-use tripline_model::{Clock, End, Ending, FunctionName};
+use tripline_model::{Clock, End, Ending, FunctionName, NOT_STARTED};
 
 use crate::{Runtime, Start, Stop, StopSignal};
 pub use addresses::{RefusedAddress, check_address};
@@ -144,8 +144,8 @@ impl Runtime for HttpRuntime {
 
     async fn run(&self, start: Start, mut stop: StopSignal) -> Ending {
         if let Some(Stop::Kill(reason)) = stop.asked() {
-            return Ending::new(End::Terminated, self.clock.now(), reason)
-                .because("stopped before anything was sent");
+            return Ending::new(End::Terminated, self.clock.now(), NOT_STARTED)
+                .because(format!("{reason}: stopped before anything was sent"));
         }
         let begun = Instant::now();
         let mut ending = self.post(&start, &mut stop).await;

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use tripline_executor::client::{Client, RunEvent};
 use tripline_executor::protocol::{self, StopHow};
-use tripline_model::{Clock, End, Ending, FunctionName, RequestId};
+use tripline_model::{Clock, End, Ending, FunctionName, NOT_STARTED, RequestId};
 
 use crate::attributes::Attributes;
 use crate::{Credentials, EventFormat, Held, Start, Stop, StopSignal, render};
@@ -93,8 +93,8 @@ impl Remote {
         };
         if let Some(Stop::Kill(reason)) = stop.asked() {
             self.ended().insert(id, None);
-            return Ending::new(End::Terminated, self.clock.now(), reason)
-                .because("stopped before its function was started");
+            return Ending::new(End::Terminated, self.clock.now(), NOT_STARTED)
+                .because(format!("{reason}: stopped before its function was started"));
         }
         let expires = keys.as_ref().map(|keys| keys.expires_ms);
         let mut said = said(&start, told, keys);

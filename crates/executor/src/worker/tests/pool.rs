@@ -50,7 +50,7 @@ async fn a_run_that_waits_can_be_stopped_and_never_starts() {
         }
         let done = waiting.done().await;
         assert!(
-            matches!(done.exit.how, How::Crashed { .. }),
+            matches!(done.exit.how, How::NotReady { .. }),
             "{stop}: {:?}",
             done.exit.how
         );

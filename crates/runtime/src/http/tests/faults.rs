@@ -207,7 +207,8 @@ async fn a_kill_hangs_up_and_a_polite_stop_does_not() {
     let (stopper, stop) = stop_channel();
     stopper.stop(Stop::Kill("terminated"));
     let ending = runtime.run(start(), stop).await;
-    assert_eq!(how(&ending), (End::Terminated, "terminated"));
+    assert_eq!(how(&ending), (End::Terminated, "not_started"));
+    assert_eq!(ending.ran(), Some(false));
     assert_eq!(fake.seen().connections, 1);
 
     let (_stopper, stop) = stop_channel();
