@@ -96,6 +96,7 @@ fn say(
     }
     Ok(())
 }
+
 fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }

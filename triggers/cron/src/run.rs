@@ -266,6 +266,14 @@ impl Running<'_> {
         };
         match answers.pop() {
             Some(Ok(_)) => Offered::Accepted,
+            Some(Err(rejected))
+                if !matches!(
+                    rejected,
+                    Rejected::OverLimit { .. } | Rejected::QueueFull { .. }
+                ) =>
+            {
+                Offered::GivenUp(rejected.as_str(), rejected.to_string())
+            }
             _ => {
                 let why = "no room within `misfire_deadline`".to_owned();
                 Offered::GivenUp("no_room", why)

@@ -11,6 +11,7 @@ use aws_sdk_s3::config::{
     BehaviorVersion, Region, RequestChecksumCalculation, ResponseChecksumValidation,
 };
 use aws_sdk_s3::error::SdkError;
+use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 use aws_sdk_s3::types::EncodingType;
 use aws_sigv4::http_request::{
     PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
@@ -37,6 +38,9 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
+
+/// How long the store's clock is waited for.
+const CLOCK_WITHIN: Duration = Duration::from_secs(10);
 
 /// A bucket, with the credentials to look into it.
 pub(crate) struct Bucket {
@@ -139,6 +143,16 @@ impl Bucket {
     #[cfg(test)]
     pub(crate) fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// What the store's own clock shows, in whole seconds: `LastModified` is told by it. Every answer has it, also that
+    /// to a stranger. `None` if there is none.
+    pub(crate) async fn clock(&self) -> Option<Timestamp> {
+        let ask = self.stream.head(self.config.endpoint.clone());
+        let answer = ask.timeout(CLOCK_WITHIN).send().await.ok()?;
+        let date = answer.headers().get(http::header::DATE)?.to_str().ok()?;
+        let date = DateTime::from_str(date, DateTimeFormat::HttpDate).ok()?;
+        Some(Timestamp::from_millis(date.secs().checked_mul(1000)?))
     }
 
     /// Whether objects of the bucket have (or had) versions. Stores that do not know the question have none.

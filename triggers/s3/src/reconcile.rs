@@ -53,7 +53,8 @@ pub(crate) struct Pass<'a> {
     bucket: &'a Bucket,
     begun: Timestamp,
     marker: Marker,
-    /// Objects up to this time that nobody has seen were there before the trigger, and do not fire.
+    /// Objects up to this time, by the store's clock, that nobody has seen were there before the trigger, and do not
+    /// fire.
     skip_until: Option<Timestamp>,
     walk: Walk,
     /// The object that the listing is at, with what is left of its entries.
@@ -83,11 +84,14 @@ impl<'a> Pass<'a> {
             .marker()
             .await?
             .filter(|marker| marker.scope == scope);
-        let marker = known.clone().unwrap_or(Marker {
-            scope,
-            begun: begun.as_millis(),
-            complete: false,
-        });
+        let marker = match known.clone() {
+            Some(marker) => marker,
+            None => Marker {
+                scope,
+                begun: bucket.clock().await.unwrap_or(begun).as_millis(),
+                complete: false,
+            },
+        };
         // What comes while the first pass is on its way, or after one that was broken off, is new.
         let skip_until = Timestamp::from_millis(marker.begun);
         let skips = !marker.complete && !intake.config.fire_existing;
@@ -221,7 +225,8 @@ impl<'a> Pass<'a> {
             true => Duration::ZERO,
             false => (settle + ahead).saturating_sub(self.begun.since(modified)),
         };
-        let waits = !left.is_zero() && self.skip_until.is_none();
+        let existed = self.skip_until.is_some_and(|until| modified <= until);
+        let waits = !left.is_zero() && !existed;
         if waits {
             self.outcome.unsettled = self.outcome.unsettled.max(Some(left));
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tripline_config::{SecretRef, Secrets};
 use tripline_listener::{Bearer, Route};
 use tripline_trigger::{Trigger, TriggerContext, TriggerError};
@@ -18,7 +18,7 @@ use crate::keylocks::KeyLocks;
 use crate::listen::Listening;
 use crate::reconcile::{Outcome, Pass};
 use crate::tally::Tally;
-use crate::webhook::Receiver;
+use crate::webhook::{MAX_TAKING, Receiver};
 
 /// After a listing that failed, the next begins after this time, doubled with every failure.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -142,6 +142,7 @@ impl Running {
                 let receiver = Receiver {
                     intake: Arc::clone(&self.intake),
                     bearer: token.map(|token| Bearer::new(token.expose())),
+                    taking: Arc::new(Semaphore::new(MAX_TAKING)),
                 };
                 let mounted = self.intake.cx.gateway().mount(route, Arc::new(receiver));
                 let _mount = mounted.map_err(|err| TriggerError::new(err.to_string()))?;

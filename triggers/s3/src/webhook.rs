@@ -1,6 +1,7 @@
 //! The receiver on the gateway. 2xx means that everything in the POST is on disk, or can never be accepted: a store
 //! with a queue sends the same thing for ever until it hears 2xx, and holds up all that comes after it.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,8 +9,10 @@ use async_trait::async_trait;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tripline_listener::{Accepted, Bearer, GatewayHandler, Problem, read_body, refuse_packed};
+use tripline_model::contain;
 
 use crate::dialect::Ingress;
 use crate::intake::{Intake, Manner};
@@ -21,6 +24,8 @@ const BODY_WITHIN: Duration = Duration::from_secs(10);
 /// Stores give up after some seconds; until then an answer must be there.
 const TAKEN_WITHIN: Duration = Duration::from_secs(2);
 
+/// POSTs that are taken at the same time: more would only wait for the journal.
+pub(crate) const MAX_TAKING: usize = 64;
 const A_MOMENT: Duration = Duration::from_secs(1);
 
 /// Answers POSTs of notifications.
@@ -28,6 +33,8 @@ pub(crate) struct Receiver {
     pub(crate) intake: Arc<Intake>,
     /// `None`: everybody may send.
     pub(crate) bearer: Option<Bearer>,
+    /// Places for POSTs that are being taken, also those whose senders were told to come again.
+    pub(crate) taking: Arc<Semaphore>,
 }
 
 #[async_trait]
@@ -75,19 +82,23 @@ impl Receiver {
         }
         // A task, for a sender that hangs up or is told to come again stops no commit: until that is over, its objects
         // stay held, or a listing would take them for new.
+        let Ok(place) = Arc::clone(&self.taking).try_acquire_owned() else {
+            return Err(come_again("the journal is slow", A_MOMENT));
+        };
         let intake = Arc::clone(&self.intake);
         let taking = self.intake.cx.tasks().spawn(async move {
-            let _share = share;
+            let _held = (share, place);
             let taking = intake.take(&message.notifications, Manner::Push);
-            intake.cx.shutdown().run_until_cancelled(taking).await
+            let taking = pin!(intake.cx.shutdown().run_until_cancelled(taking));
+            contain(taking).await
         });
         match timeout(TAKEN_WITHIN, taking).await {
-            Ok(Ok(Some(Ok(())))) => Ok(()),
-            Ok(Ok(Some(Err(not_taken)))) => {
+            Ok(Ok(Ok(Some(Ok(()))))) => Ok(()),
+            Ok(Ok(Ok(Some(Err(not_taken))))) => {
                 Err(come_again(&not_taken.to_string(), not_taken.retry_after()))
             }
-            Ok(Ok(None)) => Err(come_again("the trigger is stopping", A_MOMENT)),
-            Ok(Err(_panicked)) => Err(come_again("the hub failed at it", A_MOMENT)),
+            Ok(Ok(Ok(None))) => Err(come_again("the trigger is stopping", A_MOMENT)),
+            Ok(Ok(Err(_)) | Err(_)) => Err(come_again("the hub failed at it", A_MOMENT)),
             Err(_) => Err(come_again("the journal is slow", A_MOMENT)),
         }
     }

@@ -173,7 +173,7 @@ impl Birth {
         (self.cage, child)
     }
 
-    /// The program is looked for here, too: where its folder hangs, the others of the executor go on.
+    /// The program is looked for here, too: where its folder hangs, other functions go on.
     fn command(&mut self) -> Result<Command, StartError> {
         let spec = &self.request.spec;
         let (program, arguments) = program::resolve(spec)?;

@@ -171,7 +171,9 @@ pub(super) fn used_bytes(dir: &Path, limit: u64) -> u64 {
         });
         let entries = match entries {
             Ok(entries) => entries,
-            Err(error) if error.kind() == ErrorKind::InvalidFilename => return limit + 1,
+            Err(error) if error.kind() == ErrorKind::InvalidFilename => {
+                return limit.saturating_add(1);
+            }
             Err(_) => continue,
         };
         for entry in entries.filter_map(Result::ok) {

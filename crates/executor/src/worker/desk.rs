@@ -56,8 +56,8 @@ pub(super) enum Look {
     Answered,
     /// The instance says that it cannot work.
     InitFailed,
-    /// Its process is over, and whether it had taken an event that it did not answer.
-    Exited(ExitStatus, bool),
+    /// Its process is over.
+    Exited(ExitStatus),
 }
 
 /// Which of the two Runtime APIs is spoken.
@@ -120,9 +120,8 @@ impl Desk {
         match (&state.place, state.exited) {
             (Place::Answered(_), _) => Look::Answered,
             _ if state.init_error.is_some() => Look::InitFailed,
+            (_, Some(status)) => Look::Exited(status),
             (Place::Taken(_), None) => Look::Taken,
-            (Place::Taken(_), Some(status)) => Look::Exited(status, true),
-            (_, Some(status)) => Look::Exited(status, false),
             (Place::Offered(_), None) => Look::Offered,
             (Place::Free, None) if state.asked => Look::Free,
             (Place::Free, None) => Look::Starting,

@@ -27,7 +27,7 @@ pub(super) struct WorkerRun {
     held: Option<Held>,
     /// The instance that is being made for it: a task, for an instance that is half made must not be let go.
     coming: Option<JoinHandle<Result<Held, StartError>>>,
-    /// Keys that came before the instance.
+    /// The newest keys that came while it ran.
     renewed: Mutex<Option<Credentials>>,
     /// Set once it is over.
     over: Option<Over>,
@@ -131,8 +131,8 @@ impl WorkerRun {
                     .renewed
                     .get_mut()
                     .unwrap_or_else(PoisonError::into_inner);
-                if let Some(keys) = renewed.take() {
-                    held.warm.desk.set_credentials(&keys);
+                if let Some(keys) = renewed {
+                    held.warm.desk.set_credentials(keys);
                 }
                 self.held = Some(held);
                 None
@@ -151,7 +151,7 @@ impl WorkerRun {
         match desk.look() {
             Look::Answered => return Some(Over::Answered),
             Look::InitFailed => return Some(Over::InitFailed),
-            Look::Exited(status, _) => return self.after_exit(status),
+            Look::Exited(status) => return self.after_exit(status),
             Look::Free => desk.offer(self.event()),
             Look::Starting => tokio::select! {
                 () = desk.news() => {}
@@ -325,13 +325,12 @@ impl Instance for WorkerRun {
     }
 
     fn renew(&self, credentials: &Credentials) -> std::io::Result<()> {
-        match &self.held {
-            Some(held) => held.warm.desk.set_credentials(credentials),
-            None => {
-                let mut renewed = self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
-                *renewed = Some(credentials.clone());
-            }
+        if let Some(held) = &self.held {
+            held.warm.desk.set_credentials(credentials);
         }
+        // For an instance that is still to come.
+        let mut renewed = self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
+        *renewed = Some(credentials.clone());
         Ok(())
     }
 

@@ -135,8 +135,7 @@ impl Writer {
             self.enter_full();
             return self.write_tight(jobs);
         };
-        // Who waited for a foreign process has waited enough: each alone would wait as long again.
-        if jobs.len() == 1 || matches!(error, JournalError::Poisoned(_)) || failure.is_busy() {
+        if jobs.len() == 1 || concerns_all(&error, failure) {
             return answer(jobs, &error);
         }
         // One of them is at fault; the others must not pay for it.
@@ -182,7 +181,7 @@ impl Writer {
             return jobs.into_iter().for_each(|job| job.answer(Ok(())));
         };
         let error = self.verdict(&failure).unwrap_or(JournalError::Full);
-        if jobs.len() == 1 || matches!(error, JournalError::Poisoned(_)) {
+        if jobs.len() == 1 || concerns_all(&error, &failure) {
             return answer(jobs, &error);
         }
         for job in jobs {
@@ -333,6 +332,11 @@ impl Writer {
         drop(self.connection);
         drop(self.lock);
     }
+}
+
+/// Whether trying each job alone could not help: who waited for a foreign process has waited enough.
+fn concerns_all(error: &JournalError, failure: &Failure) -> bool {
+    matches!(error, JournalError::Poisoned(_)) || failure.is_busy()
 }
 
 impl Drop for Alarm {

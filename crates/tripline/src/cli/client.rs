@@ -223,13 +223,15 @@ fn tls_trusting(ca: Option<&Path>) -> Result<rustls::ClientConfig, Failure> {
     Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// Whether TLS found something wrong, which stands inside of an I/O error.
+/// Whether TLS dislikes the certificate, which stands inside of an I/O error.
 fn is_distrust(error: &reqwest::Error) -> bool {
     let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(one) = next {
         let inside = one.downcast_ref().and_then(std::io::Error::get_ref);
-        if one.is::<rustls::Error>() || inside.is_some_and(|inside| inside.is::<rustls::Error>()) {
-            return true;
+        let tls = one.downcast_ref::<rustls::Error>();
+        let tls = tls.or_else(|| inside.and_then(|inside| inside.downcast_ref()));
+        if let Some(tls) = tls {
+            return matches!(tls, rustls::Error::InvalidCertificate(_));
         }
         next = one.source();
     }

@@ -124,17 +124,15 @@ async fn target(url: http::Uri, allow_private: bool) -> Finding {
         80
     };
     let port = url.port_u16().unwrap_or(usual);
-    let mut addresses: Vec<_> = match tokio::net::lookup_host((host.as_str(), port)).await {
+    let addresses: Vec<_> = match tokio::net::lookup_host((host.as_str(), port)).await {
         Ok(addresses) => addresses.collect(),
         Err(error) => return Finding::bad(format!("{host}: {error}"), "correct the URL"),
     };
-    let refused = addresses
+    let mut refused = addresses
         .iter()
-        .find_map(|found| check_address(found.ip()).err());
-    if !allow_private {
-        addresses.retain(|found| check_address(found.ip()).is_ok());
-    }
-    if let (true, Some(refused)) = (addresses.is_empty(), refused) {
+        .filter_map(|found| check_address(found.ip()).err());
+    // One of them is enough for a run to be refused.
+    if let (false, Some(refused)) = (allow_private, refused.next()) {
         let mend = "every run would fail: set `allow_private = true`, or correct the URL";
         return Finding::bad(format!("{host}: {refused}"), mend);
     }
