@@ -39,6 +39,9 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
+/// A `Date` tells whole seconds, and servers renew it once a second (versitygw's lags by so much).
+const DATE_ERRS_MS: i64 = 1_999;
+
 /// How long the store's clock is waited for.
 const CLOCK_WITHIN: Duration = Duration::from_secs(10);
 
@@ -145,14 +148,16 @@ impl Bucket {
         &self.client
     }
 
-    /// What the store's own clock shows, in whole seconds: `LastModified` is told by it. Every answer has it, also that
-    /// to a stranger. `None` if there is none.
+    /// What the store's own clock shows, by which `LastModified` is told. Every answer has it, also that to a stranger.
+    /// `None` if there is none.
     pub(crate) async fn clock(&self) -> Option<Timestamp> {
         let ask = self.stream.head(self.config.endpoint.clone());
         let answer = ask.timeout(CLOCK_WITHIN).send().await.ok()?;
         let date = answer.headers().get(http::header::DATE)?.to_str().ok()?;
         let date = DateTime::from_str(date, DateTimeFormat::HttpDate).ok()?;
-        Some(Timestamp::from_millis(date.secs().checked_mul(1000)?))
+        Some(Timestamp::from_millis(
+            date.secs().checked_mul(1000)?.checked_add(DATE_ERRS_MS)?,
+        ))
     }
 
     /// Whether objects of the bucket have (or had) versions. Stores that do not know the question have none.

@@ -57,7 +57,7 @@ async fn what_was_there_is_skipped_and_what_comes_fires_once() {
 async fn what_comes_while_the_first_listing_is_on_its_way_fires() {
     let (store, around) = (Store::start().await, around());
     store.put("before", "", "e", noon(-60));
-    store.put("meanwhile", "", "e", noon(1));
+    store.put("meanwhile", "", "e", noon(2));
     let run = poll(&store, &around, "");
     around.dispatch().wait_accepted(1).await;
     next_pass(&store, 2).await;
