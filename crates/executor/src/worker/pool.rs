@@ -140,7 +140,7 @@ impl Pool {
             self.lock().failures = 0;
         }
         self.back_off(&format!("an idle instance ended ({status})"));
-        self.end(dead);
+        self.discard(dead);
     }
 
     /// Notes that an instance could not be kept warm.
@@ -165,17 +165,12 @@ impl Pool {
             std::mem::take(&mut state.idle)
         };
         for idle in idle {
-            self.discard(idle);
+            self.discard(idle.warm);
         }
     }
 
-    /// Ends an idle instance.
-    pub(super) fn discard(&self, idle: Idle) {
-        self.end(idle.warm);
-    }
-
-    /// It holds a slot, if there is one, until nothing of it is left.
-    fn end(&self, warm: Warm) {
+    /// Ends an idle instance. It holds a slot, if one is free, until nothing of it is left.
+    pub(super) fn discard(&self, warm: Warm) {
         warm.discard(self.slots.clone().try_acquire_owned().ok());
     }
 

@@ -43,14 +43,14 @@ fn end_overdue(pool: &Pool) {
         (unready, unneeded)
     };
     for idle in unneeded {
-        pool.discard(idle);
+        pool.discard(idle.warm);
     }
     for idle in unready {
         let limit = pool.worker.init_timeout_ms;
         pool.back_off(&format!(
             "an instance did not ask for an event within {limit} ms"
         ));
-        pool.discard(idle);
+        pool.discard(idle.warm);
     }
 }
 
