@@ -78,6 +78,15 @@ pub enum OpenError {
         /// What is wrong with it.
         what: String,
     },
+    /// It is a copy of a journal. If a hub went on with the original, what waits here may have run since.
+    #[error(
+        "{} was copied from another place, and a hub that went on there may have run what waits here; \
+         `tripline journal adopt` makes it the journal", .path.display()
+    )]
+    Copied {
+        /// The file.
+        path: PathBuf,
+    },
     /// The operating system refused.
     #[error("{}: {source}", .path.display())]
     Io {

@@ -15,6 +15,8 @@ use crate::sqlite::{Records, Tail, keep_out, look, records};
 pub struct Inspection {
     /// Invocations by state.
     pub states: Vec<(&'static str, u64)>,
+    /// Whether the journal was copied from another place, so that a hub refuses it.
+    pub is_copy: bool,
     /// What is not as it should be.
     pub findings: Vec<Finding>,
 }
@@ -38,6 +40,7 @@ pub struct Finding {
 const GO_BACK: &str = "put a copy of the whole data directory in its place, or begin with an empty one; do not start a hub on \
                        what is left, for it may run again what has run";
 const START: &str = "nothing: the next start of the hub puts it right";
+const ADOPT: &str = "`tripline journal adopt` makes it the journal; a hub refuses it until then";
 const LOGS_ONLY: &str =
     "remove this file with the hub stopped, if its logs may go; the journal does not need it";
 
@@ -123,6 +126,18 @@ impl Inspection {
 
     fn judge(&mut self, path: &Path, records: Records) {
         self.states = records.states;
+        self.is_copy = records.is_copy;
+        if self.is_copy {
+            self.note(Finding {
+                is_damage: false,
+                file: path.to_owned(),
+                what: "it was copied from another place".to_owned(),
+                lost:
+                    "what was accepted, started and ended since, if a hub went on with the original"
+                        .to_owned(),
+                mend: ADOPT,
+            });
+        }
         let wrong = records.wrong.into_iter().map(|(what, lost)| Finding {
             is_damage: true,
             file: path.to_owned(),

@@ -19,4 +19,4 @@ pub use journal::{
 pub use log_store::{LogStore, MAX_READ_BYTES, NewLine};
 pub use logs::{MemoryLogStore, SqliteLogStore};
 pub use memory::MemoryJournal;
-pub use sqlite::{JournalOptions, SqliteJournal, WriterTask};
+pub use sqlite::{Copied, JournalOptions, SqliteJournal, WriterTask};

@@ -7,6 +7,7 @@ mod identity;
 mod job;
 mod log;
 mod open;
+mod original;
 mod read;
 mod readers;
 mod records;
@@ -37,6 +38,7 @@ use crate::{
     Query, Retention,
 };
 pub(crate) use data_dir::keep_out;
+pub use original::Copied;
 pub(crate) use records::{Records, records};
 pub(crate) use wal::{Tail, look};
 
@@ -55,6 +57,8 @@ pub struct JournalOptions {
     /// Bytes on the disk that are held back so that ends can be recorded when it is full, 1 MiB or more. The
     /// write-ahead log is kept within half of it.
     pub reserve_bytes: u64,
+    /// What is done with a journal that was copied from another place.
+    pub copied: Copied,
 }
 
 /// What writes for a journal that has no threads; see [`SqliteJournal::open_inline`].
@@ -86,6 +90,7 @@ impl Default for JournalOptions {
             readers: 4,
             queue_bytes: 64 << 20,
             reserve_bytes: 32 << 20,
+            copied: Copied::Refuse,
         }
     }
 }

@@ -34,6 +34,9 @@ pub struct Ending {
 /// The reason of a run that was stopped, or whose time was over, before function code saw the event.
 pub const NOT_STARTED: &str = "not_started";
 
+/// The reason of what was open in an old copy of a journal: it may have run where the original went on.
+pub const OLD_COPY: &str = "old_copy";
+
 // === impl Ending ===
 
 impl Ending {
@@ -89,6 +92,7 @@ impl Ending {
             | (End::Terminated | End::TimedOut, NOT_STARTED) => Some(false),
             // Somebody answered who should not have been asked.
             (End::Failed, "refused_address") => None,
+            (End::Cancelled, OLD_COPY) => None,
             (end, _) => end.ran(),
         }
     }
@@ -99,7 +103,7 @@ mod tests {
     use super::*;
 
     /// Ends, reasons, and what they mean: the status code and whether function code ran.
-    const TABLE: [(End, &str, u16, Option<bool>); 22] = [
+    const TABLE: [(End, &str, u16, Option<bool>); 23] = [
         (End::Succeeded, "exit_code", 200, Some(true)),
         (End::Succeeded, "answered", 200, Some(true)),
         (End::Failed, "exit_code", 439, Some(true)),
@@ -122,6 +126,7 @@ mod tests {
         (End::Lost, "executor_died", 500, None),
         (End::Expired, "max_event_age", 432, Some(false)),
         (End::Cancelled, "terminated", 499, Some(false)),
+        (End::Cancelled, "old_copy", 499, None),
     ];
 
     #[test]

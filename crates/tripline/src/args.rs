@@ -109,6 +109,30 @@ pub(crate) enum JournalCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Make a copy of a journal the journal: after a move to another disk, or from a backup
+    ///
+    /// A hub refuses a data directory that was copied from another place: if a hub went on with the original, what waits
+    /// in the copy may have run since, and would run again.
+    #[command(after_help = ADOPT_HELP)]
+    Adopt {
+        /// The data directory
+        #[arg(default_value = "data")]
+        dir: PathBuf,
+        #[command(flatten)]
+        copy: CopyAge,
+    },
+}
+
+/// How old a copy is.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct CopyAge {
+    /// No hub has used the original since it was copied: what waits is run
+    #[arg(long)]
+    pub(crate) current: bool,
+    /// One has, or may have: nothing of what the copy shows as open is run; it ends as cancelled, or as lost if it ran
+    #[arg(long)]
+    pub(crate) old: bool,
 }
 
 const SERVE_HELP: &str = "\
@@ -153,5 +177,15 @@ Examples:
 
 Exit codes:
   0  whole, or the next start puts it right
-  1  damaged: something is lost that was told as kept
+  1  damaged: something is lost that was told as kept; or a copy, which a hub refuses
   2  it cannot be looked at: there is nothing, or a hub uses it";
+
+const ADOPT_HELP: &str = "\
+Examples:
+  rsync -a /var/lib/tripline/ /mnt/new/tripline/ && tripline journal adopt /mnt/new/tripline --current
+  tripline journal adopt /var/lib/tripline --old
+
+Exit codes:
+  0  it is the journal now
+  1  it cannot be opened
+  2  wrong usage, or a hub uses it";

@@ -8,7 +8,7 @@ use tripline_journal::{Inspection, inspect};
 
 use crate::cli::Exit;
 
-/// Looks at the directory and says what was found. Fails where something is lost.
+/// Looks at the directory and says what was found. Fails where something is lost, and for a copy.
 pub(crate) fn check(
     dir: &Path,
     as_json: bool,
@@ -30,16 +30,17 @@ pub(crate) fn check(
         false => say(dir, &found, out),
     };
     match said {
-        Ok(()) if !found.is_damaged() => Exit::Done,
+        Ok(()) if !found.is_damaged() && !found.is_copy => Exit::Done,
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
         _ => Exit::Failed,
     }
 }
 
-/// What is recoverable, or damaged, or neither.
+/// Whether it is whole, and if not, what it is.
 fn verdict(found: &Inspection) -> &'static str {
     match (found.is_damaged(), found.findings.is_empty()) {
         (true, _) => "damaged",
+        _ if found.is_copy => "copied",
         (false, false) => "recoverable",
         (false, true) => "whole",
     }

@@ -5,6 +5,7 @@
 pub mod cli;
 pub mod config;
 
+mod adopt;
 mod args;
 mod check;
 mod clock;
@@ -46,6 +47,9 @@ pub fn main() -> ExitCode {
         }
         Command::Journal(JournalCommand::Check { dir, json }) => {
             journal::check(&dir, json, &mut out, &mut errors)
+        }
+        Command::Journal(JournalCommand::Adopt { dir, copy }) => {
+            adopt::adopt(&dir, &copy, &mut out, &mut errors)
         }
         Command::Executor { dir, id, release } => executor::execute(dir, id, release, &mut errors),
         Command::Completions { shell } => shell::completions(shell, &mut out),

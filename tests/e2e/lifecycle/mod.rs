@@ -1,6 +1,7 @@
 //! What happens to a hub as a process: signals in good and bad moments, a machine that has no more of something,
 //! disks that fail, and a data directory that somebody else reaches into.
 
+mod copies;
 mod data_dir;
 mod disks;
 mod resources;

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 use tripline_dispatcher::{Dispatcher, DispatcherHandle};
-use tripline_journal::{Journal, JournalOptions, Query, SqliteJournal};
+use tripline_journal::{Copied, Journal, JournalOptions, Query, SqliteJournal};
 use tripline_model::{Invocation, RequestId};
 
 use crate::between::Between;
@@ -57,6 +57,8 @@ fn options() -> JournalOptions {
         readers: 1,
         queue_bytes: 1 << 20,
         reserve_bytes: 1 << 20,
+        // The disk outlives the file that stands for it.
+        copied: Copied::Adopt,
     }
 }
 

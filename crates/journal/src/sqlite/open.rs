@@ -15,7 +15,9 @@ use super::reserve::Reserve;
 use super::shared::{Meaning, Shared, meaning};
 use super::wal::{self, Tail};
 use super::writer::{Checkpoints, Writer};
-use super::{JournalOptions, SqliteJournal, WriterTask, checkpoint, data_dir, schema};
+use super::{
+    Copied, JournalOptions, SqliteJournal, WriterTask, checkpoint, data_dir, original, schema,
+};
 use crate::OpenError;
 
 /// A journal, its writer, and the queue between them.
@@ -67,7 +69,12 @@ fn prepare(
     // Everything of a log that a crash left behind goes into the file, fsync included, before anything is read: after
     // a failed fsync, what the log seems to hold may be in the page cache only.
     with_room(&|| schema::checkpoint(&connection, "TRUNCATE").map(drop))?;
+    let is_copy = original::is_copy(&connection, &path).map_err(schema::unusable(&path))?;
+    if is_copy && options.copied == Copied::Refuse {
+        return Err(OpenError::Copied { path });
+    }
     with_room(&|| schema::migrate(&connection))?;
+    with_room(&|| original::note(&connection, &path))?;
     data_dir::sync(dir)?;
     let shared = Arc::new(Shared::new());
     if reserve.make().is_err() {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tripline_model::{InvocationState, RequestId};
 
-use super::{row, schema};
+use super::{original, row, schema};
 use crate::OpenError;
 use crate::inspect::integrity;
 
@@ -16,6 +16,8 @@ const NAMED: usize = 20;
 pub(crate) struct Records {
     /// Invocations by state.
     pub(crate) states: Vec<(&'static str, u64)>,
+    /// Whether it was copied from another place.
+    pub(crate) is_copy: bool,
     /// What is wrong, and what is lost by it.
     pub(crate) wrong: Vec<(String, String)>,
 }
@@ -32,6 +34,7 @@ pub(crate) fn records(path: &Path) -> Result<Records, OpenError> {
     }
     if records.wrong.is_empty() {
         records.read(&connection).map_err(&failed)?;
+        records.is_copy = original::is_copy(&connection, path).map_err(&failed)?;
     }
     Ok(records)
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "in tests that is how to fail")]
 
 mod contract;
+mod copies;
 mod damage;
 mod disk;
 mod faults;

@@ -1,0 +1,80 @@
+//! Journals that were copied: a hub on one would run again what ran where the original went on.
+
+use std::fs;
+use std::path::Path;
+
+use tripline_journal::{Copied, Journal, JournalOptions, OpenError, SqliteJournal, inspect};
+
+use crate::support::*;
+
+fn opened(dir: &Path, copied: Copied) -> Result<SqliteJournal, OpenError> {
+    let options = JournalOptions {
+        copied,
+        ..JournalOptions::default()
+    };
+    SqliteJournal::open(dir, options, clock())
+}
+
+#[tokio::test]
+async fn a_copy_is_refused_until_it_is_adopted() {
+    let (original, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let journal = open(original.path());
+    let receipt = accept(&journal, "f", NOW).await;
+    journal.close().await;
+    fs::copy(
+        original.path().join("journal.db"),
+        copy.path().join("journal.db"),
+    )
+    .unwrap();
+    assert!(inspect(copy.path()).unwrap().is_copy);
+    for _attempt in 0..2 {
+        let refused = opened(copy.path(), Copied::Refuse).err();
+        assert!(
+            matches!(refused, Some(OpenError::Copied { .. })),
+            "{refused:?}"
+        );
+    }
+
+    let journal = opened(copy.path(), Copied::Adopt).unwrap();
+    assert!(
+        journal.get(receipt).await.unwrap().is_some(),
+        "all is there"
+    );
+    journal.close().await;
+    assert!(!inspect(copy.path()).unwrap().is_copy);
+    opened(copy.path(), Copied::Refuse).unwrap().close().await;
+
+    let found = inspect(original.path()).unwrap();
+    assert!(!found.is_copy, "{found:?}");
+    opened(original.path(), Copied::Refuse)
+        .unwrap()
+        .close()
+        .await;
+}
+
+#[tokio::test]
+async fn a_directory_that_was_renamed_is_no_copy() {
+    let dir = tempfile::tempdir().unwrap();
+    let (before, after) = (dir.path().join("before"), dir.path().join("after"));
+    open(&before).close().await;
+    fs::rename(&before, &after).unwrap();
+    opened(&after, Copied::Refuse).unwrap().close().await;
+}
+
+#[tokio::test]
+async fn a_journal_of_before_it_was_noted_is_taken_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    open(dir.path()).close().await;
+    let connection = rusqlite::Connection::open(dir.path().join("journal.db")).unwrap();
+    let forgotten = connection.execute("DELETE FROM meta WHERE name = 'file'", []);
+    assert_eq!(forgotten, Ok(1));
+    drop(connection);
+    opened(dir.path(), Copied::Refuse).unwrap().close().await;
+    let connection = rusqlite::Connection::open(dir.path().join("journal.db")).unwrap();
+    let noted = connection.query_row(
+        "SELECT count(*) FROM meta WHERE name = 'file'",
+        [],
+        |found| found.get::<_, i64>(0),
+    );
+    assert_eq!(noted, Ok(1));
+}

@@ -1,0 +1,84 @@
+//! A data directory that was copied: from a backup, or to another disk.
+
+use std::fs;
+use std::process::Command;
+
+use serde_json::Value;
+use tripline_tests::{Hub, Output};
+
+use super::{answer_to, good_calls, hub, nothing_ran_twice, receipt};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_an_old_copy_nothing_is_run_again() {
+    let mut hub = hub().await;
+    let (running, waiting) = (
+        receipt(&answer_to(&hub, "/stay").await),
+        receipt(&answer_to(&hub, "/stay").await),
+    );
+    hub.begun(&running).await;
+    hub.kill().await;
+    replace_by_copy(&hub);
+    let said = hub.refuses();
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.stderr.contains("tripline journal adopt"), "{said:?}");
+    let said = hub.cli(&["journal", "check", "--json"]);
+    assert_eq!((said.code, verdict(&said).as_str()), (1, "copied"));
+
+    let said = hub.cli(&["journal", "adopt"]);
+    assert_eq!(said.code, 2, "one has to say which it is: {said:?}");
+    let said = hub.cli(&["journal", "adopt", "data", "--old"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(
+        said.stdout.contains("1  waiting events cancelled") && said.stdout.contains("1  runs lost"),
+        "{said:?}"
+    );
+    let said = hub.cli(&["journal", "adopt", "data", "--old"]);
+    assert_eq!(said.code, 1, "it is no copy any more: {said:?}");
+
+    hub.launch().await;
+    for (id, state) in [(running, "lost"), (waiting, "cancelled")] {
+        let record = hub.get(&format!("/v1/invocations/{id}")).await;
+        assert_eq!(record["state"], state, "{record}");
+        assert_eq!(record["reason"], "old_copy", "{record}");
+        assert_eq!(record["ran"], "unknown", "{record}");
+    }
+    good_calls(&hub, 1).await;
+    nothing_ran_twice(&hub).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_that_was_moved_goes_on_where_it_was() {
+    let mut hub = hub().await;
+    let (running, waiting) = (
+        receipt(&answer_to(&hub, "/stay").await),
+        receipt(&answer_to(&hub, "/stay").await),
+    );
+    hub.begun(&running).await;
+    hub.kill().await;
+    replace_by_copy(&hub);
+    let said = hub.cli(&["journal", "adopt", "--current"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    hub.launch().await;
+    hub.begun(&waiting).await;
+    let record = hub.get(&format!("/v1/invocations/{running}")).await;
+    assert_eq!(record["state"], "lost", "it did not come along: {record}");
+    good_calls(&hub, 1).await;
+}
+
+/// As a backup that is put back: the same bytes in other files.
+fn replace_by_copy(hub: &Hub) {
+    let (data, copy) = (hub.path("data"), hub.path("copy"));
+    let copied = Command::new("cp")
+        .arg("-a")
+        .args([&data, &copy])
+        .status()
+        .unwrap();
+    assert!(copied.success());
+    fs::rename(&data, hub.path("original")).unwrap();
+    fs::rename(&copy, &data).unwrap();
+}
+
+fn verdict(said: &Output) -> String {
+    let found: Value = serde_json::from_str(&said.stdout).unwrap();
+    found["verdict"].as_str().unwrap_or_default().to_owned()
+}
