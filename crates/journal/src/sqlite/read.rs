@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use bytes::Bytes;
-use rusqlite::{Connection, OptionalExtension, Params, ToSql, named_params, params};
+use rusqlite::{Connection, OptionalExtension, Params, ToSql, ffi, named_params, params};
 use tripline_model::{
     CursorEntry, FunctionName, Identity, Invocation, InvocationState, Offer, RequestId, Timestamp,
     TriggerName,
@@ -72,7 +72,7 @@ pub(super) fn queued(
         if !most.takes(queued.len(), bytes) {
             break;
         }
-        invocation.event.data = bytes_of(connection, PAYLOAD, invocation.request_id)?;
+        invocation.event.data = payload(connection, invocation.request_id)?;
         queued.push(invocation);
     }
     Ok(queued)
@@ -87,8 +87,8 @@ pub(super) fn get(connection: &Connection, id: RequestId) -> rusqlite::Result<Op
         return Ok(None);
     };
     match &mut invocation.ending {
-        Some(ending) => ending.result = bytes_of(connection, RESULT, id)?,
-        None => invocation.event.data = bytes_of(connection, PAYLOAD, id)?,
+        Some(ending) => ending.result = bytes(connection, RESULT, [id.as_bytes()])?,
+        None => invocation.event.data = bytes(connection, PAYLOAD, [id.as_bytes()])?,
     }
     Ok(Some(invocation))
 }
@@ -202,8 +202,27 @@ pub(super) fn used_bytes(connection: &Connection) -> rusqlite::Result<u64> {
 const PAYLOAD: &str = "SELECT data FROM payloads WHERE id = ?1";
 const RESULT: &str = "SELECT data FROM results WHERE id = ?1";
 
-fn bytes_of(connection: &Connection, sql: &str, id: RequestId) -> rusqlite::Result<Option<Bytes>> {
-    bytes(connection, sql, [id.as_bytes()])
+/// The data of an event that is to be run. What the disk changed of it is not run.
+fn payload(connection: &Connection, id: RequestId) -> rusqlite::Result<Option<Bytes>> {
+    let mut select = connection.prepare_cached("SELECT data, crc FROM payloads WHERE id = ?1")?;
+    let found = select.query_row([id.as_bytes()], |found| {
+        Ok((found.get::<_, Vec<u8>>(0)?, found.get(1)?))
+    });
+    match found.optional()? {
+        None => Ok(None),
+        Some((data, crc)) if is_as_accepted(&data, crc) => Ok(Some(Bytes::from(data))),
+        Some(_changed) => Err(rusqlite::Error::SqliteFailure(
+            ffi::Error::new(ffi::SQLITE_CORRUPT),
+            Some(format!(
+                "the data of {id} is not what was accepted; `tripline terminate {id}` gives it up"
+            )),
+        )),
+    }
+}
+
+/// Whether data has its sum. Before version 4 there was none.
+pub(super) fn is_as_accepted(data: &[u8], crc: Option<u32>) -> bool {
+    crc.is_none_or(|crc| crc == crc32fast::hash(data))
 }
 
 fn bytes(

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tripline_model::{InvocationState, RequestId};
 
-use super::{original, row, schema};
+use super::{original, read, row, schema};
 use crate::OpenError;
 use crate::inspect::integrity;
 
@@ -44,15 +44,15 @@ pub(crate) fn records(path: &Path) -> Result<Records, OpenError> {
 impl Records {
     fn read(&mut self, connection: &rusqlite::Connection) -> rusqlite::Result<()> {
         let sql = format!(
-            "SELECT {}, (SELECT length(data) FROM payloads WHERE payloads.id = invocations.id) AS held
-             FROM invocations",
+            "SELECT {}, (SELECT data FROM payloads WHERE payloads.id = invocations.id) AS held,
+             (SELECT crc FROM payloads WHERE payloads.id = invocations.id) AS crc FROM invocations",
             row::COLUMNS
         );
         let mut select = connection.prepare(&sql)?;
         let mut rows = select.query([])?;
         let mut counts = InvocationState::ALL.map(|state| (state, 0));
         let mut unread = 0;
-        let mut hollow = Vec::new();
+        let mut changed = Vec::new();
         while let Some(found) = rows.next()? {
             let Ok(invocation) = row::invocation(found) else {
                 unread += 1;
@@ -62,11 +62,16 @@ impl Records {
                 .iter_mut()
                 .find(|(state, _)| *state == invocation.state);
             count.into_iter().for_each(|(_, count)| *count += 1);
-            let (promised, there): (i64, Option<i64>) =
-                (found.get("data_len")?, found.get("held")?);
             // The data of an event is kept until its end.
-            if !invocation.state.is_end() && promised != there.unwrap_or(0) {
-                hollow.push(invocation.request_id);
+            if !invocation.state.is_end() {
+                let held = found
+                    .get_ref("held")?
+                    .as_blob_or_null()?
+                    .unwrap_or_default();
+                let whole = held.len() as u64 == invocation.data_len;
+                if !whole || !read::is_as_accepted(held, found.get("crc")?) {
+                    changed.push(invocation.request_id);
+                }
             }
         }
         self.states = counts
@@ -78,12 +83,12 @@ impl Records {
             let what = format!("{unread} records cannot be read");
             self.wrong.push((what, "these invocations".to_owned()));
         }
-        if !hollow.is_empty() {
+        if !changed.is_empty() {
             let what = format!(
-                "the data of {} events is not as long as it was",
-                hollow.len()
+                "the data of {} events is not what was accepted",
+                changed.len()
             );
-            self.wrong.push((what, named(&hollow)));
+            self.wrong.push((what, named(&changed)));
         }
         Ok(())
     }

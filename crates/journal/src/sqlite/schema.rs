@@ -11,7 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 use crate::OpenError;
 
 /// The version of [`TABLES`], in `PRAGMA user_version`.
-pub(super) const VERSION: i64 = 3;
+pub(super) const VERSION: i64 = 4;
 
 /// Bytes of a page.
 pub(super) const PAGE_BYTES: u64 = 8192;
@@ -40,7 +40,7 @@ CREATE INDEX waiting ON invocations (function, accepted_at, id) WHERE state = 0;
 CREATE INDEX running ON invocations (id) WHERE state = 1;
 CREATE INDEX troubled ON invocations (state, id) WHERE state > 2;
 CREATE INDEX ended ON invocations (ended_at, id) WHERE ended_at IS NOT NULL;
-CREATE TABLE payloads (id BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE payloads (id BLOB PRIMARY KEY, data BLOB NOT NULL, crc INTEGER) WITHOUT ROWID;
 CREATE TABLE results (id BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE counts (
     function TEXT NOT NULL, state INTEGER NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (function, state)
@@ -58,7 +58,7 @@ CREATE TABLE cursors (
 ";
 
 /// What was added in each version from the second on.
-const STEPS: [(i64, &str); 2] = [
+const STEPS: [(i64, &str); 3] = [
     (
         2,
         "ALTER TABLE invocations ADD COLUMN duration_ms INTEGER;
@@ -68,6 +68,7 @@ const STEPS: [(i64, &str); 2] = [
         3,
         "ALTER TABLE invocations ADD COLUMN memory_limit_bytes INTEGER;",
     ),
+    (4, "ALTER TABLE payloads ADD COLUMN crc INTEGER;"),
 ];
 
 /// Opens the file for writing; makes it if it is new.

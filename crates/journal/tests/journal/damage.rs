@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use tempfile::TempDir;
 use tripline_journal::{
-    Copied, Inspection, Journal, JournalOptions, OpenError, SqliteJournal, inspect,
+    Copied, Inspection, Journal, JournalError, JournalOptions, OpenError, Portion, SqliteJournal,
+    inspect,
 };
-use tripline_model::RequestId;
+use tripline_model::{End, Ending, RequestId};
 
 use crate::support::*;
 
@@ -161,6 +163,52 @@ async fn a_database_with_a_hole_is_named() {
 }
 
 #[tokio::test]
+async fn a_database_that_ends_too_soon_is_named_and_refused() {
+    let (dir, receipts) = killed().await;
+    opened(dir.path()).unwrap().close().await;
+    let length = fs::read(dir.path().join("journal.db")).unwrap().len();
+    let mut refused = 0;
+    for end in (0..length).step_by(length / 40).skip(1) {
+        let cut = changed(dir.path(), "journal.db", |bytes| bytes.truncate(end));
+        let is_damaged = inspect(cut.path()).unwrap().is_damaged();
+        let opened = opened(cut.path());
+        assert_eq!(is_damaged, opened.is_err(), "after {end} bytes");
+        let Ok(journal) = opened else {
+            refused += 1;
+            continue;
+        };
+        // The last page had nothing where it was cut.
+        for id in &receipts {
+            let known = journal.get(*id).await.unwrap();
+            assert!(known.is_some(), "after {end} bytes {id} was forgotten");
+        }
+        journal.close().await;
+    }
+    assert!(refused >= 35, "{refused} of 39 were refused");
+}
+
+#[tokio::test]
+async fn a_day_of_logs_that_is_damaged_is_named() {
+    let (dir, _) = killed().await;
+    opened(dir.path()).unwrap().close().await;
+    let day = dir.path().join("logs/2026-11-24.db");
+    fs::create_dir(dir.path().join("logs")).unwrap();
+    let logs = rusqlite::Connection::open(&day).unwrap();
+    logs.execute_batch("CREATE TABLE lines (text); CREATE TABLE newest (at);")
+        .unwrap();
+    drop(logs);
+    assert!(!inspect(dir.path()).unwrap().is_damaged());
+    let mut bytes = fs::read(&day).unwrap();
+    bytes[4096..].fill(7);
+    fs::write(&day, bytes).unwrap();
+    let found = inspect(dir.path()).unwrap();
+    let named = found.findings.iter().find(|finding| finding.is_damage);
+    let named = named.expect("it is damaged");
+    assert_eq!(named.file, day);
+    assert!(named.lost.contains("log lines"), "{}", words(&found));
+}
+
+#[tokio::test]
 async fn data_that_is_gone_is_named_with_its_event() {
     let (dir, receipts) = killed().await;
     opened(dir.path()).unwrap().close().await;
@@ -178,6 +226,36 @@ async fn data_that_is_gone_is_named_with_its_event() {
         "{}",
         words(&found)
     );
+}
+
+#[tokio::test]
+async fn data_in_which_a_bit_changed_is_named_and_not_run() {
+    let (dir, receipts) = killed().await;
+    opened(dir.path()).unwrap().close().await;
+    let changed = changed(dir.path(), "journal.db", |bytes| {
+        let row = [&receipts[3].as_bytes()[..], b"data"].concat();
+        let found = bytes.windows(row.len()).position(|bytes| bytes == row);
+        bytes[found.unwrap() + 16] ^= 1;
+    });
+    let found = inspect(changed.path()).unwrap();
+    let said = words(&found);
+    let named = receipts.iter().filter(|id| said.contains(&id.to_string()));
+    let named: Vec<_> = named.collect();
+    assert!(found.is_damaged() && named == [&receipts[3]], "{said}");
+
+    let journal = opened(changed.path()).unwrap();
+    let (f, none) = (function("f"), Arc::default());
+    let refused = journal.queued(&f, &none, Portion::ALL).await;
+    let Err(JournalError::Unavailable(why)) = refused else {
+        panic!("{refused:?}");
+    };
+    let remedy = format!("tripline terminate {}", named[0]);
+    assert!(why.contains(&remedy), "{why}");
+    let cancelled = Ending::new(End::Cancelled, NOW, "terminated");
+    journal.finish(*named[0], cancelled).await.unwrap();
+    let rest = journal.queued(&f, &none, Portion::ALL).await.unwrap();
+    assert_eq!(rest.len(), receipts.len() - 1, "the others can be run");
+    journal.close().await;
 }
 
 #[tokio::test]

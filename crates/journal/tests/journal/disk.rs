@@ -183,7 +183,8 @@ async fn a_journal_of_the_first_version_is_migrated_and_keeps_what_it_has() {
     journal.close().await;
     let back = "ALTER TABLE invocations DROP COLUMN duration_ms;
         ALTER TABLE invocations DROP COLUMN peak_memory_bytes;
-        ALTER TABLE invocations DROP COLUMN memory_limit_bytes; PRAGMA user_version = 1;";
+        ALTER TABLE invocations DROP COLUMN memory_limit_bytes;
+        ALTER TABLE payloads DROP COLUMN crc; PRAGMA user_version = 1;";
     let file = Connection::open(dir.path().join("journal.db")).unwrap();
     file.execute_batch(back).unwrap();
     drop(file);

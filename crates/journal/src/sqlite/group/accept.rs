@@ -113,8 +113,12 @@ impl Group<'_> {
         ])?;
         if let Some(data) = &event.data {
             self.connection
-                .prepare_cached("INSERT INTO payloads (id, data) VALUES (?1, ?2)")?
-                .execute(params![new.request_id.as_bytes(), row::blob(data)])?;
+                .prepare_cached("INSERT INTO payloads (id, data, crc) VALUES (?1, ?2, ?3)")?
+                .execute(params![
+                    new.request_id.as_bytes(),
+                    row::blob(data),
+                    crc32fast::hash(data)
+                ])?;
         }
         Ok(())
     }
