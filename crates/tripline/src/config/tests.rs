@@ -120,6 +120,29 @@ function = "lnog"
 }
 
 #[test]
+fn a_trigger_of_no_kind_has_no_unknown_keys() {
+    let of = |name: &str, kind: &str| {
+        report(&format!(
+            "[functions.f]\ncommand = ['true']\n[triggers.{name}]\n{kind}\nfunction = 'f'\nqps = 5\n\
+             enabled = true\nroute = 'POST /x'\nauth = 'none'"
+        ))
+    };
+    for (found, words) in [
+        (of("t", "kind = 'htpp'"), "unknown value `htpp`"),
+        (of("t", "kind = 7"), "wrong value for `triggers.t.kind`"),
+        (of("t", ""), "missing key `kind`"),
+        (of("t", "knid = 'http'"), "did you mean `kind`"),
+        (of("T", "kind = 'http'"), "a-z"),
+    ] {
+        assert!(found.contains(words), "no {words:?} in\n{found}");
+        for key in ["route", "auth"] {
+            let false_word = format!("unknown key `{key}`");
+            assert!(!found.contains(&false_word), "{words:?}:\n{found}");
+        }
+    }
+}
+
+#[test]
 fn two_triggers_cannot_share_a_route() {
     let found = report(
         r#"

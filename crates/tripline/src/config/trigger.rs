@@ -34,12 +34,6 @@ pub(super) fn read(
     functions: &[String],
     max_event_bytes: u64,
 ) -> Option<TriggerConfig> {
-    if let Err(error) = check_name(name) {
-        table.error("", error.message, Some(error.help));
-    }
-    let kind_names = kinds.names();
-    let allowed: Vec<_> = kind_names.iter().map(|name| (*name, *name)).collect();
-    let kind = table.one_of("kind", &allowed, None);
     let function = table.required_such_as::<String>("function", "\"resize\"");
     let qps = table.optional::<Rate>("qps").map(|rate| rate.0);
     let enabled = table.or("enabled", true);
@@ -55,8 +49,15 @@ pub(super) fn read(
             Some(help),
         );
     }
-    let kind = kind?;
-    let name = TriggerName::new(name).ok()?;
+    let kind_names = kinds.names();
+    let allowed: Vec<_> = kind_names.iter().map(|name| (*name, *name)).collect();
+    // Last: who gives up here has not come to the keys of the kind, and the table is to know that.
+    let kind = table.one_of("kind", &allowed, None);
+    if let Err(error) = check_name(name) {
+        table.error("", error.message, Some(error.help));
+    }
+    let name = TriggerName::new(name).ok();
+    let (kind, name) = (kind?, name?);
     let trigger = kinds.build(kind, &name, table)?;
     if table.has("max_body")
         && trigger
