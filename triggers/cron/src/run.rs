@@ -188,7 +188,7 @@ impl Running<'_> {
         answer: Option<Result<Receipt, Rejected>>,
     ) -> Result<(), TriggerError> {
         self.late.record(now.since(tick.at).as_secs_f64());
-        match self.offer(tick, now, answer).await {
+        match self.offer(tick, now, answer).await? {
             Offered::Accepted => {
                 if tick.missed > 1 {
                     self.note_missed("late", tick.missed - 1);
@@ -216,7 +216,7 @@ impl Running<'_> {
         tick: Tick,
         now: Timestamp,
         mut answer: Option<Result<Receipt, Rejected>>,
-    ) -> Offered {
+    ) -> Result<Offered, TriggerError> {
         let cx = self.cx;
         // A tick in time may wait as long as a missed one may be late.
         let late = cx.clock().now().since(tick.at);
@@ -247,38 +247,46 @@ impl Running<'_> {
         let in_time = tokio::select! {
             biased;
             offered = bounded => offered.ok(),
-            () = cx.shutdown().cancelled() => return Offered::Shutdown,
+            () = cx.shutdown().cancelled() => return Ok(Offered::Shutdown),
         };
         match in_time {
-            Some(offered) => offered,
+            Some(offered) => Ok(offered),
             None => self.last_word(tick, now).await,
         }
     }
 
     /// Whether a tick that is too late was accepted nevertheless: who lets go of an offer does not know whether it was on
-    /// its way to the disk. One that waits for no room is answered after all before it.
-    async fn last_word(&self, tick: Tick, now: Timestamp) -> Offered {
-        let mut offer = self.offer_of(tick);
-        stamp(&mut offer.event, now);
-        let answers = self.cx.dispatch().try_dispatch_all(vec![offer]);
-        let Some(mut answers) = self.cx.shutdown().run_until_cancelled(answers).await else {
-            return Offered::Shutdown;
-        };
-        match answers.pop() {
-            Some(Ok(_)) => Offered::Accepted,
-            Some(Err(rejected))
-                if !matches!(
-                    rejected,
-                    Rejected::OverLimit { .. } | Rejected::QueueFull { .. }
-                ) =>
-            {
-                Offered::GivenUp(rejected.as_str(), rejected.to_string())
+    /// its way to the disk.
+    async fn last_word(&self, tick: Tick, now: Timestamp) -> Result<Offered, TriggerError> {
+        let word = async {
+            let answer = self.offer_now(tick, now).await;
+            if !answer.as_ref().is_err_and(Rejected::is_passing) {
+                return Ok(answer);
             }
-            _ => {
+            // Such a refusal looks only at what is on disk, and the first offer may still be on its way there, with the
+            // last free place. What is written now comes after it.
+            base::save(self.cx, &self.stream, self.planner.base()).await?;
+            Ok(self.offer_now(tick, now).await)
+        };
+        let Some(answer) = self.cx.shutdown().run_until_cancelled(word).await else {
+            return Ok(Offered::Shutdown);
+        };
+        Ok(match answer? {
+            Ok(_) => Offered::Accepted,
+            Err(Rejected::OverLimit { .. } | Rejected::QueueFull { .. }) => {
                 let why = "no room within `misfire_deadline`".to_owned();
                 Offered::GivenUp("no_room", why)
             }
-        }
+            Err(rejected) => Offered::GivenUp(rejected.as_str(), rejected.to_string()),
+        })
+    }
+
+    /// Offers the tick without waiting for room. An offer on its way to the disk is answered before this one is stored.
+    async fn offer_now(&self, tick: Tick, now: Timestamp) -> Result<Receipt, Rejected> {
+        let mut offer = self.offer_of(tick);
+        stamp(&mut offer.event, now);
+        let mut answers = self.cx.dispatch().try_dispatch_all(vec![offer]).await;
+        answers.pop().unwrap_or(Err(Rejected::Unknown))
     }
 
     /// Lets go of everything up to the tick, for good: a restart does not bring it back.

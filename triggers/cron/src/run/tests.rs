@@ -2,6 +2,7 @@
 
 mod clocks;
 mod edges;
+mod slow_disk;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
