@@ -1,5 +1,6 @@
 //! From notifications to offers: what is wanted, under which identity, and what the inventory notes of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tripline_model::{CursorEntry, CursorError, Offer, Receipt, Rejected};
@@ -9,7 +10,7 @@ use crate::config::S3Config;
 use crate::event::Source;
 use crate::identity::{ObjectState, Sighting, key, notified, tag_of};
 use crate::inventory::{Inventory, entry, note_suffix, state_of, state_suffix};
-use crate::keylocks::KeyLocks;
+use crate::keylocks::{Held, KeyLocks};
 use crate::names::is_creation;
 use crate::record::Notification;
 use crate::tally::Tally;
@@ -20,7 +21,7 @@ pub(crate) struct Intake {
     pub(crate) config: S3Config,
     pub(crate) source: Source,
     pub(crate) inventory: Inventory,
-    pub(crate) locks: KeyLocks,
+    pub(crate) locks: Arc<KeyLocks>,
     pub(crate) tally: Tally,
 }
 
@@ -51,20 +52,27 @@ impl Intake {
         heard: &[Notification],
         manner: Manner,
     ) -> Result<(), NotTaken> {
+        let _held = self.hold(heard).await;
+        self.take_held(heard, manner).await
+    }
+
+    /// Waits until nobody else works on the objects of `heard` that only the inventory tells apart, and holds them.
+    pub(crate) async fn hold(&self, heard: &[Notification]) -> Held {
+        let about = heard.iter().filter(|one| self.concerns(one));
+        let keys = about.filter(|one| needs_inventory(one));
+        let keys = keys.map(|one| one.key.clone()).collect();
+        self.locks.hold(keys).await
+    }
+
+    /// The same as [`Intake::take`] for who has them [held](Intake::hold).
+    pub(crate) async fn take_held(
+        &self,
+        heard: &[Notification],
+        manner: Manner,
+    ) -> Result<(), NotTaken> {
         let config = &self.config;
-        let mut about: Vec<&Notification> = Vec::new();
-        about.extend(
-            heard
-                .iter()
-                .filter(|one| one.bucket == config.bucket && config.covers(&one.key)),
-        );
-        let keys = about.iter().filter(|one| needs_inventory(one));
-        let _held = self
-            .locks
-            .hold(keys.map(|one| one.key.clone()).collect())
-            .await;
         let (mut offers, mut notes) = (Vec::new(), Vec::new());
-        for one in about {
+        for one in heard.iter().filter(|one| self.concerns(one)) {
             let wanted = config.events.wants(&one.name);
             if is_creation(&one.name) {
                 let (identity, written) = self.creation(one).await?;
@@ -79,6 +87,10 @@ impl Intake {
         }
         self.inventory.put(notes).await?;
         self.dispatch(offers, manner).await
+    }
+
+    fn concerns(&self, one: &Notification) -> bool {
+        one.bucket == self.config.bucket && self.config.covers(&one.key)
     }
 
     /// The identity of a creation, and the entry that goes with it.

@@ -1,7 +1,7 @@
 //! One at a time per object: a notification and the listing must not both take the same object for news.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
@@ -13,8 +13,8 @@ pub(crate) struct KeyLocks {
 }
 
 /// Holds some keys; dropping it lets them go.
-pub(crate) struct Held<'a> {
-    locks: &'a KeyLocks,
+pub(crate) struct Held {
+    locks: Arc<KeyLocks>,
     keys: Vec<String>,
 }
 
@@ -23,7 +23,7 @@ pub(crate) struct Held<'a> {
 impl KeyLocks {
     /// Waits until nobody holds any of `keys`, then holds all of them: all or none, so that two cannot wait for each
     /// other.
-    pub(crate) async fn hold(&self, mut keys: Vec<String>) -> Held<'_> {
+    pub(crate) async fn hold(self: &Arc<Self>, mut keys: Vec<String>) -> Held {
         keys.sort_unstable();
         keys.dedup();
         loop {
@@ -32,7 +32,8 @@ impl KeyLocks {
             // Before the look: what is let go from here on wakes us.
             freed.as_mut().enable();
             if self.try_hold(&keys) {
-                return Held { locks: self, keys };
+                let locks = Arc::clone(self);
+                return Held { locks, keys };
             }
             freed.await;
         }
@@ -48,7 +49,7 @@ impl KeyLocks {
     }
 }
 
-impl Drop for Held<'_> {
+impl Drop for Held {
     fn drop(&mut self) {
         let mut held = self
             .locks

@@ -14,7 +14,6 @@ use crate::event::Source;
 use crate::health::{Health, Part};
 use crate::intake::Intake;
 use crate::inventory::Inventory;
-use crate::keylocks::KeyLocks;
 use crate::listen::Listening;
 use crate::reconcile::{Outcome, Pass};
 use crate::tally::Tally;
@@ -60,7 +59,7 @@ impl S3Trigger {
         };
         let intake = Intake {
             inventory: Inventory::new(cx.name().clone(), Arc::clone(cx.cursors())),
-            locks: KeyLocks::default(),
+            locks: Arc::default(),
             tally: Tally::new(cx.clone()),
             source,
             config,

@@ -10,7 +10,7 @@ use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use tripline_listener::{Accepted, Bearer, GatewayHandler, Problem, read_body, refuse_packed};
 use tripline_model::contain;
 
@@ -80,19 +80,28 @@ impl Receiver {
         for why in &message.put_aside {
             self.put_aside(why);
         }
-        // A task, for a sender that hangs up or is told to come again stops no commit: until that is over, its objects
-        // stay held, or a listing would take them for new.
+        let until = Instant::now() + TAKEN_WITHIN;
+        // Before a place is taken: repeats that wait for an object would leave none to those that could be taken.
+        let holding = self.intake.hold(&message.notifications);
+        let holding = self.intake.cx.shutdown().run_until_cancelled(holding);
+        let held = match timeout_at(until, holding).await {
+            Ok(Some(held)) => held,
+            Ok(None) => return Err(come_again("the trigger is stopping", A_MOMENT)),
+            Err(_) => return Err(come_again("the same objects are being taken", A_MOMENT)),
+        };
         let Ok(place) = Arc::clone(&self.taking).try_acquire_owned() else {
             return Err(come_again("the journal is slow", A_MOMENT));
         };
+        // A task, for a sender that hangs up or is told to come again stops no commit: until that is over, its objects
+        // stay held, or a listing would take them for new.
         let intake = Arc::clone(&self.intake);
         let taking = self.intake.cx.tasks().spawn(async move {
-            let _held = (share, place);
-            let taking = intake.take(&message.notifications, Manner::Push);
+            let _held = (share, place, held);
+            let taking = intake.take_held(&message.notifications, Manner::Push);
             let taking = pin!(intake.cx.shutdown().run_until_cancelled(taking));
             contain(taking).await
         });
-        match timeout(TAKEN_WITHIN, taking).await {
+        match timeout_at(until, taking).await {
             Ok(Ok(Ok(Some(Ok(()))))) => Ok(()),
             Ok(Ok(Ok(Some(Err(not_taken))))) => {
                 Err(come_again(&not_taken.to_string(), not_taken.retry_after()))

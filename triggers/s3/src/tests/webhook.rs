@@ -13,6 +13,7 @@ use tripline_trigger::{FactValue, Trigger, TriggerState};
 use super::fixtures::webhook_bodies;
 use super::store::Store;
 use super::{around, is_synthetic, noon, subjects, trigger};
+use crate::webhook::MAX_TAKING;
 
 const HOOK: &str = "mode = 'webhook'\nroute = 'POST /s3/uploads'\n";
 const AUTH: &str = "auth = { bearer = { env = 'T' } }\n";
@@ -251,4 +252,49 @@ async fn none_lets_everybody_in() {
     assert_eq!(send(&app, "anything", body).await.0, StatusCode::OK);
     assert_eq!(around.dispatch().accepted().len(), 1);
     stop(run).await;
+}
+
+/// What is wrong, in the words of the answer.
+async fn detail(app: Router, body: String) -> String {
+    let request = Request::post("/s3/uploads").header("authorization", "Bearer test-token");
+    let request = request.body(Body::from(body)).unwrap();
+    let answer = tower::ServiceExt::oneshot(app, request).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let body = axum::body::to_bytes(answer.into_body(), 1 << 16).await;
+    let problem: serde_json::Value = serde_json::from_slice(&body.unwrap()).unwrap();
+    problem["detail"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn repeats_that_wait_for_an_object_leave_places_to_others() {
+    let (store, around) = (Store::start().await, around());
+    let more = "settle = '0s'\nreconcile_interval = '100ms'\n";
+    let run = receiving(&store, &around, more).await;
+    around.dispatch().reject_all(Some(Rejected::OverLimit {
+        retry_after: Duration::from_millis(50),
+        scope: "the hub".to_owned(),
+        limit: 1,
+    }));
+    // The listing holds the object while it waits for the limit.
+    store.put(
+        "plain.txt",
+        "",
+        "5d41402abc4b2a76b9719d911017c592",
+        noon(-61),
+    );
+    around.dispatch().wait_offered(1).await;
+    let body =
+        webhook_bodies("versitygw")[1].replace("2026-11-24T21:17:54Z", "2026-11-24T11:59:00Z");
+    let app = around.gateway().router();
+    let repeats = (0..2 * MAX_TAKING).map(|_| detail(app.clone(), body.clone()));
+    for why in futures_util::future::join_all(repeats).await {
+        assert_eq!(why, "the same objects are being taken");
+    }
+    let other = webhook_bodies("minio")[0].clone();
+    let why = detail(app, other).await;
+    assert!(why.starts_with("over the limit"), "{why}");
+    around.dispatch().reject_all(None);
+    assert_eq!(post(&around, &body).await, StatusCode::OK);
+    stop(run).await;
+    assert_eq!(around.dispatch().accepted().len(), 1);
 }
