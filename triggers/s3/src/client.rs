@@ -149,15 +149,17 @@ impl Bucket {
     }
 
     /// What the store's own clock shows, by which `LastModified` is told. Every answer has it, also that to a stranger.
-    /// `None` if there is none.
-    pub(crate) async fn clock(&self) -> Option<Timestamp> {
+    /// `None` if there is none in it.
+    pub(crate) async fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
         let ask = self.stream.head(self.config.endpoint.clone());
-        let answer = ask.timeout(CLOCK_WITHIN).send().await.ok()?;
-        let date = answer.headers().get(http::header::DATE)?.to_str().ok()?;
-        let date = DateTime::from_str(date, DateTimeFormat::HttpDate).ok()?;
-        Some(Timestamp::from_millis(
-            date.secs().checked_mul(1000)?.checked_add(DATE_ERRS_MS)?,
-        ))
+        let answer = ask.timeout(CLOCK_WITHIN).send().await.map_err(|err| {
+            StoreError::new("the store cannot be asked for its time", &err.without_url())
+        })?;
+        let date = answer.headers().get(http::header::DATE);
+        let date = date.and_then(|date| date.to_str().ok());
+        let date = date.and_then(|date| DateTime::from_str(date, DateTimeFormat::HttpDate).ok());
+        let millis = date.and_then(|date| date.secs().checked_mul(1000)?.checked_add(DATE_ERRS_MS));
+        Ok(millis.map(Timestamp::from_millis))
     }
 
     /// Whether objects of the bucket have (or had) versions. Stores that do not know the question have none.

@@ -86,9 +86,10 @@ impl<'a> Pass<'a> {
             .filter(|marker| marker.scope == scope);
         let marker = match known.clone() {
             Some(marker) => marker,
+            // Kept for good: a store that gives no answer is asked again by the next pass.
             None => Marker {
                 scope,
-                begun: bucket.clock().await.unwrap_or(begun).as_millis(),
+                begun: bucket.clock().await?.unwrap_or(begun).as_millis(),
                 complete: false,
             },
         };

@@ -1,6 +1,7 @@
 //! The trigger as a whole, against a store made up as recorded, and against a real one if there is any.
 
 mod changes;
+mod clocks;
 mod contract;
 pub(crate) mod fixtures;
 mod hostile;
@@ -20,13 +21,18 @@ use tripline_trigger::testkit::TestContext;
 
 use crate::{S3Kind, S3Trigger};
 
-/// A trigger out of a table's text; credentials and bucket are given.
-fn trigger(endpoint: &str, more: &str) -> Arc<S3Trigger> {
-    let text = format!(
+/// A table's text; credentials and bucket are given.
+fn table(endpoint: &str, more: &str) -> String {
+    format!(
         "endpoint = '{endpoint}'\nbucket = 'uploads'\n\
          access_key = {{ env = 'A' }}\nsecret_key = {{ env = 'S' }}\n{more}"
-    );
+    )
+}
+
+/// A trigger out of a table's text.
+fn trigger(endpoint: &str, more: &str) -> Arc<S3Trigger> {
     let name = TriggerName::new("uploads").unwrap();
+    let text = table(endpoint, more);
     let read = Document::new("test.toml", text).read(|root| S3Kind.build(&name, root));
     Arc::new(read.unwrap())
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
+use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Query, State};
@@ -49,6 +50,8 @@ struct Data {
     access_key: &'static str,
     mute: bool,
     keep_back: bool,
+    /// What every answer tells as its `Date`.
+    date: String,
 }
 
 impl Default for Data {
@@ -62,6 +65,7 @@ impl Default for Data {
             access_key: "access",
             mute: false,
             keep_back: false,
+            date: http_date(super::noon(0)),
         }
     }
 }
@@ -135,6 +139,11 @@ impl Store {
         self.with(|data| data.access_key = access_key);
     }
 
+    /// Sets the store's clock; at first it shows noon, as the hub's does. `None`: it tells no time.
+    pub(super) fn set_clock(&self, now: Option<Timestamp>) {
+        self.with(|data| data.date = now.map_or("unknown".to_owned(), http_date));
+    }
+
     /// Opens streams, but sends no heartbeat after the first.
     pub(super) fn mute(&self, mute: bool) {
         self.with(|data| data.mute = mute);
@@ -202,15 +211,15 @@ pub(super) fn minio_line(key: &str, etag: &str, at: Timestamp) -> String {
     .to_string()
 }
 
-/// With the store's clock, which shows noon.
+/// With the store's clock.
 async fn answer(
-    state: State<Arc<Inner>>,
+    State(inner): State<Arc<Inner>>,
     query: Query<HashMap<String, String>>,
     headers: HeaderMap,
 ) -> Response {
-    let mut answer = answer_of(state, query, headers).await;
-    let noon = HeaderValue::from_static("Tue, 24 Nov 2026 12:00:00 GMT");
-    answer.headers_mut().insert("date", noon);
+    let mut answer = answer_of(State(Arc::clone(&inner)), query, headers).await;
+    let date = HeaderValue::from_str(&inner.data.lock().unwrap().date).unwrap();
+    answer.headers_mut().insert("date", date);
     answer
 }
 
@@ -358,6 +367,11 @@ fn tail(data: &Data, more: bool) -> String {
 fn failure(status: StatusCode, code: &str) -> Response {
     let text = format!("<Error><Code>{code}</Code><Message>as told by the test</Message></Error>");
     (status, [("content-type", "application/xml")], text).into_response()
+}
+
+fn http_date(at: Timestamp) -> String {
+    let at = DateTime::from_secs(at.as_millis() / 1_000);
+    at.fmt(DateTimeFormat::HttpDate).unwrap()
 }
 
 fn xml(root: &str, body: &str) -> Response {
