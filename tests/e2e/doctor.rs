@@ -126,7 +126,7 @@ mode = "poll"
             taken.local_addr().unwrap()
         ),
     );
-    hub.write("key", "canary-of-a-secret");
+    hub.write_secret("key", "canary-of-a-secret");
     fs::create_dir(hub.path("data")).unwrap();
     fs::set_permissions(hub.path("data"), fs::Permissions::from_mode(0o755)).unwrap();
     let said = doctor(&hub);
@@ -151,6 +151,11 @@ mode = "poll"
     is(&said, "trigger orders", "bad", "orders");
     is(&said, "trigger uploads", "bad", "cannot be listed");
     assert!(!said.stdout.contains("canary-of-a-secret"), "{said:?}");
+    fs::set_permissions(hub.path("key"), fs::Permissions::from_mode(0o644)).unwrap();
+    is(&doctor(&hub), "secret file `key`", "bad", "chmod 600");
+    let started = hub.cli(&["serve", "tripline.toml"]);
+    assert_eq!(started.code, 2, "{started:?}");
+    assert!(started.stderr.contains("chmod 600"), "{started:?}");
     hub.write("data/found", "by others");
     fs::set_permissions(hub.path("data"), fs::Permissions::from_mode(0o777)).unwrap();
     let text = hub.cli(&["doctor", "tripline.toml"]);
@@ -180,15 +185,15 @@ async fn brokers_and_buckets_are_tried() {
          bucket = \"{topic}\"\nmode = \"poll\"\n",
         s3.endpoint
     );
-    hub.write("access", &s3.access_key);
-    hub.write("secret", &s3.secret_key);
+    hub.write_secret("access", &s3.access_key);
+    hub.write_secret("secret", &s3.secret_key);
     hub.configure(&config);
     let said = doctor(&hub);
     is(&said, "trigger orders", "good", "3 partitions");
     is(&said, "trigger uploads", "good", "1 objects");
     assert_eq!(said.code, 0, "{said:?}");
     hub.configure(&config.replace(&format!("[\"{topic}\"]"), "[\"no-such-topic\"]"));
-    hub.write("secret", "not-the-secret");
+    hub.write_secret("secret", "not-the-secret");
     let said = doctor(&hub);
     is(&said, "trigger orders", "bad", "no-such-topic");
     is(&said, "trigger uploads", "bad", "cannot be listed");

@@ -50,6 +50,14 @@ pub enum SecretError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The hub's own file is everybody's to look into.
+    #[error("others can get at {reference}: run `chmod 600 {}`", path.display().to_string().escape_debug())]
+    Exposed {
+        /// Which file.
+        reference: SecretRef,
+        /// Where it is.
+        path: PathBuf,
+    },
     /// There is nothing in it.
     #[error("{0} is empty")]
     Empty(SecretRef),

@@ -1,10 +1,11 @@
 //! Secrets out of the environment and out of files.
 
-use std::fs::File;
+use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+use rustix::process::{DumpableBehavior, geteuid, set_dumpable_behavior};
 use tripline_config::{Secret, SecretError, SecretRef, Secrets};
 
 /// No secret is longer.
@@ -34,11 +35,15 @@ impl Secrets for HostSecrets {
                 None => return Err(SecretError::NotSet(reference.clone())),
             },
             SecretRef::File(path) => {
-                let bytes =
-                    read(&self.folder.join(path)).map_err(|source| SecretError::Unreadable {
-                        reference: reference.clone(),
-                        source,
-                    })?;
+                let path = self.folder.join(path);
+                let (bytes, of) = read(&path).map_err(|source| SecretError::Unreadable {
+                    reference: reference.clone(),
+                    source,
+                })?;
+                if is_exposed(&of) && of.uid() == geteuid().as_raw() {
+                    let reference = reference.clone();
+                    return Err(SecretError::Exposed { reference, path });
+                }
                 let text = String::from_utf8(bytes).map_err(|_| not_text())?;
                 // Editors and `echo` end a file with a line end that nobody means.
                 text.trim_end_matches(['\r', '\n']).to_owned()
@@ -58,27 +63,93 @@ impl Secrets for HostSecrets {
     }
 }
 
-/// No more of a file than is needed to see that it is too long for a secret.
-fn read(path: &Path) -> io::Result<Vec<u8>> {
+// === impl HostSecrets ===
+
+impl HostSecrets {
+    /// Whether a secret that can be had is in a file of somebody else's that others can get at: what is mounted by a
+    /// secret store often is, in a place where nobody else is.
+    pub(crate) fn is_doubtful(&self, reference: &SecretRef) -> bool {
+        match reference {
+            SecretRef::Env(_) => false,
+            SecretRef::File(path) => {
+                fs::metadata(self.folder.join(path)).is_ok_and(|of| is_exposed(&of))
+            }
+        }
+    }
+}
+
+/// Whether who is neither its owner nor of its group can do anything with it. A pipe is nobody's to look into.
+fn is_exposed(of: &Metadata) -> bool {
+    of.is_file() && of.mode() & 0o007 != 0
+}
+
+/// No more of a file than is needed to see that it is too long for a secret, and what is known of the file.
+fn read(path: &Path) -> io::Result<(Vec<u8>, Metadata)> {
     let mut bytes = Vec::new();
     let limit = MAX_SECRET_BYTES as u64 + 3;
-    File::open(path)?.take(limit).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    let file = File::open(path)?;
+    let of = file.metadata()?;
+    file.take(limit).read_to_end(&mut bytes)?;
+    Ok((bytes, of))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::{PermissionsExt, chown};
+
+    use tempfile::TempDir;
+
     use super::*;
 
-    #[test]
-    fn a_file_without_its_last_line_end() {
+    fn in_a_file(mode: u32) -> (TempDir, HostSecrets) {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("token"), "s3cret\n").unwrap();
+        let path = folder.path().join("token");
+        fs::write(&path, "s3cret\n").unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
         let secrets = HostSecrets {
             folder: folder.path().to_owned(),
         };
+        (folder, secrets)
+    }
+
+    #[test]
+    fn a_file_without_its_last_line_end() {
+        let (_folder, secrets) = in_a_file(0o600);
         let found = secrets.resolve(&SecretRef::File("token".into())).unwrap();
         assert_eq!(found.expose(), "s3cret");
+    }
+
+    #[test]
+    fn a_file_of_ours_that_others_can_get_at_is_refused() {
+        let token = SecretRef::File("token".into());
+        for good in [0o600, 0o400, 0o640] {
+            let (_folder, secrets) = in_a_file(good);
+            assert!(secrets.resolve(&token).is_ok(), "{good:o}");
+            assert!(!secrets.is_doubtful(&token), "{good:o}");
+        }
+        for exposed in [0o644, 0o604, 0o602] {
+            let (folder, secrets) = in_a_file(exposed);
+            let error = secrets.resolve(&token).unwrap_err().to_string();
+            let path = folder.path().join("token");
+            let mend = format!("file `token`: run `chmod 600 {}`", path.display());
+            assert!(error.ends_with(&mend), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_others_is_read_whatever_they_let_others_do() {
+        // Only root can give a file away; nobody else has need of it, for this one is root's.
+        let (folder, mut secrets) = in_a_file(0o644);
+        let mut of_others = SecretRef::File("token".into());
+        if geteuid().is_root() {
+            chown(folder.path().join("token"), Some(65_534), None).unwrap();
+        } else {
+            secrets.folder = PathBuf::from("/etc");
+            of_others = SecretRef::File("passwd".into());
+        }
+        assert!(secrets.resolve(&of_others).is_ok());
+        assert!(secrets.is_doubtful(&of_others));
     }
 
     #[test]

@@ -32,7 +32,7 @@ async fn a_wrong_password_is_told_and_never_shown() {
     topic(&bootstrap, "e2e-login", 1, 1).await;
     produce(&producer(&bootstrap), "e2e-login", 0..3).await;
     let mut hub = Hub::prepare(&CONFIG.replace("BOOTSTRAP", &logins));
-    hub.write("password", WRONG);
+    hub.write_secret("password", WRONG);
     hub.launch().await;
     let status = eventually("the login is refused", async || {
         let status = hub.get("/v1/triggers/orders").await;
@@ -57,7 +57,7 @@ async fn a_wrong_password_is_told_and_never_shown() {
     }
     // A hub with the right one goes on where this one could not begin.
     hub.kill().await;
-    hub.write("password", "alice-secret");
+    hub.write_secret("password", "alice-secret");
     hub.launch().await;
     hub.ended_of("orders", 3).await;
 }

@@ -155,7 +155,7 @@ async fn no_secret_is_ever_seen() {
     let mut hub = Hub::prepare(&text);
     fs::create_dir(hub.path("secrets")).unwrap();
     for place in places() {
-        hub.write(&format!("secrets/{place}"), &canary(place));
+        hub.write_secret(&format!("secrets/{place}"), &canary(place));
     }
     hub.launch_with(&[("BEARER_OF_THE_DOOR", &canary("bearer"))])
         .await;

@@ -64,7 +64,7 @@ async fn hub() -> (Hub, Mirror) {
     let mirror = Mirror::start().await;
     let mut hub = Hub::prepare(&CONFIG.replace("MIRROR", &mirror.url));
     fs::create_dir(hub.path("secrets")).unwrap();
-    hub.write("secrets/key", "the-key-of-the-store");
+    hub.write_secret("secrets/key", "the-key-of-the-store");
     hub.launch().await;
     super::texts::mounted(&hub).await;
     (hub, mirror)

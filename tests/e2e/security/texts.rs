@@ -51,7 +51,7 @@ fn is_tame(what: &str, text: &str) {
 
 async fn hub(format: &str) -> Hub {
     let mut hub = Hub::prepare(&CONFIG.replace("FORMAT", format));
-    hub.write("key", "k");
+    hub.write_secret("key", "k");
     hub.launch().await;
     mounted(&hub).await;
     hub

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tripline_config::{SecretRef, Secrets};
+use tripline_config::{SecretError, SecretRef, Secrets};
 use tripline_credentials::Roles;
 use tripline_model::FunctionName;
 use tripline_runtime::{Credentials, check_address};
@@ -89,7 +89,15 @@ impl Ord for Named {
 
 fn secret(secrets: &HostSecrets, reference: &SecretRef) -> Finding {
     match secrets.resolve(reference) {
+        Ok(_) if secrets.is_doubtful(reference) => Finding::doubtful(
+            "it is there, in a file of another user that anybody here can get at",
+            "take others' rights to it away, unless it is mounted where only the hub sees it",
+        ),
         Ok(_) => Finding::good("it is there"),
+        Err(error @ SecretError::Exposed { .. }) => Finding::bad(
+            error.to_string(),
+            "do so, and use a new secret: others may have read this one",
+        ),
         Err(error) => Finding::bad(error.to_string(), "set it where the hub is started"),
     }
 }
