@@ -1,11 +1,12 @@
 //! `tripline doctor`: each thing that is wrong is found, with a way to mend it, in bounded time.
 
-use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+use std::{fs, io};
 
 use serde_json::Value;
-use tripline_tests::{Hub, Output, kafka, s3_store};
+use tripline_tests::{Disk, Hub, Output, kafka, kafka_sasl, s3_store, skipped};
 
 /// What a check found.
 fn found(said: &Output, check: &str) -> Value {
@@ -27,6 +28,20 @@ fn is(said: &Output, check: &str, verdict: &str, words: &str) {
 
 fn doctor(hub: &Hub) -> Output {
     hub.cli(&["doctor", "tripline.toml", "--json"])
+}
+
+/// The same, started by another program with these arguments.
+fn doctor_under(hub: &Hub, program: &[&str]) -> io::Result<Output> {
+    let mut command = Command::new(program[0]);
+    command.args(&program[1..]).arg(Hub::binary());
+    command.args(["doctor", "tripline.toml", "--json"]);
+    let done = command.current_dir(hub.path("")).output()?;
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Ok(Output {
+        code: done.status.code().unwrap_or(-1),
+        stdout: text(done.stdout),
+        stderr: text(done.stderr),
+    })
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -166,6 +181,79 @@ mode = "poll"
         text.stdout
     );
     assert!(text.stdout.contains("run `chmod 700"), "{}", text.stdout);
+}
+
+#[test]
+fn few_descriptors_are_doubtful() {
+    let hub = Hub::prepare("[functions.f]\ncommand = [\"true\"]\n");
+    match doctor_under(&hub, &["prlimit", "--nofile=128"]) {
+        Ok(said) => {
+            is(
+                &said,
+                "open files",
+                "doubtful",
+                "128 may be open, about 1536 are needed",
+            );
+            assert_eq!(said.code, 0, "{said:?}");
+        }
+        Err(error) => skipped("few descriptors", &format!("no prlimit: {error}")),
+    }
+}
+
+#[test]
+fn a_slow_disk_is_doubtful() {
+    let hub = Hub::prepare("[functions.f]\ncommand = [\"true\"]\n");
+    let slow = "inject=fdatasync:delay_enter=30000";
+    let tracer = [
+        "strace",
+        "-f",
+        "-qq",
+        "-o",
+        "/dev/null",
+        "-e",
+        "trace=fdatasync",
+        "-e",
+        slow,
+    ];
+    match doctor_under(&hub, &tracer) {
+        Ok(said) if !said.stdout.is_empty() => {
+            is(&said, "disk sync", "doubtful", "local SSD");
+            assert_eq!(said.code, 0, "{said:?}");
+        }
+        failed => skipped("a slow disk", &format!("strace cannot be used: {failed:?}")),
+    }
+}
+
+#[test]
+fn a_disk_that_is_full_or_takes_no_writes_is_bad() {
+    let hub = Hub::prepare("[functions.f]\ncommand = [\"true\"]\n");
+    let Some(disk) = Disk::mount("a full disk", 64, &hub.path("data")) else {
+        return;
+    };
+    let said = doctor(&hub);
+    is(&said, "data directory", "bad", "make room");
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(disk.try_remount("ro"));
+    let said = doctor(&hub);
+    is(&said, "data directory", "bad", "cannot be written");
+    is(&said, "disk sync", "bad", "see `data directory`");
+}
+
+#[test]
+fn a_refused_login_is_told_without_the_password() {
+    let Some(bootstrap) = kafka_sasl("doctor and a refused login") else {
+        return;
+    };
+    let hub = Hub::prepare(&format!(
+        "[functions.f]\ncommand = [\"true\"]\n[triggers.orders]\nkind = \"kafka\"\nfunction = \"f\"\n\
+         \"bootstrap.servers\" = \"{bootstrap}\"\ntopics = [\"orders\"]\n\"security.protocol\" = \"sasl_plaintext\"\n\
+         \"sasl.mechanism\" = \"PLAIN\"\n\"sasl.username\" = \"alice\"\n\"sasl.password\" = {{ file = \"password\" }}\n"
+    ));
+    hub.write_secret("password", "canary-of-a-password");
+    let said = doctor(&hub);
+    is(&said, "trigger orders", "bad", "Authentication failed");
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(!said.stdout.contains("canary-of-a-password"), "{said:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

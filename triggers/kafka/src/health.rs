@@ -71,12 +71,17 @@ impl Health {
 
     /// The same text without the values of secrets.
     pub(crate) fn redacted(&self, text: &str) -> String {
-        let mut shown = text.to_owned();
-        for secret in self.secrets.iter().filter(|secret| !secret.is_empty()) {
-            shown = shown.replace(secret.as_str(), "***");
-        }
-        shown
+        redacted(text, &self.secrets)
     }
+}
+
+/// The same text without these secrets.
+pub(crate) fn redacted(text: &str, secrets: &[String]) -> String {
+    let mut shown = text.to_owned();
+    for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
+        shown = shown.replace(secret.as_str(), "***");
+    }
+    shown
 }
 
 // === impl State ===
