@@ -3,6 +3,7 @@
 mod brokers;
 mod login;
 mod records;
+mod uncreated;
 
 use std::ops::Range;
 use std::time::Duration;

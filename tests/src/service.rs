@@ -103,6 +103,28 @@ impl KafkaNode {
         self.control(&["--node", &node.to_string(), action]);
     }
 
+    /// Stops it, changes its settings, and starts it again.
+    pub fn reconfigure(&self, settings: &[(&str, &str)]) {
+        self.run("stop");
+        let file = self.dir.path().join("server.properties");
+        let mut text = fs::read_to_string(&file).expect("it has settings");
+        for (key, value) in settings {
+            // The last one of a name counts.
+            text += &format!("{key}={value}\n");
+        }
+        fs::write(&file, text).expect("the folder is ours");
+        self.run("start");
+    }
+
+    /// One of its settings.
+    pub fn setting(&self, key: &str) -> String {
+        let text = fs::read_to_string(self.dir.path().join("server.properties"));
+        let text = text.expect("it has settings");
+        let mut lines = text.lines().rev();
+        let value = lines.find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+        value.unwrap_or_else(|| panic!("no {key}")).to_owned()
+    }
+
     fn control(&self, args: &[&str]) -> String {
         let done = Command::new(&self.control)
             .arg("--dir")

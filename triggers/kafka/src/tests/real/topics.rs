@@ -60,7 +60,7 @@ async fn is_missed_until_it_is_there(mut topic: Topic) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_deleted_topic_is_trouble_and_is_not_made_by_the_hub() {
+async fn a_deleted_topic_is_trouble_until_it_is_there_again() {
     in_both("a deleted topic", 2, is_missed_until_it_is_there).await;
 }
 
