@@ -1,6 +1,7 @@
 //! Records of a real broker, on their way to a function: in both group protocols, side by side.
 
 mod brokers;
+mod credentials;
 mod halted;
 mod login;
 mod records;
