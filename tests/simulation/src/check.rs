@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use tripline_model::{End, Invocation, InvocationState, RequestId};
+use tripline_model::{End, Ending, Invocation, InvocationState, NOT_STARTED, RequestId};
 
 use crate::history::{Happening, Way, may_follow};
 use crate::ledger::Entry;
@@ -111,16 +111,17 @@ fn end(record: &Invocation, run: Option<&Entry>, wrong: &mut Wrong) {
         return wrong.push(format!("{id} has no end: {}", record.state));
     };
     let reason = record.ending.as_ref().map_or("", |ending| &ending.reason);
+    let ran = record.ending.as_ref().and_then(Ending::ran);
     let truth = run.and_then(|run| run.over.as_ref()).map(|over| over.end);
     let good = match (end, run) {
         (End::Expired | End::Cancelled, run) => run.is_none(),
         (End::Failed, None) => reason == "start_failed",
         // A stop that came between the record of the start and the start.
-        (End::Terminated, None) => true,
+        (End::Terminated, None) => reason == NOT_STARTED,
         // The start is on disk, and the crash came before the function.
         (End::Lost, None) => true,
         (End::Lost, Some(run)) => run.died,
-        (_, Some(_)) => truth == Some(end),
+        (_, Some(_)) => truth == Some(end) && ran != Some(false),
         (_, None) => false,
     };
     if !good {
@@ -166,3 +167,6 @@ fn limit(world: &World, wrong: &mut Wrong) {
 fn number_of(record: &Invocation) -> Option<usize> {
     record.event.id.parse().ok()
 }
+
+#[cfg(test)]
+mod tests;
