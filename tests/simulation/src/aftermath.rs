@@ -12,7 +12,7 @@ use crate::world::World;
 pub type Classes = BTreeMap<&'static str, u64>;
 
 /// The classes that a campaign must meet.
-pub const CLASSES: [&str; 24] = [
+pub const CLASSES: [&str; 26] = [
     "accept asked, not kept",
     "accept kept, not heard",
     "heard, not started",
@@ -25,6 +25,8 @@ pub const CLASSES: [&str; 24] = [
     "end asked, not kept",
     "end kept, not reclaimed",
     "record kept, not committed",
+    "removal asked, not kept",
+    "removal kept, not told",
     "crash while the journal opens",
     "crash in recovery",
     "crash while serving",
@@ -49,7 +51,9 @@ pub(crate) fn look(world: &World, records: &[Invocation]) {
     let asked = world.asked();
     let ledger = world.ledger();
     let mut found = Vec::new();
-    for id in &asked.accepts {
+    let (gone, removal) = world.removals().look(records);
+    found.extend(removal);
+    for id in asked.accepts.iter().filter(|id| !gone.contains(id)) {
         let run = ledger.runs.get(id);
         let over = run.is_some_and(|run| run.over.is_some());
         found.push(match (states.get(id), run) {

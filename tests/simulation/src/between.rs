@@ -2,11 +2,13 @@
 //! after it, and between it and its answer; it notes what was asked for; and it is where some mutants are broken.
 
 mod cursors;
+mod removals;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use tokio::sync::RwLock;
 use tokio_util::task::TaskTracker;
 use tripline_journal::{
     Accepted, Health, Journal, JournalError, NewInvocation, Page, Portion, Purged, Query,
@@ -41,6 +43,8 @@ pub(crate) struct Between {
     late: Arc<Mutex<BTreeMap<RequestId, Timestamp>>>,
     /// Writes that a mutant does not wait for.
     unwatched: TaskTracker,
+    /// Nothing ends during a removal: what may go is known when it begins.
+    ends: RwLock<()>,
 }
 
 impl Between {
@@ -51,6 +55,7 @@ impl Between {
             dice: Mutex::new(dice),
             late: Arc::default(),
             unwatched: TaskTracker::new(),
+            ends: RwLock::default(),
         }
     }
 
@@ -177,7 +182,10 @@ impl Journal for Between {
         if let Some(at) = late {
             self.journal.start(id, at).await?;
         }
-        let mut answer = self.journal.finish(id, ending.clone()).await;
+        let mut answer = {
+            let _open = self.ends.read().await;
+            self.journal.finish(id, ending.clone()).await
+        };
         if self.world.is(Mutant::EndOverwritesEnd)
             && matches!(answer, Err(JournalError::Illegal(_)))
         {
@@ -233,6 +241,7 @@ impl Journal for Between {
         at: Timestamp,
         limit: usize,
     ) -> Result<Vec<RequestId>, JournalError> {
+        let _open = self.ends.read().await;
         self.journal.expire(function, before, at, limit).await
     }
 
@@ -243,6 +252,7 @@ impl Journal for Between {
         reason: &str,
         limit: usize,
     ) -> Result<Vec<RequestId>, JournalError> {
+        let _open = self.ends.read().await;
         self.journal.cancel_all(function, at, reason, limit).await
     }
 
@@ -268,7 +278,7 @@ impl Journal for Between {
     }
 
     async fn purge(&self, retention: &Retention, now: Timestamp) -> Result<Purged, JournalError> {
-        self.journal.purge(retention, now).await
+        self.remove(retention, now).await
     }
 
     fn hub_id(&self) -> String {

@@ -11,6 +11,7 @@
 //! | what runs functions, and what these really did | `executor`, `ledger` |
 //! | what the outside world knows | `history`, `world`, `clock` |
 //! | what a crash left, by class | `aftermath` |
+//! | what the hub may forget | `removals`, `between/removals` |
 //! | what must hold at the end | `check` |
 //! | hubs that are broken on purpose | `mutant`, `between`, `sources/gate` |
 //! | many histories | `campaign` |
@@ -29,6 +30,7 @@ mod hub;
 mod ledger;
 mod life;
 mod mutant;
+mod removals;
 mod run;
 mod script;
 mod shm;

@@ -9,8 +9,8 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 use tripline_dispatcher::{Dispatcher, DispatcherHandle};
-use tripline_journal::{Copied, Journal, JournalOptions, Query, SqliteJournal};
-use tripline_model::{Invocation, RequestId};
+use tripline_journal::{Copied, Journal, JournalOptions, Query, Retention, SqliteJournal};
+use tripline_model::{Clock as _, Invocation, RequestId};
 
 use crate::between::Between;
 use crate::dice::Dice;
@@ -26,6 +26,9 @@ use crate::world::World;
 
 /// After its steps a life goes on for this long.
 const REST: Duration = Duration::from_millis(1700);
+
+/// Between two removals: a few in each life.
+const UPKEEP: Duration = Duration::from_millis(60);
 
 /// In the last life, everything must have come to its end after this long.
 const SETTLED: Duration = Duration::from_secs(600);
@@ -128,6 +131,7 @@ pub(crate) async fn live(
         }
         () = life.serve(steps, plan.last) => {}
     }
+    world.removals().end();
     if !plan.last && !plan.graceful {
         world.fate.note(|| "killed at rest".to_owned());
         world.fate.end();
@@ -155,7 +159,7 @@ async fn refused(world: &World, why: &str) -> Vec<Invocation> {
 }
 
 /// Everything that the journal has.
-async fn records(journal: &dyn Journal) -> Vec<Invocation> {
+pub(crate) async fn records(journal: &dyn Journal) -> Vec<Invocation> {
     let (mut all, mut before) = (Vec::new(), None);
     loop {
         let query = Query {
@@ -206,6 +210,10 @@ impl Life<'_> {
         self.outside.spawn(reading);
         let firing = timer::fire(self.world.clone(), self.hub.clone(), cursors);
         self.outside.spawn(firing);
+        if let Some(retention) = self.world.settings.retention {
+            let (world, journal) = (self.world.clone(), self.journal.clone());
+            self.outside.spawn(upkeep(world, journal, retention));
+        }
         let unsettled: Vec<_> = {
             let history = self.world.history();
             let all = history.happenings.iter().enumerate();
@@ -346,6 +354,15 @@ impl Life<'_> {
         };
         let counts = self.journal.counts().await;
         told && counts.is_ok_and(|counts| counts.iter().all(|(_, state, _)| state.is_end()))
+    }
+}
+
+/// Removes as the binary does: when a life begins, and from time to time.
+async fn upkeep(world: Arc<World>, journal: Arc<Between>, retention: Retention) {
+    loop {
+        // What became of it is seen in the records.
+        let _ = journal.purge(&retention, world.clock.now()).await;
+        sleep(UPKEEP).await;
     }
 }
 

@@ -35,11 +35,13 @@ pub enum Mutant {
     WallClockLimit,
     /// The timer's watermark is in memory only.
     TimerInMemory,
+    /// What has ended is removed at once, however long it is to be kept.
+    RemovesTooSoon,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::NoSync,
         Self::AckBeforeFlush,
         Self::NoNameSync,
@@ -54,6 +56,7 @@ impl Mutant {
         Self::SequencerOnly,
         Self::WallClockLimit,
         Self::TimerInMemory,
+        Self::RemovesTooSoon,
     ];
 
     /// Whether few histories are enough to catch it: those run with every change.
@@ -78,6 +81,7 @@ impl Mutant {
             Self::SequencerOnly => "sequencer-only",
             Self::WallClockLimit => "wall-clock-limit",
             Self::TimerInMemory => "timer-in-memory",
+            Self::RemovesTooSoon => "removes-too-soon",
         }
     }
 

@@ -14,7 +14,7 @@ use crate::disk::{Disk, Flaws, Image};
 use crate::fate::Fate;
 use crate::life::{self, LifePlan};
 use crate::mutant::Mutant;
-use crate::script::{Settings, Timed, steps};
+use crate::script::{Settings, Timed, retention, steps};
 use crate::vfs::{self, Mount};
 use crate::world::World;
 
@@ -23,6 +23,9 @@ const SCRIPTS: u64 = 32;
 
 /// Seeds of a block: each script has its first life ended at its effects 1, 2, 3 and so on.
 const BLOCK: u64 = 8192;
+
+/// One script out of so many has a hub that removes what has ended.
+const REMOVING: u64 = 4;
 
 /// What came of a seed.
 #[derive(Debug, Clone)]
@@ -60,7 +63,9 @@ impl Plan {
         // The first life of a script is the same for all its seeds, but for its end.
         let mut of_script = Dice::new(script, 1);
         let mut dice = Dice::new(seed, 2);
-        let settings = Settings::any(&mut of_script);
+        let mut settings = Settings::any(&mut of_script);
+        let removes = script.is_multiple_of(REMOVING);
+        settings.retention = removes.then(|| retention(&mut Dice::new(script, 6)));
         let failing_sync = dice.once_in(12).then(|| dice.below(16));
         let first = LifePlan {
             dice: Dice::new(script, 3),
@@ -129,6 +134,7 @@ pub fn run(seed: u64, mutant: Option<Mutant>, trace: bool) -> Outcome {
             away(&world, &mount, &mut dice);
         }
     }
+    left.extend(world.removals().gone(&left));
     let wrong = check(&world, &left);
     let classes = world.classes().clone();
     Outcome {

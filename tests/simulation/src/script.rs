@@ -3,6 +3,8 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use tripline_journal::Retention;
+
 use crate::dice::Dice;
 
 /// What a function does with an event; the word is the event's type.
@@ -35,6 +37,8 @@ pub(crate) struct Settings {
     pub(crate) timeout: Duration,
     /// Whether it begins on an empty disk, instead of one with a journal.
     pub(crate) empty_disk: bool,
+    /// What is kept, where anything is ever removed.
+    pub(crate) retention: Option<Retention>,
 }
 
 /// One thing that happens.
@@ -107,7 +111,16 @@ impl Settings {
             max_event_age: Duration::from_secs(dice.pick(&[3, 3600, 3600])),
             timeout: Duration::from_secs(dice.pick(&[2, 10])),
             empty_disk: dice.once_in(8),
+            retention: None,
         }
+    }
+}
+
+/// Either what is old goes, or everything that has ended: a journal is larger than a byte, always.
+pub(crate) fn retention(dice: &mut Dice) -> Retention {
+    Retention {
+        keep_ended: Duration::from_millis(dice.pick(&[0, 0, 1000, 3_600_000])),
+        max_bytes: dice.pick(&[1, u64::MAX, u64::MAX]),
     }
 }
 

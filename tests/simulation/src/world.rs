@@ -9,6 +9,7 @@ use crate::fate::Fate;
 use crate::history::History;
 use crate::ledger::Ledger;
 use crate::mutant::Mutant;
+use crate::removals::Removals;
 use crate::script::Settings;
 use crate::sources::log::Topic;
 
@@ -22,6 +23,7 @@ pub(crate) struct World {
     ledger: Mutex<Ledger>,
     topic: Mutex<Topic>,
     asked: Mutex<Asked>,
+    removals: Mutex<Removals>,
     classes: Mutex<Classes>,
     disk_fails: bool,
 }
@@ -43,6 +45,7 @@ impl World {
             ledger: Mutex::default(),
             topic: Mutex::default(),
             asked: Mutex::default(),
+            removals: Mutex::default(),
             classes: Mutex::default(),
             disk_fails,
         }
@@ -62,6 +65,10 @@ impl World {
 
     pub(crate) fn asked(&self) -> MutexGuard<'_, Asked> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn removals(&self) -> MutexGuard<'_, Removals> {
+        self.removals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn classes(&self) -> MutexGuard<'_, Classes> {
