@@ -166,8 +166,7 @@ fn refused_is_refused(evidence: &Evidence<'_>) -> Vec<String> {
     wrong
 }
 
-/// I9: in one life of the hub, by the times in its records. Those are taken a moment after the admission, so that a
-/// second of theirs may hold a few of its neighbour's.
+/// I9: in one life of the hub, by the times in its records, which are taken within the admission.
 fn the_limit(evidence: &Evidence<'_>) -> Vec<String> {
     let lives = &evidence.facts.lives;
     let life = |at: i64| lives.iter().filter(|begun| **begun <= at).count();
@@ -178,12 +177,11 @@ fn the_limit(evidence: &Evidence<'_>) -> Vec<String> {
         .map(|one| one.accepted_at)
         .collect();
     times.sort_unstable();
-    let most = QPS + QPS / 10;
-    let over = times.windows(most + 1).find(|window| {
-        let (first, last) = (window[0], window[most]);
+    let over = times.windows(QPS + 1).find(|window| {
+        let (first, last) = (window[0], window[QPS]);
         last - first < 1000 && life(first) == life(last)
     });
-    over.map(|window| format!("more than {most} in the second after {}", window[0]))
+    over.map(|window| format!("more than {QPS} in the second after {}", window[0]))
         .into_iter()
         .collect()
 }

@@ -236,11 +236,11 @@ async fn five_thousand_calls_a_second_for_three_seconds() {
         scene.accepted + accepted,
         "a refused call leaves no record"
     );
-    // A stamp is taken a little after its admission: on a busy machine, by up to some tenths of a second.
+    // A stamp is taken within the admission, so that no load of the machine can bring two nearer to each other.
     stamps.sort_unstable();
     for (first, beyond) in stamps.iter().zip(&stamps[LIMIT..]) {
         assert!(
-            beyond - first >= 600,
+            beyond - first >= 1000,
             "{LIMIT} and one in {} ms",
             beyond - first
         );

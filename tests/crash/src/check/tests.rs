@@ -142,7 +142,7 @@ fn every_rule_speaks() {
         scene.told.strange.insert("418".to_owned());
     });
     speaks("the limit", |scene| {
-        let many = (0..2 * QPS).map(|n| invocation(&n.to_string(), "tick", "tick", "succeeded"));
+        let many = (0..=QPS).map(|n| invocation(&n.to_string(), "tick", "tick", "succeeded"));
         scene.facts.invocations = many.collect();
     });
     speaks("states go forward", |scene| {
@@ -192,8 +192,9 @@ fn every_rule_speaks() {
 #[test]
 fn a_second_that_spans_two_lives_may_hold_the_limit_of_both() {
     let mut scene = good();
+    let there = scene.facts.invocations.len();
     let at = |n: usize| if n < QPS { 4990 } else { 5010 };
-    let many = (0..2 * QPS).map(|n| Invocation {
+    let many = (there..2 * QPS).map(|n| Invocation {
         event: n.to_string(),
         accepted_at: at(n),
         ..invocation("4", "tick", "tick", "succeeded")
