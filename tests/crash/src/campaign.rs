@@ -8,7 +8,7 @@ use tripline_tests::eventually;
 
 use crate::check::{Evidence, check};
 use crate::dice::Dice;
-use crate::facts::{Facts, gather, rest};
+use crate::facts::{gather, rest};
 use crate::history::History;
 use crate::ledger::{self, Ledger};
 use crate::load::Load;
@@ -74,13 +74,16 @@ pub async fn campaign(plan: Plan, tell: &dyn Fn(u64, &str)) -> Option<Report> {
         let strike = deck.pop().unwrap_or(&Strike::Hub);
         moments.note(&history.lock(), &ledger_of(&world));
         strike.fall(&mut world, &mut dice).await;
+        if strike.ends_hubs_only() {
+            moments.note_without_hub(&ledger_of(&world));
+        }
         *struck.entry(*strike).or_default() += 1;
         world.launch().await;
         tell(cycle + 1, strike.name());
     }
     load.stop().await;
     let fresh = settle(&world, &history).await;
-    let facts = gathered(&world, &struck).await;
+    let facts = gather(&world).await;
     let ledger = ledger_of(&world);
     let told = history.lock();
     let mut wrong = check(&Evidence {
@@ -94,6 +97,8 @@ pub async fn campaign(plan: Plan, tell: &dyn Fn(u64, &str)) -> Option<Report> {
         took: began.elapsed(),
         triggers: world.triggers(),
         struck,
+        went_on: moments.went_on(&facts),
+        recovered: world.recovered(),
         moments,
         figures: Figures::of(&told, &ledger, &facts),
         wrong,
@@ -155,11 +160,4 @@ async fn ended(world: &World, trigger: &str) -> Vec<String> {
         .iter()
         .filter_map(|one| one["event"]["subject"].as_str());
     marks.map(str::to_owned).collect()
-}
-
-async fn gathered(world: &World, struck: &BTreeMap<Strike, usize>) -> Facts {
-    let mut facts = gather(world).await;
-    facts.executors_died = struck.keys().any(|strike| strike.ends_executors());
-    facts.functions_died = struck.keys().any(|strike| strike.ends_functions());
-    facts
 }

@@ -211,10 +211,10 @@ fn ends_are_true(evidence: &Evidence<'_>) -> Vec<String> {
         let is_meant_to_fail = one.mark.ends_with("-fail");
         let is_true = match one.state.as_str() {
             "succeeded" => deeds.starts == 1 && deeds.ends == 1 && !is_meant_to_fail,
-            "failed" if one.signal.is_some() => facts.functions_died || facts.executors_died,
+            "failed" if one.signal.is_some() => one.lived_through(&facts.function_deaths),
             "failed" => deeds.ends == 1 && is_meant_to_fail,
             // A hub alone loses only what it was about to hand over.
-            "lost" => facts.executors_died || deeds.starts == 0,
+            "lost" => deeds.starts == 0 || one.lived_through(&facts.executor_deaths),
             _ => false,
         };
         if !is_true {

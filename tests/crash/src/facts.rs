@@ -7,7 +7,7 @@ use serde_json::Value;
 use tripline_model::Timestamp;
 use tripline_tests::{Vitals, eventually_within};
 
-use crate::world::World;
+use crate::world::{Span, World};
 
 /// How long a hub may take to come to rest.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -48,10 +48,10 @@ pub(crate) struct Facts {
     /// What is in scratch directories then.
     pub(crate) scratch: BTreeSet<String>,
     pub(crate) vitals: Option<Vitals>,
-    /// Whether executors were killed: only then may what ran be lost with its end known to its ledger.
-    pub(crate) executors_died: bool,
-    /// Whether functions were killed.
-    pub(crate) functions_died: bool,
+    /// When executors were killed, from just before until just after.
+    pub(crate) executor_deaths: Vec<[i64; 2]>,
+    /// When functions were killed, likewise.
+    pub(crate) function_deaths: Vec<[i64; 2]>,
 }
 
 // === impl Invocation ===
@@ -59,6 +59,12 @@ pub(crate) struct Facts {
 impl Invocation {
     pub(crate) fn is_open(&self) -> bool {
         matches!(self.state.as_str(), "accepted" | "running")
+    }
+
+    /// Whether one of these deaths came between its acceptance and its end.
+    pub(crate) fn lived_through(&self, deaths: &[[i64; 2]]) -> bool {
+        let met = |[from, to]: &[i64; 2]| self.accepted_at <= *to && *from <= self.ended_at;
+        deaths.iter().any(met)
     }
 
     fn of(value: &Value) -> Self {
@@ -94,6 +100,12 @@ pub(crate) async fn gather(world: &World) -> Facts {
     for one in invocations.iter_mut().step_by(step) {
         one.printed = Some(printed(world, &one.id).await);
     }
+    let millis = |deaths: &[Span]| {
+        deaths
+            .iter()
+            .map(|span| span.map(Timestamp::as_millis))
+            .collect()
+    };
     Facts {
         lives: world.lives.iter().map(|at| at.as_millis()).collect(),
         cuts: world.cuts.iter().map(|at| at.as_millis()).collect(),
@@ -101,8 +113,8 @@ pub(crate) async fn gather(world: &World) -> Facts {
         scratch: world.scratch(),
         vitals: Some(Vitals::of(world.hub.pid())),
         invocations,
-        executors_died: false,
-        functions_died: false,
+        executor_deaths: millis(&world.executor_deaths),
+        function_deaths: millis(&world.function_deaths),
     }
 }
 

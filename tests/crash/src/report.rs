@@ -12,6 +12,10 @@ use crate::history::{Answer, Told};
 use crate::ledger::Ledger;
 use crate::moment::{Moments, STAGES};
 use crate::strike::Strike;
+use crate::world::{FOUND, Recovered};
+
+/// What a campaign must show of strikes that killed the hub alone.
+const WENT_ON: &str = "a run that outlived its hub";
 
 /// The figures of a campaign.
 #[derive(Debug, Clone)]
@@ -22,6 +26,9 @@ pub struct Report {
     pub(crate) triggers: Vec<&'static str>,
     pub(crate) struck: BTreeMap<Strike, usize>,
     pub(crate) moments: Moments,
+    /// Runs that outlived their hub and ended well.
+    pub(crate) went_on: usize,
+    pub(crate) recovered: Recovered,
     pub(crate) figures: Figures,
     /// What speaks against the hub; empty is good.
     pub wrong: Vec<String>,
@@ -120,6 +127,13 @@ impl Report {
         for stage in STAGES {
             want(stage, self.moments.of(stage));
         }
+        let [lost, resumed, _, queued] = self.recovered;
+        want("recovery: lost", lost);
+        want("recovery: queued", queued);
+        if self.plan.strikes().iter().any(|one| one.ends_hubs_only()) {
+            want("recovery: resumed", resumed);
+            want(WENT_ON, self.went_on);
+        }
         let figures = &self.figures;
         want("a call that was refused", figures.refused);
         want("a call without an answer", figures.unknown);
@@ -155,6 +169,10 @@ impl Report {
         for stage in STAGES {
             line(&format!("met {stage}"), self.moments.of(stage));
         }
+        line(WENT_ON, self.went_on);
+        for (what, count) in FOUND.iter().zip(self.recovered) {
+            line(&format!("recovery: {what}"), count);
+        }
         figures.lines(&mut line);
         for wrong in &self.wrong {
             let _ = writeln!(text, "WRONG: {wrong}");
@@ -173,6 +191,7 @@ impl Report {
             .map(|(strike, count)| (strike.name(), *count))
             .collect();
         let met: BTreeMap<&str, usize> = STAGES.map(|stage| (stage, self.moments.of(stage))).into();
+        let recovery: BTreeMap<&str, usize> = FOUND.into_iter().zip(self.recovered).collect();
         let mut json = json!({
             "proof": if self.plan.power { "power" } else { "crash" },
             "seed": self.plan.seed,
@@ -180,6 +199,8 @@ impl Report {
             "seconds": self.took.as_secs(),
             "struck": struck,
             "met": met,
+            "went_on": self.went_on,
+            "recovery": recovery,
             "wrong": self.wrong,
             "never_met": self.missed(),
         });
@@ -204,6 +225,8 @@ mod tests {
             triggers,
             struck: BTreeMap::new(),
             moments: Moments::default(),
+            went_on: 0,
+            recovered: [0; 4],
             figures: Figures::default(),
             wrong: Vec::new(),
         }
@@ -213,7 +236,14 @@ mod tests {
     fn what_was_not_met_is_named() {
         let missed = empty(vec!["call", "record"]).missed();
         let strikes = Strike::KILLS.map(Strike::name);
-        let others = ["a call that was refused", "a call without an answer"];
+        let others = [
+            "recovery: lost",
+            "recovery: queued",
+            "recovery: resumed",
+            WENT_ON,
+            "a call that was refused",
+            "a call without an answer",
+        ];
         let all = strikes.iter().chain(&STAGES).chain(&others);
         let all = all.chain(&["succeeded", "failed", "lost", "call", "record"]);
         assert!(missed.iter().eq(all), "{missed:?}");

@@ -66,12 +66,8 @@ pub async fn steps(stride: usize, tell: &dyn Fn(&str, usize)) -> Option<Steps> {
     let began = Instant::now();
     let mut world = World::prepare(Sources::Calls).await;
     let history = History::default();
-    let (mut struck, mut wrong) = (Vec::new(), Vec::new());
+    let mut struck = Vec::new();
     for (name, who, calls) in KINDS {
-        if matches!(who, Who::Executor) {
-            // Until now only hubs died: whatever had begun has gone on.
-            wrong = verdict(&world, &history, false).await.0;
-        }
         let mut steps = 0;
         for step in (1..).step_by(stride) {
             let mark = format!("/call/{}-{step}", struck.len());
@@ -94,8 +90,7 @@ pub async fn steps(stride: usize, tell: &dyn Fn(&str, usize)) -> Option<Steps> {
         }
         struck.push((name, steps));
     }
-    let (more, figures) = verdict(&world, &history, true).await;
-    wrong.extend(more);
+    let (wrong, figures) = verdict(&world, &history).await;
     Some(Steps {
         struck,
         figures,
@@ -104,9 +99,8 @@ pub async fn steps(stride: usize, tell: &dyn Fn(&str, usize)) -> Option<Steps> {
     })
 }
 
-async fn verdict(world: &World, history: &History, executors_died: bool) -> (Vec<String>, Figures) {
-    let mut facts = gather(world).await;
-    facts.executors_died = executors_died;
+async fn verdict(world: &World, history: &History) -> (Vec<String>, Figures) {
+    let facts = gather(world).await;
     let lines = world.hub.lines("ledger");
     let ledger = ledger::read(&lines).unwrap_or_else(|line| panic!("no function wrote {line:?}"));
     let told = history.lock();

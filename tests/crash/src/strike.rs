@@ -6,7 +6,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use crate::dice::Dice;
-use crate::world::{World, end};
+use crate::world::{World, end, now};
 
 /// What is killed, and when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,21 +64,15 @@ impl Strike {
         }
     }
 
-    /// Whether runs may be lost by it besides those that were about to start.
-    pub(crate) const fn ends_executors(self) -> bool {
+    /// Whether it leaves no hub, but all that its executor runs.
+    pub(crate) const fn ends_hubs_only(self) -> bool {
         matches!(
             self,
-            Self::Executor
-                | Self::ExecutorThenHub
-                | Self::HubThenExecutor
-                | Self::Everything
-                | Self::Power
+            Self::Hub
+                | Self::HubWhileStarting
+                | Self::HubWhileEnding
+                | Self::HubBesideHaltedExecutor
         )
-    }
-
-    /// Whether functions may be killed by it themselves.
-    pub(crate) const fn ends_functions(self) -> bool {
-        matches!(self, Self::Function | Self::Everything | Self::Power)
     }
 
     /// Strikes. Afterwards the hub lives or not, as the world knows.
@@ -114,20 +108,21 @@ impl Strike {
             }
             Self::Everything => {
                 world.kill_executors();
-                world.instances().into_iter().for_each(end);
+                world.kill_functions(usize::MAX);
                 world.kill_hub().await;
             }
-            Self::Function => world.instances().into_iter().take(1).for_each(end),
+            Self::Function => world.kill_functions(1),
             Self::Power => {
                 // From here on nobody on this machine says a word: a receipt after the cut would be a lie of the test, for
                 // a flush under way may be told as done by a file system that is being shut down.
-                let executors = world.hub.executors();
+                let (begun, executors) = (now(), world.hub.executors());
                 world.hub.signal(Signal::SIGSTOP);
                 executors.iter().for_each(|one| one.signal(Signal::SIGSTOP));
                 world.cut_power();
                 executors.iter().for_each(|executor| end(executor.pid));
+                world.executor_deaths.push([begun, now()]);
                 world.kill_hub().await;
-                world.instances().into_iter().for_each(end);
+                world.kill_functions(usize::MAX);
                 world.disk().repair().await;
             }
         }

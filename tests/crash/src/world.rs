@@ -114,10 +114,33 @@ pub(crate) struct World {
     pub(crate) lives: Vec<Timestamp>,
     /// When the power was cut.
     pub(crate) cuts: Vec<Timestamp>,
+    /// When executors were killed.
+    pub(crate) executor_deaths: Vec<Span>,
+    /// When functions were killed.
+    pub(crate) function_deaths: Vec<Span>,
 }
 
+/// What hubs found when they began: see [`FOUND`].
+pub(crate) type Recovered = [usize; 4];
+
+/// Runs that nobody knew of any more, that went on or had ended meanwhile, that were over, and what waited; in a hub's words.
+pub(crate) const FOUND: [&str; 4] = ["lost", "resumed", "over", "queued"];
+
+/// Reads the line of a log that says it.
+fn recovered(line: &str) -> Option<Recovered> {
+    let (_, said) = line.split_once("INFO recovered ")?;
+    let figure = |name: &str| {
+        let of_name = |word: &str| word.strip_prefix(name)?.strip_prefix('=')?.parse().ok();
+        said.split(' ').find_map(of_name).unwrap_or(0)
+    };
+    Some(FOUND.map(figure))
+}
+
+/// From just before something happened until just after it.
+pub(crate) type Span = [Timestamp; 2];
+
 /// The time now, as the hub's records say it, too.
-fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     #[expect(
         clippy::disallowed_methods,
         reason = "lives are compared with times in the hub's records"
@@ -168,6 +191,8 @@ impl World {
             gateway: format!("http://127.0.0.1:{port}"),
             lives: Vec::new(),
             cuts: Vec::new(),
+            executor_deaths: Vec::new(),
+            function_deaths: Vec::new(),
         };
         world.hub.write("tripline.toml", &world.config(port, all));
         world.hub.write("ledger", "");
@@ -251,11 +276,30 @@ impl World {
         self.hub.kill().await;
     }
 
+    /// What the hubs said that recovery found, all of them together.
+    pub(crate) fn recovered(&self) -> Recovered {
+        let log = self.hub.lines("hub.log");
+        log.iter()
+            .filter_map(|line| recovered(line))
+            .fold([0; 4], |sum, one| {
+                std::array::from_fn(|at| sum[at] + one[at])
+            })
+    }
+
     /// Ends every executor there is.
-    pub(crate) fn kill_executors(&self) {
+    pub(crate) fn kill_executors(&mut self) {
+        let begun = now();
         for executor in self.hub.executors() {
             end(executor.pid);
         }
+        self.executor_deaths.push([begun, now()]);
+    }
+
+    /// Ends so many of the functions' processes.
+    pub(crate) fn kill_functions(&mut self, most: usize) {
+        let begun = now();
+        self.instances().into_iter().take(most).for_each(end);
+        self.function_deaths.push([begun, now()]);
     }
 
     /// Processes of functions, and what they have started.
@@ -297,5 +341,17 @@ async fn make_topic(broker: &str, name: &str) {
     let made = admin.create_topics([&topic], &AdminOptions::new()).await;
     for result in made.expect("the broker answers") {
         result.expect("a topic can be made");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hub_says_what_it_found() {
+        let line = "2026-11-30T10:26:51.485080Z  INFO recovered lost=6 resumed=1 over=0 queued=121";
+        assert_eq!(recovered(line), Some([6, 1, 0, 121]));
+        assert_eq!(recovered("2026-11-30T10:26:51.485080Z  INFO ready"), None);
     }
 }

@@ -207,6 +207,36 @@ fn a_second_that_spans_two_lives_may_hold_the_limit_of_both() {
 }
 
 #[test]
+fn only_a_run_that_met_the_death_of_an_executor_may_be_lost() {
+    let mut scene = good();
+    scene.facts.invocations[0].state = "lost".to_owned();
+    scene.facts.invocations[0].ended_at = 5100;
+    for (deaths, count) in [
+        (vec![], 1),
+        (vec![[4000, 4999], [5101, 5200]], 1),
+        (vec![[4990, 5000]], 0),
+        (vec![[5100, 5110]], 0),
+    ] {
+        scene.facts.executor_deaths = deaths;
+        scene.facts.function_deaths = vec![[5050, 5060]];
+        let found = wrong(&scene);
+        let untrue = found.iter().filter(|one| one.starts_with("ends are true"));
+        assert_eq!(untrue.count(), count, "{found:?}");
+    }
+}
+
+#[test]
+fn only_a_run_that_met_the_death_of_a_function_may_be_killed() {
+    let mut scene = good();
+    scene.facts.invocations[1].signal = Some(9);
+    scene.facts.executor_deaths = vec![[5000, 5000]];
+    scene.facts.function_deaths = vec![[4000, 4999], [5001, 5002]];
+    assert_eq!(wrong(&scene).len(), 1);
+    scene.facts.function_deaths.push([4999, 5000]);
+    assert_eq!(wrong(&scene), Vec::<String>::new());
+}
+
+#[test]
 fn a_power_cut_takes_the_last_lines_and_no_others() {
     let mut scene = good();
     scene.facts.cuts = vec![5001 + LOG_LAG];

@@ -8,7 +8,7 @@ use tripline_tests::{eventually, is_alive};
 use super::tracer::{Tracer, end_tracers, threads, under_tracer};
 use crate::history::{Answer, History};
 use crate::load::Caller;
-use crate::world::World;
+use crate::world::{World, now};
 
 /// A step, counted from 1, and the beginning of the marks of its events.
 type At<'a> = (usize, &'a str);
@@ -99,13 +99,18 @@ pub(super) async fn in_executor(
     })
     .await;
     let [executor] = executor;
+    let begun = now();
     let all = threads(executor.pid.cast_unsigned(), None);
     let tracer = Tracer::attach(&all, calls, step).await;
     work(world, history, mark).await;
     drop(tracer);
     // One that was killed a moment ago is still there, but runs nothing any more.
     work(world, history, &format!("{mark}-after")).await;
-    !is_alive(executor.pid)
+    let met = !is_alive(executor.pid);
+    if met {
+        world.executor_deaths.push([begun, now()]);
+    }
+    met
 }
 
 async fn is_ready(world: &World) -> bool {
