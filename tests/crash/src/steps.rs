@@ -1,5 +1,5 @@
 //! The hub and its executor, killed at the first step of a piece of work, then at the second, and so on until the work
-//! goes through without coming to the step: `strace` counts system calls, and kills at the N-th.
+//! goes through without coming to the step: `strace` counts system calls, and kills at the N-th, or lets it fail.
 
 mod tracer;
 mod work;
@@ -32,6 +32,8 @@ enum Who {
     Beginning,
     /// The hub's threads of this name.
     Threads(&'static str),
+    /// The hub's journal, whose call fails.
+    Flush,
     /// The executor.
     Executor,
 }
@@ -39,9 +41,10 @@ enum Who {
 /// A kind of step: its name for people, whose it is, and the system calls.
 type Kind = (&'static str, Who, &'static str);
 
-const KINDS: [Kind; 5] = [
+const KINDS: [Kind; 6] = [
     ("hub, while it starts", Who::Beginning, FILES),
     ("journal", Who::Threads("journal-writer"), FILES),
+    ("a flush that fails", Who::Flush, "fdatasync,fsync"),
     ("logs of functions", Who::Threads("log-writer"), FILES),
     ("hub, messages", Who::Threads("tokio-rt-worker"), MESSAGES),
     ("executor", Who::Executor, PROCESSES),
@@ -76,6 +79,7 @@ pub async fn steps(stride: usize, tell: &dyn Fn(&str, usize)) -> Option<Steps> {
                 Who::Threads(thread) => {
                     work::in_hub(&mut world, &history, (thread, calls), (step, &mark)).await
                 }
+                Who::Flush => work::in_flush(&mut world, &history, calls, (step, &mark)).await,
                 Who::Executor => {
                     work::in_executor(&mut world, &history, calls, (step, &mark)).await
                 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
+use std::process::ExitStatus;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use nix::sys::signal::{Signal, kill};
@@ -274,6 +275,12 @@ impl World {
     pub(crate) async fn kill_hub(&mut self) {
         self.alive = false;
         self.hub.kill().await;
+    }
+
+    /// Waits for a hub that ends, and says how it did.
+    pub(crate) async fn bury_hub(&mut self) -> ExitStatus {
+        self.alive = false;
+        self.hub.exited().await
     }
 
     /// What the hubs said that recovery found, all of them together.

@@ -1,4 +1,4 @@
-//! `strace` as the one who kills.
+//! `strace` as the one who kills, or lets a call fail.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,13 +19,18 @@ pub(super) fn is_there() -> bool {
 /// A tracer of living threads. It lets go of them when it is dropped.
 pub(super) struct Tracer(Child);
 
-/// The arguments for a kill at the `step`-th of these calls, counted for each thread.
-pub(super) fn kill_at(calls: &str, step: usize) -> [String; 4] {
+/// What happens at a step, as `strace` calls it.
+pub(super) const KILL: &str = "signal=SIGKILL";
+/// The call fails, and does nothing.
+pub(super) const FAIL: &str = "error=EIO";
+
+/// The arguments for such a fault at the `step`-th of these calls, counted for each thread.
+fn inject(calls: &str, fault: &str, step: usize) -> [String; 4] {
     [
         "-e".to_owned(),
         format!("trace={calls}"),
         "-e".to_owned(),
-        format!("inject={calls}:signal=SIGKILL:when={step}"),
+        format!("inject={calls}:{fault}:when={step}"),
     ]
 }
 
@@ -33,7 +38,7 @@ pub(super) fn kill_at(calls: &str, step: usize) -> [String; 4] {
 pub(super) fn under_tracer(program: &Path, calls: &str, (step, output): (usize, &Path)) -> Command {
     let mut command = Command::new("strace");
     command.args(["-D", "-f", "-qq", "-o"]).arg(output);
-    command.args(kill_at(calls, step)).arg(program);
+    command.args(inject(calls, KILL, step)).arg(program);
     command
 }
 
@@ -62,11 +67,11 @@ pub(super) fn threads(pid: u32, name: Option<&str>) -> Vec<u32> {
 
 impl Tracer {
     /// Traces these threads from now on.
-    pub(super) async fn attach(threads: &[u32], calls: &str, step: usize) -> Self {
+    pub(super) async fn attach(threads: &[u32], calls: &str, (fault, step): (&str, usize)) -> Self {
         let mut command = Command::new("strace");
         command
             .args(["-qq", "-o", "/dev/null"])
-            .args(kill_at(calls, step));
+            .args(inject(calls, fault, step));
         for thread in threads {
             command.args(["-p", &thread.to_string()]);
         }

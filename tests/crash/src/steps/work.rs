@@ -1,11 +1,11 @@
 //! The piece of work that is cut at every step: three events, one of which fails and one of which takes a while.
 
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use tripline_tests::{eventually, is_alive};
 
-use super::tracer::{Tracer, end_tracers, threads, under_tracer};
+use super::tracer::{FAIL, KILL, Tracer, end_tracers, threads, under_tracer};
 use crate::history::{Answer, History};
 use crate::load::Caller;
 use crate::world::{World, now};
@@ -63,10 +63,43 @@ pub(super) async fn in_hub(
     world: &mut World,
     history: &History,
     (thread, calls): (&str, &str),
-    (step, mark): At<'_>,
+    at: At<'_>,
 ) -> bool {
+    fault(world, history, (thread, calls, KILL), at)
+        .await
+        .is_some()
+}
+
+/// Lets that flush of the journal fail, and none after it: the hub must believe the first answer and end by itself.
+pub(super) async fn in_flush(
+    world: &mut World,
+    history: &History,
+    calls: &str,
+    at: At<'_>,
+) -> bool {
+    let Some(status) = fault(world, history, ("journal-writer", calls, FAIL), at).await else {
+        return false;
+    };
+    assert_eq!(status.code(), Some(1), "after a flush that failed");
+    let (step, mark) = at;
+    if step == 1 {
+        // The first flush is that of the first event: whoever sent it must not have a receipt.
+        let heard = &history.lock().calls[mark].answers;
+        assert_eq!(heard, &[Answer::Unknown], "its flush failed");
+    }
+    true
+}
+
+/// How the hub ended, if the work comes to that step and it did.
+async fn fault(
+    world: &mut World,
+    history: &History,
+    (thread, calls, fault): (&str, &str, &str),
+    (step, mark): At<'_>,
+) -> Option<ExitStatus> {
     let pid = world.hub.pid();
-    let tracer = Tracer::attach(&threads(pid, Some(thread)), calls, step).await;
+    let traced = threads(pid, Some(thread));
+    let tracer = Tracer::attach(&traced, calls, (fault, step)).await;
     work(world, history, mark).await;
     drop(tracer);
     // One that was killed a moment ago is still there, but does not answer any more.
@@ -77,10 +110,10 @@ pub(super) async fn in_hub(
         is_ready(world).await.then_some(false)
     })
     .await;
-    if met {
-        world.kill_hub().await;
+    match met {
+        true => Some(world.bury_hub().await),
+        false => None,
     }
-    met
 }
 
 /// Kills the executor at that step of any of its threads, if the work comes to it.
@@ -101,7 +134,7 @@ pub(super) async fn in_executor(
     let [executor] = executor;
     let begun = now();
     let all = threads(executor.pid.cast_unsigned(), None);
-    let tracer = Tracer::attach(&all, calls, step).await;
+    let tracer = Tracer::attach(&all, calls, (KILL, step)).await;
     work(world, history, mark).await;
     drop(tracer);
     // One that was killed a moment ago is still there, but runs nothing any more.
