@@ -2,6 +2,7 @@
 
 mod canaries;
 mod files;
+mod gateway;
 mod guesses;
 mod matrix;
 mod names;
