@@ -1,5 +1,7 @@
 //! A run's log while it runs: exact, in order, with what the hub adds, across reconnects.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use tripline_tests::{Hub, eventually};
 
@@ -123,4 +125,39 @@ async fn a_follower_resumes_where_it_was_also_over_a_restart() {
     let texts: Vec<_> = lines.filter_map(|line| line["text"].as_str()).collect();
     let expected: Vec<_> = (1..=200).map(|i| format!("line {i}")).collect();
     assert_eq!(texts, expected, "each line once, in order");
+}
+
+/// Writes a line only when the one before has been seen.
+const ANSWERS: &str = "
+n=0
+while [ $n -lt 200 ]; do
+    n=$((n + 1))
+    echo line $n
+    while [ ! -e seen-$n ]; do sleep 0.01; done
+done";
+
+/// How long all lines may take together: half of what they would if somebody looked for them twice a second.
+const TURNS: Duration = Duration::from_secs(50);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_follows_hears_of_each_line_when_it_is_written() {
+    let hub = Hub::start(CONFIG).await;
+    let id = hub.invoke("script", ANSWERS).await;
+    let request = hub.request(&format!("/v1/invocations/{id}/logs?follow=true"));
+    let mut answer = request.send().await.expect("the hub answers");
+    let turns = async {
+        let (mut text, mut next) = (String::new(), 1);
+        while next <= 200 {
+            let chunk = answer.chunk().await.expect("the stream goes on");
+            let chunk = chunk.expect("the log goes on");
+            text.push_str(&String::from_utf8_lossy(&chunk));
+            while text.contains(&format!("\"line {next}\"")) {
+                hub.write(&format!("seen-{next}"), "");
+                next += 1;
+            }
+        }
+    };
+    let heard = tokio::time::timeout(TURNS, turns).await;
+    assert!(heard.is_ok(), "each line waits for somebody who looks");
+    assert_eq!(hub.ended(&id).await["state"], "succeeded");
 }
