@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use crate::skipped;
+use crate::{canary, skipped};
 
 /// A service with IAM, STS and S3, and a key that may do as much as a hub's should.
 pub struct Sts {
@@ -191,7 +191,7 @@ fn element(xml: &str, name: &str) -> String {
 // === impl ScriptedSts ===
 
 impl ScriptedSts {
-    /// Gives keys `KEY1`, `KEY2` and so on, each valid for `life`.
+    /// Gives keys `KEY1`, `KEY2` and so on, each valid for `life` and with a canary as its secret and its token.
     pub async fn start(life: Duration) -> Self {
         let given = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&given);
@@ -227,7 +227,9 @@ fn keys(number: usize, life: Duration) -> String {
     let end = end.fmt(DateTimeFormat::DateTime).expect("it is a date");
     format!(
         "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>KEY{number}</AccessKeyId>\
-         <SecretAccessKey>secret {number}</SecretAccessKey><SessionToken>token {number}</SessionToken>\
-         <Expiration>{end}</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>"
+         <SecretAccessKey>secret {number} {}</SecretAccessKey><SessionToken>token {number} {}</SessionToken>\
+         <Expiration>{end}</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>",
+        canary("sts-secret"),
+        canary("sts-token"),
     )
 }

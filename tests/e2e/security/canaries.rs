@@ -1,10 +1,19 @@
 //! A secret in every place that a configuration has for one, and everything failing: none of them is ever seen, in no
-//! output and in no disguise, but where it is meant to be. That no place is left out is seen to in `places.rs`.
+//! output and in no disguise, but where it is meant to be. That no place is left out is seen to in `places.rs`. So it is
+//! with secrets that no configuration names: the admin token, keys that an STS lends, and the executors' own.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::Duration;
 
-use tripline_tests::{Collector, Hub, Mirror, canary, eventually, processes_with, sighting};
+use tripline_tests::{
+    Collector, Hub, Mirror, ScriptedSts, canary, eventually, processes_with, sighting,
+};
+
+/// Where the hub keeps the admin token.
+const TOKEN: &str = "data/admin.token";
 
 /// `MIRROR` repeats all that it is sent; at `CLOSED` nobody listens. `SECRET(NAME)` becomes a way to a secret.
 pub(super) const CONFIG: &str = r#"
@@ -23,6 +32,12 @@ command = ["sh", "-c", "env; cat /proc/$PPID/environ; exit 3"]
 command = ["env"]
 [functions.role.role]
 sts = "MIRROR"
+access_key = SECRET(role-access)
+secret_key = SECRET(role-secret)
+[functions.lent]
+command = ["true"]
+[functions.lent.role]
+sts = "LENDER"
 access_key = SECRET(role-access)
 secret_key = SECRET(role-secret)
 [functions.target]
@@ -107,6 +122,24 @@ fn clean(what: &str, bytes: impl AsRef<[u8]>) {
     if let Some(seen) = sighting(bytes.as_ref()) {
         panic!("a secret is in {what}: {seen}");
     }
+    let text = String::from_utf8_lossy(bytes.as_ref());
+    for key in EXECUTOR_KEYS.get().into_iter().flatten() {
+        assert!(
+            !text.contains(key.as_str()),
+            "an executor's key is in {what}"
+        );
+    }
+}
+
+/// What the executors of the hub made up for themselves.
+static EXECUTOR_KEYS: OnceLock<Vec<String>> = OnceLock::new();
+
+fn executor_keys(hub: &Hub) -> Vec<String> {
+    let executors = hub.executors();
+    let keys = executors
+        .iter()
+        .map(|one| fs::read_to_string(one.dir.join("key")).unwrap());
+    keys.map(|key| key.trim().to_owned()).collect()
 }
 
 /// The same of text for people, in which nothing of what the mirror said steers a terminal either.
@@ -147,22 +180,36 @@ fn a_secret_that_is_written_into_the_file_is_not_repeated() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_is_ever_seen() {
     let (collector, mirror) = (Collector::start().await, Mirror::start().await);
+    let sts = ScriptedSts::start(Duration::from_secs(3600)).await;
     let text = config(&collector.endpoint, &mirror.url, |place| match place {
         // One comes through the environment: nobody else's may have it.
         "bearer" => "{ env = \"BEARER_OF_THE_DOOR\" }".to_owned(),
         _ => format!("{{ file = \"secrets/{place}\" }}"),
     });
+    let text = text.replace("LENDER", &sts.endpoint);
     let mut hub = Hub::prepare(&text);
     fs::create_dir(hub.path("secrets")).unwrap();
     for place in places() {
         hub.write_secret(&format!("secrets/{place}"), &canary(place));
     }
+    let private = |mode| fs::Permissions::from_mode(mode);
+    fs::create_dir(hub.path("data")).unwrap();
+    fs::set_permissions(hub.path("data"), private(0o700)).unwrap();
+    hub.write(TOKEN, &canary("admin-token"));
+    fs::set_permissions(hub.path(TOKEN), private(0o600)).unwrap();
     hub.launch_with(&[("BEARER_OF_THE_DOOR", &canary("bearer"))])
         .await;
+    assert_eq!(hub.token(), canary("admin-token"));
 
     let own = hub.invoke("own", "").await;
-    hub.running(&own).await;
-    let mut ids = vec![own.clone()];
+    hub.begun(&own).await;
+    let keys = executor_keys(&hub);
+    assert!(keys.len() == 1 && keys[0].len() > 20, "{keys:?}");
+    EXECUTOR_KEYS.set(keys).expect("they are known once");
+    let lent = hub.invoke("lent", "").await;
+    assert_eq!(hub.ended(&lent).await["state"], "succeeded");
+    assert!(sts.given() > 0);
+    let mut ids = vec![own.clone(), lent];
     for function in ["other", "role", "target"] {
         let id = hub.invoke(function, "an event").await;
         assert_eq!(hub.ended(&id).await["state"], "failed", "{function}");
@@ -210,7 +257,8 @@ async fn no_secret_is_ever_seen() {
         all.iter().any(|path| path.ends_with("journal.db")),
         "{all:?}"
     );
-    for path in all {
+    let is_meant = |path: &PathBuf| path.ends_with(TOKEN) || is_key(path);
+    for path in all.into_iter().filter(|path| !is_meant(path)) {
         clean(
             &path.display().to_string(),
             fs::read(&path).unwrap_or_default(),
@@ -221,6 +269,12 @@ async fn no_secret_is_ever_seen() {
     clean("the spans", format!("{spans:?}"));
     // It was there to be seen: the collector was told its own.
     assert!(sighting(format!("{:?}", collector.headers()).as_bytes()).is_some());
+}
+
+/// Whether it is an executor's key, in that executor's folder.
+fn is_key(path: &Path) -> bool {
+    let folder = path.parent().and_then(Path::parent);
+    path.ends_with("key") && folder.is_some_and(|folder| folder.ends_with("data/executors"))
 }
 
 /// What other processes of the machine see.
@@ -273,7 +327,7 @@ async fn answers(hub: &Hub, ids: &[String]) {
         let names: &[&str] = if path.contains("/triggers/") {
             &["door", "listed", "webhook", "login", "keys", "store"]
         } else {
-            &["own", "other", "role", "target"]
+            &["own", "other", "role", "lent", "target"]
         };
         for name in names {
             for id in ids {
@@ -284,7 +338,7 @@ async fn answers(hub: &Hub, ids: &[String]) {
             }
         }
     }
-    let ended = &ids[1];
+    let ended = &ids[2];
     let followed = hub.request(&format!(
         "/v1/invocations/{ended}/logs?follow=true&format=sse"
     ));
