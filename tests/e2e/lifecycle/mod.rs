@@ -4,6 +4,7 @@
 mod copies;
 mod data_dir;
 mod disks;
+mod panics;
 mod resources;
 mod signals;
 
