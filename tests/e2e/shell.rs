@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use tripline_tests::Hub;
+use tripline_tests::{Hub, skipped};
 
 /// The commands that `--help` shows.
 fn commands(hub: &Hub) -> Vec<String> {
@@ -49,15 +49,40 @@ fn every_shell_completes_every_command() {
         for name in commands(&hub) {
             assert!(said.stdout.contains(&name), "{shell} does not know {name}");
         }
+    }
+}
+
+/// What bash does at the second tab of `tripline lo`.
+const COMPLETE: &str = r#"
+source ./tripline.bash
+COMP_WORDS=(tripline lo)
+COMP_CWORD=1
+_tripline tripline lo tripline
+printf '%s\n' "${COMPREPLY[@]}"
+"#;
+
+#[test]
+fn bash_completes_a_command_and_other_shells_can_read_their_scripts() {
+    let hub = Hub::prepare("");
+    for shell in ["bash", "zsh", "fish"] {
+        let script = format!("tripline.{shell}");
+        hub.write(&script, &hub.cli(&["completions", shell]).stdout);
+        let mut command = Command::new(shell);
+        command.current_dir(hub.path(""));
+        match shell {
+            "bash" => command.args(["-c", COMPLETE]),
+            _ => command.args(["-n", &script]),
+        };
+        let done = match command.output() {
+            Ok(done) => done,
+            Err(error) => {
+                skipped("completion scripts", &format!("{shell}: {error}"));
+                continue;
+            }
+        };
+        assert!(done.status.success(), "{shell}: {done:?}");
         if shell == "bash" {
-            hub.write("tripline.bash", &said.stdout);
+            assert_eq!(String::from_utf8_lossy(&done.stdout), "logs\n", "{done:?}");
         }
     }
-    let script = hub.path("tripline.bash");
-    let read = Command::new("bash")
-        .arg("-n")
-        .arg(&script)
-        .status()
-        .unwrap();
-    assert!(read.success());
 }
