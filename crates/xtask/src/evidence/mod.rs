@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use clap::Args;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::failure::{Failure, Outcome};
 use crate::process::Limits;
@@ -27,7 +27,7 @@ pub(crate) struct EvidenceArgs {
     /// Simulated histories
     #[arg(long, default_value_t = 100_000)]
     seeds: u64,
-    /// Write the page again out of objects that were written before, and prove nothing
+    /// Write the page again out of objects that were written before, with their commit and machine, and prove nothing
     #[arg(long, value_name = "FILE", conflicts_with_all = ["cycles", "cuts", "seeds"])]
     from: Option<std::path::PathBuf>,
 }
@@ -38,14 +38,31 @@ pub(crate) fn run(args: &EvidenceArgs) -> Outcome<u8> {
     let kept = repo::tools()?.join("evidence.jsonl");
     let file = args.from.as_deref().unwrap_or(&kept);
     if args.from.is_none() {
-        fs::write(file, "").map_err(|error| Failure::file("create", file, error))?;
+        let machine = json!({ MACHINE: machine::lines()? });
+        fs::write(file, format!("{machine}\n"))
+            .map_err(|error| Failure::file("create", file, error))?;
         prove(args, file)?;
     }
-    let proofs = read(file)?;
-    let text = page::of(&machine::lines()?, &proofs);
+    let all = read(file)?;
+    let Some((machine, proofs)) = of_a_machine(&all) else {
+        let what = "does not begin with where and of what its figures are";
+        return Err(Failure::new(format!("{} {what}", file.display())));
+    };
+    let text = page::of(&machine, proofs);
     fs::write(&page, text).map_err(|error| Failure::file("write", &page, error))?;
     eprintln!("==> written: {}", page.display());
     Ok(0)
+}
+
+/// The first object's only field: where and of what the figures are that follow.
+const MACHINE: &str = "machine";
+
+/// The lines for the head of the page, and the proofs.
+fn of_a_machine(all: &[Value]) -> Option<(page::Lines<'_>, &[Value])> {
+    let (first, proofs) = all.split_first()?;
+    let lines = first[MACHINE].as_array()?.iter();
+    let lines = lines.map(|line| Some((line.get(0)?.as_str()?, line.get(1)?.as_str()?)));
+    Some((lines.collect::<Option<_>>()?, proofs))
 }
 
 fn prove(args: &EvidenceArgs, file: &Path) -> Outcome<()> {
@@ -99,4 +116,21 @@ fn read(file: &Path) -> Outcome<Vec<Value>> {
                 .map_err(|error| Failure::new(format!("{}: {error}: {line}", file.display())))
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_without_a_machine_are_refused() {
+        let proof = json!({ "proof": "crash" });
+        assert!(of_a_machine(&[]).is_none());
+        assert!(of_a_machine(std::slice::from_ref(&proof)).is_none());
+        let machine = json!({ MACHINE: [("commit", "031fdcb"), ("day", "2026-11-30")] });
+        let all = [machine, proof];
+        let (lines, proofs) = of_a_machine(&all).unwrap();
+        assert_eq!(lines, [("commit", "031fdcb"), ("day", "2026-11-30")]);
+        assert_eq!(proofs, &all[1..]);
+    }
 }

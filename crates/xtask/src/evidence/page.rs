@@ -40,8 +40,11 @@ fn title(proof: &str) -> (&str, &str) {
     }
 }
 
+/// Lines for the head of the page: what, and its value.
+pub(super) type Lines<'a> = Vec<(&'a str, &'a str)>;
+
 /// The whole page.
-pub(super) fn of(machine: &[(&str, String)], proofs: &[Value]) -> String {
+pub(super) fn of(machine: &[(&str, &str)], proofs: &[Value]) -> String {
     let mut text = HEAD.to_owned();
     text.push_str("\n| | |\n|---|---|\n");
     for (name, value) in machine {
@@ -92,7 +95,7 @@ mod tests {
             "never_met": [],
             "wrong": ["a|b"],
         });
-        let page = of(&[("kernel", "Linux".to_owned())], &[proof]);
+        let page = of(&[("kernel", "Linux")], &[proof]);
         for row in [
             "| kernel | Linux |",
             "## Kills under load",
