@@ -95,20 +95,21 @@ pub(crate) async fn even_pace(
     callers: u64,
 ) -> Outcome<HashMap<u64, u64>> {
     let mut sent = HashMap::new();
-    for (event, (at, status)) in paced(url, count, rate, callers).await? {
+    for (event, (at, _, status)) in paced(url, count, rate, callers).await? {
         accepted(status)?;
         sent.insert(event, at);
     }
     Ok(sent)
 }
 
-/// Posts events `0..count`, `rate` a second, over `callers` connections; when each was sent, and the answer's status.
+/// Posts events `0..count`, `rate` a second, over `callers` connections; when each was sent and answered, in microseconds,
+/// and the status.
 pub(crate) async fn paced(
     url: &str,
     count: u64,
     rate: u64,
     callers: u64,
-) -> Outcome<HashMap<u64, (u64, u16)>> {
+) -> Outcome<HashMap<u64, (u64, u64, u16)>> {
     let (mut tasks, begin) = (JoinSet::new(), Instant::now());
     for first in 0..callers {
         let mut caller = Caller::connect(url).await?;
@@ -118,7 +119,7 @@ pub(crate) async fn paced(
                 sleep_until(begin + Duration::from_micros(event * 1_000_000 / rate)).await;
                 let sent = micros();
                 let status = caller.post(&event.to_string()).await?;
-                answers.push((event, (sent, status)));
+                answers.push((event, (sent, micros(), status)));
             }
             Ok::<_, String>(answers)
         });

@@ -55,13 +55,21 @@ pub(crate) async fn run(program: &Path, pairs: u32) -> Outcome<Report> {
         report.ratio(ours / least);
     }
     let grown = keeping.stop()?;
+    let before = records(&grown).await?;
     let mut setup = Setup::of(&functions(None)?);
     setup.hub.push_str("keep_ended = '1h'\n");
+    let began = Instant::now();
     let removing = Hub::launch(program, grown, setup).await?;
     for _ in 0..pairs {
         let least = rate(&empty).await?;
         report.figure("removing_to_empty", rate(&removing).await? / least);
     }
+    let took = began.elapsed().as_secs_f64();
+    let left = records(&removing.stop()?).await?;
+    let removed = before + u64::from(pairs) * COUNT - left;
+    #[expect(clippy::cast_precision_loss, reason = "a small number")]
+    report.figure("removed_per_second", removed as f64 / took);
+    report.goal("old records are removed meanwhile", removed > 0);
     let ratio = report.median_ratio();
     report.goal("at least 0.8 of an empty journal's rate", ratio >= 0.8);
     let cost = report.median("removing_to_empty") / ratio;
@@ -87,6 +95,15 @@ async fn recover(program: &Path, report: &mut Report) -> Outcome<()> {
     report.goal("a million waiting: ready within 5 s", took <= 5.0);
     report.goal("a million waiting: less than 200 MiB", mib < 200.0);
     Ok(())
+}
+
+/// How many records there are in a folder without a hub.
+async fn records(folder: &TempDir) -> Outcome<u64> {
+    let dir = folder.path().join("data");
+    let journal = SqliteJournal::open(&dir, JournalOptions::default(), Arc::new(RealClock))?;
+    let counts = journal.counts().await?;
+    journal.close().await;
+    Ok(counts.iter().map(|(_, _, count)| count).sum())
 }
 
 /// Events accepted a second; returns when all of them have run.

@@ -40,6 +40,7 @@ pub(crate) async fn run(program: &Path, pairs: u32) -> Outcome<Report> {
         let resident = mib(hub.own_resident_bytes());
         report.figure("cpu_percent", cpu);
         report.figure("resident_mib", resident);
+        report.figure("with_executors_mib", mib(hub.resident_bytes()));
         report.figure("anonymous_mib", mib(hub.own_anonymous_bytes()));
         report.ratio(MEMORY_MIB / resident);
     }
