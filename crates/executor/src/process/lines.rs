@@ -1,6 +1,7 @@
 //! Cutting bytes into lines.
 
 use bytes::{Buf, Bytes, BytesMut};
+use tokio::time::Instant;
 
 use crate::instance::Line;
 
@@ -13,6 +14,8 @@ pub(super) struct Lines {
     pub(super) buffer: BytesMut,
     /// Bytes of the buffer that are known to hold no line end.
     searched: usize,
+    /// Since when the line in the buffer has been waiting for its end.
+    pub(super) begun: Option<Instant>,
 }
 
 // === impl Lines ===
@@ -33,6 +36,9 @@ impl Lines {
                 }
                 _ => {
                     self.searched = self.buffer.len();
+                    if !self.buffer.is_empty() {
+                        self.begun.get_or_insert_with(Instant::now);
+                    }
                     return lines;
                 }
             }
@@ -52,6 +58,7 @@ impl Lines {
     pub(super) fn discard(&mut self) {
         self.buffer.clear();
         self.searched = 0;
+        self.begun = None;
     }
 
     /// The first `length` bytes as a line; its end, if it has one, is dropped. A copy: a short line that waits
@@ -60,6 +67,7 @@ impl Lines {
         let text = Bytes::copy_from_slice(&self.buffer[..length]);
         self.buffer.advance(length + usize::from(complete));
         self.searched = 0;
+        self.begun = None;
         Line { text, complete }
     }
 }

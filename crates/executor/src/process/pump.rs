@@ -21,7 +21,7 @@ const READ_BYTES: [usize; 2] = [4 * 1024, 64 * 1024];
 /// what somebody goes on writing.
 const TURN_BYTES: usize = 1024 * 1024;
 
-/// A line that does not go on for so long is passed on without its end.
+/// A line that has no end for so long is passed on without it, even if it grows.
 const PARTIAL: Duration = Duration::from_millis(200);
 
 /// The beginning of stdout, which is the result.
@@ -58,18 +58,13 @@ impl Pump {
     /// Passes on what comes, line by line.
     pub(super) async fn run(mut self) {
         let mut lines = Lines::default();
-        let mut partial_at = Instant::now();
-        loop {
-            match self.empty(&mut lines).await {
-                Found::End => break,
-                Found::Some(_) => partial_at = Instant::now() + PARTIAL,
-                Found::Nothing => {}
-            }
-            let unfinished = !lines.buffer.is_empty();
+        while self.empty(&mut lines).await {
+            let unfinished = lines.begun.is_some();
             if !unfinished {
                 // An instance that says nothing for long must not hold memory.
                 lines = Lines::default();
             }
+            let partial_at = lines.begun.unwrap_or_else(Instant::now) + PARTIAL;
             self.from.settled.store(!unfinished, Ordering::SeqCst);
             tokio::select! {
                 biased;
@@ -90,14 +85,15 @@ impl Pump {
         self.from.settled.store(true, Ordering::SeqCst);
     }
 
-    /// Reads until there is nothing more for now, or enough for one turn, and passes on whole lines.
-    async fn empty(&mut self, lines: &mut Lines) -> Found {
+    /// Reads until there is nothing more for now, or enough for one turn, and passes on whole lines. Says whether more
+    /// may come.
+    async fn empty(&mut self, lines: &mut Lines) -> bool {
         let mut total = 0;
         while total < TURN_BYTES {
             let large = usize::from(total >= READ_BYTES[0]);
             match self.look(lines, READ_BYTES[large]) {
                 Found::Some(count) => total += count,
-                Found::End => return Found::End,
+                Found::End => return false,
                 Found::Nothing => break,
             }
             if !self.tap.takes_more() {
@@ -106,10 +102,7 @@ impl Pump {
             }
             self.tap.pass(self.stream, lines.whole()).await;
         }
-        match total {
-            0 => Found::Nothing,
-            count => Found::Some(count),
-        }
+        true
     }
 
     fn look(&self, lines: &mut Lines, room: usize) -> Found {

@@ -94,6 +94,23 @@ async fn a_partial_line_is_passed_on_after_a_moment() {
     );
 }
 
+/// Such as a progress bar, which writes more often than a partial line is waited for.
+#[tokio::test]
+async fn a_line_that_keeps_growing_is_passed_on_in_parts() {
+    let bench = Bench::script("while ! [ -e go ]; do printf .; sleep 0.05; done; echo");
+    let run = bench.start().await.unwrap();
+    eventually("two parts are there", || {
+        (bench.output.0.lock().unwrap().len() >= 2).then_some(())
+    })
+    .await;
+    std::fs::write(bench.dir.path().join("go"), "").unwrap();
+    run.end().await;
+    let lines = bench.output.0.lock().unwrap();
+    assert!(lines[..2].iter().all(|(_, line)| !line.complete));
+    // Parts, not single dots: they are passed on when the first of them is old.
+    assert!(lines[0].1.text.starts_with(b".."), "{lines:?}");
+}
+
 #[tokio::test]
 async fn long_lines_are_split() {
     let bench = Bench::script("head -c 150000 /dev/zero | tr '\\0' x; echo; echo short");
