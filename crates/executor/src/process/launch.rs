@@ -89,11 +89,8 @@ impl Launcher {
             isolation.check(&spec).map_err(StartError::NotIsolated)?;
         }
         let home = self.surroundings.dir.join("scratch").join(&spec.name);
-        let scratch = self
-            .surroundings
-            .scratches
-            .take(&home)
-            .map_err(StartError::Scratch)?;
+        let scratch = self.surroundings.scratches.take(&home).await;
+        let scratch = scratch.map_err(StartError::Scratch)?;
         let mark = format!("{MARK}={}", self.mark_of(&request)).into_bytes();
         let keep_stdout = request.keep_stdout;
         family::add_mark(&mark);

@@ -15,11 +15,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::fs::{Mode, OFlags, RawDir, fstat};
 use rustix::process::geteuid;
+use tokio::task::JoinSet;
 
 use super::removal::remove_tree;
 
 /// Empty directories that are kept of one function.
 const MAX_SPARE: usize = 64;
+
+/// Spare ones that turned out not to be empty, and are removed at the same time.
+const MAX_REMOVALS: usize = 4;
 
 /// Who may do what in one: its user, everything.
 const MODE: u32 = 0o700;
@@ -31,6 +35,8 @@ pub(crate) struct Scratches {
     made: AtomicU64,
     /// Empty ones, by the function's folder.
     spare: Mutex<HashMap<PathBuf, Vec<PathBuf>>>,
+    /// Spare ones that were not empty any more, on their way out.
+    removals: tokio::sync::Mutex<JoinSet<()>>,
 }
 
 /// A directory that belongs to one process.
@@ -44,8 +50,8 @@ pub(super) struct Scratch {
 
 impl Scratches {
     /// An empty directory in `home`, open to this user only.
-    pub(super) fn take(self: &Arc<Self>, home: &Path) -> io::Result<Scratch> {
-        let path = match self.spare(home) {
+    pub(super) async fn take(self: &Arc<Self>, home: &Path) -> io::Result<Scratch> {
+        let path = match self.spare(home).await {
             Some(path) => path,
             None => self.make(home)?,
         };
@@ -53,19 +59,31 @@ impl Scratches {
         Ok(Scratch { path, all })
     }
 
-    fn spare(&self, home: &Path) -> Option<PathBuf> {
+    async fn spare(&self, home: &Path) -> Option<PathBuf> {
         loop {
-            let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-            let path = spare.get_mut(home)?.pop()?;
-            drop(spare);
+            let path = self.any_spare(home)?;
             // Other processes of the function can reach it while it waits.
             if is_new(&path) {
                 return Some(path);
             }
-            if let Err(error) = remove_tree(&path) {
-                tracing::warn!(path = %path.display(), %error, "a scratch directory could not be removed");
-            }
+            self.remove(path).await;
         }
+    }
+
+    fn any_spare(&self, home: &Path) -> Option<PathBuf> {
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        spare.get_mut(home)?.pop()
+    }
+
+    /// Removes one, and does not wait for that: there may be a million files in it. Where some are removed already, it
+    /// waits until one of them is gone.
+    async fn remove(&self, path: PathBuf) {
+        let mut removals = self.removals.lock().await;
+        while removals.try_join_next().is_some() {}
+        if removals.len() >= MAX_REMOVALS {
+            removals.join_next().await;
+        }
+        removals.spawn_blocking(move || remove(&path));
     }
 
     fn make(&self, home: &Path) -> io::Result<PathBuf> {
@@ -111,10 +129,15 @@ impl Scratch {
             return;
         }
         let path = self.path.clone();
-        let removed = tokio::task::spawn_blocking(move || remove_tree(&path)).await;
-        if let Ok(Err(error)) = removed {
-            tracing::warn!(path = %self.path.display(), %error, "a scratch directory could not be removed");
-        }
+        // An error is a panic, which was told already.
+        let _ = tokio::task::spawn_blocking(move || remove(&path)).await;
+    }
+}
+
+/// Removes one with all that is in it. Blocks.
+fn remove(path: &Path) {
+    if let Err(error) = remove_tree(path) {
+        tracing::warn!(path = %path.display(), %error, "a scratch directory could not be removed");
     }
 }
 
@@ -190,4 +213,59 @@ pub(super) fn used_bytes(dir: &Path, limit: u64) -> u64 {
         }
     }
     used
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// The only thread for what blocks is taken, so nothing of it is done until it is free.
+    #[test]
+    fn what_others_filled_holds_no_start_up() {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_all().max_blocking_threads(1).build();
+        let home = tempfile::tempdir().unwrap();
+        runtime.unwrap().block_on(async {
+            let (free, waits) = sync_channel::<()>(0);
+            let taken = tokio::task::spawn_blocking(move || waits.recv().is_err());
+            let scratches = Arc::<Scratches>::default();
+            let fill = async |scratch: Scratch| {
+                scratch.give_up(true).await;
+                std::fs::write(scratch.path().join("left"), "").unwrap();
+                scratch
+            };
+            let mut all = Vec::new();
+            for _ in 0..MAX_REMOVALS {
+                all.push(scratches.take(home.path()).await.unwrap());
+            }
+            let mut filled = Vec::new();
+            for scratch in all {
+                filled.push(fill(scratch).await);
+            }
+            let start = scratches.take(home.path());
+            let next = timeout(Duration::from_secs(10), start).await;
+            let next = next.expect("it waits").unwrap();
+            assert!(is_new(next.path()));
+            assert!(filled.iter().all(|scratch| scratch.path().exists()));
+            // One more than are removed at the same time.
+            fill(next).await;
+            let mut start = std::pin::pin!(scratches.take(home.path()));
+            assert!(
+                timeout(Duration::from_millis(50), &mut start)
+                    .await
+                    .is_err()
+            );
+            drop(free);
+            let last = start.await.unwrap();
+            while scratches.removals.lock().await.join_next().await.is_some() {}
+            let left: Vec<_> = std::fs::read_dir(home.path()).unwrap().flatten().collect();
+            assert!(left.len() == 1 && left[0].path() == last.path(), "{left:?}");
+            assert!(taken.await.unwrap());
+        });
+    }
 }
