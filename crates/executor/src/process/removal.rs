@@ -1,7 +1,9 @@
 //! Removing what a function left, whatever it left: folders without rights, and folders in folders without end.
 //!
 //! Whoever goes down into a tree holds a descriptor and a piece of the stack for each level, and a function can make more
-//! levels than there are of either. So nothing goes down here: what is in a folder of the top is moved up beside it.
+//! levels than there are of either. So nothing goes down here: what is in a folder of the top is moved up beside it. What
+//! cannot be moved, because a subvolume begins there, is a top of its own; few of them lie in each other. What is mounted
+//! somewhere in the tree may be anybody's, and is left as it is.
 
 use std::cell::Cell;
 use std::ffi::CStr;
@@ -11,7 +13,10 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir, chmod, fchmod, openat, renameat, unlinkat};
+use rustix::fs::{
+    AtFlags, CWD, Mode, OFlags, RawDir, ResolveFlags, chmod, fchmod, openat, openat2, renameat,
+    unlinkat,
+};
 use rustix::io::Errno;
 use rustix::path::Arg;
 use tokio::time::Instant;
@@ -22,14 +27,25 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// Names that are tried for what is moved up.
 const MAX_NAMES: u32 = 1000;
 
+/// Tops within tops, each with its descriptors and its piece of the stack.
+const MAX_TOPS: u32 = 8;
+
+/// `renameat`; tests have others.
+type Rename = fn(&OwnedFd, &CStr, &OwnedFd, &str) -> rustix::io::Result<()>;
+
 /// The top of a tree that is being removed.
 struct Top {
     dir: OwnedFd,
     /// What the names of folders that were moved up begin with: nobody can have made them before.
     prefix: String,
-    /// How many were moved up: the next one's name.
-    moved: Cell<u64>,
+    /// The next one's name.
+    next: Cell<u64>,
+    /// Whether something was moved up in this look.
+    moved: Cell<bool>,
+    /// How many tops this one lies in.
+    above: u32,
     until: Instant,
+    rename: Rename,
 }
 
 /// Removes a directory with everything in it that can be removed. Symlinks are removed, never followed. Blocks.
@@ -42,22 +58,30 @@ pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
     }
     let mut random = [0; 8];
     getrandom::fill(&mut random).map_err(io::Error::other)?;
-    let top = Top {
-        dir: open(CWD, path)?,
-        prefix: format!(".tripline-{:016x}-", u64::from_ne_bytes(random)),
-        moved: Cell::default(),
-        until: Instant::now() + PATIENCE,
-    };
-    top.empty()?;
+    let prefix = format!(".tripline-{:016x}-", u64::from_ne_bytes(random));
+    let rename: Rename = |from, name, to, free| renameat(from, name, to, free);
+    Top::new(open(CWD, path)?, prefix, rename).empty()?;
     Ok(unlinkat(CWD, path, AtFlags::REMOVEDIR)?)
 }
 
 // === impl Top ===
 
 impl Top {
+    fn new(dir: OwnedFd, prefix: String, rename: Rename) -> Self {
+        Self {
+            dir,
+            prefix,
+            next: Cell::default(),
+            moved: Cell::default(),
+            above: 0,
+            until: Instant::now() + PATIENCE,
+            rename,
+        }
+    }
+
     fn empty(&self) -> io::Result<()> {
         loop {
-            let (mut is_empty, mut goes_on, moved) = (true, false, self.moved.get());
+            let (mut is_empty, mut goes_on) = (true, false);
             // Opened anew: what was moved up may be behind the place that the last look came to.
             let looked = self.each(&open(&self.dir, c".")?, |name| {
                 is_empty = false;
@@ -65,7 +89,7 @@ impl Top {
                 goes_on |= removed.is_ok();
                 removed
             });
-            goes_on |= self.moved.get() != moved;
+            goes_on |= self.moved.take();
             match looked {
                 Ok(()) if is_empty => return Ok(()),
                 Err(error) if !goes_on || Instant::now() > self.until => return Err(error),
@@ -82,7 +106,7 @@ impl Top {
         }
     }
 
-    /// Empties a folder at the top, and removes it. If something came into it meanwhile, the next look finds it.
+    /// Empties a folder at the top, and removes it.
     fn take_apart(&self, name: &CStr) -> io::Result<()> {
         let dir = match open(&self.dir, name) {
             // Somebody has put something else in its place.
@@ -95,28 +119,44 @@ impl Top {
                 removed => gone(removed),
             }
         })?;
-        match unlinkat(&self.dir, name, AtFlags::REMOVEDIR) {
-            Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOTDIR) => Ok(()),
-            removed => gone(removed),
-        }
+        remove_emptied(&self.dir, name)
     }
 
     fn move_up(&self, from: &OwnedFd, name: &CStr) -> io::Result<()> {
         let mut is_open = false;
         for _ in 0..MAX_NAMES {
-            let number = self.moved.replace(self.moved.get() + 1);
+            let number = self.next.replace(self.next.get() + 1);
             let free = format!("{}{number}", self.prefix);
-            match renameat(from, name, &self.dir, free.as_str()) {
+            match (self.rename)(from, name, &self.dir, &free) {
+                Ok(()) => {
+                    self.moved.set(true);
+                    return Ok(());
+                }
                 Err(Errno::ACCESS) if !is_open => {
                     // Its own rights have to allow it another folder above.
                     drop(open(from, name)?);
                     is_open = true;
                 }
                 Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOTDIR) => {}
-                moved => return gone(moved),
+                Err(Errno::NOENT) => return Ok(()),
+                Err(error) => return self.remove_there(from, name, error),
             }
         }
         Err(io::Error::other("no name is free for what is in it"))
+    }
+
+    /// Removes a folder that cannot be moved, as out of a subvolume, where it is.
+    fn remove_there(&self, from: &OwnedFd, name: &CStr, why: Errno) -> io::Result<()> {
+        if self.above == MAX_TOPS {
+            return Err(why.into());
+        }
+        let top = Self {
+            above: self.above + 1,
+            until: self.until,
+            ..Self::new(open(from, name)?, self.prefix.clone(), self.rename)
+        };
+        top.empty()?;
+        remove_emptied(from, name)
     }
 
     /// Does something for each entry of a folder; what fails keeps nothing else from it. The first failure.
@@ -143,21 +183,40 @@ impl Top {
     }
 }
 
-/// Opens a folder, which is given every right of its user: the function may have taken them away.
+/// Opens a folder, which is given every right of its user: the function may have taken them away. What is mounted in
+/// another folder is refused.
 fn open(at: impl AsFd, name: impl Arg + Copy) -> rustix::io::Result<OwnedFd> {
-    let itself = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let readable = itself | OFlags::RDONLY;
-    let dir = match openat(&at, name, readable, Mode::empty()) {
+    let dir = match open_as(&at, name, OFlags::RDONLY) {
         Err(Errno::ACCESS) => {
-            let unread = openat(&at, name, itself | OFlags::PATH, Mode::empty())?;
+            let unread = open_as(&at, name, OFlags::PATH)?;
             chmod(format!("/proc/self/fd/{}", unread.as_raw_fd()), Mode::RWXU)?;
-            openat(&at, name, readable, Mode::empty())?
+            open_as(&at, name, OFlags::RDONLY)?
         }
         opened => opened?,
     };
     // An error: it is another user's, and what that means shows when it is emptied.
     let _ = fchmod(&dir, Mode::RWXU);
     Ok(dir)
+}
+
+fn open_as(at: impl AsFd, name: impl Arg + Copy, how: OFlags) -> rustix::io::Result<OwnedFd> {
+    let flags = how | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    if at.as_fd().as_raw_fd() != CWD.as_raw_fd() {
+        match openat2(&at, name, flags, Mode::empty(), ResolveFlags::NO_XDEV) {
+            // Linux before 5.6, or a sandbox that does not know it.
+            Err(Errno::NOSYS | Errno::PERM) => {}
+            opened => return opened,
+        }
+    }
+    openat(at, name, flags, Mode::empty())
+}
+
+/// Removes a folder that was emptied. If something came into it meanwhile, the next look finds it.
+fn remove_emptied(from: &OwnedFd, name: &CStr) -> io::Result<()> {
+    match unlinkat(from, name, AtFlags::REMOVEDIR) {
+        Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOTDIR) => Ok(()),
+        removed => gone(removed),
+    }
 }
 
 /// What is not there any more need not be removed.
@@ -216,12 +275,9 @@ mod tests {
         for file in ["a/1", "a/b/2", "z/3", "4"] {
             fs::write(path.join(file), "").unwrap();
         }
-        let top = Top {
-            dir: open(CWD, path.as_path()).unwrap(),
-            prefix: "moved-".to_owned(),
-            moved: Cell::default(),
-            until: Instant::now() + PATIENCE,
-        };
+        let dir = open(CWD, path.as_path()).unwrap();
+        let rename: Rename = |from, name, to, free| renameat(from, name, to, free);
+        let top = Top::new(dir, "moved-".to_owned(), rename);
         let mut seen = 0;
         let failed = top.each(&top.dir, |_| {
             seen += 1;
@@ -236,6 +292,38 @@ mod tests {
         fs::write(path.join("moved-1"), "").unwrap();
         top.empty().unwrap();
         assert!(fs::read_dir(&path).unwrap().next().is_none());
+    }
+
+    #[test]
+    fn what_cannot_be_moved_is_emptied_where_it_is() {
+        let above = tempfile::tempdir().unwrap();
+        let path = above.path().join("tree");
+        let empty = |levels| {
+            deep(&path, levels);
+            for folder in ["", "d", "d/d", "d/d/d"] {
+                fs::write(path.join(folder).join("file"), "").unwrap();
+                fs::create_dir(path.join(folder).join("beside")).unwrap();
+            }
+            let dir = open(CWD, path.as_path()).unwrap();
+            let top = Top {
+                until: Instant::now() + Duration::from_secs(60),
+                ..Top::new(dir, "moved-".to_owned(), |_, _, _, _| Err(Errno::XDEV))
+            };
+            let emptied = top.empty();
+            assert!(Instant::now() < top.until, "it goes on for nothing");
+            emptied
+        };
+        empty(10).unwrap();
+        assert!(fs::read_dir(&path).unwrap().next().is_none());
+        fs::remove_dir(&path).unwrap();
+        // Too many levels for that: what lies beside them goes.
+        empty(100).unwrap_err();
+        let mut dir = path.clone();
+        for _ in 0..MAX_TOPS {
+            let left: Vec<_> = fs::read_dir(&dir).unwrap().flatten().collect();
+            assert!(left.len() == 1 && left[0].file_name() == "d", "{left:?}");
+            dir.push("d");
+        }
     }
 
     #[test]
