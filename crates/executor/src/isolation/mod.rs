@@ -25,7 +25,7 @@ pub(crate) use cage::Cage;
 pub use level::{Cgroup, Level, Missing};
 pub(crate) use ruleset::Ruleset;
 
-use hierarchy::Controller;
+use hierarchy::{Controller, Hierarchy};
 use level::Found;
 use yard::Yard;
 
@@ -53,9 +53,24 @@ impl Isolator {
     /// Looks at what can be enforced, and prepares it. Paths may have symbolic links. Call once, early, in the executor:
     /// with control groups v2 that are delegated, it moves the executor and the hub into groups of their own.
     pub(crate) fn detect(executor_id: &str, executor_dir: &Path, data_dir: &Path) -> Self {
-        let hierarchies = hierarchy::find();
-        let why = level::why(&hierarchies);
-        let yard = Yard::new(executor_id, &sweep::record(executor_dir), &hierarchies);
+        let dirs = [executor_dir, data_dir];
+        Self::with(
+            &hierarchy::find(),
+            ruleset::landlock_abi(),
+            executor_id,
+            dirs,
+        )
+    }
+
+    /// With these control groups and this version of Landlock; the directories as for `detect`.
+    fn with(
+        hierarchies: &[Hierarchy],
+        landlock_abi: Option<u32>,
+        executor_id: &str,
+        [executor_dir, data_dir]: [&Path; 2],
+    ) -> Self {
+        let why = level::why(hierarchies);
+        let yard = Yard::new(executor_id, &sweep::record(executor_dir), hierarchies);
         let has = |controller: &Controller| yard.has(*controller);
         let found = Found {
             versions: yard.versions(),
@@ -63,7 +78,7 @@ impl Isolator {
             why,
         };
         Self {
-            level: Level::new(found, ruleset::landlock_abi()),
+            level: Level::new(found, landlock_abi),
             yard: Arc::new(yard),
             data_dir: data_dir.to_owned(),
         }

@@ -209,10 +209,14 @@ impl Birth {
     fn bind(&self, child: &Child) -> io::Result<()> {
         let pid = pid_of(child)?;
         family::add_child(pid);
-        self.cage.add(pid)?;
-        self.surroundings
-            .isolation
-            .rlimits(pid, &self.request.spec.limits)
+        let limits = &self.request.spec.limits;
+        let bound = |pid| self.surroundings.isolation.rlimits(pid, limits);
+        // Before it is moved, which may take long: what it starts meanwhile has them too.
+        let bounded = bound(pid);
+        match (bounded, self.cage.add(pid, bound)) {
+            (Err(bounded), Err(added)) => Err(io::Error::other(format!("{bounded}; {added}"))),
+            (bounded, added) => bounded.and(added),
+        }
     }
 }
 

@@ -13,9 +13,9 @@ use std::time::Duration;
 use rustix::process::Pid;
 use tempfile::TempDir;
 
-use super::hierarchy::{self, Hierarchy};
+use super::hierarchy::{self, Hierarchy, Version};
 use super::yard::Yard;
-use super::{Cage, Isolator, Ruleset, sweep};
+use super::{Cage, Isolator, Ruleset, ruleset, sweep};
 use crate::protocol::{FunctionSpec, Isolation, Kind, Limits};
 
 mod cages;
@@ -102,6 +102,26 @@ impl Drop for Site {
     }
 }
 
+impl Isolator {
+    /// As on a machine that can enforce nothing.
+    pub(crate) fn bare(executor_id: &str, executor_dir: &Path, data_dir: &Path) -> Self {
+        Self::with(&[], None, executor_id, [executor_dir, data_dir])
+    }
+
+    /// As on a machine that has control groups v2 alone.
+    pub(crate) fn with_v2(executor_id: &str, executor_dir: &Path, data_dir: &Path) -> Self {
+        let mut hierarchies = hierarchy::find();
+        hierarchies.retain(|one| one.version == Version::V2);
+        let landlock_abi = ruleset::landlock_abi();
+        Self::with(
+            &hierarchies,
+            landlock_abi,
+            executor_id,
+            [executor_dir, data_dir],
+        )
+    }
+}
+
 /// Runs a script within the rules, from a thread of its own as executors do.
 fn within(rules: &Ruleset, site: &Site, script: &str) -> Output {
     let run = || {
@@ -138,7 +158,7 @@ fn caged(cage: &Cage, script: &str) -> Child {
         .stdout(Stdio::piped());
     let mut child = command.spawn().unwrap();
     drop(inside);
-    cage.add(pid(&child)).unwrap();
+    cage.add(pid(&child), |_child| Ok(())).unwrap();
     drop(child.stdin.take());
     child
 }

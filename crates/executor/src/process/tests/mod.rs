@@ -12,7 +12,7 @@ mod users;
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -152,12 +152,17 @@ impl Bench {
     }
 
     fn surroundings(&self) -> Surroundings {
+        self.surroundings_with(Isolator::detect)
+    }
+
+    /// As on a machine that is made so; before anything else is asked of it.
+    fn surroundings_with(&self, detect: fn(&str, &Path, &Path) -> Isolator) -> Surroundings {
         let make = || {
             let dir = self.executor_dir();
             // As the hub makes it.
             let mut builder = std::fs::DirBuilder::new();
             builder.recursive(true).mode(0o700).create(&dir).unwrap();
-            let isolation = Isolator::detect(&self.executor_id, &dir, &self.data_dir());
+            let isolation = detect(&self.executor_id, &dir, &self.data_dir());
             Surroundings {
                 executor_id: self.executor_id.clone(),
                 dir,
