@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -11,13 +10,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::net::unix::pipe;
 
 use super::account::Account;
 use super::credentials::write_credentials;
 use super::environment::{self, EXECUTOR, MARK};
 use super::nursery::Nurseries;
 use super::scratch::{self, Scratch};
-use super::spawned::Parts;
+use super::spawned::{Parts, Pipes};
 use super::{Spawned, Surroundings, family, program};
 use crate::instance::StartError;
 use crate::isolation::Cage;
@@ -47,8 +47,6 @@ pub(crate) struct SpawnRequest {
 /// What the function's thread needs to start the process.
 struct Birth {
     request: SpawnRequest,
-    /// What is read from.
-    stdin: Stdio,
     /// See [`Launcher::mark_of`].
     mark: String,
     surroundings: Surroundings,
@@ -56,10 +54,11 @@ struct Birth {
     cage: Cage,
 }
 
-/// What is left to be written to stdin.
-struct Stdin {
-    read: Stdio,
-    rest: Option<(OwnedFd, Bytes)>,
+/// The process's ends of its pipes.
+struct Ends {
+    stdin: Stdio,
+    stdout: Stdio,
+    stderr: Stdio,
 }
 
 // === impl Launcher ===
@@ -95,18 +94,15 @@ impl Launcher {
         let keep_stdout = request.keep_stdout;
         family::add_mark(&mark);
         match self.spawn_in(&home, &scratch, request).await {
-            Ok((child, cage, stdin)) => {
-                let parts = Parts {
-                    child,
-                    cage,
-                    mark,
-                    scratch,
-                    stdin: stdin.rest,
-                    keep_stdout,
-                    scratch_bytes: spec.limits.scratch_bytes,
-                };
-                Spawned::new(parts).map_err(StartError::Spawn)
-            }
+            Ok((child, cage, pipes)) => Ok(Spawned::new(Parts {
+                child,
+                cage,
+                mark,
+                scratch,
+                pipes,
+                keep_stdout,
+                scratch_bytes: spec.limits.scratch_bytes,
+            })),
             Err(error) => {
                 family::remove_mark(&mark);
                 scratch.give_up(false).await;
@@ -126,25 +122,25 @@ impl Launcher {
         home: &Path,
         scratch: &Scratch,
         request: SpawnRequest,
-    ) -> Result<(Child, Cage, Stdin), StartError> {
+    ) -> Result<(Child, Cage, Pipes), StartError> {
         if let Some(credentials) = &request.credentials {
             write_credentials(scratch.path(), credentials).map_err(StartError::Scratch)?;
         }
-        let mut stdin = Stdin::of(request.stdin.clone()).map_err(StartError::Spawn)?;
+        let pipes = Pipes::new(request.stdin.clone());
+        let (pipes, ends) = pipes.map_err(StartError::Spawn)?;
         let isolation = &self.surroundings.isolation;
         let cage = isolation.cage(&request.name, &request.spec.limits);
         let spec = request.spec.clone();
         let birth = Birth {
-            stdin: std::mem::replace(&mut stdin.read, Stdio::null()),
             mark: self.mark_of(&request),
             request,
             surroundings: self.surroundings.clone(),
             scratch: scratch.path().to_owned(),
             cage: cage.map_err(StartError::Spawn)?,
         };
-        let act = move |account: Option<&Account>| birth.give(account);
+        let act = move |account: Option<&Account>| birth.give(ends, account);
         let (cage, child) = self.nurseries.act(&spec, home, act).await?;
-        Ok((child?, cage, stdin))
+        Ok((child?, cage, pipes))
     }
 }
 
@@ -152,26 +148,24 @@ impl Launcher {
 
 impl Birth {
     /// On the function's thread. The cage comes back in any case: it is to be removed by somebody who may.
-    fn give(mut self, account: Option<&Account>) -> (Cage, Result<Child, StartError>) {
-        let child = self.spawn(account);
+    fn give(self, ends: Ends, account: Option<&Account>) -> (Cage, Result<Child, StartError>) {
+        let child = self.spawn(ends, account);
         if let Ok(child) = &child
             && let Err(error) = self.bind(child)
         {
             let spec = &self.request.spec;
             let function = &spec.name;
             tracing::error!(function, %error, "a process could not be put within its bounds");
-            if spec.isolation == Isolation::Required
-                && let Ok(pid) = pid_of(child)
-            {
+            if spec.isolation == Isolation::Required {
                 // It may have begun: so it counts as started, and is seen to end by a signal.
-                let _ = kill_process_group(pid, Signal::KILL);
+                let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
             }
         }
         (self.cage, child)
     }
 
     /// The program is looked for here, too: where its folder hangs, other functions go on.
-    fn command(&mut self) -> Result<Command, StartError> {
+    fn command(&self, ends: Ends) -> Result<Command, StartError> {
         let spec = &self.request.spec;
         let (program, arguments) = program::resolve(spec)?;
         let mut command = Command::new(program);
@@ -180,9 +174,9 @@ impl Birth {
             .args(arguments)
             .current_dir(&spec.working_dir)
             .process_group(0)
-            .stdin(std::mem::replace(&mut self.stdin, Stdio::null()))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+            .stdin(ends.stdin)
+            .stdout(ends.stdout)
+            .stderr(ends.stderr);
         environment::set(&mut command, &self.request, &self.scratch)?;
         command
             .env(EXECUTOR, &self.surroundings.executor_id)
@@ -190,8 +184,8 @@ impl Birth {
         Ok(command)
     }
 
-    fn spawn(&mut self, account: Option<&Account>) -> Result<Child, StartError> {
-        let mut command = self.command()?;
+    fn spawn(&self, ends: Ends, account: Option<&Account>) -> Result<Child, StartError> {
+        let mut command = self.command(ends)?;
         let _inside = self.cage.enter().map_err(StartError::Spawn)?;
         let spawned = match account {
             None => command.spawn(),
@@ -207,7 +201,7 @@ impl Birth {
     }
 
     fn bind(&self, child: &Child) -> io::Result<()> {
-        let pid = pid_of(child)?;
+        let pid = Pid::from_child(child);
         family::add_child(pid);
         let limits = &self.request.spec.limits;
         let bound = |pid| self.surroundings.isolation.rlimits(pid, limits);
@@ -220,32 +214,44 @@ impl Birth {
     }
 }
 
-// === impl Stdin ===
+// === impl Pipes ===
 
-impl Stdin {
-    /// What fits into the pipe is written at once, before there is a reader.
-    fn of(data: Option<Bytes>) -> io::Result<Self> {
-        let Some(mut data) = data.filter(|data| !data.is_empty()) else {
-            return Ok(Self {
-                read: Stdio::null(),
-                rest: None,
-            });
+impl Pipes {
+    /// With the other ends. What can fail with them fails here, before the process is there.
+    fn new(data: Option<Bytes>) -> io::Result<(Self, Ends)> {
+        let (stdout, out) = io::pipe()?;
+        let (stderr, err) = io::pipe()?;
+        let (stdin, read) = feeding(data)?;
+        let pipes = Self {
+            stdin,
+            stdout: pipe::Receiver::from_owned_fd(stdout.into())?,
+            stderr: pipe::Receiver::from_owned_fd(stderr.into())?,
         };
-        let (read, mut write) = io::pipe()?;
-        fcntl_setfl(&write, OFlags::NONBLOCK)?;
-        match write.write(&data) {
-            Ok(count) => drop(data.split_to(count)),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
-        }
-        Ok(Self {
-            read: read.into(),
-            rest: (!data.is_empty()).then(|| (write.into(), data)),
-        })
+        let ends = Ends {
+            stdin: read,
+            stdout: out.into(),
+            stderr: err.into(),
+        };
+        Ok((pipes, ends))
     }
 }
 
-pub(super) fn pid_of(child: &Child) -> io::Result<Pid> {
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    pid.ok_or_else(|| io::Error::other("a process has an impossible number"))
+/// What has to be written to stdin still, and its other end. What fits into the pipe is written at once, before there
+/// is a reader.
+fn feeding(data: Option<Bytes>) -> io::Result<(Option<(pipe::Sender, Bytes)>, Stdio)> {
+    let Some(mut data) = data.filter(|data| !data.is_empty()) else {
+        return Ok((None, Stdio::null()));
+    };
+    let (read, mut write) = io::pipe()?;
+    fcntl_setfl(&write, OFlags::NONBLOCK)?;
+    match write.write(&data) {
+        Ok(count) => drop(data.split_to(count)),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+        Err(error) => return Err(error),
+    }
+    let rest = match data.is_empty() {
+        true => None,
+        false => Some((pipe::Sender::from_owned_fd(write.into())?, data)),
+    };
+    Ok((rest, read.into()))
 }

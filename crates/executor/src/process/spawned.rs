@@ -1,7 +1,6 @@
 //! One running process and what it started.
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, ExitStatus};
@@ -10,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 use tokio::net::unix::pipe;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -19,7 +18,6 @@ use tripline_model::LogStream;
 
 use super::child::Main;
 use super::credentials::write_credentials;
-use super::launch::pid_of;
 use super::pump::{Kept, Pump, feed};
 use super::remains::Left;
 use super::scratch::{Scratch, used_bytes};
@@ -78,36 +76,38 @@ pub(super) struct Parts {
     pub(super) cage: Cage,
     pub(super) mark: Vec<u8>,
     pub(super) scratch: Scratch,
-    /// What has to be written to stdin still.
-    pub(super) stdin: Option<(OwnedFd, Bytes)>,
+    pub(super) pipes: Pipes,
     pub(super) keep_stdout: usize,
     pub(super) scratch_bytes: Option<u64>,
+}
+
+/// This side of a process's pipes.
+pub(super) struct Pipes {
+    /// With what has to be written still.
+    pub(super) stdin: Option<(pipe::Sender, Bytes)>,
+    pub(super) stdout: pipe::Receiver,
+    pub(super) stderr: pipe::Receiver,
 }
 
 // === impl Spawned ===
 
 impl Spawned {
-    pub(super) fn new(mut parts: Parts) -> io::Result<Self> {
-        let leader = pid_of(&parts.child)?;
-        let (stdout, stderr) = (parts.child.stdout.take(), parts.child.stderr.take());
+    /// Nothing here can fail: the process runs already.
+    pub(super) fn new(parts: Parts) -> Self {
+        let leader = Pid::from_child(&parts.child);
+        let pipes = parts.pipes;
         let tree = Arc::new(Tree::new(leader, parts.mark, parts.cage));
         let scratch = Arc::new(parts.scratch);
         let give_up = CancellationToken::new();
         let result = Kept::new(parts.keep_stdout);
         let (mut gauges, mut ends) = (Vec::new(), Vec::new());
         for (stream, pipe, kept) in [
-            (
-                LogStream::Stdout,
-                stdout.map(OwnedFd::from),
-                Some(result.clone()),
-            ),
-            (LogStream::Stderr, stderr.map(OwnedFd::from), None),
+            (LogStream::Stdout, pipes.stdout, Some(result.clone())),
+            (LogStream::Stderr, pipes.stderr, None),
         ] {
-            if let Some(pipe) = pipe {
-                let (gauge, gauged) = Gauge::new(pipe::Receiver::from_owned_fd(pipe)?);
-                gauges.push(gauge);
-                ends.push((stream, gauged, kept));
-            }
+            let (gauge, gauged) = Gauge::new(pipe);
+            gauges.push(gauge);
+            ends.push((stream, gauged, kept));
         }
         let tap = Tap::new(gauges);
         let mut pumps = JoinSet::new();
@@ -124,14 +124,14 @@ impl Spawned {
         }
         let scratch_exceeded = Arc::new(AtomicBool::new(false));
         let mut aides = JoinSet::new();
-        if let Some((pipe, data)) = parts.stdin {
-            aides.spawn(feed(pipe::Sender::from_owned_fd(pipe)?, data));
+        if let Some((pipe, data)) = pipes.stdin {
+            aides.spawn(feed(pipe, data));
         }
         if let Some(limit) = parts.scratch_bytes {
             let over = scratch_exceeded.clone();
             aides.spawn(watch_scratch(scratch.clone(), limit, tree.clone(), over));
         }
-        Ok(Self {
+        Self {
             main: Some(Main::new(parts.child, leader)),
             status: None,
             tree,
@@ -143,7 +143,7 @@ impl Spawned {
             give_up,
             scratch_exceeded,
             reclaimed: false,
-        })
+        }
     }
 
     /// Its scratch directory.

@@ -1,7 +1,10 @@
 //! How a run is over.
 
+use std::sync::Arc;
+
 use super::{Bench, eventually, is_alive};
 use crate::instance::{How, StartError};
+use crate::process::{Launcher, SpawnRequest, tree};
 
 #[tokio::test]
 async fn it_ends_as_it_ends_with_a_result() {
@@ -34,6 +37,33 @@ async fn a_file_without_a_known_format_is_a_failed_start() {
     std::fs::set_permissions(&path, mode).unwrap();
     let error = bench.start().await.err().unwrap();
     assert!(matches!(error, StartError::Spawn(_)), "{error}");
+}
+
+/// Whatever can fail for want of descriptors or memory does so before there is a process.
+#[test]
+fn where_its_pipes_cannot_be_watched_nothing_is_started() {
+    let runtime = || tokio::runtime::Runtime::new().unwrap();
+    let (bench, over) = (Bench::script("exec sleep 600"), runtime());
+    let launcher = Launcher::new(bench.surroundings());
+    let request = |name: &str| SpawnRequest {
+        spec: Arc::new(bench.spec.clone()),
+        name: name.to_owned(),
+        variables: Vec::new(),
+        credentials: None,
+        stdin: None,
+        keep_stdout: 0,
+    };
+    // The function's thread is there from now on.
+    over.block_on(async { launcher.spawn(request("a")).await.unwrap().reclaim().await });
+    let handle = over.handle().clone();
+    drop(over);
+    let started = runtime().block_on(async {
+        let _watches_nothing_any_more = handle.enter();
+        launcher.spawn(request("b")).await
+    });
+    assert!(matches!(started, Err(StartError::Spawn(_))));
+    let mark = format!("TRIPLINE_PROCESS={}/resize/b", bench.executor_id);
+    assert!(tree::marked(mark.as_bytes()).unwrap().is_empty());
 }
 
 #[tokio::test]
