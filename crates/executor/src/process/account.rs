@@ -79,10 +79,18 @@ impl Account {
         }
         chown(scratch, Some(self.uid.as_raw()), Some(self.gid.as_raw()))?;
         for folder in scratch.ancestors().skip(1) {
-            let mode = std::fs::metadata(folder)?.mode();
-            if folder.starts_with(top) && mode & 0o001 == 0 {
-                std::fs::set_permissions(folder, Permissions::from_mode(mode & 0o7777 | 0o001))?;
-            } else if !self.may_pass(folder)? {
+            let about = std::fs::metadata(folder)?;
+            // Who is in the folder's group is judged by the group's rights alone.
+            let needed = if self.is_in(about.gid()) {
+                0o011
+            } else {
+                0o001
+            };
+            if folder.starts_with(top) && about.mode() & needed != needed {
+                let mode = about.mode() & 0o7777 | needed;
+                std::fs::set_permissions(folder, Permissions::from_mode(mode))?;
+            }
+            if !self.may_pass(folder)? {
                 let (name, folder) = (&self.name, folder.display());
                 return Err(io::Error::other(format!(
                     "the user `{name}` may not pass through {folder}"
@@ -92,15 +100,15 @@ impl Account {
         Ok(())
     }
 
+    fn is_in(&self, group: u32) -> bool {
+        self.groups.iter().any(|one| one.as_raw() == group)
+    }
+
     fn may_pass(&self, folder: &Path) -> io::Result<bool> {
         let about = std::fs::metadata(folder)?;
-        let in_group = self
-            .groups
-            .iter()
-            .any(|group| group.as_raw() == about.gid());
         let bit = if about.uid() == self.uid.as_raw() {
             0o100
-        } else if in_group {
+        } else if self.is_in(about.gid()) {
             0o010
         } else {
             0o001

@@ -1,6 +1,6 @@
 //! Functions with the rights of another user. Only root can start them.
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 
 use super::{Bench, keys};
@@ -47,6 +47,25 @@ async fn it_has_the_users_rights_and_no_others() {
         );
         assert_eq!(text, expected);
     }
+}
+
+#[tokio::test]
+async fn a_data_directory_of_its_group_is_opened_for_passing_through() {
+    if !is_root("a data directory of the user's group") {
+        return;
+    }
+    let mut bench = Bench::script("echo mine > $TRIPLINE_SCRATCH/x && cat $TRIPLINE_SCRATCH/x");
+    bench.spec.user = Some(USER.to_owned());
+    open(bench.dir.path());
+    open(bench.data.path());
+    bench.surroundings();
+    let user = nix::unistd::User::from_name(USER).unwrap().unwrap();
+    chown(bench.data_dir(), None, Some(user.gid.as_raw())).unwrap();
+    for _again in 0..2 {
+        assert_eq!(bench.run().await.result, "mine\n");
+    }
+    let mode = bench.data_dir().metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o711);
 }
 
 #[tokio::test]
