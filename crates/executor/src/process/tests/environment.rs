@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 
-use super::{Bench, has_cages, keys};
-use crate::instance::{How, StartError, Starter};
+use tripline_model::RequestId;
+
+use super::{Bench, NOW, has_cages, keys};
+use crate::instance::{How, Job, StartError, Starter};
 use crate::process::ProcessStarter;
 
 fn variables(env: &[u8]) -> BTreeSet<String> {
@@ -111,6 +113,28 @@ async fn a_scratch_serves_again_only_if_it_is_as_new() {
             "{script}: {lines:?}"
         );
     }
+}
+
+/// A function that changes from one kind to another has runs of two starters at once.
+#[tokio::test]
+async fn starters_of_one_executor_share_the_names_of_scratch_directories() {
+    let bench = Bench::script("echo $TRIPLINE_SCRATCH; while ! [ -e go ]; do sleep 0.01; done");
+    let mut instances = Vec::new();
+    for number in [1, 2] {
+        let starter = ProcessStarter::new(bench.surroundings());
+        let job = Job {
+            id: RequestId::new(NOW, [number; 10]),
+            ..bench.job()
+        };
+        instances.push(starter.start(job).await.unwrap());
+    }
+    std::fs::write(bench.dir.path().join("go"), "").unwrap();
+    let mut said = Vec::new();
+    for mut instance in instances {
+        instance.wait().await;
+        said.push(instance.reclaim().await.result);
+    }
+    assert!(!said[0].is_empty() && said[0] != said[1], "{said:?}");
 }
 
 #[tokio::test]
