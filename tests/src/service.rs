@@ -1,7 +1,6 @@
 //! Real services for tests, as `cargo xtask services` names them in the environment.
 
 use std::fs;
-use std::io::Write;
 use std::process::{Command, Stdio};
 
 pub use aws_sdk_s3::Client as S3Client;
@@ -9,20 +8,7 @@ use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_s3::primitives::DateTime;
 use tempfile::TempDir;
-
-/// Says aloud that a test did not run, and has it counted. `cargo xtask test` adds these lines up.
-pub fn skipped(what: &str, reason: &str) {
-    let line = format!("SKIPPED: {what}: {reason}");
-    eprintln!("{line}");
-    if let Some(path) = std::env::var_os("TRIPLINE_TEST_SKIPS") {
-        let mut file = fs::File::options()
-            .append(true)
-            .create(true)
-            .open(path)
-            .expect("skips can be noted");
-        writeln!(file, "{line}").expect("skips can be noted");
-    }
-}
+pub use tripline_skipped::skipped;
 
 pub(crate) fn named(variable: &str) -> Option<String> {
     std::env::var(variable)

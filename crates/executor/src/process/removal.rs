@@ -231,6 +231,9 @@ fn gone(result: rustix::io::Result<()>) -> io::Result<()> {
 mod tests {
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::process::Command;
+
+    use tripline_skipped::skipped;
 
     use super::*;
 
@@ -324,6 +327,28 @@ mod tests {
             assert!(left.len() == 1 && left[0].file_name() == "d", "{left:?}");
             dir.push("d");
         }
+    }
+
+    #[test]
+    fn what_is_mounted_in_it_is_left_as_it_is() {
+        let above = tempfile::tempdir().unwrap();
+        let (path, other) = (above.path().join("tree"), above.path().join("other"));
+        let deep = path.join("a/mounted");
+        fs::create_dir_all(path.join("z/y")).unwrap();
+        fs::create_dir_all(other.join("kept/too")).unwrap();
+        fs::create_dir_all(&deep).unwrap();
+        let run = |words: &[&Path]| Command::new(words[0]).args(&words[1..]).status();
+        let mounted = run(&["mount".as_ref(), "--bind".as_ref(), &other, &deep]);
+        if !mounted.is_ok_and(|status| status.success()) {
+            return skipped("a mount in a scratch directory", "nothing can be mounted");
+        }
+        let removed = remove_tree(&path);
+        assert!(!path.join("z").exists());
+        let kept = other.join("kept/too").exists();
+        assert!(run(&["umount".as_ref(), &deep]).unwrap().success());
+        assert!(removed.is_err() && kept, "{removed:?}");
+        remove_tree(&path).unwrap();
+        assert!(!path.exists());
     }
 
     #[test]

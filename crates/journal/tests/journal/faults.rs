@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use tripline_journal::{Accepted, Health, Journal, JournalError, JournalOptions, SqliteJournal};
 use tripline_model::{Identity, RequestId};
+use tripline_skipped::skipped;
 
 use crate::support::*;
 
@@ -101,7 +102,7 @@ fn failing_sync(place: u32) -> Option<Command> {
         .args(["-qq", "-o", "/dev/null", "true"])
         .status();
     if !traced.is_ok_and(|status| status.success()) {
-        println!("SKIPPED: a failed fsync: there is no strace that may trace here");
+        skipped("a failed fsync", "there is no strace that may trace here");
         return None;
     }
     let mut strace = Command::new("strace");

@@ -36,6 +36,24 @@ pub(super) fn check_unsafe(path: &Path, bytes: &[u8]) -> Option<String> {
     (lifted && !allowed).then(|| format!("{}: allows unsafe code", path.display()))
 }
 
+/// Who may say SKIPPED: the helper of all tests, and what counts such lines or is no test.
+const SAY_SKIPPED: [&str; 3] = ["tests/skipped", "crates/xtask", "crates/bench"];
+
+/// A test that did not run says so through `tripline_skipped::skipped`: else nobody counts it.
+pub(super) fn check_skips(path: &Path, bytes: &[u8]) -> Vec<String> {
+    if SAY_SKIPPED.iter().any(|folder| path.starts_with(folder)) {
+        return Vec::new();
+    }
+    let text = String::from_utf8_lossy(bytes);
+    let said = text.lines().enumerate();
+    said.filter(|(_, line)| line.contains("\"SKIPPED"))
+        .map(|(number, _)| {
+            let place = format!("{}:{}", path.display(), number + 1);
+            format!("{place}: a skip that nobody counts: use `tripline_skipped::skipped`")
+        })
+        .collect()
+}
+
 pub(super) fn lines(bytes: &[u8]) -> usize {
     bytes.iter().filter(|byte| **byte == b'\n').count()
 }
@@ -155,6 +173,17 @@ mod tests {
                 Some("crates/a/src/lib.rs: allows unsafe code")
             );
             assert_eq!(check_unsafe(Path::new(UNSAFE[0]), text.as_bytes()), None);
+        }
+    }
+
+    #[test]
+    fn a_skip_that_nobody_counts_is_found() {
+        let text = b"fine\nprintln!(\"SKIPPED: a disk\");\n";
+        let complaints = check_skips(Path::new("crates/a/src/tests.rs"), text);
+        assert_eq!(complaints.len(), 1, "{complaints:?}");
+        assert!(complaints[0].starts_with("crates/a/src/tests.rs:2: a skip"));
+        for folder in SAY_SKIPPED {
+            assert!(check_skips(&Path::new(folder).join("src/a.rs"), text).is_empty());
         }
     }
 

@@ -28,6 +28,7 @@ pub(crate) fn run() -> Outcome<u8> {
         complaints.extend(files::check_text(path, &bytes));
         if path.extension().is_some_and(|extension| extension == "rs") {
             complaints.extend(files::check_unsafe(path, &bytes));
+            complaints.extend(files::check_skips(path, &bytes));
             sizes.push((files::lines(&bytes), path.as_path()));
         }
     }

@@ -9,9 +9,9 @@ pub(super) struct Row {
     pub(super) tests_may_use: &'static [&'static str],
 }
 
-/// Test kits that every package's tests may use: builders of model values, and the contract suite
-/// with its fake dispatcher.
-pub(super) const TEST_KITS: [&str; 2] = ["tripline-model", "tripline-trigger"];
+/// Test kits that every package's tests may use: builders of model values, the contract suite
+/// with its fake dispatcher, and how a test says that it did not run.
+pub(super) const TEST_KITS: [&str; 3] = ["tripline-model", "tripline-trigger", "tripline-skipped"];
 
 /// What every kind of trigger may use: never another kind, never what stands behind `Dispatch`.
 const TRIGGER_KIND: &[&str] = &[
@@ -21,7 +21,7 @@ const TRIGGER_KIND: &[&str] = &[
     "tripline-listener",
 ];
 
-pub(super) const TABLE: [Row; 21] = [
+pub(super) const TABLE: [Row; 22] = [
     row("tripline-model", &[]),
     row("tripline-config", &[]),
     row("tripline-listener", &["tripline-model"]),
@@ -114,8 +114,14 @@ pub(super) const TABLE: [Row; 21] = [
     row("tripline-crash", &["tripline-model", "tripline-tests"]),
     row(
         "tripline-tests",
-        &["tripline", "tripline-model", "tripline-trigger"],
+        &[
+            "tripline",
+            "tripline-model",
+            "tripline-trigger",
+            "tripline-skipped",
+        ],
     ),
+    row("tripline-skipped", &[]),
 ];
 
 const fn row(package: &'static str, may_use: &'static [&'static str]) -> Row {

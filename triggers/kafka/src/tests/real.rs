@@ -8,10 +8,10 @@ mod records;
 mod topic;
 mod topics;
 
-use std::io::Write;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
+use tripline_skipped::skipped;
 use tripline_trigger::testkit::{ChaosProxy, TestContext};
 
 use super::brokers::numbers;
@@ -27,15 +27,7 @@ fn broker(test: &str, variable: &str) -> Option<String> {
         .ok()
         .filter(|servers| !servers.is_empty());
     if servers.is_none() {
-        let line = format!("SKIPPED: {test}: {variable} names no broker");
-        println!("{line}");
-        if let Ok(path) = std::env::var("TRIPLINE_TEST_SKIPS") {
-            let file = std::fs::OpenOptions::new()
-                .create(true)
-                .append(true)
-                .open(path);
-            writeln!(file.expect("the list of skips can be written"), "{line}").expect("written");
-        }
+        skipped(test, &format!("{variable} names no broker"));
     }
     servers
 }

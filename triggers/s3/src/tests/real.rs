@@ -1,7 +1,6 @@
 //! Against a real server, if one is named in the environment: `TRIPLINE_TEST_S3_ENDPOINT`, `_ACCESS_KEY`, `_SECRET_KEY`
 //! (any S3 store), or the same with `MINIO` for one that has the Listen stream.
 
-use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use aws_sdk_s3::types::{
 };
 use tripline_config::{Document, Secret, SecretRef};
 use tripline_model::{Clock, Offer, Timestamp, TriggerName};
+use tripline_skipped::skipped;
 use tripline_trigger::testkit::{PATIENCE, Run, TestContext};
 use tripline_trigger::{TriggerKind, TriggerState};
 
@@ -63,9 +63,10 @@ impl Server {
         let (Some(endpoint), Some(access), Some(secret)) =
             (read("ENDPOINT"), read("ACCESS_KEY"), read("SECRET_KEY"))
         else {
-            skipped(&format!(
-                "{test}: TRIPLINE_TEST_{kind}_ENDPOINT, _ACCESS_KEY, _SECRET_KEY name no server"
-            ));
+            skipped(
+                test,
+                &format!("TRIPLINE_TEST_{kind}_ENDPOINT, _ACCESS_KEY, _SECRET_KEY name no server"),
+            );
             return None;
         };
         let millis = WallClock.now().as_millis();
@@ -163,20 +164,6 @@ fn table(endpoint: &str, bucket: &str, more: &str) -> String {
         "endpoint = '{endpoint}'\nbucket = '{bucket}'\n\
          access_key = {{ env = 'A' }}\nsecret_key = {{ env = 'S' }}\n{more}"
     )
-}
-
-/// Says so on the terminal, and in the file that `TRIPLINE_TEST_SKIPS` names.
-fn skipped(why: &str) {
-    let line = format!("SKIPPED: {why}\n");
-    std::io::stderr().write_all(line.as_bytes()).unwrap();
-    if let Ok(path) = std::env::var("TRIPLINE_TEST_SKIPS") {
-        let mut file = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(path)
-            .unwrap();
-        file.write_all(line.as_bytes()).unwrap();
-    }
 }
 
 async fn stop(run: Run) {

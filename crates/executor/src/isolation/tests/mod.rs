@@ -1,7 +1,6 @@
 //! Tests with real processes on this machine. What it cannot do is said aloud.
 
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -12,6 +11,7 @@ use std::time::Duration;
 
 use rustix::process::Pid;
 use tempfile::TempDir;
+use tripline_skipped::skipped;
 
 use super::hierarchy::{self, Hierarchy, Version};
 use super::yard::Yard;
@@ -196,20 +196,6 @@ fn running(words: &str) -> usize {
                 .any(|one| one == mark.as_bytes())
     });
     ours.count()
-}
-
-/// Says aloud that a test did not run, and has it counted.
-fn skipped(what: &str, reason: &str) {
-    let line = format!("SKIPPED: {what}: {reason}");
-    eprintln!("{line}");
-    if let Some(path) = std::env::var_os("TRIPLINE_TEST_SKIPS") {
-        let mut file = File::options()
-            .append(true)
-            .create(true)
-            .open(path)
-            .unwrap();
-        writeln!(file, "{line}").unwrap();
-    }
 }
 
 fn read(path: &Path) -> String {

@@ -20,6 +20,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tempfile::TempDir;
 use tripline_model::{LogStream, RequestId, Timestamp};
+use tripline_skipped::skipped;
 
 use super::{ProcessStarter, Surroundings};
 use crate::instance::{Exit, Instance, Job, Line, Output, StartError, Starter};
@@ -252,7 +253,7 @@ fn has_cages(bench: &Bench, what: &str) -> bool {
     let level = surroundings.isolation.level();
     let certain = level.cgroup == Cgroup::V1 && level.pids;
     if !certain {
-        println!("SKIPPED: {what}: no control groups v1 can be made here");
+        skipped(what, "no control groups v1 can be made here");
     }
     certain
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tripline_model::LogStream;
+use tripline_skipped::skipped;
 
 use super::{Bench, eventually, has_cages, is_alive};
 use crate::instance::How;
@@ -113,7 +114,7 @@ async fn who_eats_memory_is_ended_for_that() {
         assert_eq!(exit.how, How::MemoryLimit);
         assert!(exit.peak_memory.is_some_and(|peak| peak > 16 << 20));
     } else {
-        println!("SKIPPED: the word for too much memory: no control groups here");
+        skipped("the word for too much memory", "no control groups here");
         assert_ne!(exit.how, How::Exited(0));
     }
 }
@@ -161,7 +162,7 @@ async fn spies_see_their_own_scratch_and_nothing_else() {
     {
         assert_eq!(bench.run().await.result, "own\n");
     } else {
-        println!("SKIPPED: spies: this kernel's Landlock cannot hold them back");
+        skipped("spies", "this kernel's Landlock cannot hold them back");
     }
     bench.spec.isolation = Isolation::None;
     let exit = bench.run().await;

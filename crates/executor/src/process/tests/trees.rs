@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use tripline_skipped::skipped;
+
 use super::{Bench, eventually, is_alive};
 use crate::instance::How;
 use crate::process::{family, tend_orphans};
@@ -45,8 +47,10 @@ async fn what_cannot_be_killed_remains_until_it_can() {
         std::process::id()
     ));
     if std::fs::create_dir(&freezer).is_err() {
-        println!("SKIPPED: what cannot be killed: needs the freezer of control groups v1");
-        return;
+        return skipped(
+            "what cannot be killed",
+            "needs the freezer of control groups v1",
+        );
     }
     let set = |file: &str, value: &str| std::fs::write(freezer.join(file), value).unwrap();
     let bench = Bench::script("echo $$ > pid; echo said; exec sleep 600");

@@ -3,6 +3,8 @@
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 
+use tripline_skipped::skipped;
+
 use super::{Bench, keys};
 use crate::instance::StartError;
 
@@ -15,7 +17,7 @@ fn open(path: &Path) {
 fn is_root(what: &str) -> bool {
     let root = rustix::process::geteuid().is_root();
     if !root {
-        println!("SKIPPED: {what}: only root can start processes of other users");
+        skipped(what, "only root can start processes of other users");
     }
     root
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use tripline_skipped::skipped;
 
 use super::House;
 use crate::instance::How;
@@ -22,7 +23,10 @@ struct Client {
 fn path_in(variable: &str) -> Option<String> {
     let path = std::env::var(variable).ok().filter(|path| !path.is_empty());
     if path.is_none() {
-        println!("SKIPPED: {variable} is not set; see tests/fixtures/worker/README.md");
+        skipped(
+            "a client",
+            &format!("{variable} is not set; see tests/fixtures/worker/README.md"),
+        );
     }
     path
 }

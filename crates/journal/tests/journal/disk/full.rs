@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tripline_journal::{Accepted, Health, Journal, JournalError, NewInvocation};
 use tripline_model::{End, Ending, Identity, InvocationState};
+use tripline_skipped::skipped;
 
 use crate::support::*;
 
@@ -72,8 +73,7 @@ async fn accept_when_there_is_room(journal: &dyn Journal) {
 #[tokio::test]
 async fn a_full_disk_refuses_events_and_records_ends() {
     let Some(disk) = SmallDisk::mount() else {
-        println!("SKIPPED: a full disk: a tmpfs cannot be mounted here");
-        return;
+        return skipped("a full disk", "a tmpfs cannot be mounted here");
     };
     let data = disk.at.join("data");
     let ballast = disk.at.join("ballast");
@@ -114,8 +114,7 @@ async fn a_full_disk_refuses_events_and_records_ends() {
 #[tokio::test]
 async fn a_start_on_a_full_disk_still_ends_what_ran() {
     let Some(disk) = SmallDisk::mount() else {
-        println!("SKIPPED: a start on a full disk: a tmpfs cannot be mounted here");
-        return;
+        return skipped("a start on a full disk", "a tmpfs cannot be mounted here");
     };
     let padding = disk.at.join("padding");
     std::fs::write(&padding, vec![1; 2 << 20]).unwrap();
