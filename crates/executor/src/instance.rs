@@ -120,6 +120,17 @@ pub(crate) enum How {
     ResultTooLarge,
 }
 
+impl How {
+    /// The limit that was passed, in a sentence, if that was it.
+    pub(crate) fn limit(&self) -> Option<&'static str> {
+        match self {
+            Self::MemoryLimit => Some("it used more memory than its limit"),
+            Self::ScratchLimit => Some("its scratch directory held more than its limit"),
+            _ => None,
+        }
+    }
+}
+
 /// Why a run could not be started. No function code ran.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {

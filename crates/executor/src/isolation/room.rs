@@ -36,7 +36,8 @@ pub(super) struct Room {
     /// Bounds the processes, where that is this room's part.
     pids: Option<File>,
     pids_limit: Option<u64>,
-    memory_limited: bool,
+    /// What the kernel tells of its kills for want of memory, with a limit of its own. Open, like `peak`.
+    kills: Option<File>,
 }
 
 // === impl Room ===
@@ -63,6 +64,11 @@ impl Room {
             Version::V2 => "cgroup.procs",
         };
         let writable = |file: &str| File::options().write(true).open(dir.join(file));
+        let kills = match plot.version {
+            Version::V1 => "memory.oom_control",
+            Version::V2 => "memory.events",
+        };
+        let memory_limited = limits.memory_bytes.is_some() && has(Controller::Memory);
         let room = Self {
             version: plot.version,
             ends: plot.ends,
@@ -77,7 +83,7 @@ impl Room {
                 .then(|| writable("pids.max"))
                 .transpose()?,
             pids_limit: limits.pids,
-            memory_limited: limits.memory_bytes.is_some() && has(Controller::Memory),
+            kills: File::open(dir.join(kills)).ok().filter(|_| memory_limited),
             dir,
         };
         room.bound_pids(1)?;
@@ -136,7 +142,10 @@ impl Room {
             // The list of members is dear.
             Version::V1 if self.count.as_ref().and_then(number) == Some(0) => true,
             Version::V1 => members(&self.dir).is_some_and(|all| all.is_empty()),
-            Version::V2 => value(&self.dir, "cgroup.events", "populated") == Some(0),
+            Version::V2 => {
+                let told = fs::read_to_string(self.dir.join("cgroup.events")).ok();
+                told.and_then(|told| value(&told, "populated")) == Some(0)
+            }
         }
     }
 
@@ -147,11 +156,8 @@ impl Room {
 
     /// Whether the kernel killed in it for want of memory, while it has a limit of its own.
     pub(super) fn memory_exceeded(&self) -> bool {
-        let file = match self.version {
-            Version::V1 => "memory.oom_control",
-            Version::V2 => "memory.events",
-        };
-        self.memory_limited && value(&self.dir, file, "oom_kill").unwrap_or(0) > 0
+        let told = self.kills.as_ref().and_then(text);
+        told.and_then(|told| value(&told, "oom_kill")).unwrap_or(0) > 0
     }
 
     /// Makes an empty one as good as new, if that is cheap. It had no limits, and nobody was killed in it.
@@ -249,14 +255,18 @@ fn open_peak(version: Version, dir: &Path) -> Option<File> {
 }
 
 fn number(file: &File) -> Option<u64> {
-    let mut text = [0; 32];
-    let len = file.read_at(&mut text, 0).ok()?;
-    str::from_utf8(text.get(..len)?).ok()?.trim().parse().ok()
+    text(file)?.trim().parse().ok()
 }
 
-/// A value of a file with `name value` lines.
-fn value(dir: &Path, file: &str, name: &str) -> Option<u64> {
-    let text = fs::read_to_string(dir.join(file)).ok()?;
+/// All of a small file that the kernel writes anew for each reader.
+fn text(file: &File) -> Option<String> {
+    let mut text = [0; 512];
+    let len = file.read_at(&mut text, 0).ok()?;
+    str::from_utf8(text.get(..len)?).ok().map(str::to_owned)
+}
+
+/// A value in `name value` lines.
+fn value(text: &str, name: &str) -> Option<u64> {
     let found = text
         .lines()
         .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));

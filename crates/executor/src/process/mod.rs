@@ -35,7 +35,7 @@ pub use self::inherited::close_inherited_descriptors;
 pub(crate) use self::launch::{Launcher, SpawnRequest};
 pub(crate) use self::removal::remove_tree;
 pub(crate) use self::scratch::Scratches;
-pub(crate) use self::spawned::{Reclaimed, Spawned};
+pub(crate) use self::spawned::{Memory, Reclaimed, Spawned};
 pub(crate) use self::starter::ProcessStarter;
 pub(crate) use self::tap::Tap;
 pub(crate) use self::tree::kill_marked;

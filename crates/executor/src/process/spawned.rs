@@ -57,6 +57,9 @@ pub(crate) struct Spawned {
     reclaimed: bool,
 }
 
+/// What the kernel knows of the memory of a process and what it started, for as long as they are not given up.
+pub(crate) struct Memory(Arc<Tree>);
+
 /// How a process was over.
 pub(crate) struct Reclaimed {
     /// `Exited`, `Signaled`, `MemoryLimit` or `ScratchLimit`.
@@ -190,9 +193,9 @@ impl Spawned {
         status
     }
 
-    /// The most memory it used so far, in bytes, where that is known.
-    pub(crate) fn peak_memory(&self) -> Option<u64> {
-        self.tree.peak_memory()
+    /// What is known of its memory.
+    pub(crate) fn memory(&self) -> Memory {
+        Memory(self.tree.clone())
     }
 
     /// Ends what is left of it (and the main process too, if it still runs) within about five seconds, passes on what
@@ -205,7 +208,7 @@ impl Spawned {
         let gone = self.tree.end(END).await;
         let gone = self.drain(gone).await;
         let how = self.how();
-        let peak_memory = self.peak_memory();
+        let peak_memory = self.tree.peak_memory();
         let remains: Option<Box<dyn Remains>> = if gone {
             self.scratch.give_up(self.tree.is_certain()).await;
             self.tree.remove();
@@ -264,6 +267,20 @@ impl Spawned {
             (Some(code), _) => How::Exited(code),
             (None, signal) => How::Signaled(signal.unwrap_or(Signal::KILL.as_raw())),
         }
+    }
+}
+
+// === impl Memory ===
+
+impl Memory {
+    /// The most that was used so far, in bytes, where that is known.
+    pub(crate) fn peak(&self) -> Option<u64> {
+        self.0.peak_memory()
+    }
+
+    /// Whether something was killed because it used more than it may.
+    pub(crate) fn exceeded(&self) -> bool {
+        self.0.memory_exceeded()
     }
 }
 

@@ -87,9 +87,13 @@ impl Pool {
         self: &Arc<Self>,
         keys: Option<&Credentials>,
     ) -> Result<Warm, StartError> {
-        let warm = match self.take_idle() {
-            Some(warm) => warm,
-            None => Warm::launch(self, keys).await?,
+        let warm = loop {
+            match self.take_idle() {
+                // What an earlier run left working was killed for it: not the fault of this one.
+                Some(idle) if idle.memory.exceeded() => self.discard(idle),
+                Some(idle) => break idle,
+                None => break Warm::launch(self, keys).await?,
+            }
         };
         if let Some(keys) = keys {
             warm.desk.set_credentials(keys);

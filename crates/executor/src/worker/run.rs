@@ -197,8 +197,8 @@ impl WorkerRun {
 
     /// The end of a run that may leave its instance for the next.
     async fn answered(&mut self, held: Held, response: Bytes) -> Exit {
-        let mut warm = held.warm;
-        let peak_memory = warm.peak_memory().await;
+        let warm = held.warm;
+        let peak_memory = warm.memory.peak();
         warm.tap.detach().await;
         let mut exit = Exit {
             result: response,
@@ -226,14 +226,9 @@ impl WorkerRun {
         let Some(mut ended) = ended else {
             return exit;
         };
-        let answered = matches!(exit.how, How::Reported { .. } | How::ResultTooLarge);
-        let plain = matches!(ended.reclaimed.how, How::Exited(_) | How::Signaled(_));
         exit.remains = ended.remains();
         exit.peak_memory = ended.reclaimed.peak_memory;
-        if !answered && !plain {
-            // A limit that the instance ran into explains the rest.
-            exit.how = ended.reclaimed.how;
-        }
+        exit.how = within_limits(exit.how, ended.reclaimed.how);
         exit
     }
 
@@ -274,6 +269,21 @@ impl WorkerRun {
                 signal: None,
             },
         }
+    }
+}
+
+/// How the run was over, when its instance was over like this: a limit that the instance ran into explains the rest.
+fn within_limits(run: How, instance: How) -> How {
+    match (run, instance.limit()) {
+        // No limit makes it a run of this event.
+        (How::NotReady { reason, detail }, Some(limit)) => How::NotReady {
+            reason,
+            detail: format!("{detail}: {limit}"),
+        },
+        // Also of one that answered: something that it started was killed for that.
+        (_, Some(_)) if instance == How::MemoryLimit => instance,
+        (How::Crashed { .. }, Some(_)) => instance,
+        (run, _) => run,
     }
 }
 
@@ -349,8 +359,10 @@ impl Instance for WorkerRun {
         let Some(held) = self.held.take() else {
             return without_result(self.silent_end(over, false, None));
         };
+        // The kernel counts over the whole life of an instance: used again, it would be the next run's fault.
+        let exceeded = held.warm.memory.exceeded();
         match held.warm.desk.clear() {
-            Ok(Answer::Response(response)) => self.answered(held, response).await,
+            Ok(Answer::Response(response)) if !exceeded => self.answered(held, response).await,
             answer => self.ended(held, answer, over).await,
         }
     }

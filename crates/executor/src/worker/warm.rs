@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -14,11 +14,8 @@ use super::desk::Desk;
 use super::environment;
 use super::pool::{Alive, Pool};
 use crate::instance::{Remains, StartError};
-use crate::process::{Reclaimed, SpawnRequest, Spawned, Tap};
+use crate::process::{Memory, Reclaimed, SpawnRequest, Spawned, Tap};
 use crate::protocol::Credentials;
-
-/// How old the figure of the most memory used may be: asking the kernel for it costs as much as a small run.
-const PEAK_AGE: Duration = Duration::from_secs(1);
 
 /// The right to have an instance that is not idle.
 pub(super) type Slot = OwnedSemaphorePermit;
@@ -29,13 +26,15 @@ pub(super) struct Warm {
     pub(super) name: String,
     pub(super) desk: Arc<Desk>,
     pub(super) tap: Tap,
+    /// Of its whole life.
+    pub(super) memory: Memory,
     /// When it must have asked for its first event.
     pub(super) init_deadline: Instant,
     pub(super) launched: Instant,
-    orders: mpsc::Sender<Order>,
+    /// Asks it politely to end.
+    terminate: Arc<Notify>,
     kill: CancellationToken,
     end: Option<oneshot::Sender<End>>,
-    peak: Option<(Instant, Option<u64>)>,
 }
 
 /// How an instance was over, and what is given back when nothing of it is left.
@@ -48,11 +47,6 @@ pub(super) struct Ended {
 struct Hold {
     slot: Option<Slot>,
     alive: Option<Alive>,
-}
-
-enum Order {
-    Terminate,
-    Peak(oneshot::Sender<Option<u64>>),
 }
 
 /// Who ends it: a run that wants to know, or nobody in particular.
@@ -90,57 +84,42 @@ impl Warm {
             endpoint,
         });
         pool.tasks.spawn(api::serve(listener, api, closing.clone()));
-        let (orders, ordered) = mpsc::channel(4);
+        let terminate = Arc::new(Notify::new());
         let (end, ending) = oneshot::channel();
         let kill = CancellationToken::new();
         let launched = Instant::now();
-        let tap = spawned.tap().clone();
+        let (tap, memory) = (spawned.tap().clone(), spawned.memory());
         let keeper = Keeper {
             name: name.clone(),
             spawned,
             desk: desk.clone(),
             pool: Arc::downgrade(pool),
             alive,
+            terminate: terminate.clone(),
             kill: kill.clone(),
             _closing: closing.drop_guard(),
         };
-        pool.tasks.spawn(keeper.keep(ordered, ending));
+        pool.tasks.spawn(keeper.keep(ending));
         Ok(Self {
             name,
             desk,
             tap,
+            memory,
             init_deadline: launched + Duration::from_millis(pool.worker.init_timeout_ms),
             launched,
-            orders,
+            terminate,
             kill,
             end: Some(end),
-            peak: None,
         })
     }
 
     /// Sends SIGTERM.
     pub(super) fn terminate(&self) {
-        // A full queue has such an order in it.
-        let _ = self.orders.try_send(Order::Terminate);
+        self.terminate.notify_one();
     }
 
     pub(super) fn kill(&self) {
         self.kill.cancel();
-    }
-
-    /// The most memory that the instance has used in its life so far.
-    pub(super) async fn peak_memory(&mut self) -> Option<u64> {
-        let now = Instant::now();
-        match self.peak {
-            Some((asked, peak)) if now < asked + PEAK_AGE => peak,
-            _ => {
-                let (reply, answer) = oneshot::channel();
-                self.orders.send(Order::Peak(reply)).await.ok()?;
-                let peak = answer.await.ok()?;
-                self.peak = Some((now, peak));
-                peak
-            }
-        }
     }
 
     /// Ends all of it. The slot is given back when nothing of it is left. `None` if its keeper is gone, and with it
@@ -208,6 +187,7 @@ struct Keeper {
     desk: Arc<Desk>,
     pool: Weak<Pool>,
     alive: Alive,
+    terminate: Arc<Notify>,
     kill: CancellationToken,
     /// Closes the Runtime API at the end.
     _closing: tokio_util::sync::DropGuard,
@@ -216,7 +196,7 @@ struct Keeper {
 // === impl Keeper ===
 
 impl Keeper {
-    async fn keep(mut self, mut orders: mpsc::Receiver<Order>, mut ending: oneshot::Receiver<End>) {
+    async fn keep(mut self, mut ending: oneshot::Receiver<End>) {
         let (mut exited, mut killed) = (false, false);
         let end = loop {
             tokio::select! {
@@ -232,12 +212,7 @@ impl Keeper {
                         pool.exited(&self.name, status);
                     }
                 }
-                Some(order) = orders.recv() => match order {
-                    Order::Terminate => self.spawned.terminate(),
-                    Order::Peak(reply) => {
-                        let _ = reply.send(self.spawned.peak_memory());
-                    }
-                },
+                () = self.terminate.notified() => self.spawned.terminate(),
             }
         };
         let (slot, reply) = end.map_or((None, None), |end| (end.slot, end.reply));

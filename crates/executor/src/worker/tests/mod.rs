@@ -5,6 +5,7 @@ mod clients;
 mod desk;
 mod idle;
 mod keys;
+mod limits;
 mod logs;
 mod pool;
 mod requests;
@@ -47,6 +48,7 @@ struct House {
     workers: Arc<Workers>,
     spec: FunctionSpec,
     max_result_bytes: u64,
+    isolation: Arc<Isolator>,
     /// What each instance has in its environment.
     mark: String,
     dir: TempDir,
@@ -102,11 +104,11 @@ impl House {
         let executor_dir = data.path().join("executors").join(&executor_id);
         std::fs::create_dir_all(&executor_dir).unwrap();
         let mark = format!("TRIPLINE_EXECUTOR={executor_id}");
-        let isolation = Isolator::detect(&executor_id, &executor_dir, data.path());
+        let isolation = Arc::new(Isolator::detect(&executor_id, &executor_dir, data.path()));
         let surroundings = Surroundings {
             executor_id,
             dir: executor_dir,
-            isolation: Arc::new(isolation),
+            isolation: isolation.clone(),
             scratches: Arc::default(),
         };
         let workers = Arc::new(Workers::new(surroundings));
@@ -114,6 +116,7 @@ impl House {
             workers,
             spec: spec(command, dir.path().to_owned()),
             max_result_bytes: 1 << 20,
+            isolation,
             mark,
             dir,
             _data: data,
