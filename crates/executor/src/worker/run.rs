@@ -110,7 +110,7 @@ impl WorkerRun {
                 slot = slots.acquire_owned() => slot.expect("nobody closes it"),
             };
             let (pool, output) = (self.pool.clone(), self.job.output.clone());
-            let keys = self.job.start.credentials.clone();
+            let keys = self.newest_keys();
             let claim = async move { Held::claim(&pool, keys.as_ref(), &output, slot).await };
             self.coming = Some(self.pool.tasks.spawn(claim));
         }
@@ -123,16 +123,20 @@ impl WorkerRun {
         self.took(came).map(Over::NotStarted)
     }
 
-    /// Whatever came of the claim; the instance gets the newest keys.
+    /// Those that came last, or those that it was started with.
+    fn newest_keys(&self) -> Option<Credentials> {
+        let renewed = self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
+        renewed
+            .clone()
+            .or_else(|| self.job.start.credentials.clone())
+    }
+
+    /// Whatever came of the claim; the instance gets keys that came meanwhile.
     fn took(&mut self, came: Result<Result<Held, StartError>, JoinError>) -> Option<StartError> {
         match came {
             Ok(Ok(held)) => {
-                let renewed = self
-                    .renewed
-                    .get_mut()
-                    .unwrap_or_else(PoisonError::into_inner);
-                if let Some(keys) = renewed {
-                    held.warm.desk.set_credentials(keys);
+                if let Some(keys) = self.newest_keys() {
+                    held.warm.desk.set_credentials(&keys);
                 }
                 self.held = Some(held);
                 None

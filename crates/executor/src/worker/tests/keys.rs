@@ -49,3 +49,25 @@ async fn a_running_function_finds_renewed_keys() {
     );
     house.close().await;
 }
+
+#[tokio::test]
+async fn an_instance_that_was_waited_for_starts_with_renewed_keys() {
+    let house = House::new()
+        .with_worker(|worker| worker.max_instances = 1)
+        .declared();
+    let busy = house.start("sleep 600").await;
+    let mut waiting = house.start_with_keys(SHOW, keys("old")).await;
+    tokio::select! {
+        biased;
+        () = waiting.instance.wait() => panic!("there is no instance for it"),
+        () = std::future::ready(()) => {}
+    }
+    waiting.instance.renew(&keys("new")).unwrap();
+    busy.instance.kill();
+    busy.done().await;
+    assert_eq!(
+        waiting.done().await.result(),
+        r#""AccessKeyId":"new" none new credentials"#
+    );
+    house.close().await;
+}
