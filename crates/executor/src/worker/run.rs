@@ -1,6 +1,7 @@
 //! One run on an instance: it gets one, lays its event on the desk, and waits for the answer.
 
 use std::os::unix::process::ExitStatusExt;
+use std::pin::Pin;
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,6 +26,8 @@ pub(super) struct WorkerRun {
     pool: Arc<Pool>,
     job: Job,
     held: Option<Held>,
+    /// Its place in the line for a slot: kept when the waiting is broken off, or those who came later would go first.
+    in_line: Option<Pin<Box<dyn Future<Output = Slot> + Send>>>,
     /// The instance that is being made for it: a task, for an instance that is half made must not be let go.
     coming: Option<JoinHandle<Result<Held, StartError>>>,
     /// The newest keys that came while it ran.
@@ -86,6 +89,7 @@ impl WorkerRun {
             pool,
             job,
             held: None,
+            in_line: None,
             coming: None,
             renewed: Mutex::default(),
             over: None,
@@ -103,11 +107,8 @@ impl WorkerRun {
     /// Waits for a slot, which those who came before get first, and for an instance.
     async fn wait_for_instance(&mut self) -> Option<Over> {
         if self.coming.is_none() {
-            let slots = self.pool.slots.clone();
-            let slot = tokio::select! {
-                biased;
-                () = self.killed.cancelled() => return Some(Over::Killed),
-                slot = slots.acquire_owned() => slot.expect("nobody closes it"),
+            let Some(slot) = self.next_slot().await else {
+                return Some(Over::Killed);
             };
             let (pool, output) = (self.pool.clone(), self.job.output.clone());
             let keys = self.newest_keys();
@@ -121,6 +122,21 @@ impl WorkerRun {
         };
         self.coming = None;
         self.took(came).map(Over::NotStarted)
+    }
+
+    /// A slot, when it is this run's turn; `None` once it is killed.
+    async fn next_slot(&mut self) -> Option<Slot> {
+        let slots = self.pool.slots.clone();
+        let in_line = self.in_line.get_or_insert_with(|| {
+            Box::pin(async { slots.acquire_owned().await.expect("nobody closes it") })
+        });
+        let slot = tokio::select! {
+            biased;
+            () = self.killed.cancelled() => None,
+            slot = in_line => Some(slot),
+        };
+        self.in_line = None;
+        slot
     }
 
     /// Those that came last, or those that it was started with.

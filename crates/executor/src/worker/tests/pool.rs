@@ -89,6 +89,29 @@ async fn a_wait_that_is_broken_off_again_and_again_starts_one_instance() {
 }
 
 #[tokio::test]
+async fn a_run_whose_wait_is_broken_off_keeps_its_place_in_line() {
+    let house = House::new()
+        .with_worker(|worker| worker.max_instances = 1)
+        .declared();
+    let busy = house.start("sleep 600").await;
+    let mut first = house.start("echo first >> order; answer 1").await;
+    let second = house.start("echo second >> order; answer 2").await;
+    // Broken off as new keys do.
+    tokio::select! {
+        biased;
+        () = first.instance.wait() => panic!("there is no instance for it"),
+        () = std::future::ready(()) => {}
+    }
+    busy.instance.kill();
+    busy.done().await;
+    let (second, first) = tokio::join!(second.done(), first.done());
+    assert_eq!((first.result(), second.result()), ("1", "2"));
+    let order = std::fs::read_to_string(house.dir.path().join("order")).unwrap();
+    assert_eq!(order, "first\nsecond\n");
+    house.close().await;
+}
+
+#[tokio::test]
 async fn a_run_that_is_killed_while_its_instance_starts_leaves_none() {
     let house = House::new()
         .with_worker(|worker| worker.max_instances = 1)
