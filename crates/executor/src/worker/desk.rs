@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::protocol::Credentials;
 
@@ -17,7 +18,8 @@ pub(super) struct Event {
     pub(super) data: Bytes,
     /// When the run will be stopped, milliseconds since 1970 (UTC).
     pub(super) deadline_ms: i64,
-    pub(super) timeout_ms: u64,
+    /// The same on the clock by which it is stopped.
+    pub(super) deadline: Instant,
     pub(super) max_answer_bytes: usize,
     /// Where the run stands in a trace, as W3C's `traceparent`.
     pub(super) traceparent: Option<String>,

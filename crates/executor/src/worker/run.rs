@@ -5,11 +5,12 @@ use std::pin::Pin;
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::task::{JoinError, JoinHandle};
-use tokio::time::sleep_until;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::desk::{Answer, Event, Look, Report};
@@ -25,6 +26,7 @@ const MAX_REPLACED: u32 = 3;
 pub(super) struct WorkerRun {
     pool: Arc<Pool>,
     job: Job,
+    deadline: Instant,
     held: Option<Held>,
     /// Its place in the line for a slot: kept when the waiting is broken off, or those who came later would go first.
     in_line: Option<Pin<Box<dyn Future<Output = Slot> + Send>>>,
@@ -85,9 +87,11 @@ impl WorkerRun {
     /// A run with an instance, if one is to be had now; otherwise it waits for one in [`Instance::wait`].
     pub(super) async fn begin(pool: Arc<Pool>, job: Job) -> Result<Self, StartError> {
         let slot = pool.slots.clone().try_acquire_owned();
+        let deadline = Instant::now() + Duration::from_millis(job.start.timeout_ms);
         let mut run = Self {
             pool,
             job,
+            deadline,
             held: None,
             in_line: None,
             coming: None,
@@ -192,7 +196,7 @@ impl WorkerRun {
             id: start.run.clone(),
             data: self.job.data.clone(),
             deadline_ms: start.deadline_ms,
-            timeout_ms: start.timeout_ms,
+            deadline: self.deadline,
             max_answer_bytes: usize::try_from(start.max_result_bytes).unwrap_or(usize::MAX),
             traceparent: start.variables.get("TRACEPARENT").cloned(),
         })

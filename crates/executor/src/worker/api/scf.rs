@@ -5,6 +5,7 @@ use hyper::body::Incoming;
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
+use tokio::time::Instant;
 
 use super::{Api, Reply, body, reply};
 use crate::worker::desk::{Answer, Dialect};
@@ -28,11 +29,13 @@ async fn next(api: &Api) -> Reply {
     let Ok(event) = api.desk.take(Dialect::Scf).await else {
         return reply::stale();
     };
+    // What waiting for the instance has left of the function's timeout.
+    let left = event.deadline.saturating_duration_since(Instant::now());
     let mut reply = reply::with_json(StatusCode::OK, Bytes::clone(&event.data));
     let headers = [
         ("request_id", event.id.clone()),
         ("memory_limit_in_mb", api.endpoint.memory_mib.to_string()),
-        ("time_limit_in_ms", event.timeout_ms.to_string()),
+        ("time_limit_in_ms", left.as_millis().to_string()),
     ];
     let trace = event.traceparent.clone().map(|text| ("traceparent", text));
     for (name, value) in headers.into_iter().chain(trace) {

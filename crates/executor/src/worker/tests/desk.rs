@@ -2,6 +2,7 @@ use std::process::ExitStatus;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::PATIENCE;
@@ -12,7 +13,7 @@ fn event(id: &str) -> Arc<Event> {
         id: id.to_owned(),
         data: Bytes::from_static(b"{}"),
         deadline_ms: 1,
-        timeout_ms: 1,
+        deadline: Instant::now(),
         max_answer_bytes: 10,
         traceparent: None,
     })

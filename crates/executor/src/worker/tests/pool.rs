@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::{House, PATIENCE};
 use crate::instance::How;
@@ -108,6 +108,22 @@ async fn a_run_whose_wait_is_broken_off_keeps_its_place_in_line() {
     assert_eq!((first.result(), second.result()), ("1", "2"));
     let order = std::fs::read_to_string(house.dir.path().join("order")).unwrap();
     assert_eq!(order, "first\nsecond\n");
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_run_that_waited_is_told_the_time_that_is_left() {
+    let house = House::new()
+        .with_worker(|worker| worker.max_instances = 1)
+        .declared();
+    let busy = house.start("sleep 0.1; answer 1").await;
+    let waiting = house.start("answer $time_limit").await;
+    let since = Instant::now();
+    busy.done().await.result();
+    let waited = since.elapsed().as_millis();
+    let done = waiting.done().await;
+    let left: u128 = done.result().parse().unwrap();
+    assert!(waited > 0 && left + waited <= 30_000, "{waited}, {left}");
     house.close().await;
 }
 

@@ -2,6 +2,7 @@
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use super::api::Served;
 use super::{PATIENCE, eventually, keys};
@@ -101,7 +102,7 @@ async fn who_hung_up_while_waiting_does_not_take_an_event() {
                 id: "a".to_owned(),
                 data: bytes::Bytes::from_static(b"1"),
                 deadline_ms: 1,
-                timeout_ms: 1,
+                deadline: Instant::now(),
                 max_answer_bytes: 1,
                 traceparent: None,
             }));

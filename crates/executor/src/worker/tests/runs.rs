@@ -14,7 +14,8 @@ async fn an_instance_serves_one_run_after_the_other() {
     let [count, pid, limit] = first.split(' ').collect::<Vec<_>>()[..] else {
         panic!("{first}");
     };
-    assert_eq!((count, limit), ("1", "30000"));
+    let limit: u64 = limit.parse().unwrap();
+    assert!(count == "1" && limit <= 30_000, "{first}");
     assert!(
         second.starts_with(&format!("2 {pid} ")),
         "{first}, {second}"
