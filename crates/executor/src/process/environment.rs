@@ -5,8 +5,8 @@
 //! | `PATH` | a constant, unless the function's own `env` sets it |
 //! | `TMPDIR` | its scratch directory, unless the function's own `env` sets it |
 //! | the function's own `env` | as in the config; it replaces none of the following |
-//! | `AWS_ACCESS_KEY_ID` `AWS_SECRET_ACCESS_KEY` `AWS_SESSION_TOKEN` | keys of the function's role, if it has one |
-//! | `TENCENTCLOUD_SECRETID` `TENCENTCLOUD_SECRETKEY` `TENCENTCLOUD_SESSIONTOKEN` | the same keys |
+//! | `AWS_ACCESS_KEY_ID` `AWS_SECRET_ACCESS_KEY` `AWS_SESSION_TOKEN` | keys of the function's role, if it has one; not in a warm instance |
+//! | `TENCENTCLOUD_SECRETID` `TENCENTCLOUD_SECRETKEY` `TENCENTCLOUD_SESSIONTOKEN` | the same keys; in a warm instance those it was started with |
 //! | `TRIPLINE_CREDENTIALS_FILE` | a file with the keys, which is replaced when they are renewed |
 //! | variables of the run or instance | `CE_ID` and so on: whoever asks for the process says which |
 //! | `TRIPLINE_SCRATCH` | a directory for this process alone, emptied at its end |
@@ -44,10 +44,7 @@ pub(super) fn set(
     for (name, value) in &request.spec.env {
         set_one(command, name, value.expose().as_ref())?;
     }
-    if let Some(credentials) = &request.credentials {
-        for (name, value) in keys(credentials) {
-            set_one(command, name, value.as_ref())?;
-        }
+    if request.has_role {
         command.env("TRIPLINE_CREDENTIALS_FILE", credentials_file(scratch));
     }
     for (name, value) in &request.variables {
@@ -58,7 +55,7 @@ pub(super) fn set(
 }
 
 /// The keys under the names that the SDKs of both vendors look for.
-fn keys(credentials: &Credentials) -> [(&'static str, &str); 6] {
+pub(super) fn keys(credentials: &Credentials) -> [(&'static str, &str); 6] {
     let id = credentials.access_key.as_str();
     let key = credentials.secret_key.expose();
     let token = credentials.session_token.expose();

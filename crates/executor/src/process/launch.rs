@@ -35,9 +35,12 @@ pub(crate) struct SpawnRequest {
     /// The run or instance: a file name no other process of the function has or had.
     pub(crate) name: String,
     /// Variables beside the function's own, which they override. `PATH`, `TRIPLINE_SCRATCH`, `TRIPLINE_EXECUTOR` and
-    /// those of the credentials need not be named.
+    /// `TRIPLINE_CREDENTIALS_FILE` need not be named.
     pub(crate) variables: Vec<(String, OsString)>,
+    /// Keys that lie in their file from the start.
     pub(crate) credentials: Option<Credentials>,
+    /// Whether it is told where that file is: keys may come later, too.
+    pub(crate) has_role: bool,
     /// What it reads; `None` is `/dev/null`.
     pub(crate) stdin: Option<Bytes>,
     /// Bytes of stdout that are kept as its result; 0 for none.

@@ -8,6 +8,7 @@ use std::ffi::OsString;
 
 use async_trait::async_trait;
 
+use super::environment::keys;
 use super::{Launcher, SpawnRequest, Spawned, Surroundings};
 use crate::instance::{Exit, Instance, Job, StartError, Starter};
 use crate::protocol::Credentials;
@@ -38,6 +39,9 @@ impl Starter for ProcessStarter {
         for (name, value) in start.variables {
             variables.push((name, value.into()));
         }
+        for (name, value) in start.credentials.iter().flat_map(keys) {
+            variables.push((name.to_owned(), value.into()));
+        }
         let name = job.id.to_string();
         for (variable, value) in [
             ("TRIPLINE_REQUEST_ID", name.clone()),
@@ -50,6 +54,7 @@ impl Starter for ProcessStarter {
             spec: job.spec,
             name,
             variables,
+            has_role: start.credentials.is_some(),
             credentials: start.credentials,
             stdin: Some(job.data),
             keep_stdout: usize::try_from(start.max_result_bytes).unwrap_or(usize::MAX),

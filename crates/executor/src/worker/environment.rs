@@ -50,14 +50,19 @@ pub(super) fn variables(
         let own = spec.env.get(region).map(Value::expose);
         variables.add(region, own.unwrap_or(REGION));
     }
-    if worker.role || keys.is_some() {
+    if has_role(worker, keys) {
         add_role(&mut variables, endpoint, keys);
     }
     variables.0.into_iter().collect()
 }
 
+/// Whether the function has a role, whose keys its runs bring.
+pub(super) fn has_role(worker: &WorkerSpec, keys: Option<&Credentials>) -> bool {
+    worker.role || keys.is_some()
+}
+
 /// Keys in AWS's variables could not be renewed in a living process: its SDKs ask the endpoint instead, and again
-/// before the keys expire. Tencent's have no such endpoint.
+/// before the keys expire. Tencent's have no such endpoint: beyond these keys there is the file.
 fn add_role(variables: &mut Variables, endpoint: &Endpoint, keys: Option<&Credentials>) {
     let uri = format!("http://{}{KEYS_PATH}", endpoint.authority);
     variables.add("AWS_CONTAINER_CREDENTIALS_FULL_URI", &uri);

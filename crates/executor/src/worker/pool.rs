@@ -96,7 +96,7 @@ impl Pool {
             }
         };
         if let Some(keys) = keys {
-            warm.desk.set_credentials(keys);
+            warm.set_credentials(keys);
         }
         Ok(warm)
     }

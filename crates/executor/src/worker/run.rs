@@ -156,7 +156,7 @@ impl WorkerRun {
         match came {
             Ok(Ok(held)) => {
                 if let Some(keys) = self.newest_keys() {
-                    held.warm.desk.set_credentials(&keys);
+                    held.warm.set_credentials(&keys);
                 }
                 self.held = Some(held);
                 None
@@ -360,7 +360,7 @@ impl Instance for WorkerRun {
 
     fn renew(&self, credentials: &Credentials) -> std::io::Result<()> {
         if let Some(held) = &self.held {
-            held.warm.desk.set_credentials(credentials);
+            held.warm.set_credentials(credentials);
         }
         // For an instance that is still to come.
         let mut renewed = self.renewed.lock().unwrap_or_else(PoisonError::into_inner);

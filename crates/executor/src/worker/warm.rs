@@ -1,5 +1,6 @@
 //! One warm instance: its process, its Runtime API, and the task that keeps both.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use super::desk::Desk;
 use super::environment;
 use super::pool::{Alive, Pool};
 use crate::instance::{Remains, StartError};
-use crate::process::{Memory, Reclaimed, SpawnRequest, Spawned, Tap};
+use crate::process::{Memory, Reclaimed, SpawnRequest, Spawned, Tap, write_credentials};
 use crate::protocol::Credentials;
 
 /// The right to have an instance that is not idle.
@@ -31,6 +32,7 @@ pub(super) struct Warm {
     /// When it must have asked for its first event.
     pub(super) init_deadline: Instant,
     pub(super) launched: Instant,
+    scratch: PathBuf,
     /// Asks it politely to end.
     terminate: Arc<Notify>,
     kill: CancellationToken,
@@ -71,8 +73,8 @@ impl Warm {
             spec: pool.spec.clone(),
             name: name.clone(),
             variables: environment::variables(&pool.spec, &pool.worker, &endpoint, keys),
-            // The keys that an instance starts with would be the wrong ones for a later run.
-            credentials: None,
+            credentials: keys.cloned(),
+            has_role: environment::has_role(&pool.worker, keys),
             stdin: None,
             keep_stdout: 0,
         };
@@ -89,6 +91,7 @@ impl Warm {
         let kill = CancellationToken::new();
         let launched = Instant::now();
         let (tap, memory) = (spawned.tap().clone(), spawned.memory());
+        let scratch = spawned.scratch().to_owned();
         let keeper = Keeper {
             name: name.clone(),
             spawned,
@@ -107,10 +110,22 @@ impl Warm {
             memory,
             init_deadline: launched + Duration::from_millis(pool.worker.init_timeout_ms),
             launched,
+            scratch,
             terminate,
             kill,
             end: Some(end),
         })
+    }
+
+    /// Hands it keys of the function's role: at its endpoint, and in its file.
+    pub(super) fn set_credentials(&self, keys: &Credentials) {
+        if self.desk.credentials().as_ref() == Some(keys) {
+            return;
+        }
+        self.desk.set_credentials(keys);
+        if let Err(error) = write_credentials(&self.scratch, keys) {
+            tracing::warn!(%error, "new keys could not be written into an instance's file");
+        }
     }
 
     /// Sends SIGTERM.

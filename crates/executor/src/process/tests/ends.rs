@@ -50,6 +50,7 @@ fn where_its_pipes_cannot_be_watched_nothing_is_started() {
         name: name.to_owned(),
         variables: Vec::new(),
         credentials: None,
+        has_role: false,
         stdin: None,
         keep_stdout: 0,
     };

@@ -150,6 +150,7 @@ async fn an_exchanged_output_gets_its_own_lines() {
         name: bench.id.to_string(),
         variables: Vec::new(),
         credentials: None,
+        has_role: false,
         stdin: None,
         keep_stdout: 0,
     };

@@ -2,11 +2,13 @@
 
 use super::{House, keys};
 
-const SHOW: &str = r#"exec 4<>"/dev/tcp/${AWS_LAMBDA_RUNTIME_API/://}"
+/// Shows the keys at the endpoint and in the file, and in the variables of AWS and Tencent.
+const SHOW: &str = r#"in_file() { sed 's/.*"AccessKeyId":"\([^"]*\)".*/\1/' "$TRIPLINE_CREDENTIALS_FILE"; }
+exec 4<>"/dev/tcp/${AWS_LAMBDA_RUNTIME_API/://}"
 printf 'GET /tripline/credentials HTTP/1.1\r\nHost: %s\r\nAuthorization: %s\r\nConnection: close\r\n\r\n' \
   "$AWS_LAMBDA_RUNTIME_API" "$AWS_CONTAINER_AUTHORIZATION_TOKEN" >&4
 shown=$(cat <&4 | grep --only-matching '"AccessKeyId":"[^"]*"')
-answer "$shown ${AWS_ACCESS_KEY_ID:-none} ${TENCENTCLOUD_SECRETID:-none} ${AWS_CONTAINER_CREDENTIALS_FULL_URI##*/}""#;
+answer "$shown $(in_file) ${AWS_ACCESS_KEY_ID:-none} ${TENCENTCLOUD_SECRETID:-none} ${AWS_CONTAINER_CREDENTIALS_FULL_URI##*/}""#;
 
 #[tokio::test]
 async fn each_run_finds_its_own_keys_at_the_endpoint() {
@@ -16,12 +18,45 @@ async fn each_run_finds_its_own_keys_at_the_endpoint() {
     let first = house.start_with_keys(SHOW, keys("first")).await;
     assert_eq!(
         first.done().await.result(),
-        r#""AccessKeyId":"first" none first credentials"#
+        r#""AccessKeyId":"first" first none first credentials"#
     );
     let second = house.start_with_keys(SHOW, keys("second")).await;
     assert_eq!(
         second.done().await.result(),
-        r#""AccessKeyId":"second" none first credentials"#
+        r#""AccessKeyId":"second" second none first credentials"#
+    );
+    house.close().await;
+}
+
+#[tokio::test]
+async fn an_instance_that_was_started_without_keys_finds_those_of_its_run() {
+    let house = House::new()
+        .with_worker(|worker| worker.role = true)
+        .declared();
+    // As one that is kept warm before there was a run.
+    house.run("answer 1").await.result();
+    let run = house.start_with_keys(SHOW, keys("first")).await;
+    assert_eq!(
+        run.done().await.result(),
+        r#""AccessKeyId":"first" first none none credentials"#
+    );
+    house.close().await;
+}
+
+#[tokio::test]
+async fn an_instance_that_is_started_for_a_run_finds_its_keys_at_once() {
+    let house = House::new()
+        .with_env(
+            "BEFORE_INIT",
+            r#"early=$(cat "$TRIPLINE_CREDENTIALS_FILE")"#,
+        )
+        .declared();
+    let run = house.start_with_keys(r#"answer "$early""#, keys("first"));
+    let done = run.await.done().await;
+    let result = done.result();
+    assert!(
+        result.contains(r#""SecretAccessKey":"first-secret""#),
+        "{result}"
     );
     house.close().await;
 }
@@ -43,7 +78,7 @@ async fn a_running_function_finds_renewed_keys() {
     std::fs::write(&go, "").unwrap();
     let done = running.done().await;
     assert!(
-        done.result().starts_with(r#""AccessKeyId":"new" "#),
+        done.result().starts_with(r#""AccessKeyId":"new" new "#),
         "{}",
         done.result()
     );
@@ -67,7 +102,7 @@ async fn an_instance_that_was_waited_for_starts_with_renewed_keys() {
     busy.done().await;
     assert_eq!(
         waiting.done().await.result(),
-        r#""AccessKeyId":"new" none new credentials"#
+        r#""AccessKeyId":"new" new none new credentials"#
     );
     house.close().await;
 }
