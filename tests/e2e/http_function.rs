@@ -227,8 +227,8 @@ async fn a_hub_that_dies_while_it_waits_never_sends_again() {
         &hub.ended(&next).await,
         "terminated",
         499,
-        "terminated",
-        "yes",
+        "no_answer",
+        "unknown",
     );
     let about: Vec<_> = target
         .requests()

@@ -123,7 +123,7 @@ impl Dispatcher {
 
     /// Refuses new events, finishes accepting, starts nothing more, and waits for what runs. After the configured
     /// time, what still runs is left alone where its runtime outlives the hub: it stays `running`, and the next life
-    /// takes it up. Elsewhere it is killed and ends as `terminated` (`hub_stopped`). Waiting work stays for the next life.
+    /// takes it up. Elsewhere it is killed and ends as `terminated`. Waiting work stays for the next life.
     pub async fn shutdown(self) {
         let hub = &self.hub;
         hub.drain();

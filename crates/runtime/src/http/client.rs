@@ -8,9 +8,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use reqwest::Client;
 use reqwest::dns::{Name, Resolve, Resolving};
+use tower::util::MapFutureLayer;
 
 use super::HttpTargetError;
 use super::addresses::check_address;
+use super::connecting;
 
 /// The longest time from a name to a connection, TLS included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -73,6 +75,7 @@ fn client(resolver: Checked) -> Result<Client, HttpTargetError> {
         .user_agent(concat!("tripline/", env!("CARGO_PKG_VERSION")))
         .dns_resolver(resolver)
         .connect_timeout(CONNECT_TIMEOUT)
+        .connector_layer(MapFutureLayer::new(connecting::noted))
         // Without a pool nothing is ever sent into a connection that the target has given up, and sent again.
         .pool_max_idle_per_host(0)
         .retry(reqwest::retry::never())

@@ -5,7 +5,7 @@ use std::error::Error;
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use reqwest::{Client, Response};
-use tripline_model::{End, Ending, Timestamp};
+use tripline_model::{End, Ending, NO_ANSWER, Timestamp};
 
 use super::addresses::check_address;
 use super::prepared::Prepared;
@@ -52,7 +52,7 @@ impl Outcome {
                 }
             }
             Self::NotSent(why) => Ending::new(End::Failed, at, "start_failed").because(why),
-            Self::NoAnswer(why) => Ending::new(End::Lost, at, "no_answer").because(why),
+            Self::NoAnswer(why) => Ending::new(End::Lost, at, NO_ANSWER).because(why),
             Self::Refused(why) => Ending::new(End::Failed, at, "refused_address").because(why),
         }
     }

@@ -6,8 +6,12 @@
 //! | it answers anything else; redirects are not followed | failed | `http_status` |
 //! | no connection: name, address, refusal, TLS, 10 s | failed, no function code ran | `start_failed` |
 //! | the request went out, and no whole answer came back | lost | `no_answer` |
-//! | no answer within the function's timeout | timed_out | `timeout` |
-//! | somebody stops it with force | terminated | as given |
+//! | no connection, and the function's timeout is over | timed_out, no function code ran | `not_started` |
+//! | no whole answer within the function's timeout | timed_out | `no_answer` |
+//! | somebody stops it with force before there is a connection | terminated, no function code ran | `not_started` |
+//! | somebody stops it with force later | terminated | `no_answer` |
+//!
+//! With `no_answer` nobody knows whether function code ran.
 //!
 //! Every run has a connection of its own and sends its request once: no pool, no retry, no redirect, no proxy, so that
 //! nothing can send it again. The hub cannot stop a target, it can only hang up; a polite stop changes nothing.
@@ -17,6 +21,7 @@
 
 mod addresses;
 mod client;
+mod connecting;
 mod exchange;
 mod prepared;
 
@@ -27,11 +32,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::{Instant, sleep};
 use tripline_executor::protocol::Value;
-use tripline_model::{Clock, End, Ending, FunctionName, NOT_STARTED};
+use tripline_model::{Clock, End, Ending, FunctionName, NO_ANSWER, NOT_STARTED};
 
 use crate::{Runtime, Start, Stop, StopSignal};
 pub use addresses::{RefusedAddress, check_address};
 use client::{Clients, SystemLookup};
+use connecting::Connecting;
 use prepared::Prepared;
 
 /// Where a function is.
@@ -124,15 +130,23 @@ impl HttpRuntime {
         };
         let client = self.clients.of(target.allow_private);
         let timeout = start.function.timeout;
-        tokio::select! {
+        let connecting = Connecting::default();
+        let exchange = exchange::exchange(client, target, start, self.traces);
+        let (end, why) = tokio::select! {
             biased;
-            outcome = exchange::exchange(client, target, start, self.traces) => outcome.ending(now()),
-            reason = killed(stop) => Ending::new(End::Terminated, now(), reason)
-                .because("the hub hung up; the target may still be working"),
-            () = sleep(timeout) => Ending::new(End::TimedOut, now(), "timeout").because(format!(
-                "no answer within the timeout of {timeout:?}; the target may still be working"
-            )),
-        }
+            outcome = connecting.watch(exchange) => return outcome.ending(now()),
+            reason = killed(stop) => (End::Terminated, format!("{reason}: the hub hung up")),
+            () = sleep(timeout) => {
+                let why = format!("no answer within the timeout of {timeout:?}");
+                (End::TimedOut, why)
+            }
+        };
+        let (reason, what) = if connecting.goes_on() {
+            (NOT_STARTED, "nothing was sent, as there was no connection")
+        } else {
+            (NO_ANSWER, "the target may still be working")
+        };
+        Ending::new(end, now(), reason).because(format!("{why}; {what}"))
     }
 }
 

@@ -19,6 +19,10 @@ impl Subject for Away {
             Behaviour::CannotStart => "cannot-start",
         })
     }
+
+    fn knows_what_ran(&self) -> bool {
+        false
+    }
 }
 
 #[tokio::test]

@@ -76,7 +76,8 @@ async fn a_target_that_hangs_or_drips_times_out() {
         against(Manner::Drip, SHORT),
     );
     for ending in [endings.0, endings.1, endings.2] {
-        assert_eq!(how(&ending), (End::TimedOut, "timeout"));
+        assert_eq!(how(&ending), (End::TimedOut, "no_answer"));
+        assert_eq!(ending.ran(), None);
         assert!(detail(&ending).contains("may still be working"));
         assert!(ending.duration_ms.unwrap() >= 1000);
     }
@@ -175,6 +176,17 @@ async fn no_connection_means_that_no_code_ran() {
 }
 
 #[tokio::test]
+async fn a_time_out_before_there_is_a_connection_is_no_run() {
+    // The kernel takes the connection, and nobody answers its TLS.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}/", silent.local_addr().unwrap());
+    let ending = run(target(&url), start_within(SHORT)).await;
+    assert_eq!(how(&ending), (End::TimedOut, "not_started"), "{ending:?}");
+    assert_eq!(ending.ran(), Some(false));
+    assert!(detail(&ending).contains("nothing was sent"), "{ending:?}");
+}
+
+#[tokio::test]
 async fn each_run_has_a_connection_of_its_own() {
     let fake = Target::new(Manner::AnswerAndStay(answer("200 OK", b"ok"))).await;
     let runtime = runtime(target(&fake.url("/")));
@@ -199,8 +211,13 @@ async fn a_kill_hangs_up_and_a_polite_stop_does_not() {
         stopper.stop(Stop::Kill("hub_stopped"));
     };
     let (ending, ()) = tokio::join!(runtime.run(start(), stop), stopping);
-    assert_eq!(how(&ending), (End::Terminated, "hub_stopped"));
-    assert!(detail(&ending).contains("may still be working"));
+    assert_eq!(how(&ending), (End::Terminated, "no_answer"));
+    assert_eq!(ending.ran(), None);
+    let words = detail(&ending);
+    assert!(
+        words.starts_with("hub_stopped: ") && words.ends_with("may still be working"),
+        "{words}"
+    );
     fake.wait_until(|seen| seen.left == 1).await;
 
     // Killed before it began: nothing is sent.

@@ -38,6 +38,16 @@ async fn run_with(lookup: Arc<dyn Lookup>, url: &str, allow_private: bool) -> En
         .await
 }
 
+/// Whose answer is never there.
+struct Endless;
+
+#[async_trait]
+impl Lookup for Endless {
+    async fn addresses(&self, _name: &str) -> io::Result<Vec<IpAddr>> {
+        std::future::pending().await
+    }
+}
+
 async fn ok_target() -> Target {
     let bytes = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
     Target::new(Manner::Answer(bytes.to_vec())).await
@@ -107,6 +117,34 @@ async fn a_name_that_is_not_there_is_not_started() {
         words.ends_with(": no such name") && !words.contains("secret"),
         "{words}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_is_looked_for_for_ever_is_not_started() {
+    let targets = HashMap::from([(name(), target("http://target.test/"))]);
+    let clients = Clients::new(Arc::new(Endless)).unwrap();
+    let runtime = HttpRuntime::with_clients(targets, clock(), clients).unwrap();
+    let run = async |timeout: Duration, killed: bool| {
+        let (stopper, stop) = stop_channel();
+        let stopping = async {
+            sleep(Duration::from_secs(1)).await;
+            if killed {
+                stopper.stop(Stop::Kill("hub_stopped"));
+            }
+        };
+        let run = runtime.run(start_within(timeout), stop);
+        tokio::join!(run, stopping).0
+    };
+    // The client gives a connection ten seconds.
+    let (short, long) = (Duration::from_secs(5), Duration::from_secs(30));
+    for (ending, expected) in [
+        (run(short, true).await, (End::Terminated, "not_started")),
+        (run(short, false).await, (End::TimedOut, "not_started")),
+        (run(long, false).await, (End::Failed, "start_failed")),
+    ] {
+        assert_eq!(how(&ending), expected, "{ending:?}");
+        assert_eq!(ending.ran(), Some(false));
+    }
 }
 
 #[tokio::test]
