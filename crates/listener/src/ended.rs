@@ -25,7 +25,11 @@ impl Problem {
             End::TimedOut => (
                 StatusCode::GATEWAY_TIMEOUT,
                 "function_timed_out",
-                "the function ran longer than it may",
+                match ending.ran() {
+                    Some(true) => "the function ran longer than it may",
+                    Some(false) => "the function was not started within its timeout",
+                    None => "no answer of the function came within its timeout",
+                },
             ),
             End::Terminated => (
                 StatusCode::BAD_GATEWAY,
@@ -57,5 +61,32 @@ impl Problem {
         Self::new(status, kind, title)
             .detail(detail)
             .request_id(request_id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tripline_model::{NO_ANSWER, NOT_STARTED, Timestamp};
+
+    use super::*;
+
+    #[test]
+    fn a_time_out_says_no_more_of_the_function_than_is_known() {
+        let id = "019ab3c8-6d0f-7c51-9d2e-0f4a5b6c7d8e".parse().unwrap();
+        for (reason, title) in [
+            ("timeout", "the function ran longer than it may"),
+            (
+                NOT_STARTED,
+                "the function was not started within its timeout",
+            ),
+            (
+                NO_ANSWER,
+                "no answer of the function came within its timeout",
+            ),
+        ] {
+            let ending = Ending::new(End::TimedOut, Timestamp::from_millis(0), reason);
+            let said = format!("{:?}", Problem::ended(id, &ending));
+            assert!(said.contains(title), "{said}");
+        }
     }
 }
