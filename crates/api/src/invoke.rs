@@ -114,7 +114,9 @@ pub(crate) async fn invoke(
     let id = receipt.request_id().ok_or(Rejected::Unknown)?;
     let mut response = match function.execution {
         Execution::Async => receipt_response(id),
-        Execution::Sync => result_of(hub, id).await?,
+        Execution::Sync => result_of(hub, id)
+            .await
+            .unwrap_or_else(IntoResponse::into_response),
     };
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, id_value(id));

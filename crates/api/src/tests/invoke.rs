@@ -48,8 +48,26 @@ async fn a_sync_call_gets_the_result() {
     assert_eq!(hub.in_state(id, "failed").await["exit_code"], 3);
 }
 
+#[tokio::test]
+async fn a_sync_call_that_does_not_succeed_has_the_same_headers() {
+    let hub = TestHub::start().await;
+    for replayed in [false, true] {
+        let answer = keyed_call(&hub, "answer", "k", "fail").await;
+        let id = answer.headers["tripline-request-id"].clone();
+        let has_replayed = answer.headers.contains_key("idempotency-replayed");
+        assert_eq!(has_replayed, replayed);
+        let problem = answer.problem(502, "function_failed");
+        assert_eq!(problem["request_id"], id.to_str().unwrap());
+    }
+}
+
 async fn keyed(hub: &TestHub, key: &str, data: &'static str) -> Answer {
-    let mut asked = request("POST", "/v1/functions/work/invocations", data);
+    keyed_call(hub, "work", key, data).await
+}
+
+async fn keyed_call(hub: &TestHub, function: &str, key: &str, data: &'static str) -> Answer {
+    let path = format!("/v1/functions/{function}/invocations");
+    let mut asked = request("POST", &path, data);
     asked
         .headers_mut()
         .insert("idempotency-key", key.parse().unwrap());
