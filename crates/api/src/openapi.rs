@@ -330,6 +330,6 @@ refusals! {
     Reused 422 "The idempotency key was used for another request",
     Limit 429 "Over the limit of events a second, or too many wrong tokens came from this address; see `retry-after`",
     Failed 502 "A sync function failed, was stopped or lost",
-    Now 503 "The hub takes no events now, or the run of a sync function was never started",
-    Late 504 "A sync function took too long"
+    Now 503 "The hub takes no events now; or the run of a sync function was never started, or may go on while the hub stops (`not_waited_for`)",
+    Late 504 "A sync function took too long, or was not started within its timeout"
 }

@@ -35,7 +35,8 @@ pub struct InvocationView {
     pub scf_status: &'static str,
     /// The status code that Tencent SCF would give: 202 until it ends, 200 for success, 433 after its timeout and so on.
     pub status_code: u16,
-    /// Whether function code ran: `yes`, `no`, or `unknown` (while it runs, and when it is lost).
+    /// Whether function code ran: `yes`, `no`, or `unknown` (while it runs, when it is lost, and when it was given up
+    /// before the answer of an HTTP target).
     #[schema(value_type = Ran)]
     pub ran: &'static str,
     /// When it was safe on disk.
