@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_sdk_s3::Client;
 use serde_json::Value;
 use tripline_tests::{
-    Hub, ScriptedSts, ShortSts, Sts, allow, eventually, processes_with, s3_client,
+    Hub, ScriptedSts, ShortSts, Sts, allow, eventually, processes_with, s3_client, skipped,
 };
 
 /// What one hub knows and nobody else may.
@@ -208,6 +208,59 @@ async fn a_running_function_gets_new_keys_and_never_the_hubs_own() {
         !log.contains("secret 1") && !log.contains("token 1"),
         "the hub's log has a key"
     );
+}
+
+/// Shows, for each event, keys that are the same at the endpoint and in the file, as many different ones as the event says.
+const WORKER: &str = r#"runtime = "worker"
+min_instances = 1
+concurrency = 1
+event_format = "raw"
+command = ["sh", "-c", '''
+api="http://$SCF_RUNTIME_API:$SCF_RUNTIME_API_PORT/runtime/invocation"
+while count=$(curl --silent --fail "$api/next"); do
+  last=
+  until [ "$count" = 0 ]; do
+    at=$(curl --silent --header "Authorization: $AWS_CONTAINER_AUTHORIZATION_TOKEN" \
+      "$AWS_CONTAINER_CREDENTIALS_FULL_URI" | grep -o "KEY[0-9]*")
+    in_file=$(grep -o "KEY[0-9]*" "$TRIPLINE_CREDENTIALS_FILE")
+    if [ -n "$at" ] && [ "$at" = "$in_file" ] && [ "$at" != "$last" ]; then
+      echo "key=$at variable=${TENCENTCLOUD_SECRETID:-none}"
+      last=$at
+      count=$((count - 1))
+    else
+      sleep 0.2
+    fi
+  done
+  curl --silent --data "$$" "$api/response"
+done''']"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_warm_instance_gets_the_keys_of_its_runs_and_new_ones() {
+    let curl = std::process::Command::new("curl").arg("--version").output();
+    if curl.is_err() {
+        return skipped("keys of a worker", "there is no curl");
+    }
+    let sts = ScriptedSts::start(Duration::from_secs(8)).await;
+    let hub = start(&config(WORKER, &sts.endpoint, ""), "HUBKEY", "a-secret").await;
+    let instance = eventually("an instance before any run", async || {
+        hub.instances("robot").first().copied()
+    })
+    .await;
+    assert_eq!(sts.given(), 0, "nobody needs keys so far");
+    let first = hub.invoke("robot", "2").await;
+    for number in [1, 2] {
+        let line = format!("key=KEY{number} variable=none");
+        hub.line(&first, |text| text == line).await;
+    }
+    let second = hub.invoke("robot", "1").await;
+    for id in [first, second] {
+        let ended = hub.ended(&id).await;
+        assert_eq!(ended["state"], "succeeded", "{ended}");
+        let result = hub.request(&format!("/v1/invocations/{id}/result"));
+        let result = result.send().await.expect("the hub answers");
+        let pid = result.text().await.expect("it is text");
+        assert_eq!(pid, instance.to_string(), "it is the instance of before");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -26,6 +26,7 @@ const MAX_REPLACED: u32 = 3;
 pub(super) struct WorkerRun {
     pool: Arc<Pool>,
     job: Job,
+    /// When it will be stopped.
     deadline: Instant,
     held: Option<Held>,
     /// Its place in the line for a slot: kept when the waiting is broken off, or those who came later would go first.

@@ -190,6 +190,7 @@ policy = '{"Version":"2012-10-17","Statement":[]}'
     let worker = program.worker.as_ref().expect("it is a worker");
     assert_eq!((worker.min_instances, worker.max_instances), (1, 8));
     assert_eq!(worker.handler.as_deref(), Some("app.handler"));
+    assert!(worker.role, "instances are told that keys will come");
     assert_eq!(config.secrets().len(), 2);
 }
 
