@@ -5,6 +5,7 @@
 mod api;
 mod desk;
 mod environment;
+mod exit;
 mod pool;
 mod run;
 #[cfg(test)]

@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::desk::{Answer, Event, Look, Report};
+use super::exit::{answer_end, within_limits, without_result};
 use super::pool::Pool;
 use super::warm::{Slot, Warm};
 use crate::instance::{Exit, How, Instance, Job, Output, StartError};
@@ -294,50 +295,6 @@ impl WorkerRun {
                 signal: None,
             },
         }
-    }
-}
-
-/// How the run was over, when its instance was over like this: a limit that the instance ran into explains the rest.
-fn within_limits(run: How, instance: How) -> How {
-    match (run, instance.limit()) {
-        // No limit makes it a run of this event.
-        (How::NotReady { reason, detail }, Some(limit)) => How::NotReady {
-            reason,
-            detail: format!("{detail}: {limit}"),
-        },
-        // Also of one that answered: something that it started was killed for that.
-        (_, Some(_)) if instance == How::MemoryLimit => instance,
-        (How::Crashed { .. }, Some(_)) => instance,
-        (run, _) => run,
-    }
-}
-
-fn answer_end(answer: Answer, limit: u64) -> Exit {
-    match answer {
-        Answer::Response(body) => Exit {
-            result: body,
-            ..without_result(How::Answered)
-        },
-        Answer::TooLarge => without_result(How::ResultTooLarge),
-        Answer::Error(report) => {
-            let (kind, message) = (report.kind, report.message);
-            let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-            Exit {
-                result: report.body.slice(..report.body.len().min(limit)),
-                result_cut: report.body.len() > limit,
-                ..without_result(How::Reported { kind, message })
-            }
-        }
-    }
-}
-
-fn without_result(how: How) -> Exit {
-    Exit {
-        how,
-        result: Bytes::new(),
-        result_cut: false,
-        peak_memory: None,
-        remains: None,
     }
 }
 
