@@ -117,3 +117,15 @@ pub enum ClientError {
     #[error("the hub is ending")]
     Closed,
 }
+
+// === impl ClientError ===
+
+impl ClientError {
+    /// Whether it may be gone at another try: the executor is just starting or ending, or others crowd its door.
+    pub(super) fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable { .. } | Self::Broken { .. } | Self::Silent { .. }
+        )
+    }
+}

@@ -94,7 +94,7 @@ async fn ready(
                 Ok((connection, welcome)) => {
                     return Ok((connection, Link::new(folder.clone(), welcome)));
                 }
-                Err(ClientError::Unreachable { .. }) => tokio::time::sleep(LOOK_AGAIN).await,
+                Err(error) if error.is_passing() => tokio::time::sleep(LOOK_AGAIN).await,
                 Err(error) => return Err(error.to_string()),
             }
         }

@@ -132,7 +132,7 @@ impl Link {
             let written = writer.write(&message, &blob).await;
             let answer = match written {
                 Ok(()) => Ok(()),
-                Err(error @ (FrameError::TooLarge(_) | FrameError::Malformed(_))) => {
+                Err(error @ (FrameError::TooLarge { .. } | FrameError::Malformed(_))) => {
                     tracing::error!(executor = %self.folder.id, %error, "a message cannot be sent");
                     Err(ClientError::Broken {
                         id: self.folder.id.clone(),

@@ -40,7 +40,7 @@ const LAST_WORDS_TIME: Duration = Duration::from_secs(1);
 /// Time for executors that hold nothing to end, at the end.
 const RETIRE_TIME: Duration = Duration::from_secs(5);
 
-/// Time for an executor that is found while it starts or ends.
+/// Time for an executor that is found and lets nobody in.
 const CHANGE_TIME: Duration = Duration::from_secs(10);
 
 /// Time between two looks at it.
@@ -157,8 +157,8 @@ async fn sweep_dead(all: Vec<Folder>) -> Result<Vec<Folder>, ClientError> {
     Ok(living)
 }
 
-/// Joins a living executor; one that dies meanwhile is swept instead. One that holds its lock but lets nobody in is just
-/// starting or ending, so it has some time.
+/// Joins a living executor; one that dies meanwhile is swept instead. One that holds its lock but lets nobody in may be
+/// just starting or ending, or has a crowd at its door, so it has some time.
 async fn join_or_sweep(
     folder: Folder,
     release: &str,
@@ -173,11 +173,7 @@ async fn join_or_sweep(
             sweep(&folder, lock).await;
             return Ok(None);
         }
-        let is_changing = matches!(
-            error,
-            ClientError::Unreachable { .. } | ClientError::Broken { .. }
-        );
-        if !is_changing || Instant::now() >= by {
+        if !error.is_passing() || Instant::now() >= by {
             return Err(error);
         }
         tokio::time::sleep(LOOK_AGAIN).await;

@@ -15,8 +15,13 @@ pub enum FrameError {
     #[error("the connection is closed")]
     Closed,
     /// It is larger than a frame may be.
-    #[error("a frame of {0} bytes is more than the {MAX_FRAME_BYTES} that are allowed")]
-    TooLarge(usize),
+    #[error("a frame of {length} bytes is more than the {most} that are allowed")]
+    TooLarge {
+        /// Its bytes.
+        length: usize,
+        /// How many there may be.
+        most: usize,
+    },
     /// It is no message that this build knows.
     #[error("not a message: {0}")]
     Malformed(#[from] serde_json::Error),
@@ -28,6 +33,14 @@ pub enum FrameError {
 /// Reads one message and its blob.
 pub async fn read_frame<M: DeserializeOwned>(
     from: &mut (impl AsyncRead + Unpin),
+) -> Result<(M, Bytes), FrameError> {
+    read_small_frame(from, MAX_FRAME_BYTES).await
+}
+
+/// The same from somebody who may say no more than `most` bytes at once.
+pub(crate) async fn read_small_frame<M: DeserializeOwned>(
+    from: &mut (impl AsyncRead + Unpin),
+    most: usize,
 ) -> Result<(M, Bytes), FrameError> {
     let mut head = [0; 8];
     let mut read = 0;
@@ -42,8 +55,8 @@ pub async fn read_frame<M: DeserializeOwned>(
     let message = u32::from_be_bytes([a, b, c, d]) as usize;
     let blob = u32::from_be_bytes([e, f, g, h]) as usize;
     let length = message.saturating_add(blob);
-    if length > MAX_FRAME_BYTES {
-        return Err(FrameError::TooLarge(length));
+    if length > most {
+        return Err(FrameError::TooLarge { length, most });
     }
     let mut bytes = BytesMut::zeroed(length);
     from.read_exact(&mut bytes).await?;
@@ -58,13 +71,13 @@ pub async fn write_frame<M: Serialize>(
     blob: &[u8],
 ) -> Result<(), FrameError> {
     let message = serde_json::to_vec(message)?;
-    let length = message.len().saturating_add(blob.len());
+    let (length, most) = (message.len().saturating_add(blob.len()), MAX_FRAME_BYTES);
     let lengths = (u32::try_from(message.len()), u32::try_from(blob.len()));
     let (Ok(message_len), Ok(blob_len)) = lengths else {
-        return Err(FrameError::TooLarge(length));
+        return Err(FrameError::TooLarge { length, most });
     };
-    if length > MAX_FRAME_BYTES {
-        return Err(FrameError::TooLarge(length));
+    if length > most {
+        return Err(FrameError::TooLarge { length, most });
     }
     to.write_all(&message_len.to_be_bytes()).await?;
     to.write_all(&blob_len.to_be_bytes()).await?;

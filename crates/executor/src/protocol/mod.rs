@@ -8,6 +8,7 @@ mod frame;
 mod messages;
 mod spec;
 
+pub(crate) use frame::read_small_frame;
 pub use frame::{FrameError, MAX_FRAME_BYTES, read_frame, write_frame};
 pub use messages::{
     FromExecutor, HeldRun, Hello, LineHead, Outcome, Refusal, Start, StopHow, ToExecutor, Verdict,

@@ -8,21 +8,24 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
 use crate::protocol::{
-    FrameError, FromExecutor, Hello, Refusal, ToExecutor, VERSIONS, Versions, read_frame,
+    FrameError, FromExecutor, Hello, Refusal, ToExecutor, VERSIONS, Versions, read_small_frame,
     write_frame,
 };
 
-/// How long the first message may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the first message may take: a hub says it at once.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Bytes of the first message, at most: nobody knows yet who says it.
+const MAX_HELLO_BYTES: usize = 4 << 10;
 
-/// Waits for the hub's first message: the version that both speak, and who the hub is, if it knows the `key`. `None` if the two cannot talk;
-/// then the hub was told why.
+/// Waits for the hub's first message: the version that both speak, and who the hub is, if it knows the `key`. `None` if
+/// the two cannot talk; then the hub was told why, unless it said nothing: one that is only slow may try again.
 pub(super) async fn greet(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     release: &str,
     key: &str,
 ) -> Option<(u16, Hello)> {
-    let why = match timeout(PATIENCE, read_frame::<ToExecutor>(stream)).await {
+    let hello = read_small_frame::<ToExecutor>(stream, MAX_HELLO_BYTES);
+    let why = match timeout(PATIENCE, hello).await {
         Ok(Ok((ToExecutor::Hello(hello), _))) if !knows(&hello, key) => {
             "the key is not the one in this executor's directory".to_owned()
         }
@@ -34,7 +37,10 @@ pub(super) async fn greet(
         // Who only looks whether somebody answers needs no answer.
         Ok(Err(FrameError::Closed | FrameError::Io(_))) => return None,
         Ok(Err(error)) => format!("the first message to an executor must be `hello`: {error}"),
-        Err(_) => format!("no `hello` came within {PATIENCE:?}"),
+        Err(_) => {
+            tracing::warn!("a connection was closed over which nothing came within {PATIENCE:?}");
+            return None;
+        }
     };
     tracing::warn!(why, "a hub was refused");
     let refusal = FromExecutor::Refused(Refusal {

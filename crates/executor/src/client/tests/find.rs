@@ -137,6 +137,17 @@ async fn one_that_does_not_answer_is_named() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_that_does_not_answer_is_asked_again() {
+    let data = tempfile::tempdir().unwrap();
+    let slow = Scripted::new(data.path());
+    let (executors, _peer) = tokio::join!(Executors::start(config(data.path())), async {
+        slow.accept().await.hung_up().await;
+        slow.welcome(RELEASE, Vec::new()).await
+    });
+    executors.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_that_is_just_ending_is_waited_for() {
     let data = tempfile::tempdir().unwrap();
     let scripted = Scripted::new(data.path());

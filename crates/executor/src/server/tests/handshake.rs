@@ -1,9 +1,13 @@
 //! Who may talk to an executor, and what the others are told.
 
+use std::time::Duration;
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 
-use super::{Bench, hear, key};
+use super::{Bench, connect, hear, key};
 use crate::protocol::{
     FromExecutor, Hello, Refusal, ToExecutor, VERSIONS, Value, Versions, write_frame,
 };
@@ -82,12 +86,47 @@ async fn who_does_not_say_hello_is_refused() {
     assert!(why.contains("not a message"), "{why}");
 }
 
-#[tokio::test(start_paused = true)]
-async fn who_says_nothing_is_refused() {
+#[tokio::test]
+async fn a_stranger_cannot_have_much_memory() {
     let bench = Bench::open();
     let mut stream = BufReader::new(bench.connect().await);
+    let lengths = [0, 0, 16, 1, 0, 0, 0, 0];
+    stream.write_all(&lengths).await.unwrap();
     let why = refusal(&mut stream).await.why;
-    assert_eq!(why, "no `hello` came within 5s");
+    assert!(
+        why.ends_with("4097 bytes is more than the 4096 that are allowed"),
+        "{why}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_says_nothing_is_sent_away() {
+    let bench = Bench::open();
+    let mut stream = bench.connect().await;
+    let began = Instant::now();
+    assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
+    assert_eq!(began.elapsed().as_secs(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_says_nothing_keeps_no_hub_out() {
+    let bench = Bench::open();
+    let mut silent = JoinSet::new();
+    let began = Instant::now();
+    for _ in 0..40 {
+        let dir = bench.dir.clone();
+        silent.spawn(async move {
+            loop {
+                let mut stream = connect(&dir).await;
+                // Until there is no place for it any more.
+                let _ = stream.read(&mut [0]).await;
+            }
+        });
+    }
+    for _ in 0..10 {
+        bench.hub().await;
+    }
+    assert_eq!(began.elapsed(), Duration::ZERO);
 }
 
 #[tokio::test]
