@@ -177,7 +177,7 @@ pub struct FunctionView {
     pub max_event_age_ms: u64,
     /// Bytes of the result that are kept.
     pub max_result_bytes: u64,
-    /// Bytes of log that are kept for one invocation.
+    /// Bytes of log that are kept for one invocation; each line counts for 48 more than its text.
     pub max_log_bytes: u64,
     /// Invocations waiting now.
     pub queued: u64,

@@ -37,7 +37,7 @@ pub struct Function {
     pub max_event_age: Duration,
     /// Bytes of the result that are kept.
     pub max_result_bytes: usize,
-    /// Bytes of log that are kept for one invocation.
+    /// Bytes of log that are kept for one invocation; each line counts for 48 more than its text.
     pub max_log_bytes: u64,
 }
 

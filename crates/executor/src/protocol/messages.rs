@@ -178,7 +178,7 @@ pub struct Start {
     pub deadline_ms: i64,
     /// Bytes of the result that are kept.
     pub max_result_bytes: u64,
-    /// Bytes of log that are kept.
+    /// Bytes of log that are kept; each line counts for 48 more than its text.
     pub max_log_bytes: u64,
 }
 

@@ -14,6 +14,9 @@ use crate::protocol::{FromExecutor, Outcome};
 
 /// Bytes of lines in memory, at most.
 const MEMORY: usize = 256 << 10;
+/// Bytes of log that a line counts for beside its text: what it takes in the log store of the hub, which is more than it
+/// takes here. Otherwise a function could fill the disk with empty lines.
+const LINE: u64 = 48;
 /// Messages of lines that are under way to a hub and not kept by it, at most.
 pub(super) const WINDOW: usize = 32;
 
@@ -58,7 +61,7 @@ enum Place {
 // === impl Backlog ===
 
 impl Backlog {
-    /// Of a run that may log `limit` bytes, line ends included. What memory has no room for goes to a file at `path`.
+    /// Of a run that may log `limit` bytes, those that a line takes beside its text included. What memory has no room for goes to a file at `path`.
     pub(super) fn new(run: String, limit: u64, path: PathBuf) -> Self {
         Self {
             run,
@@ -87,13 +90,13 @@ impl Backlog {
         let Some(room) = self.room else {
             return;
         };
-        // The end of a line counts too: otherwise empty lines would be free.
-        let size = text.len() as u64 + u64::from(complete);
+        let size = LINE + text.len() as u64;
         if size <= room {
             self.room = Some(room - size);
             return self.add(at, stream, text, complete);
         }
-        let fits = usize::try_from(room).map_or(text.len(), |room| room.min(text.len()));
+        let room = usize::try_from(room.saturating_sub(LINE));
+        let fits = room.map_or(text.len(), |room| room.min(text.len()));
         if fits > 0 {
             self.add(at, stream, &text[..fits], complete);
         }
