@@ -1,7 +1,8 @@
 //! What one run still has to say: its lines, in chunks in memory and on disk, and its end.
 
+mod errands;
+
 use std::collections::VecDeque;
-use std::io;
 use std::path::PathBuf;
 
 use bytes::Bytes;
@@ -9,7 +10,8 @@ use tripline_model::{LogStream, Timestamp};
 
 use super::chunk::Chunk;
 use super::end::End;
-use super::spill::{Piece, Spill};
+use super::spill::Spill;
+use super::stored::{Place, Stored};
 use crate::protocol::{FromExecutor, Outcome};
 
 /// Bytes of lines in memory, at most.
@@ -32,7 +34,16 @@ pub(super) struct Backlog {
     sent: usize,
     /// Bytes of the chunks in memory.
     memory: usize,
-    spill: Spill,
+    /// A line waits for room in memory.
+    crowded: bool,
+    /// `None` while something is done with it.
+    spill: Option<Spill>,
+    /// How many pieces of it are needed.
+    pieces: usize,
+    /// The disk did not take something: nothing more is given to it.
+    refused: bool,
+    /// Number of the first of the lines that were read from the disk to be sent next, and these.
+    loaded: Option<(u64, Chunk)>,
     /// Number of the next line.
     next: u64,
     /// Number of the last line that is kept by a hub.
@@ -46,18 +57,6 @@ pub(super) struct Backlog {
     forgotten: bool,
 }
 
-#[derive(Debug)]
-struct Stored {
-    first: u64,
-    place: Place,
-}
-
-#[derive(Debug)]
-enum Place {
-    Memory(Chunk),
-    Spilled { last: u64, piece: Piece },
-}
-
 // === impl Backlog ===
 
 impl Backlog {
@@ -69,7 +68,11 @@ impl Backlog {
             chunks: VecDeque::new(),
             sent: 0,
             memory: 0,
-            spill: Spill::new(path),
+            crowded: false,
+            spill: Some(Spill::new(path)),
+            pieces: 0,
+            refused: false,
+            loaded: None,
             next: 1,
             kept: 0,
             limit,
@@ -77,6 +80,15 @@ impl Backlog {
             end: None,
             forgotten: false,
         }
+    }
+
+    /// Whether memory has room for a line of `len` bytes, once what is in it went to the disk or was kept.
+    pub(super) fn has_room(&mut self, len: usize) -> bool {
+        let is_dropped = self.end.is_some() || self.room.is_none();
+        let fits = self.open().is_some_and(|last| last.fits(len));
+        let has_room = is_dropped || fits || self.refused || !self.is_full();
+        self.crowded |= !has_room;
+        has_room
     }
 
     /// Adds a line, cut where the log reaches its limit. What comes after the limit, or after the end, is dropped.
@@ -109,12 +121,8 @@ impl Backlog {
     }
 
     /// Says how the run was over. `reclaimed`: nothing of it is alive.
-    pub(super) fn end(&mut self, outcome: Outcome, result: Bytes, reclaimed: bool) {
-        let mut end = End::new(outcome, result, reclaimed);
-        if self.listener.is_none() {
-            end.spill(&mut self.spill);
-        }
-        self.end = Some(end);
+    pub(super) fn end(&mut self, outcome: Outcome, result: &Bytes, reclaimed: bool) {
+        self.end = Some(End::new(self.run.clone(), outcome, result, reclaimed));
     }
 
     /// Says that nothing of the run is alive any more.
@@ -137,14 +145,7 @@ impl Backlog {
     /// Nobody hears of the run from now on.
     pub(super) fn detach(&mut self) {
         self.listener = None;
-        if let Some(end) = &mut self.end {
-            end.spill(&mut self.spill);
-        }
-    }
-
-    /// Whether `detach` has to write to the disk.
-    pub(super) fn detach_writes(&self) -> bool {
-        self.end.as_ref().is_some_and(End::is_large)
+        self.loaded = None;
     }
 
     /// Drops the lines up to number `line`.
@@ -163,7 +164,7 @@ impl Backlog {
             self.drop_at(0);
         }
         if let Some(end) = &mut self.end {
-            end.forget(&mut self.spill);
+            self.pieces -= usize::from(end.forget());
             self.forgotten = true;
         }
     }
@@ -184,28 +185,10 @@ impl Backlog {
         end.is_some_and(|end| end.reclaimed && (self.listener.is_none() || !end.owes()))
     }
 
-    /// Whether something of it is on the disk, so that dropping may remove a file.
-    pub(super) fn uses_disk(&self) -> bool {
-        self.spill.is_used()
-    }
-
     /// Bytes of lines in memory.
     #[cfg(test)]
     pub(super) fn memory(&self) -> usize {
         self.memory
-    }
-
-    /// Whether adding `bytes` of lines may write to the disk.
-    pub(super) fn push_writes(&self, bytes: usize) -> bool {
-        self.memory + bytes + Chunk::MAX_MEMORY > MEMORY
-    }
-
-    /// Whether the next message may be on the disk.
-    pub(super) fn next_reads(&self) -> bool {
-        match self.chunks.get(self.sent) {
-            Some(stored) => matches!(stored.place, Place::Spilled { .. }),
-            None => self.end.as_ref().is_some_and(End::is_spilled),
-        }
     }
 
     /// The next message to `listener`, if there is one that it may have now.
@@ -213,35 +196,24 @@ impl Backlog {
         if self.listener != Some(listener) {
             return None;
         }
-        while self.sent < self.chunks.len() {
-            if self.sent >= WINDOW {
-                return None;
-            }
-            if let Some(message) = self.next_lines() {
-                return Some(message);
-            }
+        match self.chunks.len() {
+            chunks if self.sent == chunks => self.end.as_mut()?.next(),
+            _ if self.sent < WINDOW => self.next_lines(),
+            _ => None,
         }
-        self.end.as_mut()?.next(self.run.clone(), &self.spill)
     }
 
-    /// The first chunk that was not sent, as a message; `None` if it could not be read, and is dropped.
+    /// The first chunk that was not sent, as a message; `None` if it cannot be sent yet.
     fn next_lines(&mut self) -> Option<(FromExecutor, Bytes)> {
         let stored = self.chunks.get_mut(self.sent)?;
         let (first, lines, texts) = match &mut stored.place {
-            Place::Memory(chunk) => {
+            Place::Memory(chunk) | Place::Leaving(chunk) => {
                 chunk.close();
                 chunk.after(self.kept)
             }
-            Place::Spilled { last, piece } => {
-                let bytes = self.spill.read(*piece);
-                let chunk = bytes.map(|bytes| Chunk::decode(stored.first, *last, bytes));
-                let Ok(Some(chunk)) = chunk else {
-                    let (run, first) = (&self.run, stored.first);
-                    tracing::error!(%run, first, last, "lines could not be read back, and are lost");
-                    self.drop_at(self.sent);
-                    return None;
-                };
-                chunk.after(self.kept)
+            Place::Spilled { .. } => {
+                let loaded = self.loaded.take_if(|(first, _)| *first == stored.first);
+                loaded?.1.after(self.kept)
             }
         };
         self.sent += 1;
@@ -253,15 +225,11 @@ impl Backlog {
     fn add(&mut self, at: Timestamp, stream: LogStream, text: &[u8], complete: bool) {
         let number = self.next;
         self.next += 1;
-        let mut trouble = None;
-        let last = self.chunks.back().filter(|_| self.chunks.len() > self.sent);
-        if !last.is_some_and(|last| last.fits(text.len())) {
-            trouble = self.make_room().err();
-            let place = Place::Memory(Chunk::new(number));
-            self.chunks.push_back(Stored {
-                first: number,
-                place,
-            });
+        if !self.open().is_some_and(|last| last.fits(text.len())) {
+            if let Some(Place::Memory(last)) = self.chunks.back_mut().map(|last| &mut last.place) {
+                last.close();
+            }
+            self.chunks.push_back(Stored::new(number));
         }
         if let Some(stored) = self.chunks.back_mut()
             && let Place::Memory(chunk) = &mut stored.place
@@ -270,11 +238,23 @@ impl Backlog {
             chunk.push(at, stream, text, complete);
             self.memory += chunk.memory() - before;
         }
-        if let Some(error) = trouble
-            && self.room.is_some()
-        {
-            self.cut(at, &format!("it could not be kept on the disk: {error}"));
+    }
+
+    /// The last chunk, if lines can still be added to it.
+    fn open(&self) -> Option<&Chunk> {
+        let last = self
+            .chunks
+            .back()
+            .filter(|_| self.chunks.len() > self.sent)?;
+        match &last.place {
+            Place::Memory(chunk) => Some(chunk),
+            Place::Leaving(_) | Place::Spilled { .. } => None,
         }
+    }
+
+    /// Whether memory has no room for one more chunk.
+    fn is_full(&self) -> bool {
+        self.memory + Chunk::MAX_MEMORY > MEMORY
     }
 
     /// Says that the log ends here. Only remarks follow, of which there are few.
@@ -284,49 +264,21 @@ impl Backlog {
         self.add(at, LogStream::System, remark.as_bytes(), true);
     }
 
-    /// Closes the last chunk, and moves it to the disk if memory has no room for another one.
-    fn make_room(&mut self) -> io::Result<()> {
-        let Some(stored) = self.chunks.back_mut() else {
-            return Ok(());
-        };
-        let Place::Memory(chunk) = &mut stored.place else {
-            return Ok(());
-        };
-        chunk.close();
-        if self.memory + Chunk::MAX_MEMORY > MEMORY {
-            let piece = self.spill.write(&chunk.encode())?;
-            self.memory -= chunk.memory();
-            let last = chunk.last();
-            stored.place = Place::Spilled { last, piece };
-        }
-        Ok(())
+    /// Where the chunk is whose first line has this number.
+    fn find(&self, first: u64) -> Option<usize> {
+        self.chunks
+            .binary_search_by_key(&first, |stored| stored.first)
+            .ok()
     }
 
     fn drop_at(&mut self, index: usize) {
-        match self.chunks.remove(index).map(|stored| stored.place) {
-            Some(Place::Memory(chunk)) => self.memory -= chunk.memory(),
-            Some(Place::Spilled { piece, .. }) => self.spill.release(piece),
-            None => {}
+        if let Some(stored) = self.chunks.remove(index) {
+            self.memory -= stored.memory();
+            self.pieces -= usize::from(matches!(stored.place, Place::Spilled { .. }));
+            self.loaded.take_if(|(first, _)| *first == stored.first);
         }
         if index < self.sent {
             self.sent -= 1;
         }
-    }
-}
-
-// === impl Stored ===
-
-impl Stored {
-    /// Number of its last line.
-    fn last(&self) -> u64 {
-        match &self.place {
-            Place::Memory(chunk) => chunk.last(),
-            Place::Spilled { last, .. } => *last,
-        }
-    }
-
-    /// Whether a line of `len` bytes can be added.
-    fn fits(&self, len: usize) -> bool {
-        matches!(&self.place, Place::Memory(chunk) if chunk.fits(len))
     }
 }

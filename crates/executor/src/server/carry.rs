@@ -51,7 +51,7 @@ impl Carrier {
         };
         over.outcome.memory_limit_bytes = limit;
         let reclaimed = over.remains.is_none();
-        self.outbox.end(over.outcome, over.result, reclaimed).await;
+        self.outbox.end(over.outcome, &over.result, reclaimed);
         if let Some(mut remains) = over.remains {
             tracing::warn!(run = %self.id, "processes of a run did not go away when they were killed");
             remains.gone().await;

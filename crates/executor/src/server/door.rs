@@ -132,7 +132,7 @@ impl Door {
         };
         let number = self.next.fetch_add(1, Ordering::SeqCst);
         // The one before may have been ended in the middle of saying something.
-        self.runs.detach().await;
+        self.runs.detach();
         let welcome = Welcome {
             version,
             executor: self.executor.clone(),
@@ -149,7 +149,7 @@ impl Door {
             }
             () = mine.cancelled() => tracing::info!(number, "another hub is here"),
         }
-        self.runs.detach().await;
+        self.runs.detach();
     }
 
     /// Puts the new connection's token in place of the one before.

@@ -19,6 +19,7 @@ mod runs;
 mod session;
 mod spill;
 mod stop;
+mod stored;
 #[cfg(test)]
 mod tests;
 mod watch;

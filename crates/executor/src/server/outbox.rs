@@ -5,21 +5,24 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use tokio::sync::Notify;
 use tripline_model::{Clock, LogStream, RequestId};
 
 use super::backlog::Backlog;
-use super::end::SMALL;
 use super::ready::Ready;
+use super::spill::Errand;
 use crate::instance::{Line, Output};
 use crate::protocol::{FromExecutor, Outcome, Start};
 
-/// A run's backlog. Cheap to clone. Files are touched on threads that may block.
+/// A run's backlog. Cheap to clone. Nobody waits for a disk here but those who write lines that memory has no room for.
 #[derive(Clone)]
 pub(super) struct Outbox(Arc<Shared>);
 
 struct Shared {
     run: RequestId,
     backlog: Mutex<Backlog>,
+    /// There may be room in memory.
+    room: Notify,
     ready: Arc<Ready>,
     clock: Arc<dyn Clock>,
 }
@@ -39,6 +42,7 @@ impl Outbox {
         Self(Arc::new(Shared {
             run,
             backlog: Mutex::new(Backlog::new(name, start.max_log_bytes, path)),
+            room: Notify::new(),
             ready,
             clock,
         }))
@@ -50,19 +54,17 @@ impl Outbox {
             return;
         }
         let at = self.0.clock.now();
-        let mut backlog = self.0.lock();
-        for remark in remarks {
-            backlog.push(at, LogStream::System, remark.as_bytes(), true);
-        }
-        drop(backlog);
+        self.work(|backlog| {
+            for remark in remarks {
+                backlog.push(at, LogStream::System, remark.as_bytes(), true);
+            }
+        });
         self.0.news();
     }
 
     /// Says how the run was over. `reclaimed`: nothing of it is alive.
-    pub(super) async fn end(&self, outcome: Outcome, result: Bytes, reclaimed: bool) {
-        let large = result.len() > SMALL;
-        let end = move |backlog: &mut Backlog| backlog.end(outcome, result, reclaimed);
-        self.on_disk_if(large, end).await;
+    pub(super) fn end(&self, outcome: Outcome, result: &Bytes, reclaimed: bool) {
+        self.work(|backlog| backlog.end(outcome, result, reclaimed));
         self.0.news();
     }
 
@@ -74,38 +76,36 @@ impl Outbox {
 
     /// The connection of number `listener` hears of the run from now on, and of its lines after `after`.
     pub(super) fn attach(&self, listener: u64, after: u64) {
-        let mut backlog = self.0.lock();
-        backlog.attach(listener, after);
-        if backlog.has_news() {
+        let has_news = self.work(|backlog| {
+            backlog.attach(listener, after);
+            backlog.has_news()
+        });
+        if has_news {
             self.0.news();
         }
     }
 
     /// Nobody hears of the run from now on.
-    pub(super) async fn detach(&self) {
-        let writes = self.0.lock().detach_writes();
-        self.on_disk_if(writes, Backlog::detach).await;
+    pub(super) fn detach(&self) {
+        self.work(Backlog::detach);
     }
 
     /// Drops the lines up to number `line`.
-    pub(super) async fn keep(&self, line: u64) {
-        let removes = self.0.lock().uses_disk();
-        self.on_disk_if(removes, move |backlog| backlog.keep(line))
-            .await;
+    pub(super) fn keep(&self, line: u64) {
+        self.work(|backlog| backlog.keep(line));
+        self.0.room.notify_waiters();
         self.0.news();
     }
 
     /// Drops all but whether the run is reclaimed. False if the run is not over: then nothing is dropped.
-    pub(super) async fn forget(&self) -> bool {
-        let removes = self.0.lock().uses_disk();
-        let forget = |backlog: &mut Backlog| {
+    pub(super) fn forget(&self) -> bool {
+        self.work(|backlog| {
             let over = backlog.is_over();
             if over {
                 backlog.forget();
             }
             over
-        };
-        self.on_disk_if(removes, forget).await
+        })
     }
 
     /// Whether the run is over.
@@ -118,32 +118,24 @@ impl Outbox {
         self.0.lock().is_done()
     }
 
-    /// The next message to `listener`, if there is one that it may have now.
-    pub(super) async fn next(&self, listener: u64) -> Option<(FromExecutor, Bytes)> {
-        let reads = self.0.lock().next_reads();
-        self.on_disk_if(reads, move |backlog| backlog.next(listener))
-            .await
+    /// The next message to `listener`, if there is one that it may have now. If it has to come from the disk first, there
+    /// will be news of the run.
+    pub(super) fn next(&self, listener: u64) -> Option<(FromExecutor, Bytes)> {
+        self.work(|backlog| backlog.next(listener))
     }
 
-    /// Works on the backlog: on a thread that may block, if files will be touched. If the caller then gives up waiting,
-    /// the work is done all the same.
-    async fn on_disk_if<T: Send + 'static>(
-        &self,
-        disk: bool,
-        work: impl FnOnce(&mut Backlog) -> T + Send + 'static,
-    ) -> T {
-        if !disk {
-            return work(&mut self.0.lock());
+    /// Works on the backlog, and sees to what is then to be done on the disk.
+    fn work<T>(&self, work: impl FnOnce(&mut Backlog) -> T) -> T {
+        let mut backlog = self.0.lock();
+        let done = work(&mut backlog);
+        let errand = backlog.errand();
+        drop(backlog);
+        if let Some(errand) = errand {
+            let shared = Arc::clone(&self.0);
+            // Only the end of the process waits for it: a disk may take its time.
+            tokio::task::spawn_blocking(move || shared.run(errand));
         }
-        let shared = Arc::clone(&self.0);
-        match tokio::task::spawn_blocking(move || work(&mut shared.lock())).await {
-            Ok(done) => done,
-            Err(failed) => match failed.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                // Only when the whole process ends.
-                Err(_) => std::future::pending().await,
-            },
-        }
+        done
     }
 }
 
@@ -151,15 +143,20 @@ impl Outbox {
 impl Output for Outbox {
     async fn lines(&self, stream: LogStream, lines: Vec<Line>) {
         let at = self.0.clock.now();
-        let bytes = lines.iter().map(|line| line.text.len()).sum();
-        let push = move |backlog: &mut Backlog| {
-            for line in &lines {
-                backlog.push(at, stream, &line.text, line.complete);
+        let mut lines = lines.iter().peekable();
+        loop {
+            let room = self.0.room.notified();
+            self.work(|backlog| {
+                while let Some(line) = lines.next_if(|line| backlog.has_room(line.text.len())) {
+                    backlog.push(at, stream, &line.text, line.complete);
+                }
+            });
+            self.0.news();
+            if lines.peek().is_none() {
+                return;
             }
-        };
-        let writes = self.0.lock().push_writes(bytes);
-        self.on_disk_if(writes, push).await;
-        self.0.news();
+            room.await;
+        }
     }
 
     fn takes_more(&self) -> bool {
@@ -172,6 +169,21 @@ impl Output for Outbox {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Backlog> {
         self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does what is to be done on the disk, one thing after the other.
+    fn run(&self, errand: Errand) {
+        let mut next = Some(errand);
+        while let Some(errand) = next {
+            let back = errand.run();
+            let at = self.clock.now();
+            let mut backlog = self.lock();
+            backlog.came_back(back, at);
+            next = backlog.errand();
+            drop(backlog);
+            self.room.notify_waiters();
+            self.news();
+        }
     }
 
     fn news(&self) {

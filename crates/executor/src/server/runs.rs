@@ -140,16 +140,16 @@ impl Runs {
     }
 
     /// Drops lines of a run.
-    pub(super) async fn keep(&self, run: &str, line: u64) {
+    pub(super) fn keep(&self, run: &str, line: u64) {
         if let Some((_, run)) = self.find(run) {
-            run.outbox.keep(line).await;
+            run.outbox.keep(line);
         }
     }
 
     /// Drops a run that is over, or what can be dropped while something of it is alive.
-    pub(super) async fn forget(&self, run: &str) {
+    pub(super) fn forget(&self, run: &str) {
         if let Some((id, run)) = self.find(run) {
-            if !run.outbox.forget().await {
+            if !run.outbox.forget() {
                 tracing::warn!(run = %id, "not forgotten: this run is not over");
             }
             self.drop_if_done(id);
@@ -164,9 +164,9 @@ impl Runs {
     }
 
     /// Nobody hears of any run from now on.
-    pub(super) async fn detach(&self) {
+    pub(super) fn detach(&self) {
         for (id, outbox) in self.outboxes() {
-            outbox.detach().await;
+            outbox.detach();
             self.drop_if_done(id);
         }
     }

@@ -64,8 +64,8 @@ async fn listen(
             ToExecutor::Start(start) => runs.start(start, blob, number),
             ToExecutor::Stop { run, how } => runs.stop(&run, how),
             ToExecutor::Attach { run, after } => runs.attach(&run, after, number),
-            ToExecutor::Kept { run, line } => runs.keep(&run, line).await,
-            ToExecutor::Forget { run } => runs.forget(&run).await,
+            ToExecutor::Kept { run, line } => runs.keep(&run, line),
+            ToExecutor::Forget { run } => runs.forget(&run),
             ToExecutor::Renew { run, credentials } => runs.renew(&run, credentials),
             ToExecutor::Retire => runs.retire(),
         }
@@ -91,7 +91,7 @@ async fn speak(
         let Some(outbox) = runs.outbox(id) else {
             continue;
         };
-        if let Some((message, blob)) = outbox.next(number).await {
+        if let Some((message, blob)) = outbox.next(number) {
             say(&mut to, &message, &blob).await?;
             if matches!(message, FromExecutor::Reclaimed { .. }) {
                 // Nothing holds the executor back once this run is dropped.

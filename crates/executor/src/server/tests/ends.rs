@@ -176,7 +176,12 @@ async fn to_forget_frees() {
     }
     hub.forget(1).await;
     assert_eq!(held(&bench, 0).await, 0);
-    assert_eq!(bench.spilled(), 0);
+    let removed = async {
+        while bench.spilled() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(LONG, removed).await.expect("the spill file stays");
 }
 
 #[tokio::test]

@@ -1,12 +1,13 @@
 //! Lines that wait for a hub: in memory, on disk, and under way.
 
 use bytes::Bytes;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tripline_model::LogStream;
 
-use super::{Bench, LONG, NOW, Numbered, numbered, start};
+use super::{Bench, LONG, NOW, Numbered, numbered, request_id, start};
 use crate::instance::How;
-use crate::protocol::{FromExecutor, ToExecutor, Verdict};
+use crate::protocol::{FromExecutor, StopHow, ToExecutor, Verdict};
 use crate::server::backlog::{Backlog, WINDOW};
 
 /// A backlog that spills into a directory of its own.
@@ -18,14 +19,32 @@ fn backlog(limit: u64) -> (Backlog, tempfile::TempDir) {
     )
 }
 
+/// Does what is to be done on the disk. False if there was nothing.
+fn on_disk(backlog: &mut Backlog) -> bool {
+    let Some(errand) = backlog.errand() else {
+        return false;
+    };
+    backlog.came_back(errand.run(), NOW);
+    true
+}
+
 fn push(backlog: &mut Backlog, text: &str) {
+    while !backlog.has_room(text.len()) {
+        assert!(on_disk(backlog), "nothing makes room");
+    }
     backlog.push(NOW, LogStream::Stdout, text.as_bytes(), true);
 }
 
 /// Takes all lines, keeping each message.
 fn drain(backlog: &mut Backlog) -> Vec<Numbered> {
     let mut all = Vec::new();
-    while let Some((FromExecutor::Lines { first, lines, .. }, texts)) = backlog.next(1) {
+    loop {
+        let Some((FromExecutor::Lines { first, lines, .. }, texts)) = backlog.next(1) else {
+            if on_disk(backlog) {
+                continue;
+            }
+            return all;
+        };
         assert!(
             texts.len() <= 64 << 10,
             "a message of {} bytes",
@@ -34,7 +53,6 @@ fn drain(backlog: &mut Backlog) -> Vec<Numbered> {
         all.extend(numbered(first, &lines, &texts));
         backlog.keep(all.last().unwrap().number);
     }
-    all
 }
 
 #[test]
@@ -116,6 +134,29 @@ fn a_disk_that_takes_nothing_cuts_the_log() {
 }
 
 #[test]
+fn while_the_disk_takes_its_time_lines_are_told_and_kept() {
+    let (mut backlog, dir) = backlog(1 << 30);
+    let text = "x".repeat(60_000);
+    backlog.attach(1, 0);
+    for _ in 0..4 {
+        push(&mut backlog, &text);
+    }
+    assert!(!backlog.has_room(text.len()));
+    let errand = backlog.errand().unwrap();
+    assert!(backlog.errand().is_none(), "one thing after the other");
+    for number in 1..=4 {
+        let (message, _) = backlog.next(1).unwrap();
+        assert!(matches!(message, FromExecutor::Lines { first, .. } if first == number));
+    }
+    backlog.keep(4);
+    assert_eq!(backlog.memory(), 0);
+    push(&mut backlog, "five");
+    backlog.came_back(errand.run(), NOW);
+    assert_eq!(drain(&mut backlog)[0].number, 5);
+    assert!(!dir.path().join("r").exists(), "the spill file stays");
+}
+
+#[test]
 fn no_more_than_the_window_is_under_way() {
     let (mut backlog, _dir) = backlog(1 << 30);
     backlog.attach(1, 0);
@@ -178,6 +219,65 @@ async fn a_hub_that_stops_reading_does_not_hold_up_a_run() {
     assert!(lines.iter().all(|line| line.text == text));
     hub.attach(2, 0).await;
     assert_eq!(hub.until_end(2).await.2, vec![7; 1 << 20]);
+}
+
+/// The one thread that may block hangs until the sender is dropped, as it does when the disk takes nothing.
+async fn hang() -> std::sync::mpsc::SyncSender<()> {
+    let (end, ended) = std::sync::mpsc::sync_channel(0);
+    let (hangs, hung) = tokio::sync::oneshot::channel();
+    tokio::task::spawn_blocking(move || {
+        hangs.send(()).unwrap();
+        let _ = ended.recv();
+    });
+    hung.await.unwrap();
+    end
+}
+
+async fn beside_a_disk_that_hangs() {
+    let mut bench = Bench::open();
+    let mut hub = bench.declared_hub().await;
+    hub.start(1, "f").await;
+    let one = bench.actor().await;
+    drop(hub);
+    let text = "x".repeat(60_000);
+    for _ in 0..10 {
+        one.write(&[&text]).await;
+    }
+    assert_eq!(bench.spilled(), 1);
+    let disk = hang().await;
+    let mut writing = JoinSet::new();
+    writing.spawn(async move {
+        one.write(&[&text]).await;
+        one.end_well(vec![7; 1 << 20]);
+    });
+    let mut hub = bench.declared_hub().await;
+    hub.attach(1, 0).await;
+    let (FromExecutor::Lines { first: 1, .. }, _) = hub.hear().await else {
+        panic!("nothing comes of what is in memory");
+    };
+    hub.kept(1, 1).await;
+    hub.start(2, "f").await;
+    let two = bench.actor().await;
+    two.write(&["two"]).await;
+    let run = request_id(2).to_string();
+    let how = StopHow::Kill("terminated".to_owned());
+    hub.say(ToExecutor::Stop { run, how }).await;
+    let is_of_two = |message: &FromExecutor| matches!(message, FromExecutor::Ended { outcome, .. } if outcome.verdict == Verdict::Terminated);
+    while !is_of_two(&hub.hear().await.0) {}
+    let mut hub = bench.hub().await;
+    hub.attach(1, 1).await;
+    drop(disk);
+    let (lines, outcome, result) = hub.until_end(1).await;
+    assert!(lines.iter().map(|line| line.number).eq(2..=11));
+    assert_eq!((outcome.result_cut, result.len()), (false, 1 << 20));
+}
+
+#[test]
+fn a_disk_that_hangs_holds_up_nobody_else() {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    runtime.worker_threads(2).max_blocking_threads(1);
+    let runtime = runtime.enable_all().build().unwrap();
+    runtime.block_on(beside_a_disk_that_hangs());
 }
 
 #[tokio::test]

@@ -1,0 +1,132 @@
+//! What a backlog wants done on the disk, and what comes of it.
+
+use std::io;
+
+use bytes::Bytes;
+use tripline_model::Timestamp;
+
+use super::{Backlog, WINDOW};
+use crate::server::chunk::Chunk;
+use crate::server::spill::{Done, Errand, Part, Piece, Spill, Task};
+use crate::server::stored::{Place, Stored};
+
+// === impl Backlog ===
+
+impl Backlog {
+    /// What is to be done on the disk now, if anything; [`Self::came_back`] hears of it.
+    pub(in crate::server) fn errand(&mut self) -> Option<Errand> {
+        let spill = self.spill.take()?;
+        match self.task(&spill) {
+            Some(task) => Some(spill.away(task)),
+            None => {
+                self.spill = Some(spill);
+                None
+            }
+        }
+    }
+
+    fn task(&mut self, spill: &Spill) -> Option<Task> {
+        if self.listener.is_some()
+            && let Some((part, piece)) = self.wanted()
+        {
+            return Some(Task::Read(part, piece));
+        }
+        if !self.refused
+            && let Some((part, bytes)) = self.leaving()
+        {
+            return Some(Task::Write(part, bytes));
+        }
+        (spill.is_used() && self.pieces == 0).then_some(Task::Remove)
+    }
+
+    /// What has to be read from the disk before it can be sent.
+    fn wanted(&self) -> Option<(Part, Piece)> {
+        if self.sent == self.chunks.len() {
+            let piece = self.end.as_ref()?.wanted()?;
+            return Some((Part::Result, piece));
+        }
+        let stored = self.chunks.get(self.sent).filter(|_| self.sent < WINDOW)?;
+        let is_loaded = self
+            .loaded
+            .as_ref()
+            .is_some_and(|(first, _)| *first == stored.first);
+        match stored.place {
+            Place::Spilled { piece, .. } if !is_loaded => Some((Part::Lines(stored.first), piece)),
+            _ => None,
+        }
+    }
+
+    /// What has to go to the disk: lines to make room for others, or a result that nobody takes.
+    fn leaving(&mut self) -> Option<(Part, Bytes)> {
+        self.crowded &= self.is_full();
+        if self.crowded {
+            let is_here = |stored: &&mut Stored| matches!(stored.place, Place::Memory(_));
+            let stored = self.chunks.iter_mut().rfind(is_here)?;
+            let bytes = stored.leave()?;
+            return Some((Part::Lines(stored.first), bytes));
+        }
+        let end = self.end.as_mut().filter(|_| self.listener.is_none())?;
+        Some((Part::Result, end.leave()?))
+    }
+
+    /// An errand is done; `at` is now.
+    pub(in crate::server) fn came_back(&mut self, (spill, done): (Spill, Done), at: Timestamp) {
+        self.spill = Some(spill);
+        match done {
+            Done::Written(part, piece) => {
+                if let Err(error) = &piece {
+                    self.refuse(part, error, at);
+                }
+                self.left(part, piece.ok());
+            }
+            Done::Read(Part::Result, read) => {
+                if let Some(end) = &mut self.end {
+                    end.load(read);
+                }
+            }
+            Done::Read(Part::Lines(first), read) => {
+                let Some(index) = self.find(first) else {
+                    return;
+                };
+                let last = self.chunks[index].last();
+                match read
+                    .ok()
+                    .and_then(|bytes| Chunk::decode(first, last, bytes))
+                {
+                    Some(chunk) => self.loaded = Some((first, chunk)),
+                    None => {
+                        let run = &self.run;
+                        tracing::error!(%run, first, last, "lines could not be read back, and are lost");
+                        self.drop_at(index);
+                    }
+                }
+            }
+            Done::Removed => {}
+        }
+    }
+
+    /// Something was brought to the disk, or not. It may not be needed any more.
+    fn left(&mut self, part: Part, piece: Option<Piece>) {
+        let is_needed = match part {
+            Part::Result => self.end.as_mut().is_some_and(|end| end.left(piece)),
+            Part::Lines(first) => self.find(first).is_some_and(|index| {
+                let stored = &mut self.chunks[index];
+                self.memory -= piece.map_or(0, |_| stored.memory());
+                stored.left(piece)
+            }),
+        };
+        self.pieces += usize::from(is_needed);
+    }
+
+    /// The disk did not take something.
+    fn refuse(&mut self, part: Part, error: &io::Error, at: Timestamp) {
+        self.refused = true;
+        match part {
+            Part::Result => tracing::warn!(run = self.run, %error, "a result stays in memory"),
+            Part::Lines(_) if self.room.is_some() && self.end.is_none() => {
+                self.cut(at, &format!("it could not be kept on the disk: {error}"));
+            }
+            Part::Lines(_) => {}
+        }
+    }
+}
