@@ -8,6 +8,7 @@ mod link;
 mod runtime;
 #[cfg(test)]
 pub(crate) mod script;
+mod taking;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +27,7 @@ use end::ending;
 use keeping::Keeping;
 pub(crate) use link::{Events, Link};
 pub use runtime::ExecutorRuntime;
+use taking::Taking;
 
 /// Why a run is killed that the hub is done with.
 const LEFT_OVER: &str = "hub_restarted";
@@ -189,9 +191,14 @@ impl Remote {
         let id = start.invocation.request_id;
         let mut renewing = std::pin::pin!(self.keep_fresh(id, &start.function.name, keys_end));
         let mut keeping = Keeping::of(&start.output);
+        let mut taking = Taking::of(&start.output);
         loop {
             let event = tokio::select! {
-                event = run.next() => event,
+                event = run.next(), if taking.is_over() => event,
+                last = taking.over() => {
+                    keeping.taken(last);
+                    continue;
+                }
                 how = stop.next() => {
                     self.link.stop(id, match how {
                         Stop::Polite => StopHow::Polite,
@@ -207,11 +214,7 @@ impl Remote {
             };
             match event {
                 RunEvent::Reclaimed => {}
-                RunEvent::Lines(lines) => {
-                    let last = lines.last().map_or(0, |line| line.number);
-                    start.output.lines(lines).await;
-                    keeping.taken(last);
-                }
+                RunEvent::Lines(lines) => taking.begin(lines),
                 RunEvent::Ended {
                     outcome,
                     result,

@@ -304,6 +304,30 @@ async fn keys_are_renewed_before_they_end() {
     assert_eq!(keys.access_key, "K1");
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_output_that_takes_nothing_holds_up_neither_new_keys_nor_a_stop() {
+    let (world, output) = (World::new(Some(1)), Kept::new());
+    let (id, start) = a_start(&output);
+    let (stopper, signal) = stop_channel();
+    let full = output.full.lock().await;
+    let run = world.remote.run(start, Attributes::default(), signal);
+    let ending = both(run, async {
+        tokio::task::yield_now().await;
+        world.script.say(id, lines(1..=1));
+        tokio::time::sleep(Duration::from_secs(400)).await;
+        world.heard("renew K2").await;
+        stopper.stop(Stop::Polite);
+        world.heard("stop Polite").await;
+        stopper.stop(Stop::Kill("terminated"));
+        world.heard("stop Kill(\"terminated\")").await;
+        assert!(output.texts().is_empty());
+        drop(full);
+    })
+    .await;
+    assert_eq!(ending.end, End::Terminated);
+    assert_eq!(output.texts(), ["line 1"]);
+}
+
 #[tokio::test]
 async fn a_resumed_run_gets_new_keys_at_once() {
     let (world, output) = (World::new(Some(5)), Kept::new());

@@ -25,6 +25,8 @@ pub(crate) struct Kept {
     pub(crate) numbers: Mutex<Vec<u64>>,
     /// Whether what it got is never on disk.
     pub(crate) stuck: AtomicBool,
+    /// While it is locked, nothing is taken.
+    pub(crate) full: tokio::sync::Mutex<()>,
 }
 
 impl Kept {
@@ -40,6 +42,7 @@ impl Kept {
 #[async_trait]
 impl Output for Kept {
     async fn lines(&self, lines: Vec<NumberedLine>) {
+        let _room = self.full.lock().await;
         for line in lines {
             if line.number > self.last_number().await {
                 let text = String::from_utf8_lossy(&line.text).into_owned();
