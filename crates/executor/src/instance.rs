@@ -42,8 +42,15 @@ pub(crate) struct Line {
 /// Starts runs of one kind.
 #[async_trait]
 pub(crate) trait Starter: Send + Sync + 'static {
-    /// Starts a run. Called once for a run. An error means that no function code ran for it.
+    /// Starts a run. Called once for a run. An error means that no function code ran for it. This may hang, on a dead
+    /// mount say: then the run can be over before, and its instance is ended as soon as it is there. The future is not
+    /// dropped before its end, unless the executor ends.
     async fn start(&self, job: Job) -> Result<Box<dyn Instance>, StartError>;
+
+    /// Whether function code may see the event before `start` is over.
+    fn start_shows_event(&self) -> bool {
+        true
+    }
 }
 
 /// One run. Dropping it ends the run at once.

@@ -37,6 +37,10 @@ pub const NOT_STARTED: &str = "not_started";
 /// The reason of a run whose request went out and whose answer never came, whatever ended the waiting.
 pub const NO_ANSWER: &str = "no_answer";
 
+/// The reason of a run that was stopped, or whose time was over, while its start hung: nobody knows whether function
+/// code saw the event.
+pub const MAYBE_STARTED: &str = "maybe_started";
+
 /// The reason of what was open in an old copy of a journal: it may have run where the original went on.
 pub const OLD_COPY: &str = "old_copy";
 
@@ -93,7 +97,7 @@ impl Ending {
         match (self.end, self.reason.as_str()) {
             (End::Failed, "start_failed" | "init_failed" | "init_timeout")
             | (End::Terminated | End::TimedOut, NOT_STARTED) => Some(false),
-            (End::Terminated | End::TimedOut, NO_ANSWER) => None,
+            (End::Terminated | End::TimedOut, MAYBE_STARTED | NO_ANSWER) => None,
             // Somebody answered who should not have been asked.
             (End::Failed, "refused_address") => None,
             (End::Cancelled, OLD_COPY) => None,
@@ -107,7 +111,7 @@ mod tests {
     use super::*;
 
     /// Ends, reasons, and what they mean: the status code and whether function code ran.
-    const TABLE: [(End, &str, u16, Option<bool>); 26] = [
+    const TABLE: [(End, &str, u16, Option<bool>); 28] = [
         (End::Succeeded, "exit_code", 200, Some(true)),
         (End::Succeeded, "answered", 200, Some(true)),
         (End::Failed, "exit_code", 439, Some(true)),
@@ -124,9 +128,11 @@ mod tests {
         (End::Failed, "init_timeout", 450, Some(false)),
         (End::TimedOut, "timeout", 433, Some(true)),
         (End::TimedOut, "not_started", 433, Some(false)),
+        (End::TimedOut, "maybe_started", 433, None),
         (End::TimedOut, "no_answer", 433, None),
         (End::Terminated, "terminated", 499, Some(true)),
         (End::Terminated, "not_started", 499, Some(false)),
+        (End::Terminated, "maybe_started", 499, None),
         (End::Terminated, "no_answer", 499, None),
         (End::Terminated, "hub_stopped", 499, Some(true)),
         (End::Lost, "executor_died", 500, None),

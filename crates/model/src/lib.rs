@@ -21,7 +21,7 @@ pub use clock::{Clock, ManualClock, Timestamp};
 pub use contained::{Contained, Panic, contain, contain_call, is_contained};
 pub use cursor::{CursorEntry, CursorError, Cursors};
 pub use dispatch::{Dispatch, Identity, Offer, Receipt, Rejected, Stopping};
-pub use ending::{Ending, NO_ANSWER, NOT_STARTED, OLD_COPY};
+pub use ending::{Ending, MAYBE_STARTED, NO_ANSWER, NOT_STARTED, OLD_COPY};
 pub use event::{Event, InvalidEvent};
 pub use function::{Execution, Function};
 pub use id::{InvalidRequestId, RequestId};

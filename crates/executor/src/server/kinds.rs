@@ -20,7 +20,7 @@ const LAST_INSTANCES: Duration = Duration::from_secs(8);
 #[async_trait]
 pub(super) trait Kinds: Send + Sync + 'static {
     /// Starts runs of this kind.
-    fn starter(&self, kind: &Kind) -> &dyn Starter;
+    fn starter(&self, kind: &Kind) -> Arc<dyn Starter>;
 
     /// What there is from now on, for those who keep instances warm.
     fn declare(&self, functions: &[Arc<FunctionSpec>]);
@@ -37,8 +37,8 @@ pub(super) trait Kinds: Send + Sync + 'static {
 
 /// The real ones.
 pub(super) struct RealKinds {
-    process: ProcessStarter,
-    workers: Workers,
+    process: Arc<ProcessStarter>,
+    workers: Arc<Workers>,
     isolation: Arc<Isolator>,
 }
 
@@ -57,8 +57,8 @@ impl RealKinds {
             scratches: Arc::default(),
         };
         Self {
-            process: ProcessStarter::new(surroundings.clone()),
-            workers: Workers::new(surroundings),
+            process: Arc::new(ProcessStarter::new(surroundings.clone())),
+            workers: Arc::new(Workers::new(surroundings)),
             isolation,
         }
     }
@@ -66,10 +66,10 @@ impl RealKinds {
 
 #[async_trait]
 impl Kinds for RealKinds {
-    fn starter(&self, kind: &Kind) -> &dyn Starter {
+    fn starter(&self, kind: &Kind) -> Arc<dyn Starter> {
         match kind {
-            Kind::Process => &self.process,
-            Kind::Worker(_) => &self.workers,
+            Kind::Process => Arc::clone(&self.process) as _,
+            Kind::Worker(_) => Arc::clone(&self.workers) as _,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tripline_model::{NOT_STARTED, Timestamp};
+use tripline_model::{MAYBE_STARTED, NOT_STARTED, Timestamp};
 
 use crate::instance::How;
 use crate::protocol::{Outcome, StopHow, Verdict};
@@ -67,6 +67,22 @@ pub(super) fn of_run(how: How, cause: Cause, timeout: Duration, moment: Moment) 
         signal,
         ..without_run(verdict, &reason, detail, moment)
     }
+}
+
+/// What is said of a run that had to end while its start hung. Function code has not seen the event, unless `maybe`.
+pub(super) fn of_start(maybe: bool, cause: Cause, timeout: Duration, moment: Moment) -> Outcome {
+    let (verdict, detail) = match cause {
+        Cause::Killed(reason) => {
+            let detail = format!("{reason}: stopped while its start hung");
+            (Verdict::Terminated, detail)
+        }
+        Cause::Itself | Cause::Asked | Cause::Deadline => {
+            let detail = format!("its start hung for longer than its timeout of {timeout:?}");
+            (Verdict::TimedOut, detail)
+        }
+    };
+    let reason = if maybe { MAYBE_STARTED } else { NOT_STARTED };
+    without_run(verdict, reason, Some(detail), moment)
 }
 
 /// What is said where there was no run, or nothing is known of it.

@@ -67,6 +67,18 @@ impl Orderly {
         self.stop.borrow_and_update().clone()
     }
 
+    /// Waits for a request to stop that was not seen yet, and leaves keys for later; for ever if nobody can ask any more.
+    pub(super) async fn stopped(&mut self) -> StopHow {
+        loop {
+            if self.stop.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+            if let Some(how) = self.take_stop() {
+                return how;
+            }
+        }
+    }
+
     /// Waits for an order that was not seen yet; for ever if nobody can give one any more.
     pub(super) async fn next(&mut self) -> Order {
         loop {

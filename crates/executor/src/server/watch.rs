@@ -1,18 +1,29 @@
 //! One run from its start to its end.
 
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::time::{Instant, sleep_until};
 use tripline_model::{Clock, NOT_STARTED};
 
 use super::outcome::{self, Cause, Moment};
 use super::stop::{Order, Orderly};
-use crate::instance::{Exit, Instance, Job, Remains, Starter};
+use crate::instance::{Exit, Instance, Job, Remains, StartError, Starter};
 use crate::protocol::{Outcome, StopHow, Verdict};
 
 /// What a deadline can be at most: clocks overflow beyond.
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+/// How long a start may take once its run has to end.
+const START: Duration = Duration::from_secs(5);
+
+/// A start under way.
+type Starting = Pin<Box<dyn Future<Output = Started> + Send>>;
+
+type Started = Result<Box<dyn Instance>, StartError>;
 
 /// A run that is over.
 pub(super) struct Over {
@@ -27,9 +38,10 @@ pub(super) struct Over {
 ///
 /// At the deadline the run is asked politely, gets its grace, and is then killed: `timed_out` whatever it answers.
 /// After a kill it ends as `terminated`, unless it had ended well by itself. After a polite request to stop it may
-/// still end well. Every end reclaims the instance before this returns.
+/// still end well. Every end reclaims the instance before this returns, but one that comes while the start hangs: then
+/// the start remains, and what comes of it.
 pub(super) async fn run_to_end(
-    starter: &dyn Starter,
+    starter: Arc<dyn Starter>,
     job: Job,
     mut orders: Orderly,
     clock: &dyn Clock,
@@ -43,6 +55,7 @@ pub(super) async fn run_to_end(
         deadline: began + span(job.start.timeout_ms),
         grace: span(job.start.grace_ms),
         cause: Cause::Itself,
+        killed: false,
     };
     let timeout = Duration::from_millis(job.start.timeout_ms);
     if let Some(how) = orders.take_stop() {
@@ -53,16 +66,24 @@ pub(super) async fn run_to_end(
             return outcome::without_run(verdict, NOT_STARTED, Some(detail), now()).into();
         }
     }
-    let mut instance = match starter.start(job).await {
-        Ok(instance) => instance,
-        Err(error) => {
+    let maybe = starter.start_shows_event();
+    let mut starting: Starting = Box::pin(async move { starter.start(job).await });
+    let mut instance = match watch.started(&mut starting, &mut orders).await {
+        Some(Ok(instance)) => instance,
+        Some(Err(error)) => {
             let detail = Some(error.to_string());
             return outcome::without_run(Verdict::Failed, "start_failed", detail, now()).into();
         }
+        None => {
+            let outcome = outcome::of_start(maybe, watch.cause, timeout, now());
+            let remains: Option<Box<dyn Remains>> = Some(Box::new(Hung(starting)));
+            return Over {
+                remains,
+                ..outcome.into()
+            };
+        }
     };
-    if watch.cause == Cause::Asked {
-        instance.terminate();
-    }
+    watch.catch_up(instance.as_ref());
     watch.watch_over(instance.as_mut(), &mut orders).await;
     let moment = now();
     let exit = instance.reclaim().await;
@@ -75,19 +96,64 @@ struct Watch {
     deadline: Instant,
     grace: Duration,
     cause: Cause,
+    killed: bool,
 }
+
+/// A start that hung when its run had to end.
+struct Hung(Starting);
 
 // === impl Watch ===
 
 impl Watch {
+    /// Waits for the start; `None` if it hangs while the run has to end.
+    async fn started(&mut self, starting: &mut Starting, orders: &mut Orderly) -> Option<Started> {
+        let mut last_wait = None;
+        loop {
+            tokio::select! {
+                started = starting.as_mut() => return Some(started),
+                () = sleep_until(last_wait.unwrap_or(self.deadline)) => {
+                    if last_wait.is_some() {
+                        return None;
+                    }
+                    self.cause = Cause::Deadline;
+                    last_wait = Some(Instant::now() + START);
+                }
+                how = orders.stopped() => {
+                    self.note(&how);
+                    if self.killed {
+                        last_wait.get_or_insert(Instant::now() + START);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Tells an instance what happened while it was being started.
+    fn catch_up(&mut self, instance: &dyn Instance) {
+        match self.cause {
+            _ if self.killed => instance.kill(),
+            Cause::Itself | Cause::Killed(_) => {}
+            Cause::Asked => instance.terminate(),
+            Cause::Deadline => {
+                self.deadline = Instant::now() + self.grace;
+                instance.terminate();
+            }
+        }
+    }
+
+    fn note(&mut self, how: &StopHow) {
+        let cause = std::mem::replace(&mut self.cause, Cause::Itself);
+        self.cause = cause.after(how);
+        self.killed |= matches!(how, StopHow::Kill(_));
+    }
+
     async fn watch_over(&mut self, instance: &mut dyn Instance, orders: &mut Orderly) {
-        let mut killed = false;
         loop {
             tokio::select! {
                 () = instance.wait() => return,
-                () = sleep_until(self.deadline), if !killed => {
+                () = sleep_until(self.deadline), if !self.killed => {
                     if self.cause == Cause::Deadline {
-                        killed = true;
+                        self.killed = true;
                         instance.kill();
                     } else {
                         self.cause = Cause::Deadline;
@@ -97,14 +163,10 @@ impl Watch {
                 }
                 order = orders.next() => match order {
                     Order::Stop(how) => {
-                        let cause = std::mem::replace(&mut self.cause, Cause::Itself);
-                        self.cause = cause.after(&how);
+                        self.note(&how);
                         match how {
                             StopHow::Polite => instance.terminate(),
-                            StopHow::Kill(_) => {
-                                killed = true;
-                                instance.kill();
-                            }
+                            StopHow::Kill(_) => instance.kill(),
                         }
                     }
                     Order::Renew(keys) => {
@@ -114,6 +176,20 @@ impl Watch {
                     }
                 },
             }
+        }
+    }
+}
+
+#[async_trait]
+impl Remains for Hung {
+    async fn gone(&mut self) {
+        let Ok(mut instance) = self.0.as_mut().await else {
+            return;
+        };
+        instance.kill();
+        instance.wait().await;
+        if let Some(mut remains) = instance.reclaim().await.remains {
+            remains.gone().await;
         }
     }
 }

@@ -114,4 +114,8 @@ impl Starter for Workers {
         let pool = self.pool(&job, worker);
         Ok(Box::new(WorkerRun::begin(pool, job).await?))
     }
+
+    fn start_shows_event(&self) -> bool {
+        false
+    }
 }

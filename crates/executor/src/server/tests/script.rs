@@ -4,16 +4,20 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tripline_model::{LogStream, RequestId};
 
 use crate::instance::{Exit, How, Instance, Job, Line, Output, Remains, StartError, Starter};
 use crate::protocol::{Credentials, FunctionSpec, Kind};
 use crate::server::kinds::Kinds;
 
-/// Starts functions that a test plays: `refuses` cannot be started, `panics` is a bug, others are handed to the test.
+/// Starts functions that a test plays: `refuses` cannot be started, `panics` is a bug, `hangs` takes until the test lets
+/// it go on, others are handed to the test.
+#[derive(Clone)]
 pub(super) struct Script {
     actors: mpsc::Sender<Actor>,
+    /// For each start of `hangs`.
+    pub(super) go_on: Arc<Semaphore>,
 }
 
 /// The test's side of a run.
@@ -43,7 +47,8 @@ struct Left(oneshot::Receiver<()>);
 impl Script {
     pub(super) fn new() -> (Self, mpsc::Receiver<Actor>) {
         let (actors, receiver) = mpsc::channel(64);
-        (Self { actors }, receiver)
+        let go_on = Arc::new(Semaphore::new(0));
+        (Self { actors, go_on }, receiver)
     }
 }
 
@@ -53,6 +58,7 @@ impl Starter for Script {
         match job.spec.name.as_str() {
             "refuses" => return Err(StartError::NoProgram("true".to_owned())),
             "panics" => panic!("as the test wants it"),
+            "hangs" => self.go_on.acquire().await.unwrap().forget(),
             _ => {}
         }
         let play = watch::Sender::new(Play::default());
@@ -69,8 +75,8 @@ impl Starter for Script {
 
 #[async_trait]
 impl Kinds for Script {
-    fn starter(&self, _kind: &Kind) -> &dyn Starter {
-        self
+    fn starter(&self, _kind: &Kind) -> Arc<dyn Starter> {
+        Arc::new(self.clone())
     }
 
     fn declare(&self, _functions: &[Arc<FunctionSpec>]) {}

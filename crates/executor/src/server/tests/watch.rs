@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::script::{Actor, Script};
 use super::{NOW, clock, request_id, spec, start};
@@ -23,7 +24,7 @@ async fn run() -> (Actor, Orders, JoinSet<Over>) {
     let mut over = JoinSet::new();
     over.spawn(async move {
         let job = job("f");
-        run_to_end(&script, job, orderly, clock().as_ref()).await
+        run_to_end(Arc::new(script), job, orderly, clock().as_ref()).await
     });
     (actors.recv().await.unwrap(), orders, over)
 }
@@ -124,10 +125,91 @@ async fn a_kill_before_the_start_starts_nothing() {
     let (orders, orderly) = orders();
     orders.stop(kill());
     let (script, mut actors) = Script::new();
-    let over = run_to_end(&script, job("f"), orderly, clock().as_ref()).await;
+    let over = run_to_end(Arc::new(script), job("f"), orderly, clock().as_ref()).await;
     assert_eq!(over.outcome.verdict, Verdict::Terminated);
-    drop(script);
     assert!(actors.recv().await.is_none(), "it was started");
+}
+
+/// A run whose start hangs until the test lets it go on.
+struct HungRun {
+    script: Script,
+    actors: mpsc::Receiver<Actor>,
+    orders: Orders,
+    over: JoinSet<Over>,
+}
+
+fn hung_run() -> HungRun {
+    let (orders, orderly) = orders();
+    let (script, actors) = Script::new();
+    let mut over = JoinSet::new();
+    let starter = Arc::new(script.clone());
+    over.spawn(async move { run_to_end(starter, job("hangs"), orderly, clock().as_ref()).await });
+    HungRun {
+        script,
+        actors,
+        orders,
+        over,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_hangs_ends_at_the_deadline_and_what_comes_of_it_is_killed() {
+    let mut run = hung_run();
+    let began = Instant::now();
+    let over = run.over.join_next().await.unwrap().unwrap();
+    assert_eq!(began.elapsed().as_secs(), 65);
+    assert_eq!(
+        (over.outcome.verdict, over.outcome.reason.as_str()),
+        (Verdict::TimedOut, "maybe_started")
+    );
+    let mut remains = over.remains.unwrap();
+    assert!(
+        timeout(Duration::from_secs(3600), remains.gone())
+            .await
+            .is_err()
+    );
+    run.script.go_on.add_permits(1);
+    remains.gone().await;
+    let actor = run.actors.recv().await.unwrap();
+    actor.told(&["kill"]).await;
+    actor.dropped().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kill_does_not_wait_for_a_start_that_hangs() {
+    let mut run = hung_run();
+    run.orders.stop(StopHow::Polite);
+    sleep(Duration::from_secs(20)).await;
+    let began = Instant::now();
+    run.orders.stop(kill());
+    let over = run.over.join_next().await.unwrap().unwrap();
+    assert_eq!(began.elapsed().as_secs(), 5);
+    assert_eq!(
+        (over.outcome.verdict, over.outcome.reason.as_str()),
+        (Verdict::Terminated, "maybe_started")
+    );
+    assert!(over.remains.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_is_only_slow_learns_what_it_missed() {
+    for (stop, after, told, verdict) in [
+        (Some(StopHow::Polite), 1, "terminate", Verdict::Terminated),
+        (Some(kill()), 1, "kill", Verdict::Terminated),
+        (None, 63, "terminate", Verdict::TimedOut),
+    ] {
+        let mut run = hung_run();
+        sleep(Duration::from_millis(1)).await;
+        if let Some(how) = stop {
+            run.orders.stop(how);
+        }
+        sleep(Duration::from_secs(after)).await;
+        run.script.go_on.add_permits(1);
+        let actor = run.actors.recv().await.unwrap();
+        actor.told(&[told]).await;
+        actor.end(How::Signaled(15));
+        assert_eq!(outcome(run.over).await.verdict, verdict);
+    }
 }
 
 #[tokio::test(start_paused = true)]
