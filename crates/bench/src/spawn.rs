@@ -166,7 +166,7 @@ async fn run_once(client: &Client) -> Outcome<()> {
             RunEvent::Ended { outcome, .. } => {
                 return Err(format!("it ended badly: {outcome:?}").into());
             }
-            RunEvent::Lost(why) => return Err(why.into()),
+            RunEvent::Lost { why, .. } => return Err(why.into()),
             RunEvent::Lines(lines) => {
                 if let Some(last) = lines.last() {
                     client.kept(id, last.number);

@@ -130,11 +130,12 @@ impl Inbox {
         Ok(())
     }
 
-    /// Puts the last event in, for which there is always room.
-    pub(super) fn lose(&self, why: &str) {
+    /// Puts the loss in, for which there is always room.
+    pub(super) fn lose(&self, why: &str, reclaimed: bool) {
         let mut state = self.state();
         if state.claimed {
-            state.waiting.push_back(RunEvent::Lost(why.to_owned()));
+            let why = why.to_owned();
+            state.waiting.push_back(RunEvent::Lost { why, reclaimed });
         }
         drop(state);
         self.filled.notify_one();
@@ -175,7 +176,7 @@ impl Seen {
             RunEvent::Ended { reclaimed, .. } if self.ended => {
                 (reclaimed && !self.reclaimed).then_some(RunEvent::Reclaimed)
             }
-            RunEvent::Ended { .. } | RunEvent::Lost(_) => Some(event),
+            RunEvent::Ended { .. } | RunEvent::Lost { .. } => Some(event),
             RunEvent::Reclaimed => (!self.reclaimed).then_some(event),
         }
     }
@@ -192,7 +193,7 @@ impl Seen {
                 self.reclaimed |= reclaimed;
             }
             RunEvent::Reclaimed => self.reclaimed = true,
-            RunEvent::Lost(_) => {}
+            RunEvent::Lost { .. } => {}
         }
     }
 }

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::RunEvent;
 use super::connection::{Connection, join};
 use super::find::{Life, life};
 use super::link::Link;
 use super::shared::Shared;
-use super::sweep::sweep;
+use super::sweep::{sweep, sweep_on};
 
 /// The first wait between two attempts to connect again.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
@@ -41,7 +42,7 @@ pub(super) async fn keep(shared: Arc<Shared>, link: Arc<Link>, mut connection: C
     };
     let (id, pid) = (&link.folder.id, link.pid);
     let was_current = shared.unmake_current(&link, format!("executor {id} died"));
-    let left = sweep(&link.folder, lock).await;
+    let left = sweep(&link.folder, lock.as_ref()).await;
     let lost = {
         let mut table = link.table();
         table.bury()
@@ -49,19 +50,31 @@ pub(super) async fn keep(shared: Arc<Shared>, link: Arc<Link>, mut connection: C
     shared
         .links
         .send_modify(|links| links.retain(|other| !Arc::ptr_eq(other, &link)));
-    let why = match left {
-        0 => format!("executor {id} (process {pid}) died"),
-        left => {
-            format!("executor {id} (process {pid}) died; {left} processes of it cannot be killed")
-        }
-    };
+    let mut why = format!("executor {id} (process {pid}) died");
+    if let Some(left) = &left {
+        tracing::error!(executor = %id, left, "not all of a dead executor could be ended");
+        why = format!("{why}; {left}");
+    }
     if lost.is_empty() {
         tracing::info!(executor = %id, pid, "an executor ended");
     } else {
         tracing::error!(executor = %id, pid, runs = lost.len(), "an executor died, its runs are lost");
     }
-    for inbox in lost {
-        inbox.lose(&why);
+    for inbox in &lost {
+        inbox.lose(&why, left.is_none());
+    }
+    if left.is_some() {
+        let sweeping = Arc::clone(&shared);
+        shared.tasks.spawn(async move {
+            tokio::select! {
+                () = sweep_on(&link.folder, lock.as_ref()) => {}
+                () = sweeping.closed.cancelled() => return,
+            }
+            for inbox in lost {
+                // Nothing but the loss came before it.
+                let _ = inbox.put(RunEvent::Reclaimed);
+            }
+        });
     }
     if was_current {
         shared.replace().await;

@@ -59,7 +59,7 @@ pub(super) async fn launch(config: &ExecutorsConfig) -> Result<Launched, ClientE
     let mut child = match spawned {
         Ok(child) => child,
         Err(source) => {
-            sweep(&folder, None).await;
+            let _empty = sweep(&folder, None).await;
             return Err(ClientError::Program {
                 program: config.program.clone(),
                 source,
@@ -76,7 +76,8 @@ pub(super) async fn launch(config: &ExecutorsConfig) -> Result<Launched, ClientE
             // It may be gone already; then there is nothing to kill.
             let _ = child.kill().await;
             let log = tail(&folder).await;
-            sweep(&folder, None).await;
+            // What is left, if anything, the next start of a hub finds.
+            let _left = sweep(&folder, None).await;
             Err(ClientError::NotReady { why, log })
         }
     }

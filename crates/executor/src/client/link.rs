@@ -72,10 +72,9 @@ impl Link {
     pub(super) fn rejoined(&self, welcome: Welcome) {
         let unknown = self.change(|table| table.rejoin(&parsed(welcome.runs)));
         for inbox in unknown {
-            inbox.lose(&format!(
-                "executor {} does not hold the run: the connection broke before it heard of it",
-                self.folder.id
-            ));
+            let id = &self.folder.id;
+            let why = "the connection broke before it heard of it";
+            inbox.lose(&format!("executor {id} does not hold the run: {why}"), true);
         }
     }
 

@@ -16,6 +16,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +28,7 @@ use self::connection::{Connection, join};
 use self::find::{Folder, Life, folders, life};
 use self::link::Link;
 use self::shared::Shared;
-use self::sweep::sweep;
+use self::sweep::{sweep, sweep_on};
 
 pub use self::error::ClientError;
 pub use self::handle::Client;
@@ -70,15 +71,26 @@ impl Executors {
     /// Joins every living executor of the data directory, sweeps what dead ones left, and starts one unless one of
     /// this release lives. Nothing is started before all that is dead was swept.
     pub async fn start(config: ExecutorsConfig) -> Result<Self, ClientError> {
-        let living = sweep_dead(folders(&config.data_dir).await?).await?;
+        let (living, mut left) = sweep_dead(folders(&config.data_dir).await?).await?;
         let executors = Self {
             shared: Shared::new(config),
         };
         let shared = &executors.shared;
         for folder in living {
-            if let Some((link, connection)) = join_or_sweep(folder, &shared.config.release).await? {
-                shared.adopt(link, connection);
+            match join_or_sweep(folder, &shared.config.release).await? {
+                Found::Living(link, connection) => drop(shared.adopt(*link, connection)),
+                Found::Left(remains) => left.push(remains),
+                Found::Gone => {}
             }
+        }
+        for Remains { folder, lock } in left {
+            let sweeping = Arc::clone(shared);
+            shared.tasks.spawn(async move {
+                tokio::select! {
+                    () = sweep_on(&folder, lock.as_ref()) => {}
+                    () = sweeping.closed.cancelled() => {}
+                }
+            });
         }
         let links = shared.links();
         let serves =
@@ -142,36 +154,53 @@ impl Drop for Executors {
     }
 }
 
-/// Sweeps the folders of dead executors and returns the others.
-async fn sweep_dead(all: Vec<Folder>) -> Result<Vec<Folder>, ClientError> {
-    let mut living = Vec::new();
+/// What came of the folder of an executor.
+enum Found {
+    Living(Box<Link>, Connection),
+    Gone,
+    Left(Remains),
+}
+
+/// A dead executor of which not all could be ended.
+struct Remains {
+    folder: Folder,
+    lock: Option<File>,
+}
+
+/// Sweeps the folders of dead executors. Returns those of the others, and those of which something is left.
+async fn sweep_dead(all: Vec<Folder>) -> Result<(Vec<Folder>, Vec<Remains>), ClientError> {
+    let (mut living, mut left) = (Vec::new(), Vec::new());
     for folder in all {
         match life(&folder).await? {
             Life::Alive => living.push(folder),
-            Life::Dead(lock) => {
-                tracing::info!(executor = %folder.id, "sweeping after a dead executor");
-                sweep(&folder, lock).await;
-            }
+            Life::Dead(lock) => left.extend(sweep_after(folder, lock).await),
         }
     }
-    Ok(living)
+    Ok((living, left))
+}
+
+async fn sweep_after(folder: Folder, lock: Option<File>) -> Option<Remains> {
+    tracing::info!(executor = %folder.id, "sweeping after a dead executor");
+    let left = sweep(&folder, lock.as_ref()).await?;
+    tracing::error!(executor = %folder.id, left, "not all of a dead executor could be ended");
+    Some(Remains { folder, lock })
 }
 
 /// Joins a living executor; one that dies meanwhile is swept instead. One that holds its lock but lets nobody in may be
 /// just starting or ending, or has a crowd at its door, so it has some time.
-async fn join_or_sweep(
-    folder: Folder,
-    release: &str,
-) -> Result<Option<(Link, Connection)>, ClientError> {
+async fn join_or_sweep(folder: Folder, release: &str) -> Result<Found, ClientError> {
     let by = Instant::now() + CHANGE_TIME;
     loop {
         let error = match join(&folder, release).await {
-            Ok((connection, welcome)) => return Ok(Some((Link::new(folder, welcome), connection))),
+            Ok((connection, welcome)) => {
+                let link = Box::new(Link::new(folder, welcome));
+                return Ok(Found::Living(link, connection));
+            }
             Err(error) => error,
         };
         if let Life::Dead(lock) = life(&folder).await? {
-            sweep(&folder, lock).await;
-            return Ok(None);
+            let left = sweep_after(folder, lock).await;
+            return Ok(left.map_or(Found::Gone, Found::Left));
         }
         if !error.is_passing() || Instant::now() >= by {
             return Err(error);

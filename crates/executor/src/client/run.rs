@@ -30,9 +30,13 @@ pub enum RunEvent {
     },
     /// Nothing of it is alive any more.
     Reclaimed,
-    /// Its executor died and everything that it ran was swept away, or does not hold the run; why, for people. Nothing
-    /// comes after this.
-    Lost(String),
+    /// Its executor died, or does not hold the run.
+    Lost {
+        /// Why, for people.
+        why: String,
+        /// Whether nothing of it is alive. Otherwise `Reclaimed` comes later, and nothing else.
+        reclaimed: bool,
+    },
 }
 
 /// A line of a run.
@@ -62,8 +66,8 @@ impl Run {
         self.id
     }
 
-    /// Waits for what happens next. The future may be dropped and asked for again: nothing is missed. After `Lost`,
-    /// or once the run is both ended and reclaimed, nothing comes and this waits for ever.
+    /// Waits for what happens next. The future may be dropped and asked for again: nothing is missed. Once
+    /// the run is reclaimed, and ended or lost, nothing comes and this waits for ever.
     pub async fn next(&mut self) -> RunEvent {
         self.inbox.next().await
     }

@@ -12,24 +12,39 @@ const ROUNDS: u32 = 100;
 /// Time for killed processes to disappear before the next round.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Ends everything that a dead executor left and removes its folder. Says how many processes could not be ended: then
-/// the folder stays, so that the next sweep finds them. `_lock` keeps anybody from coming to life there meanwhile.
-pub(super) async fn sweep(folder: &Folder, _lock: Option<File>) -> usize {
+/// Time before what could not be ended is tried again.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// Ends everything that a dead executor left and removes its folder. Says what could not be ended, for people: then the
+/// folder stays, so that the next sweep finds it. `_lock` keeps anybody from coming to life there meanwhile.
+pub(super) async fn sweep(folder: &Folder, _lock: Option<&File>) -> Option<String> {
     let path = folder.path.clone();
-    if let Err(error) = blocking(move || isolation::sweep(&path)).await {
-        tracing::warn!(executor = %folder.id, %error, "control groups of a dead executor could not be removed");
+    let groups = blocking(move || isolation::sweep(&path)).await;
+    match end_marked(format!("TRIPLINE_EXECUTOR={}", folder.id)).await {
+        0 => {}
+        1 => return Some("1 process of it cannot be killed".to_owned()),
+        left => return Some(format!("{left} processes of it cannot be killed")),
     }
-    let left = end_marked(format!("TRIPLINE_EXECUTOR={}", folder.id)).await;
-    if left > 0 {
-        tracing::error!(executor = %folder.id, left, "processes of a dead executor could not be killed");
-        return left;
+    if let Err(error) = groups {
+        return Some(format!("its control groups cannot be emptied: {error}"));
     }
     let path = folder.path.clone();
     if let Err(error) = blocking(move || process::remove_tree(&path)).await {
         let path = folder.path.display();
         tracing::warn!(%path, %error, "the folder of a dead executor could not be removed");
     }
-    0
+    None
+}
+
+/// Sweeps again and again until nothing is left.
+pub(super) async fn sweep_on(folder: &Folder, lock: Option<&File>) {
+    loop {
+        tokio::time::sleep(AGAIN).await;
+        if sweep(folder, lock).await.is_none() {
+            tracing::info!(executor = %folder.id, "nothing is left of a dead executor any more");
+            return;
+        }
+    }
 }
 
 /// Kills every process whose environment holds the variable `mark` (`NAME=value`), again until none is left or the

@@ -162,7 +162,7 @@ impl Table {
                 entry.reclaimed |= reclaimed;
             }
             RunEvent::Reclaimed => entry.reclaimed = true,
-            RunEvent::Lines(_) | RunEvent::Lost(_) => return Some(inbox),
+            RunEvent::Lines(_) | RunEvent::Lost { .. } => return Some(inbox),
         }
         if !entry.queued {
             self.drop_if_done(id);

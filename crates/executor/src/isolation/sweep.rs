@@ -37,7 +37,7 @@ pub(super) fn note(record: &Path, path: &Path) -> io::Result<()> {
     writeln!(file, "{}", path.display())
 }
 
-/// Ends everything in the folders that are on record, and removes them and the record.
+/// Ends everything in the folders that are on record, and removes them; and the record, if nothing is left of them.
 pub(super) fn sweep(executor_dir: &Path) -> io::Result<()> {
     let record = record(executor_dir);
     let text = match fs::read_to_string(&record) {
@@ -45,9 +45,12 @@ pub(super) fn sweep(executor_dir: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };
+    // What one of them holds must not spare the others.
+    let mut cleared = Ok(());
     for path in text.lines().map(Path::new).filter(|path| is_ours(path)) {
-        clear(path)?;
+        cleared = cleared.and(clear(path));
     }
+    cleared?;
     fs::remove_file(record)
 }
 

@@ -174,8 +174,9 @@ impl Remote {
                     }
                 }
                 RunEvent::Ended { reclaimed, .. } if reclaimed => return,
-                RunEvent::Reclaimed | RunEvent::Lost(_) => return,
-                RunEvent::Ended { .. } => {}
+                RunEvent::Reclaimed => return,
+                RunEvent::Lost { reclaimed, .. } if reclaimed => return,
+                RunEvent::Ended { .. } | RunEvent::Lost { .. } => {}
             }
         }
     }
@@ -226,7 +227,13 @@ impl Remote {
                     self.ended().insert(id, left);
                     return ending(outcome, result);
                 }
-                RunEvent::Lost(why) => return self.lost(id, why),
+                RunEvent::Lost { why, reclaimed } => {
+                    let ending = self.lost(id, why);
+                    if !reclaimed {
+                        self.ended().insert(id, Some(run));
+                    }
+                    return ending;
+                }
             }
         }
     }

@@ -105,6 +105,11 @@ fn lines(numbers: std::ops::RangeInclusive<u64>) -> RunEvent {
     RunEvent::Lines(numbers.map(line).collect())
 }
 
+fn lost(reclaimed: bool) -> RunEvent {
+    let why = "killed by signal 9".to_owned();
+    RunEvent::Lost { why, reclaimed }
+}
+
 /// What the future gives without waiting.
 async fn poll_once<T>(future: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
@@ -240,9 +245,7 @@ async fn the_death_of_an_executor_is_told() {
     let run = world.remote.run(start, Attributes::default(), signal);
     let ending = both(run, async {
         tokio::task::yield_now().await;
-        world
-            .script
-            .say(id, RunEvent::Lost("killed by signal 9".to_owned()));
+        world.script.say(id, lost(true));
     })
     .await;
     assert_eq!(
@@ -251,6 +254,24 @@ async fn the_death_of_an_executor_is_told() {
     );
     assert_eq!(ending.at, NOW);
     assert_eq!(ending.detail.as_deref(), Some("killed by signal 9"));
+}
+
+#[tokio::test]
+async fn what_a_dead_executor_left_of_a_run_is_waited_for() {
+    let (world, output) = (World::new(None), Kept::new());
+    let (id, start) = a_start(&output);
+    let (_stopper, signal) = stop_channel();
+    let run = world.remote.run(start, Attributes::default(), signal);
+    let ending = both(run, async {
+        tokio::task::yield_now().await;
+        world.script.say(id, lost(false));
+    })
+    .await;
+    assert_eq!(ending.end, End::Lost);
+    let mut reclaim = Box::pin(world.remote.reclaim(id));
+    assert!(poll_once(reclaim.as_mut()).await.is_none());
+    world.script.say(id, RunEvent::Reclaimed);
+    reclaim.await;
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::find::marked;
-use super::{NO_PROGRAM, config, held, id, joined, soon, start};
+use super::{NO_PROGRAM, RELEASE, Scripted, config, held, id, joined, soon, start};
 use crate::client::shared::Shared;
 use crate::client::{ClientError, Executors, RunEvent};
 
@@ -24,7 +24,11 @@ async fn runs_are_lost_once_everything_was_swept() {
         std::process::id()
     );
     drop((peer, scripted));
-    assert_eq!(soon(attached.next()).await, RunEvent::Lost(named));
+    let lost = RunEvent::Lost {
+        why: named,
+        reclaimed: true,
+    };
+    assert_eq!(soon(attached.next()).await, lost);
     assert!(!path.exists());
     assert!(
         function.try_wait().unwrap().is_some(),
@@ -32,6 +36,50 @@ async fn runs_are_lost_once_everything_was_swept() {
     );
     assert!(client.held().is_empty());
     assert!(client.attach(id(2), 0).await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_ended_is_swept_until_it_is_gone() {
+    let data = tempfile::tempdir().unwrap();
+    let (_executors, client, scripted, peer) = joined(data.path(), vec![held(1, false)]).await;
+    let mut attached = client.attach(id(1), 0).await.unwrap();
+    let path = scripted.path.clone();
+    // What is on record cannot be read for now.
+    std::fs::create_dir(path.join("cgroups")).unwrap();
+    drop((peer, scripted));
+    let RunEvent::Lost { why, reclaimed } = soon(attached.next()).await else {
+        panic!("not lost");
+    };
+    assert!(
+        !reclaimed && why.contains("its control groups cannot be emptied"),
+        "{why}"
+    );
+    assert!(path.exists());
+    std::fs::remove_dir(path.join("cgroups")).unwrap();
+    assert_eq!(soon(attached.next()).await, RunEvent::Reclaimed);
+    assert!(!path.exists());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_earlier_life_could_not_end_is_swept_until_it_is_gone() {
+    let data = tempfile::tempdir().unwrap();
+    let (dead, living) = (Scripted::new(data.path()), Scripted::new(data.path()));
+    let path = dead.path.clone();
+    std::fs::create_dir(path.join("cgroups")).unwrap();
+    drop(dead);
+    let (executors, _peer) = tokio::join!(
+        Executors::start(config(data.path())),
+        living.welcome(RELEASE, Vec::new())
+    );
+    let _executors = executors.unwrap();
+    assert!(path.exists());
+    std::fs::remove_dir(path.join("cgroups")).unwrap();
+    let gone = async {
+        while path.exists() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    soon(gone).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -46,9 +46,13 @@ async fn what_is_said_again_is_told_once() {
     inbox.rewind();
     inbox.put(ended(true)).unwrap();
     inbox.put(RunEvent::Reclaimed).unwrap();
-    inbox.lose("over");
+    inbox.lose("over", true);
     assert_eq!(soon(inbox.next()).await, RunEvent::Reclaimed);
-    assert_eq!(soon(inbox.next()).await, RunEvent::Lost("over".to_owned()));
+    let lost = RunEvent::Lost {
+        why: "over".to_owned(),
+        reclaimed: true,
+    };
+    assert_eq!(soon(inbox.next()).await, lost);
 }
 
 #[tokio::test]

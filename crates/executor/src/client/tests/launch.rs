@@ -139,7 +139,7 @@ async fn one_that_was_killed_is_replaced() {
     assert!(matches!(soon(first.next()).await, RunEvent::Lines(_)));
     let old = pid(&executors);
     kill(old, Signal::SIGKILL).unwrap();
-    assert!(matches!(soon(first.next()).await, RunEvent::Lost(_)));
+    assert!(matches!(soon(first.next()).await, RunEvent::Lost { .. }));
 
     let mut second = soon(client.start(start(2), Bytes::new())).await.unwrap();
     assert!(matches!(soon(second.next()).await, RunEvent::Lines(_)));

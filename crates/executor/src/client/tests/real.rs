@@ -71,7 +71,7 @@ async fn lines(
                 client.kept(run.id(), last);
             }
             RunEvent::Ended { outcome, .. } => return (all, Some(outcome)),
-            RunEvent::Lost(why) => panic!("lost: {why}"),
+            RunEvent::Lost { why, .. } => panic!("lost: {why}"),
         }
     }
     (all, None)
@@ -133,7 +133,7 @@ async fn a_killed_executor_takes_its_functions_along() {
     let function = format!("/proc/{}", texts(&written)[0]);
     assert!(Path::new(&function).join("exe").read_link().is_ok());
     kill(Pid::from_raw(pid(&executors).as_raw()), Signal::SIGKILL).unwrap();
-    while !matches!(soon(run.next()).await, RunEvent::Lost(_)) {}
+    while !matches!(soon(run.next()).await, RunEvent::Lost { .. }) {}
     assert!(
         Path::new(&function).join("exe").read_link().is_err(),
         "it is dead"

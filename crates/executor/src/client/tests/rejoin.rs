@@ -74,7 +74,7 @@ async fn a_run_that_the_executor_never_heard_of_is_lost() {
     drop(peer);
     let mut peer = scripted.welcome(RELEASE, Vec::new()).await;
     assert!(
-        matches!(soon(started.next()).await, RunEvent::Lost(why) if why.contains(&scripted.id))
+        matches!(soon(started.next()).await, RunEvent::Lost { why, .. } if why.contains(&scripted.id))
     );
     assert!(client.held().is_empty());
     let _next = client.start(start(2), Bytes::new()).await.unwrap();
