@@ -11,6 +11,8 @@ pub mod server;
 mod instance;
 mod isolation;
 mod process;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 pub use isolation::{Cgroup, Level, Missing, level};

@@ -1,12 +1,17 @@
 //! Finding executors: joining the living, sweeping the dead.
 
+use std::fs::File;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 use std::time::Duration;
 
+use rustix::fs::{FlockOperation, flock};
+use uuid::Uuid;
+
 use super::{NO_PROGRAM, RELEASE, Scripted, config, held, id, joined, soon};
 use crate::client::{ClientError, Executors};
 use crate::protocol::{FromExecutor, Refusal, ToExecutor, Versions};
+use crate::tests::{as_nobody, is_root, open_to_all};
 
 /// A process that an executor would have started.
 pub(super) fn marked(executor: &str) -> Child {
@@ -174,6 +179,27 @@ async fn one_that_never_lets_the_hub_in_is_named() {
     let error = Executors::start(config(data.path())).await.err().unwrap();
     assert!(matches!(error, ClientError::Unreachable { .. }), "{error}");
     assert!(error.to_string().contains(&id), "{error}");
+}
+
+#[tokio::test]
+async fn one_of_another_user_is_not_spoken_to() {
+    if !is_root("an executor of another user") {
+        return;
+    }
+    let data = tempfile::tempdir().unwrap();
+    let (path, id) = (data.path().join("executors"), Uuid::now_v7().to_string());
+    let folder = path.join(&id);
+    std::fs::create_dir_all(&folder).unwrap();
+    for path in [data.path(), &path, &folder] {
+        open_to_all(path);
+    }
+    let lock = File::create(folder.join("lock")).unwrap();
+    flock(&lock, FlockOperation::NonBlockingLockExclusive).unwrap();
+    let socket = folder.join("socket");
+    let _listener = as_nobody(|| std::os::unix::net::UnixListener::bind(socket).unwrap());
+    let error = soon(Executors::start(config(data.path()))).await.err();
+    let error = error.unwrap();
+    assert!(matches!(error, ClientError::Stranger { .. }), "{error}");
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use super::{Bench, connect, hear, key};
 use crate::protocol::{
     FromExecutor, Hello, Refusal, ToExecutor, VERSIONS, Value, Versions, write_frame,
 };
+use crate::tests::{as_nobody, is_root, open_to_all};
 
 async fn refusal(stream: &mut BufReader<UnixStream>) -> Refusal {
     let (FromExecutor::Refused(refusal), _) = hear(stream).await else {
@@ -84,6 +85,32 @@ async fn who_does_not_say_hello_is_refused() {
     stream.flush().await.unwrap();
     let why = refusal(&mut stream).await.why;
     assert!(why.contains("not a message"), "{why}");
+}
+
+#[tokio::test]
+async fn another_user_is_not_even_listened_to() {
+    if !is_root("connections of another user") {
+        return;
+    }
+    let bench = Bench::open();
+    // It is there.
+    drop(bench.connect().await);
+    let socket = bench.dir.join("socket");
+    for path in [bench.dir.parent().unwrap(), &bench.dir, &socket] {
+        open_to_all(path);
+    }
+    let stream = as_nobody(|| std::os::unix::net::UnixStream::connect(&socket).unwrap());
+    stream.set_nonblocking(true).unwrap();
+    let mut stream = UnixStream::from_std(stream).unwrap();
+    let hello = ToExecutor::Hello(Hello {
+        versions: VERSIONS,
+        release: "0.1.0".to_owned(),
+        key: key(&bench.dir),
+    });
+    // It may be closed already.
+    let _ = write_frame(&mut stream, &hello, &[]).await;
+    let heard = stream.read(&mut [0; 8]).await.unwrap_or(0);
+    assert_eq!(heard, 0, "it was answered");
 }
 
 #[tokio::test]
