@@ -26,8 +26,11 @@ timeout = "20s"
 memory = "64MiB"
 pids = 24
 scratch = "4MiB"
-open_files = 32
 concurrency = 1
+[functions.few]
+command = ["sh", "-s"]
+timeout = "20s"
+open_files = 8
 "#;
 
 /// Calls the function with a script and waits for its end, after which nothing of it may be alive.
@@ -145,10 +148,6 @@ async fn bounds_are_kept() {
         (&json!("failed"), &json!("scratch_limit"))
     );
 
-    let files =
-        "i=3; while [ $i -lt 200 ]; do eval \"exec $i</dev/null\" || exit 9; i=$((i + 1)); done";
-    assert_eq!(run(&hub, "bounded", files).await["state"], "failed");
-
     let bomb = "f() { f | f & }; f; sleep 600";
     let id = hub.invoke("bounded", bomb).await;
     // The hub does not notice: it goes on answering.
@@ -157,6 +156,38 @@ async fn bounds_are_kept() {
     let ended = hub.ended(&id).await;
     assert_ne!(ended["state"], "succeeded", "{ended}");
     gone(&id).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn open_files_are_bounded() {
+    let hub = Hub::start(CONFIG).await;
+    let texts = async |ended: &Value| {
+        let log = hub.log(ended["request_id"].as_str().unwrap()).await;
+        let of_function = log.into_iter().filter(|line| line["stream"] != "system");
+        of_function
+            .map(|line| line["text"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    // With stdin, stdout and stderr these are eight, and then ten.
+    let files = "exec 3</dev/null 4</dev/null 5</dev/null 6</dev/null 7</dev/null; echo eight
+        exec 8</dev/null 9</dev/null; echo ten";
+    let free = run(&hub, "script", files).await;
+    is(&free, "succeeded", 200);
+    assert_eq!(texts(&free).await, ["eight", "ten"]);
+    // It is set right after the start.
+    let bounded = format!("until test $(ulimit -n) = 8; do :; done; {files}");
+    let ended = run(&hub, "few", &bounded).await;
+    is(&ended, "failed", 439);
+    let said = texts(&ended).await;
+    assert!(
+        said.len() == 2 && said.contains(&"eight".to_owned()),
+        "{said:?}"
+    );
+    assert!(
+        said.iter()
+            .any(|text| text.ends_with("Too many open files")),
+        "{said:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
