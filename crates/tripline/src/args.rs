@@ -187,5 +187,5 @@ Examples:
 
 Exit codes:
   0  it is the journal now
-  1  it cannot be opened
+  1  it is damaged, or no copy, or cannot be opened
   2  wrong usage, or a hub uses it";
