@@ -10,14 +10,7 @@ use super::{answer_to, good_calls, hub, nothing_ran_twice, receipt};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_an_old_copy_nothing_is_run_again() {
-    let mut hub = hub().await;
-    let (running, waiting) = (
-        receipt(&answer_to(&hub, "/stay").await),
-        receipt(&answer_to(&hub, "/stay").await),
-    );
-    hub.begun(&running).await;
-    hub.kill().await;
-    replace_by_copy(&hub);
+    let (mut hub, running, waiting) = copied().await;
     let said = hub.refuses();
     assert_eq!(said.code, 1, "{said:?}");
     assert!(said.stderr.contains("tripline journal adopt"), "{said:?}");
@@ -48,6 +41,18 @@ async fn of_an_old_copy_nothing_is_run_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_directory_that_was_moved_goes_on_where_it_was() {
+    let (mut hub, running, waiting) = copied().await;
+    let said = hub.cli(&["journal", "adopt", "--current"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    hub.launch().await;
+    hub.begun(&waiting).await;
+    let record = hub.get(&format!("/v1/invocations/{running}")).await;
+    assert_eq!(record["state"], "lost", "it did not come along: {record}");
+    good_calls(&hub, 1).await;
+}
+
+/// A hub that was killed and has a copy for its data directory, and two of its events: one that ran, one that waits.
+async fn copied() -> (Hub, String, String) {
     let mut hub = hub().await;
     let (running, waiting) = (
         receipt(&answer_to(&hub, "/stay").await),
@@ -56,13 +61,7 @@ async fn a_directory_that_was_moved_goes_on_where_it_was() {
     hub.begun(&running).await;
     hub.kill().await;
     replace_by_copy(&hub);
-    let said = hub.cli(&["journal", "adopt", "--current"]);
-    assert_eq!(said.code, 0, "{said:?}");
-    hub.launch().await;
-    hub.begun(&waiting).await;
-    let record = hub.get(&format!("/v1/invocations/{running}")).await;
-    assert_eq!(record["state"], "lost", "it did not come along: {record}");
-    good_calls(&hub, 1).await;
+    (hub, running, waiting)
 }
 
 /// As a backup that is put back: the same bytes in other files.

@@ -59,8 +59,9 @@ impl Cage {
     }
 
     /// Puts a process that was just started into it, with children that it already has; nothing if it was born inside.
-    /// `bound` is done with each of these children. What fails with one keeps nothing from the others. Call it always, after `enter`'s guard is dropped and before anybody may reap the process (its number could be
-    /// another's then). With v2 it takes 10 us on a busy machine and up to 20 ms on an idle one, during which the process
+    /// `bound` is done with each of these children. What fails with one keeps nothing from the others. Call it always,
+    /// after `enter`'s guard is dropped and before anybody may reap the process (its number could be another's then).
+    /// With v2 it takes 10 us on a busy machine and up to 20 ms on an idle one, during which the process
     /// runs. One that is gone is no error.
     pub(crate) fn add(&self, pid: Pid, bound: impl Fn(Pid) -> io::Result<()>) -> io::Result<()> {
         let mut first = Ok(());

@@ -60,7 +60,8 @@ pub(super) struct Backlog {
 // === impl Backlog ===
 
 impl Backlog {
-    /// Of a run that may log `limit` bytes, those that a line takes beside its text included. What memory has no room for goes to a file at `path`.
+    /// Of a run that may log `limit` bytes, those that a line takes beside its text included. What memory has no room for
+    /// goes to a file at `path`.
     pub(super) fn new(run: String, limit: u64, path: PathBuf) -> Self {
         Self {
             run,
