@@ -1,12 +1,16 @@
 //! What a run is inside the executor: the contract between the server, which watches over it, and those who start it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use tripline_model::{LogStream, RequestId};
 
 use crate::protocol::{Credentials, FunctionSpec, Start};
+
+/// How long a start may take once its run has to end: then it is waited for outside of the run.
+pub(crate) const LAST_WAIT: Duration = Duration::from_secs(5);
 
 /// A run that is to be started.
 pub(crate) struct Job {

@@ -11,14 +11,11 @@ use tripline_model::{Clock, NOT_STARTED};
 
 use super::outcome::{self, Cause, Moment};
 use super::stop::{Order, Orderly};
-use crate::instance::{Exit, Instance, Job, Remains, StartError, Starter};
+use crate::instance::{Exit, Instance, Job, LAST_WAIT, Remains, StartError, Starter};
 use crate::protocol::{Outcome, StopHow, Verdict};
 
 /// What a deadline can be at most: clocks overflow beyond.
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
-
-/// How long a start may take once its run has to end.
-const START: Duration = Duration::from_secs(5);
 
 /// A start under way.
 type Starting = Pin<Box<dyn Future<Output = Started> + Send>>;
@@ -116,12 +113,12 @@ impl Watch {
                         return None;
                     }
                     self.cause = Cause::Deadline;
-                    last_wait = Some(Instant::now() + START);
+                    last_wait = Some(Instant::now() + LAST_WAIT);
                 }
                 how = orders.stopped() => {
                     self.note(&how);
                     if self.killed {
-                        last_wait.get_or_insert(Instant::now() + START);
+                        last_wait.get_or_insert(Instant::now() + LAST_WAIT);
                     }
                 }
             }

@@ -6,6 +6,7 @@ mod api;
 mod desk;
 mod environment;
 mod exit;
+mod held;
 mod pool;
 mod run;
 #[cfg(test)]

@@ -9,15 +9,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use tokio::task::{JoinError, JoinHandle};
-use tokio::time::{Instant, sleep_until};
+use tokio::task::JoinError;
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::desk::{Answer, Event, Look, Report};
 use super::exit::{answer_end, within_limits, without_result};
+use super::held::{Coming, Held, Late};
 use super::pool::Pool;
-use super::warm::{Slot, Warm};
-use crate::instance::{Exit, How, Instance, Job, Output, StartError};
+use super::warm::Slot;
+use crate::instance::{Exit, How, Instance, Job, LAST_WAIT, StartError};
 use crate::protocol::Credentials;
 
 /// Instances that may end between two runs before one of them is taken for a failure of this run.
@@ -33,7 +34,7 @@ pub(super) struct WorkerRun {
     /// Its place in the line for a slot: kept when the waiting is broken off, or those who came later would go first.
     in_line: Option<Pin<Box<dyn Future<Output = Slot> + Send>>>,
     /// The instance that is being made for it: a task, for an instance that is half made must not be let go.
-    coming: Option<JoinHandle<Result<Held, StartError>>>,
+    coming: Option<Coming>,
     /// The newest keys that came while it ran.
     renewed: Mutex<Option<Credentials>>,
     /// Set once it is over.
@@ -42,14 +43,6 @@ pub(super) struct WorkerRun {
     /// It was asked to end: an instance that got SIGTERM is not used again.
     asked_to_end: AtomicBool,
     replaced: u32,
-}
-
-/// The instance that works for a run.
-struct Held {
-    warm: Warm,
-    slot: Slot,
-    /// It had asked for events before this run came.
-    was_ready: bool,
 }
 
 /// Why a run is over.
@@ -61,26 +54,6 @@ enum Over {
     /// It never had an instance.
     NotStarted(StartError),
     Killed,
-}
-
-// === impl Held ===
-
-impl Held {
-    async fn claim(
-        pool: &Arc<Pool>,
-        keys: Option<&Credentials>,
-        output: &Arc<dyn Output>,
-        slot: Slot,
-    ) -> Result<Self, StartError> {
-        let warm = pool.claim(keys).await?;
-        let was_ready = warm.desk.has_asked();
-        warm.tap.attach(output.clone()).await;
-        Ok(Self {
-            warm,
-            slot,
-            was_ready,
-        })
-    }
 }
 
 // === impl WorkerRun ===
@@ -189,6 +162,17 @@ impl WorkerRun {
                 () = self.killed.cancelled() => return Some(Over::Killed),
             },
         }
+        None
+    }
+
+    /// Takes the instance that is being made, now that the run is over, or leaves it to whoever looks after what remains.
+    async fn last_wait(&mut self) -> Option<Late> {
+        let mut coming = self.coming.take()?;
+        let Ok(came) = timeout(LAST_WAIT, &mut coming).await else {
+            return Some(Late(coming));
+        };
+        // Its error changes nothing: the run was over before it.
+        let _ = self.took(came);
         None
     }
 
@@ -334,12 +318,11 @@ impl Instance for WorkerRun {
 
     async fn reclaim(&mut self) -> Exit {
         let over = self.over.take().unwrap_or(Over::Killed);
-        if let Some(coming) = self.coming.take() {
-            // Its error changes nothing: the run was over before it.
-            let _ = self.took(coming.await);
-        }
+        let late = self.last_wait().await;
         let Some(held) = self.held.take() else {
-            return without_result(self.silent_end(over, false, None));
+            let mut exit = without_result(self.silent_end(over, false, None));
+            exit.remains = late.map(|late| Box::new(late) as _);
+            return exit;
         };
         // The kernel counts over the whole life of an instance: used again, it would be the next run's fault.
         let exceeded = held.warm.memory.exceeded();

@@ -1,11 +1,12 @@
 //! How many instances there are.
 
 use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
 
 use tokio::time::{Instant, timeout};
 
-use super::{House, PATIENCE};
-use crate::instance::How;
+use super::{House, PATIENCE, eventually};
+use crate::instance::{How, LAST_WAIT};
 
 #[tokio::test]
 async fn runs_beyond_the_maximum_wait_for_an_instance() {
@@ -149,6 +150,43 @@ async fn a_run_that_is_killed_while_its_instance_starts_leaves_none() {
         house.has_instances(0).await;
     }
     house.close().await;
+}
+
+/// The only thread for what blocks is taken, so no first start gets on until it is free.
+#[test]
+fn the_end_of_a_run_does_not_wait_for_a_start_that_hangs() {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().max_blocking_threads(1).build();
+    runtime.unwrap().block_on(async {
+        let house = House::new()
+            .with_worker(|worker| worker.max_instances = 1)
+            .declared();
+        let pool = house.workers.pools()[&house.spec.name].clone();
+        let slot = pool.slots.clone().try_acquire_owned().unwrap();
+        let mut waiting = house.start("echo never; answer 1").await;
+        let (free, waits) = sync_channel::<()>(0);
+        let taken = tokio::task::spawn_blocking(move || waits.recv().is_err());
+        drop(slot);
+        tokio::select! {
+            () = waiting.instance.wait() => panic!("its instance cannot start"),
+            () = eventually("a start", || pool.alive() == 1) => {}
+        }
+        waiting.instance.kill();
+        waiting.wait().await;
+        tokio::time::pause();
+        let (done, ()) = tokio::join!(waiting.reclaim(), tokio::time::advance(LAST_WAIT * 2));
+        tokio::time::resume();
+        assert!(matches!(done.exit.how, How::NotReady { .. }));
+        let mut late = done.exit.remains.expect("the start remains");
+        assert_eq!(pool.slots.available_permits(), 0);
+        drop(free);
+        let gone = timeout(PATIENCE, late.gone()).await;
+        gone.expect("it is ended when it is there");
+        assert_eq!((house.instances(), pool.slots.available_permits()), (0, 1));
+        assert_eq!(done.output.texts(), Vec::<String>::new());
+        assert!(taken.await.unwrap());
+        house.close().await;
+    });
 }
 
 #[tokio::test]
