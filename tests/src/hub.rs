@@ -1,5 +1,6 @@
 //! A hub under test: the real binary, its folder, and the ways to talk to it.
 
+mod nobody;
 mod secrets;
 mod waits;
 
