@@ -88,6 +88,12 @@ impl ObjectState {
 // === impl Sighting ===
 
 impl Sighting {
+    /// Whether the entry under the state's suffix is about that very state: a version never changes, an object does.
+    pub(crate) fn is_of(&self, state: &ObjectState) -> bool {
+        let same = self.etag == state.etag && self.at == state.modified.as_millis();
+        state.version_id.is_some() || same
+    }
+
     /// Whether this note of a notification is about the listed state: a later state would have a later LastModified.
     pub(crate) fn notes(&self, listed: &ObjectState) -> bool {
         let lead = self.at - listed.modified.as_millis();

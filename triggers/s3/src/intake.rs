@@ -6,6 +6,7 @@ use std::time::Duration;
 use tripline_model::{CursorEntry, CursorError, Offer, Receipt, Rejected};
 use tripline_trigger::TriggerContext;
 
+use crate::backlog::Backlog;
 use crate::config::S3Config;
 use crate::event::Source;
 use crate::identity::{ObjectState, Sighting, key, notified, tag_of};
@@ -23,6 +24,7 @@ pub(crate) struct Intake {
     pub(crate) inventory: Inventory,
     pub(crate) locks: Arc<KeyLocks>,
     pub(crate) tally: Tally,
+    pub(crate) backlog: Backlog,
 }
 
 /// How the offers are made.

@@ -5,6 +5,7 @@
 //! well and compared with an inventory kept in the journal, so that what no notification told is found. The README
 //! says when two sightings are the same happening, server by server.
 
+mod backlog;
 mod client;
 mod config;
 mod dialect;
@@ -23,6 +24,7 @@ mod reconcile;
 mod record;
 mod run;
 mod tally;
+mod verdict;
 mod webhook;
 
 pub use config::S3Kind;

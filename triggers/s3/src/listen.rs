@@ -148,9 +148,10 @@ impl Listening<'_> {
         }
         self.intake.tally.put_aside(message.put_aside.len() as u64);
         for notification in message.notifications {
-            if heard.try_send(notification).is_err() {
+            match heard.try_send(notification) {
+                Ok(()) => self.intake.backlog.heard(),
                 // Never wait here: a slow reader loses lines without a sign.
-                self.gap.notify_one();
+                Err(_) => self.gap.notify_one(),
             }
         }
     }
@@ -163,6 +164,7 @@ impl Listening<'_> {
                 tokio::time::sleep(not_taken.retry_after()).await;
             }
             self.health.well(Part::Dispatch);
+            self.intake.backlog.settled(batch.len());
             batch.clear();
         }
     }

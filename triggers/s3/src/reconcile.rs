@@ -11,9 +11,10 @@ use crate::client::{Bucket, Place};
 use crate::config::Mode;
 use crate::event::{Listed, listed_name};
 use crate::failure::StoreError;
-use crate::identity::{ObjectState, Sighting, key};
+use crate::identity::key;
 use crate::intake::{Intake, is_new, waits};
 use crate::inventory::{Group, Marker, Walk, entry, note_tag, state_suffix};
+use crate::verdict::{Verdict, is_replaced, judge};
 
 /// Objects offered in one dispatch, and entries dropped in one write.
 const BATCH: usize = 100;
@@ -60,17 +61,18 @@ pub(crate) struct Pass<'a> {
     /// The object that the listing is at, with what is left of its entries.
     at: Option<(String, Group)>,
     ordered: bool,
+    page: Page,
     candidates: Vec<Listed>,
     gone: Vec<(String, Vec<u8>)>,
     outcome: Outcome,
 }
 
-/// What the inventory says about a listed state.
-enum Verdict {
-    Seen,
-    /// It is what this note is about.
-    Noted(Vec<u8>),
-    New,
+/// The page of the listing that the pass is at.
+struct Page {
+    /// When it was asked for, by the hub's clock.
+    asked: Timestamp,
+    /// How many notifications had been heard when it was there.
+    heard: u64,
 }
 
 // === impl Pass ===
@@ -112,6 +114,10 @@ impl<'a> Pass<'a> {
             walk: intake.inventory.walk(),
             at: None,
             ordered: true,
+            page: Page {
+                asked: begun,
+                heard: 0,
+            },
             candidates: Vec::new(),
             gone: Vec::new(),
             outcome,
@@ -123,10 +129,13 @@ impl<'a> Pass<'a> {
         let versioned = self.bucket.is_versioned().await?;
         let mut place = Some(Place::default());
         while let Some(here) = place.take() {
+            let asked = self.intake.cx.clock().now();
             let page = match versioned {
                 true => self.bucket.versions(here).await?,
                 false => self.bucket.objects(here).await?,
             };
+            let heard = self.intake.backlog.so_far();
+            self.page = Page { asked, heard };
             for listed in page.objects {
                 if self.intake.config.covers(&listed.state.key) {
                     self.meet(listed).await?;
@@ -170,7 +179,7 @@ impl<'a> Pass<'a> {
         let mut verdict = judge(&listed.state, group);
         if group.cut && matches!(verdict, Verdict::New) {
             let one = self.intake.inventory.get(key, &suffix).await?;
-            if one.is_some_and(|seen| is_state(&seen, &listed.state)) {
+            if one.is_some_and(|seen| seen.is_of(&listed.state)) {
                 verdict = Verdict::Seen;
             }
         }
@@ -234,13 +243,15 @@ impl<'a> Pass<'a> {
         waits
     }
 
-    /// Looks at the candidates once more, with their keys held, and offers what is still new.
+    /// Looks at the candidates once more, with their keys held and after all that was heard of them, and offers what
+    /// is still new.
     async fn settle_candidates(&mut self) -> Result<(), PassError> {
         if self.candidates.is_empty() {
             return Ok(());
         }
         let candidates = std::mem::take(&mut self.candidates);
         let intake = self.intake;
+        intake.backlog.wait_settled(self.page.heard).await;
         let keys = candidates.iter().map(|listed| listed.state.key.clone());
         let _held = intake.locks.hold(keys.collect()).await;
         let now = intake.cx.clock().now();
@@ -256,6 +267,7 @@ impl<'a> Pass<'a> {
             let suffix = state_suffix(&listed.state);
             match judge(&listed.state, group) {
                 Verdict::Seen => continue,
+                Verdict::New if is_replaced(&listed.state, group, self.page.asked) => continue,
                 Verdict::Noted(note) => {
                     group.take(&note);
                     seen.claimed_by = note_tag(&note);
@@ -350,27 +362,4 @@ impl<'a> Pass<'a> {
         }
         Ok(())
     }
-}
-
-fn judge(listed: &ObjectState, group: &Group) -> Verdict {
-    let seen = group.get(&state_suffix(listed));
-    if seen.is_some_and(|seen| is_state(seen, listed)) {
-        return Verdict::Seen;
-    }
-    let notes = group
-        .sightings
-        .iter()
-        .filter(|(suffix, _)| note_tag(suffix).is_some());
-    let about = notes.filter(|(_, note)| note.notes(listed));
-    let nearest = about.min_by_key(|(_, note)| note.at.abs_diff(listed.modified.as_millis()));
-    match nearest {
-        Some((suffix, _)) => Verdict::Noted(suffix.clone()),
-        None => Verdict::New,
-    }
-}
-
-/// Whether the entry under the state's suffix is about that very state: a version never changes, an object does.
-fn is_state(seen: &Sighting, listed: &ObjectState) -> bool {
-    let same = seen.etag == listed.etag && seen.at == listed.modified.as_millis();
-    listed.version_id.is_some() || same
 }

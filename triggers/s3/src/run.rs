@@ -8,6 +8,7 @@ use tripline_config::{SecretRef, Secrets};
 use tripline_listener::{Bearer, Route};
 use tripline_trigger::{Trigger, TriggerContext, TriggerError};
 
+use crate::backlog::Backlog;
 use crate::client::{Bucket, Place};
 use crate::config::{Mode, S3Config};
 use crate::event::Source;
@@ -61,6 +62,7 @@ impl S3Trigger {
             inventory: Inventory::new(cx.name().clone(), Arc::clone(cx.cursors())),
             locks: Arc::default(),
             tally: Tally::new(cx.clone()),
+            backlog: Backlog::default(),
             source,
             config,
             cx: cx.clone(),

@@ -9,6 +9,7 @@ use tripline_trigger::testkit::{ChaosProxy, Network, Run, TestContext};
 
 use super::store::Store;
 use super::{around, noon, subjects, table, trigger};
+use crate::backlog::Backlog;
 use crate::client::Bucket;
 use crate::config::S3Config;
 use crate::event::Source;
@@ -83,6 +84,7 @@ async fn pass(store: &Store, around: &TestContext, settle: &str) -> Outcome {
         inventory: Inventory::new(cx.name().clone(), Arc::clone(cx.cursors())),
         locks: Arc::default(),
         tally: Tally::new(cx.clone()),
+        backlog: Backlog::default(),
         source: Source {
             uri: "s3://store/uploads".to_owned(),
             bucket: "uploads".to_owned(),
