@@ -11,22 +11,60 @@ pub(crate) const CREATIONS: [&str; 4] = [
 /// What `s3:ObjectRemoved:*` leaves out: deleting what was not there.
 const NOTHING_REMOVED: &str = "ObjectRemoved:NoOP";
 
-/// First parts of the names that servers use.
-pub(crate) const FAMILIES: [&str; 14] = [
-    "ObjectCreated",
-    "ObjectRemoved",
-    "ObjectAccessed",
-    "ObjectTagging",
-    "ObjectAcl",
-    "ObjectRestore",
-    "ObjectTransition",
-    "ObjectAnnotation",
-    "Replication",
-    "LifecycleExpiration",
-    "LifecycleTransition",
-    "IntelligentTiering",
-    "ReducedRedundancyLostObject",
-    "Scanner",
+/// The names that servers give, by their first parts; those without a second part stand alone.
+const KNOWN: [(&str, &[&str]); 15] = [
+    (
+        "ObjectCreated",
+        &[
+            "Put",
+            "Post",
+            "Copy",
+            "CompleteMultipartUpload",
+            "CreateMultipartUpload",
+            "PutTagging",
+            "DeleteTagging",
+            "PutRetention",
+            "PutLegalHold",
+        ],
+    ),
+    (
+        "ObjectRemoved",
+        &[
+            "Delete",
+            "DeleteMarkerCreated",
+            "DeleteAllVersions",
+            "DeleteObjects",
+            "AbortMultipartUpload",
+            "NoOP",
+        ],
+    ),
+    (
+        "ObjectAccessed",
+        &["Get", "Head", "GetRetention", "GetLegalHold", "Attributes"],
+    ),
+    ("ObjectTagging", &["Put", "Delete"]),
+    ("ObjectAcl", &["Put"]),
+    ("ObjectRestore", &["Post", "Completed", "Delete"]),
+    ("ObjectTransition", &["Failed", "Complete"]),
+    ("ObjectAnnotation", &["Put", "Delete"]),
+    (
+        "Replication",
+        &[
+            "OperationFailedReplication",
+            "OperationCompletedReplication",
+            "OperationNotTracked",
+            "OperationMissedThreshold",
+            "OperationReplicatedAfterThreshold",
+            "Create",
+            "Delete",
+        ],
+    ),
+    ("LifecycleExpiration", &["Delete", "DeleteMarkerCreated"]),
+    ("LifecycleDelMarkerExpiration", &["Delete"]),
+    ("LifecycleTransition", &[]),
+    ("IntelligentTiering", &[]),
+    ("ReducedRedundancyLostObject", &[]),
+    ("Scanner", &["ManyVersions", "LargeVersions", "BigPrefix"]),
 ];
 
 /// The wanted names, without `s3:`; `*` only at the end.
@@ -85,21 +123,36 @@ pub(crate) fn is_creation(name: &str) -> bool {
 
 fn check(written: &str) -> Result<String, String> {
     let name = written.strip_prefix("s3:").unwrap_or(written);
-    let family = name.split(':').next().unwrap_or_default();
-    let star = name.find('*');
-    if !FAMILIES.contains(&family) {
-        let near = tripline_config::nearest(family, FAMILIES);
-        let hint = near.map_or(String::new(), |near| {
-            format!(": did you mean `s3:{near}:…`?")
-        });
-        return Err(format!("unknown event `{written}`{hint}"));
+    let (family, member) = match name.split_once(':') {
+        Some((family, member)) => (family, Some(member)),
+        None => (name, None),
+    };
+    let unknown = |near: Option<String>| {
+        let hint = near.map_or(String::new(), |near| format!(": did you mean `s3:{near}`?"));
+        Err(format!("unknown event `{written}`{hint}"))
+    };
+    let Some((_, members)) = KNOWN.iter().find(|(known, _)| *known == family) else {
+        let near = tripline_config::nearest(family, KNOWN.map(|(known, _)| known));
+        return unknown(near.map(|near| format!("{near}:…")));
+    };
+    match member {
+        None if members.is_empty() => Ok(name.to_owned()),
+        Some("*") if !members.is_empty() => Ok(name.to_owned()),
+        Some(member) if members.contains(&member) => Ok(name.to_owned()),
+        Some(_) if members.is_empty() => unknown(Some(family.to_owned())),
+        None | Some("") => unknown(Some(format!("{family}:*"))),
+        Some(member) if member.contains('*') => Err(format!(
+            "`*` stands only alone after the `:`, not as in `{written}`"
+        )),
+        Some(_) => {
+            let all: Vec<String> = members
+                .iter()
+                .map(|one| format!("{family}:{one}"))
+                .collect();
+            let near = tripline_config::nearest(name, all.iter().map(String::as_str));
+            unknown(Some(near.map_or(format!("{family}:*"), str::to_owned)))
+        }
     }
-    if star.is_some_and(|at| at + 1 != name.len() || !name.ends_with(":*")) {
-        return Err(format!(
-            "`*` stands only alone after the last `:`, not as in `{written}`"
-        ));
-    }
-    Ok(name.to_owned())
 }
 
 #[cfg(test)]
@@ -148,8 +201,25 @@ mod tests {
     fn wrong_names_say_so() {
         let error = |name: &str| EventNames::new(&[name.to_owned()]).unwrap_err();
         assert!(error("s3:ObjectCreate:*").contains("did you mean `s3:ObjectCreated:…`"));
-        assert!(error("s3:ObjectCreated:P*t").contains("only alone after the last"));
+        assert!(error("s3:ObjectCreated:P*t").contains("only alone after the `:`"));
         assert!(error("s3:ObjectCreated*").contains("unknown event"));
         assert!(EventNames::new(&[]).is_err());
+    }
+
+    #[test]
+    fn names_that_nothing_has_say_what_is_near() {
+        for (wrong, near) in [
+            ("s3:ObjectCreated", "s3:ObjectCreated:*"),
+            ("ObjectRemoved:Del", "s3:ObjectRemoved:Delete"),
+            ("s3:ObjectCreated:put", "s3:ObjectCreated:Put"),
+            ("s3:ObjectRemoved:", "s3:ObjectRemoved:*"),
+            ("s3:LifecycleTransition:*", "s3:LifecycleTransition"),
+        ] {
+            let error = EventNames::new(&[wrong.to_owned()]).unwrap_err();
+            let hint = format!("did you mean `{near}`?");
+            assert!(error.contains(&hint), "{wrong}: {error}");
+        }
+        let known = ["s3:LifecycleTransition", "ObjectAcl:Put", "s3:Scanner:*"];
+        assert_eq!(names(&known).0.len(), known.len());
     }
 }
