@@ -72,10 +72,9 @@ impl Intake {
         heard: &[Notification],
         manner: Manner,
     ) -> Result<(), NotTaken> {
-        let config = &self.config;
         let (mut offers, mut notes) = (Vec::new(), Vec::new());
         for one in heard.iter().filter(|one| self.concerns(one)) {
-            let wanted = config.events.wants(&one.name);
+            let wanted = self.wants(one);
             if is_creation(&one.name) {
                 let (identity, written) = self.creation(one).await?;
                 if wanted {
@@ -89,6 +88,11 @@ impl Intake {
         }
         self.inventory.put(notes).await?;
         self.dispatch(offers, manner).await
+    }
+
+    /// Whether this is to become an event.
+    pub(crate) fn wants(&self, one: &Notification) -> bool {
+        self.concerns(one) && self.config.events.wants(&one.name)
     }
 
     fn concerns(&self, one: &Notification) -> bool {

@@ -13,6 +13,7 @@ use crate::dialect::Ingress;
 use crate::failure::causes;
 use crate::health::{Health, Part};
 use crate::intake::{Intake, Manner};
+use crate::names::is_creation;
 use crate::record::{Message, Notification, parse};
 
 /// The longest line that is taken, in bytes; S3 notifications have at most 64 KiB.
@@ -51,6 +52,7 @@ struct Lines {
 impl Listening<'_> {
     /// Listens for ever, through all interruptions.
     pub(crate) async fn run(&self) {
+        self.intake.cx.fact("listening", false);
         let (heard, waiting) = mpsc::channel(WAITING);
         tokio::join!(self.keep_reading(heard), self.keep_dispatching(waiting));
     }
@@ -99,6 +101,7 @@ impl Listening<'_> {
             })?;
             let Some(chunk) = chunk else { return Ok(()) };
             lines.buffer.extend_from_slice(&chunk);
+            let mut lost = 0;
             while let Some(line) = lines.next() {
                 if !*subscribed {
                     *subscribed = true;
@@ -106,8 +109,9 @@ impl Listening<'_> {
                     self.health.well(Part::Notifications);
                     self.gap.notify_one();
                 }
-                self.hear(&line, heard);
+                lost += self.hear(&line, heard);
             }
+            self.tell_lost(lost);
             if lines.buffer.len() > MAX_LINE_BYTES {
                 return Err(format!("a line has more than {MAX_LINE_BYTES} bytes"));
             }
@@ -133,9 +137,10 @@ impl Listening<'_> {
         self.heartbeat * MISSED_HEARTBEATS
     }
 
-    fn hear(&self, line: &[u8], heard: &mpsc::Sender<Notification>) {
+    /// Queues what a line tells; says how much is lost for good, as there is no room.
+    fn hear(&self, line: &[u8], heard: &mpsc::Sender<Notification>) -> u64 {
         if line.trim_ascii().is_empty() {
-            return;
+            return 0;
         }
         let parsed = parse(line, Ingress::Listen, self.intake.config.dialect);
         let message = parsed.unwrap_or_else(|why| Message {
@@ -147,12 +152,29 @@ impl Listening<'_> {
             tracing::warn!(trigger = %name, "a line of the Listen stream was put aside: {why}");
         }
         self.intake.tally.put_aside(message.put_aside.len() as u64);
+        let mut lost = 0;
         for notification in message.notifications {
             match heard.try_send(notification) {
                 Ok(()) => self.intake.backlog.heard(),
                 // Never wait here: a slow reader loses lines without a sign.
-                Err(_) => self.gap.notify_one(),
+                Err(full) => match full.into_inner() {
+                    creation if is_creation(&creation.name) => self.gap.notify_one(),
+                    other => lost += u64::from(self.intake.wants(&other)),
+                },
             }
+        }
+        lost
+    }
+
+    fn tell_lost(&self, lost: u64) {
+        if lost > 0 {
+            let name = self.intake.cx.name();
+            tracing::warn!(
+                trigger = %name,
+                lost,
+                "notifications came faster than they are dispatched: dropped, and no listing shows such"
+            );
+            self.intake.tally.put_aside(lost);
         }
     }
 

@@ -104,6 +104,7 @@ async fn a_stream_that_is_kept_back_is_trouble_and_the_listing_steps_in() {
     let more = "mode = 'listen'\nheartbeat = '1s'\nsettle = '0s'\nreconcile_interval = '1h'\n";
     let run = around.run(trigger(&store.endpoint, more));
     store.wait_listings(1).await;
+    assert_eq!(run.status().facts["listening"], FactValue::Flag(false));
     store.put("unheard", "", "e", noon(-60));
     let accepted = around.dispatch().wait_accepted(1).await;
     assert!(is_synthetic(&accepted[0].1));
@@ -194,6 +195,30 @@ async fn a_listing_overtakes_nothing_that_was_heard() {
     let offered = around.dispatch().offered();
     assert_eq!(offered.len(), 21);
     assert!(!offered.iter().any(is_synthetic));
+}
+
+#[tokio::test]
+async fn what_no_listing_shows_and_does_not_fit_is_counted() {
+    let (store, around) = (Store::start().await, around());
+    let more = "events = ['s3:ObjectRemoved:*']\n";
+    let run = listening(&store, &around, more).await;
+    around.dispatch().hold();
+    let says = |name: &str| {
+        let line = super::store::minio_line("gone", "", noon(0));
+        store.say(&line.replace("ObjectCreated:Put", name));
+    };
+    says("ObjectRemoved:Delete");
+    around.dispatch().wait_offered(1).await;
+    // So many wait in memory, and then some more, three of them unwanted.
+    (0..4_096 + 7).for_each(|_| says("ObjectRemoved:Delete"));
+    (0..3).for_each(|_| says("ObjectAccessed:Get"));
+    // A new stream is opened when the old one was read to its end.
+    store.cut();
+    store.wait_streams(2).await;
+    assert_eq!(run.status().facts["put_aside"], FactValue::Count(7));
+    around.dispatch().release();
+    around.dispatch().wait_offered(1 + 4_096).await;
+    stop(run).await;
 }
 
 #[tokio::test]
