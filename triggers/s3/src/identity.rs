@@ -11,6 +11,10 @@ use crate::record::Notification;
 /// How long an accepted happening is known again by its identity.
 pub(crate) const WINDOW: Duration = Duration::from_secs(7 * 24 * 3600);
 
+/// What happened longer ago may have been accepted so long ago that its identity is forgotten; a day less than the
+/// window, as the store's clock is not the hub's.
+const LONG_AGO: Duration = Duration::from_secs(6 * 24 * 3600);
+
 /// A server's `eventTime` and its LastModified of the same write differ by no more.
 const SAME_WRITE_MS: i64 = 2_000;
 /// LastModified may lie this long before `eventTime`: a multipart upload can carry the time of its start.
@@ -88,6 +92,11 @@ impl ObjectState {
 // === impl Sighting ===
 
 impl Sighting {
+    /// Whether the happening may be out of its identity's window.
+    pub(crate) fn is_long_ago(&self, now: Timestamp) -> bool {
+        now.since(Timestamp::from_millis(self.at)) >= LONG_AGO
+    }
+
     /// Whether the entry under the state's suffix is about that very state: a version never changes, an object does.
     pub(crate) fn is_of(&self, state: &ObjectState) -> bool {
         let same = self.etag == state.etag && self.at == state.modified.as_millis();
@@ -98,6 +107,11 @@ impl Sighting {
     pub(crate) fn notes(&self, listed: &ObjectState) -> bool {
         let lead = self.at - listed.modified.as_millis();
         self.etag == listed.etag && (-SAME_WRITE_MS..=UPLOAD_MS).contains(&lead)
+    }
+
+    /// Whether this state was tied to that notification.
+    pub(crate) fn is_tied_to(&self, notification: &Notification) -> bool {
+        self.claimed_by.as_deref() == Some(&tag_of(notification))
     }
 
     /// Whether this state, found by listing, is what the notification is about.

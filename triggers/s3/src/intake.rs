@@ -8,7 +8,7 @@ use tripline_trigger::TriggerContext;
 
 use crate::backlog::Backlog;
 use crate::config::S3Config;
-use crate::event::Source;
+use crate::event::{Source, listed_name};
 use crate::identity::{ObjectState, Sighting, key, notified, tag_of};
 use crate::inventory::{Inventory, entry, note_suffix, state_of, state_suffix};
 use crate::keylocks::{Held, KeyLocks};
@@ -34,6 +34,13 @@ pub(crate) enum Manner {
     Push,
     /// We wait until there is room.
     Pull,
+}
+
+/// What makes an offer of a creation.
+struct Creation {
+    identity: String,
+    /// The entry of the inventory that goes with it, if any.
+    written: Vec<CursorEntry>,
 }
 
 /// Not everything was accepted; all of it can be offered again.
@@ -76,11 +83,13 @@ impl Intake {
         for one in heard.iter().filter(|one| self.concerns(one)) {
             let wanted = self.wants(one);
             if is_creation(&one.name) {
-                let (identity, written) = self.creation(one).await?;
+                let Some(creation) = self.creation(one).await? else {
+                    continue;
+                };
                 if wanted {
-                    offers.push(self.offer(one, identity, vec![written]));
+                    offers.push(self.offer(one, creation.identity, creation.written));
                 } else {
-                    notes.push(written);
+                    notes.extend(creation.written);
                 }
             } else if wanted {
                 offers.push(self.offer(one, notified(one), Vec::new()));
@@ -99,45 +108,76 @@ impl Intake {
         one.bucket == self.config.bucket && self.config.covers(&one.key)
     }
 
-    /// The identity of a creation, and the entry that goes with it.
-    async fn creation(&self, one: &Notification) -> Result<(String, CursorEntry), CursorError> {
-        let noted = self.cx.clock().now();
-        if let Some(state) = ObjectState::of(one) {
-            let written = entry(
-                &state.key,
-                &state_suffix(&state),
-                Some(&state.sighting(noted)),
-            );
-            return Ok((state.identity(&self.config.bucket), written));
+    /// The identity of a creation, and the entry that goes with it; `None` if it was taken so long ago that only the
+    /// inventory knows.
+    async fn creation(&self, one: &Notification) -> Result<Option<Creation>, CursorError> {
+        match ObjectState::of(one) {
+            Some(state) => self.exact(&state).await,
+            None => self.linked(one).await,
         }
-        // The server does not tell which listed state this is. If the listing came first, it is that one.
+    }
+
+    /// The server tells which listed state this is: the identity knows it again, as long as that lasts.
+    async fn exact(&self, state: &ObjectState) -> Result<Option<Creation>, CursorError> {
+        let now = self.cx.clock().now();
+        let (suffix, told) = (state_suffix(state), state.sighting(now));
+        let identity = state.identity(&self.config.bucket);
+        let mut written = vec![entry(&state.key, &suffix, Some(&told))];
+        if told.is_long_ago(now)
+            && let Some(seen) = self.inventory.get(&state.key, &suffix).await?
+        {
+            if seen.is_of(state) && self.has_fired(&seen) {
+                return Ok(None);
+            }
+            if seen.at > told.at {
+                // Replaced since: the later state would be taken for new again.
+                written.clear();
+            }
+        }
+        Ok(Some(Creation { identity, written }))
+    }
+
+    /// The server does not tell which listed state this is. If the listing came first, it is that one.
+    async fn linked(&self, one: &Notification) -> Result<Option<Creation>, CursorError> {
+        let now = self.cx.clock().now();
         let group = self.inventory.group(&one.key).await?;
-        let found = group
-            .sightings
-            .iter()
-            .find(|(_, seen)| seen.is_claimed_by(one));
-        if let Some((suffix, seen)) = found {
+        let own = note_suffix(one);
+        let known = group.sightings.iter().any(|(suffix, seen)| {
+            let same = *suffix == own || seen.is_tied_to(one) || seen.is_claimed_by(one);
+            same && seen.is_long_ago(now) && self.has_fired(seen)
+        });
+        if known {
+            return Ok(None);
+        }
+        let mut listed = group.sightings.iter();
+        if let Some((suffix, seen)) = listed.find(|(_, seen)| seen.is_claimed_by(one)) {
             let claimed = Sighting {
                 claimed_by: Some(tag_of(one)),
                 ..seen.clone()
             };
             let state = state_of(&one.key, suffix, seen);
-            return Ok((
-                state.identity(&self.config.bucket),
-                entry(&one.key, suffix, Some(&claimed)),
-            ));
+            return Ok(Some(Creation {
+                identity: state.identity(&self.config.bucket),
+                written: vec![entry(&one.key, suffix, Some(&claimed))],
+            }));
         }
         let note = Sighting {
             etag: one.etag.clone(),
             at: one.time.as_millis(),
-            noted: noted.as_millis(),
+            noted: now.as_millis(),
             listed: false,
             claimed_by: None,
         };
-        Ok((
-            notified(one),
-            entry(&one.key, &note_suffix(one), Some(&note)),
-        ))
+        Ok(Some(Creation {
+            identity: notified(one),
+            written: vec![entry(&one.key, &own, Some(&note))],
+        }))
+    }
+
+    /// Whether an old sighting has had its event. A listing does not fire what it takes for something unwanted.
+    fn has_fired(&self, seen: &Sighting) -> bool {
+        let notified = !seen.listed || seen.claimed_by.is_some();
+        notified || self.config.events.wants(listed_name(&seen.etag))
     }
 
     fn offer(&self, one: &Notification, name: String, cursors: Vec<CursorEntry>) -> Offer {

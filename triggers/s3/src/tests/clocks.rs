@@ -3,11 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::StatusCode;
+use serde_json::Value;
 use tripline_config::{Document, Secret};
 use tripline_trigger::TriggerState;
-use tripline_trigger::testkit::{ChaosProxy, Network, Run, TestContext};
+use tripline_trigger::testkit::{ChaosProxy, Network, RecordingDispatch, Run, TestContext};
 
-use super::store::Store;
+use super::store::{Store, minio_line};
+use super::webhook::{post, receiving};
 use super::{around, noon, subjects, table, trigger};
 use crate::backlog::Backlog;
 use crate::client::Bucket;
@@ -111,4 +114,103 @@ async fn an_object_newer_than_now_has_settled_so_much_later() {
     around.clock().advance(Duration::from_secs(1));
     let outcome = pass(&store, &around, "10s").await;
     assert_eq!((outcome.unsettled, outcome.found), (None, 1));
+}
+
+const LISTED: &str = "settle = '0s'\nreconcile_interval = '100ms'\n";
+
+/// The same hub so much later that no identity is remembered; the inventory is.
+fn days_later(before: &TestContext, days: u64) -> TestContext {
+    let forgetful = RecordingDispatch::new(Arc::clone(before.cursors()));
+    let after = around().with_dispatch(Arc::new(forgetful));
+    after.clock().advance(Duration::from_secs(days * 24 * 3600));
+    after
+}
+
+/// A notification of `k`, put a minute before noon, in a POST.
+fn told(source: &str, version: &str, name: &str) -> String {
+    let mut body: Value = serde_json::from_str(&minio_line("k", "e", noon(-60))).unwrap();
+    let record = &mut body["Records"][0];
+    record["eventSource"] = source.into();
+    record["eventName"] = name.into();
+    record["s3"]["object"]["versionId"] = version.into();
+    body.to_string()
+}
+
+async fn stop(run: Run) {
+    run.stop(Duration::from_secs(5)).await.unwrap();
+}
+
+/// The store's queue was blocked for a week, or it repeats what it had delivered.
+#[tokio::test]
+async fn what_the_inventory_has_is_known_after_the_window() {
+    // A sequencer that is an instant, a version, and neither.
+    for (source, version) in [("minio:s3", ""), ("minio:s3", "v1"), ("aws:s3", "")] {
+        for listed_first in [true, false] {
+            let (store, before) = (Store::start().await, around());
+            if !version.is_empty() {
+                store.set_versioned();
+            }
+            let body = told(source, version, "ObjectCreated:Put");
+            let run = receiving(&store, &before, LISTED).await;
+            if !listed_first {
+                assert_eq!(post(&before, &body).await, StatusCode::OK);
+            }
+            store.put("k", version, "e", noon(-60));
+            before.dispatch().wait_accepted(1).await;
+            store.wait_listings(store.listings() + 3).await;
+            stop(run).await;
+            let after = days_later(&before, 8);
+            let run = receiving(&store, &after, LISTED).await;
+            assert_eq!(post(&after, &body).await, StatusCode::OK);
+            store.wait_listings(store.listings() + 3).await;
+            stop(run).await;
+            let what = format!("{source} {version:?}, listed first: {listed_first}");
+            assert_eq!(after.dispatch().offered(), [], "{what}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_listing_could_not_know_fires_however_late() {
+    let copies = format!("{LISTED}events = ['s3:ObjectCreated:Copy']\n");
+    for source in ["minio:s3", "aws:s3"] {
+        let (store, before) = (Store::start().await, around());
+        let run = receiving(&store, &before, &copies).await;
+        store.put("k", "", "e", noon(-60));
+        store.wait_listings(store.listings() + 3).await;
+        stop(run).await;
+        assert_eq!(before.dispatch().offered(), [], "taken for a put");
+        let after = days_later(&before, 8);
+        let run = receiving(&store, &after, &copies).await;
+        let body = told(source, "", "ObjectCreated:Copy");
+        assert_eq!(post(&after, &body).await, StatusCode::OK);
+        stop(run).await;
+        assert_eq!(after.dispatch().accepted().len(), 1, "{source}");
+        let again = days_later(&after, 16);
+        let run = receiving(&store, &again, &copies).await;
+        assert_eq!(post(&again, &body).await, StatusCode::OK);
+        stop(run).await;
+        assert_eq!(again.dispatch().offered(), [], "{source}");
+    }
+}
+
+#[tokio::test]
+async fn a_late_notification_of_what_was_replaced_leaves_the_inventory_alone() {
+    let (store, before) = (Store::start().await, around());
+    let run = receiving(&store, &before, LISTED).await;
+    store.put("k", "", "newer", noon(-30));
+    before.dispatch().wait_accepted(1).await;
+    stop(run).await;
+    let after = days_later(&before, 8);
+    let run = receiving(&store, &after, LISTED).await;
+    let body = told("minio:s3", "", "ObjectCreated:Put");
+    assert_eq!(post(&after, &body).await, StatusCode::OK);
+    store.wait_listings(store.listings() + 3).await;
+    stop(run).await;
+    let offered = after.dispatch().offered();
+    let etags: Vec<&str> = offered
+        .iter()
+        .map(|offer| offer.event.extensions["s3etag"].as_str())
+        .collect();
+    assert_eq!(etags, ["e"], "the newer state fired again");
 }
