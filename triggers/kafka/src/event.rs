@@ -35,6 +35,17 @@ pub(crate) struct Record<'m> {
 
 const KIND: &str = "tripline.kafka.record.v1";
 
+/// Attributes that only the hub sets: what a sender says under these names is still in `kafkaheaders`, or in the value.
+const OWN: [&str; 7] = [
+    "kafkatopic",
+    "kafkapartition",
+    "kafkaoffset",
+    "kafkatimestamptype",
+    "kafkakey",
+    "kafkaheaders",
+    "kafkaheadersunread",
+];
+
 /// The longest key that becomes a subject, in bytes.
 const MAX_SUBJECT: usize = 512;
 
@@ -75,6 +86,7 @@ pub(crate) fn text(bytes: &[u8]) -> Option<String> {
 }
 
 fn add_coordinates(extensions: &mut BTreeMap<String, String>, record: &Record<'_>) {
+    extensions.retain(|name, _| !OWN.contains(&name.as_str()));
     let mut add = |name: &str, value: String| extensions.insert(name.to_owned(), value);
     add("kafkatopic", record.topic.to_owned());
     add("kafkapartition", record.partition.to_string());

@@ -167,6 +167,41 @@ fn binary_cloudevents_pass_through() {
 }
 
 #[test]
+fn a_cloudevent_cannot_say_what_only_the_hub_says() {
+    let own = [
+        "kafkatopic",
+        "kafkapartition",
+        "kafkaoffset",
+        "kafkatimestamptype",
+        "kafkakey",
+        "kafkaheaders",
+        "kafkaheadersunread",
+    ];
+    let names = own.map(|name| format!("ce_{name}"));
+    let mut headers: Vec<(&str, Option<&[u8]>)> = binary_headers();
+    headers.extend(
+        names
+            .iter()
+            .map(|name| (name.as_str(), Some(&b"forged"[..]))),
+    );
+    let binary = event(&Record {
+        headers,
+        ..record()
+    });
+    let members = own.map(|name| format!(r#","{name}":"forged""#)).concat();
+    let value = format!(r#"{{"specversion":"1.0","id":"1","source":"/s","type":"t"{members}}}"#);
+    let structured = event(&Record {
+        value: Some(value.as_bytes()),
+        headers: vec![("content-type", Some(b"application/cloudevents+json"))],
+        ..record()
+    });
+    for event in [binary, structured] {
+        assert_eq!(extension(&event, "kafkaoffset"), Some("41"));
+        assert!(!event.extensions.values().any(|value| value == "forged"));
+    }
+}
+
+#[test]
 fn what_only_looks_like_a_cloudevent_is_delivered_as_it_is() {
     let missing = ["ce_specversion", "ce_id", "ce_source", "ce_type"];
     for name in missing {
