@@ -17,7 +17,7 @@ pub(crate) struct Note {
     pub(crate) topic_id: Option<String>,
     /// Counts up whenever offsets begin anew.
     pub(crate) incarnation: u32,
-    /// The offset that reading this incarnation began at.
+    /// Reading goes on at this offset or behind it: where this incarnation began, or what the group was moved ahead to.
     pub(crate) start: u64,
 }
 
@@ -109,8 +109,15 @@ pub(crate) fn plan(facts: Facts, reset: Reset) -> Plan {
             match lived_on(&note, facts.topic_id.as_ref(), next <= facts.high) {
                 Life::Same => {
                     let topic_id = facts.topic_id.or(note.topic_id);
-                    let wanted = usable.map_or(next, |committed| committed.max(next));
-                    (Note { topic_id, ..note }, wanted)
+                    let ahead = usable.filter(|committed| *committed > next);
+                    // The group may lose its offset before the watermark is there.
+                    let start = ahead.unwrap_or(note.start);
+                    let note = Note {
+                        topic_id,
+                        start,
+                        ..note
+                    };
+                    (note, ahead.unwrap_or(next))
                 }
                 Life::Recreated => {
                     findings.push(Finding::Recreated);

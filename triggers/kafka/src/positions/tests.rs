@@ -94,15 +94,15 @@ fn a_partition_that_was_added_is_read_from_its_beginning() {
 
 #[test]
 fn the_hubs_position_wins_unless_the_group_is_ahead() {
-    for (watermark, committed, start) in [
-        (Some(59), Some(40), 60),
-        (Some(59), Some(60), 60),
-        (Some(59), Some(70), 70),
-        (Some(59), None, 60),
-        (None, None, 30),
-        (None, Some(20), 30),
-        (None, Some(35), 35),
-        (Some(89), None, 90),
+    for (watermark, committed, start, kept) in [
+        (Some(59), Some(40), 60, 30),
+        (Some(59), Some(60), 60, 30),
+        (Some(59), Some(70), 70, 70),
+        (Some(59), None, 60, 30),
+        (None, None, 30, 30),
+        (None, Some(20), 30, 30),
+        (None, Some(35), 35, 35),
+        (Some(89), None, 90, 30),
     ] {
         let row = (
             Some(note(Some("A"), 2, 30)),
@@ -117,8 +117,23 @@ fn the_hubs_position_wins_unless_the_group_is_ahead() {
             (start, vec![]),
             "{watermark:?} {committed:?}"
         );
-        assert_eq!(plan.note, note(Some("A"), 2, 30), "nothing new to keep");
+        let what = "only a move ahead is new to keep";
+        assert_eq!(plan.note, note(Some("A"), 2, kept), "{what}");
     }
+}
+
+/// Nothing was accepted since the move, and then the group's offset is lost: what was skipped stays skipped.
+#[test]
+fn a_move_ahead_outlives_the_groups_offset() {
+    let seen_with = |note, committed, bounds| {
+        let row = (Some(note), Some(59), committed, bounds, Some("A"));
+        planned(row, Reset::Earliest)
+    };
+    let moved = seen_with(note(Some("A"), 0, 30), Some(70), (0, 90));
+    let lost = seen_with(moved.note, None, (0, 90));
+    assert_eq!((lost.start, lost.note.start), (70, 70));
+    let behind_a_gap = seen_with(note(Some("A"), 0, 30), Some(70), (80, 90));
+    assert_eq!((behind_a_gap.start, behind_a_gap.note.start), (80, 80));
 }
 
 #[test]
