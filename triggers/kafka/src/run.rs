@@ -98,6 +98,7 @@ impl Trigger for KafkaTrigger {
         let (mut rebuilds, mut skipped) = (0_u64, 0_u64);
         let mut wait = self.pacing.rebuild_after;
         cx.fact("rebuilds", rebuilds);
+        cx.fact("skipped", skipped);
         loop {
             let begun = tokio::time::Instant::now();
             match self

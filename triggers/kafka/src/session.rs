@@ -100,7 +100,7 @@ struct Assigned {
 impl Session {
     pub(crate) fn new(setup: Setup) -> Self {
         let now = Instant::now();
-        Self {
+        let session = Self {
             setup,
             cluster: String::new(),
             topic_ids: HashMap::new(),
@@ -116,7 +116,10 @@ impl Session {
             topics_asked_at: None,
             is_closing: false,
             ending: None,
-        }
+        };
+        session.tell_pause();
+        session.tell_partitions();
+        session
     }
 
     /// The cluster's id, once it is known.

@@ -4,6 +4,7 @@ mod brokers;
 mod contract;
 mod delivery;
 mod faults;
+mod figures;
 mod real;
 mod rebalance;
 

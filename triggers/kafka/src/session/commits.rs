@@ -57,9 +57,10 @@ impl Session {
         self.store(consumer);
     }
 
-    /// The last thing before the consumer is closed: from now on nothing of the hub is asked any more.
+    /// The last thing before the consumer is closed: from now on nothing of the hub is asked any more, or told to it.
     pub(crate) fn close(&mut self, consumer: &Client) {
         self.settle(consumer);
         self.is_closing = true;
+        self.end_lag();
     }
 }

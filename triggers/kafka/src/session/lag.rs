@@ -58,6 +58,9 @@ impl Lag {
 impl Session {
     /// librdkafka's statistics came.
     pub(crate) fn measured(&mut self, statistics: &Statistics) {
+        if self.is_closing {
+            return;
+        }
         for (name, topic) in &statistics.topics {
             for (number, partition) in &topic.partitions {
                 let place = (name.clone(), *number);
@@ -76,12 +79,21 @@ impl Session {
             }
         }
         let lag = self.lag();
-        let name = self.setup.cx.name().as_str().to_owned();
-        metrics::gauge!("tripline_kafka_lag", "trigger" => name).set(lag as f64);
+        self.show_lag(lag as f64);
         self.setup.cx.fact("lag", lag);
         if is_well(statistics) {
             self.setup.health.update(|state| state.brokers = None);
         }
+    }
+
+    /// Nobody measures from now on: the last number would stand for ever, and look well.
+    pub(super) fn end_lag(&self) {
+        self.show_lag(f64::NAN);
+    }
+
+    fn show_lag(&self, lag: f64) {
+        let name = self.setup.cx.name().as_str().to_owned();
+        metrics::gauge!("tripline_kafka_lag", "trigger" => name).set(lag);
     }
 
     /// librdkafka complained. Most of it passes: it keeps trying by itself.

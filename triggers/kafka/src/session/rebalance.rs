@@ -104,7 +104,10 @@ impl Session {
         }
     }
 
-    fn tell_partitions(&self) {
+    pub(super) fn tell_partitions(&self) {
+        if self.is_closing {
+            return;
+        }
         self.setup
             .cx
             .fact("partitions", self.partitions.len() as u64);
