@@ -7,6 +7,6 @@ pub fn kinds() -> Registry {
     Registry::new()
         .with(tripline_cron::CronKind::default())
         .with(tripline_http::HttpKind)
-        .with(tripline_kafka::Kafka)
+        .with(tripline_kafka::KafkaKind)
         .with(tripline_s3::S3Kind)
 }

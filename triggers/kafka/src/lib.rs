@@ -32,11 +32,11 @@ pub use run::KafkaTrigger;
 
 /// `kind = "kafka"`.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Kafka;
+pub struct KafkaKind;
 
-// === impl Kafka ===
+// === impl KafkaKind ===
 
-impl TriggerKind for Kafka {
+impl TriggerKind for KafkaKind {
     const NAME: &'static str = "kafka";
 
     type Trigger = KafkaTrigger;

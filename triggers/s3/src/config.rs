@@ -5,16 +5,9 @@ use std::time::Duration;
 use reqwest::Url;
 use tripline_config::{FromToml, SecretRef, Table, Value};
 use tripline_listener::Route;
-use tripline_model::TriggerName;
-use tripline_trigger::TriggerKind;
 
 use crate::dialect::Dialect;
 use crate::names::EventNames;
-use crate::run::S3Trigger;
-
-/// The kind `s3`.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct S3Kind;
 
 /// The checked table.
 #[derive(Debug, Clone)]
@@ -63,17 +56,6 @@ enum Word {
 enum Auth {
     None,
     Bearer(SecretRef),
-}
-
-// === impl S3Kind ===
-
-impl TriggerKind for S3Kind {
-    const NAME: &'static str = "s3";
-    type Trigger = S3Trigger;
-
-    fn build(&self, _name: &TriggerName, table: &mut Table<'_>) -> Option<S3Trigger> {
-        S3Config::read(table).map(S3Trigger::new)
-    }
 }
 
 // === impl S3Config ===

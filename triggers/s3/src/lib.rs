@@ -27,8 +27,27 @@ mod tally;
 mod verdict;
 mod webhook;
 
-pub use config::S3Kind;
+use tripline_config::Table;
+use tripline_model::TriggerName;
+use tripline_trigger::TriggerKind;
+
 pub use run::S3Trigger;
+
+/// `kind = "s3"`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct S3Kind;
+
+// === impl S3Kind ===
+
+impl TriggerKind for S3Kind {
+    const NAME: &'static str = "s3";
+
+    type Trigger = S3Trigger;
+
+    fn build(&self, _name: &TriggerName, table: &mut Table<'_>) -> Option<S3Trigger> {
+        config::S3Config::read(table).map(S3Trigger::new)
+    }
+}
 
 #[cfg(test)]
 mod tests;
