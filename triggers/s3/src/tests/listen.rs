@@ -147,8 +147,11 @@ async fn a_flood_while_the_hub_is_full_is_made_up_for() {
         }
         store.tell(&key, "e", noon(-60));
     }
-    around.dispatch().wait_offered(1).await;
+    // The one that was asked for by what did not fit.
+    store.wait_listings(3).await;
     around.dispatch().release();
+    // First nearly all of its pages: to wait for offers copies all there are with every one that comes.
+    store.wait_listings(3 + 300).await;
     around.dispatch().wait_accepted(5_000).await;
     stop(run).await;
     assert_eq!(around.dispatch().accepted().len(), 5_000);
@@ -217,7 +220,6 @@ async fn what_no_listing_shows_and_does_not_fit_is_counted() {
     store.wait_streams(2).await;
     assert_eq!(run.status().facts["put_aside"], FactValue::Count(7));
     around.dispatch().release();
-    around.dispatch().wait_offered(1 + 4_096).await;
     stop(run).await;
 }
 
