@@ -51,6 +51,12 @@ pub trait Trigger: Send + Sync + 'static {
     /// Runs until `cx.shutdown()` is cancelled, then ends soon with `Ok`; or ends with what went wrong. It does not
     /// start again by itself: the supervisor calls `run` again, on the same value.
     fn run(&self, cx: TriggerContext) -> impl Future<Output = Result<(), TriggerError>> + Send;
+
+    /// Notes on disk what the next run must know of a pause, whether the hub is started again before it or not. Called
+    /// when somebody paused it and its run is over, and at a start of the hub if it is not enabled.
+    fn paused(&self, _cx: TriggerContext) -> impl Future<Output = Result<(), TriggerError>> + Send {
+        async { Ok(()) }
+    }
 }
 
 /// A trigger of any kind. Implemented for every [`Trigger`], and by nothing else.
@@ -69,9 +75,12 @@ pub trait AnyTrigger: Send + Sync + 'static {
 
     /// See [`Trigger::run`].
     fn run(&self, cx: TriggerContext) -> Running<'_>;
+
+    /// See [`Trigger::paused`].
+    fn paused(&self, cx: TriggerContext) -> Running<'_>;
 }
 
-/// A trigger's run.
+/// A trigger's run, or its notes about a pause.
 type Running<'t> = Pin<Box<dyn Future<Output = Result<(), TriggerError>> + Send + 't>>;
 
 /// A trigger's look at its source.
@@ -96,5 +105,9 @@ impl<T: Trigger> AnyTrigger for T {
 
     fn run(&self, cx: TriggerContext) -> Running<'_> {
         Box::pin(Trigger::run(self, cx))
+    }
+
+    fn paused(&self, cx: TriggerContext) -> Running<'_> {
+        Box::pin(Trigger::paused(self, cx))
     }
 }

@@ -234,6 +234,11 @@ impl Board {
         self.become_state(&mut inner, state);
     }
 
+    /// The keeper's word: something is wrong that changes nothing of where it is in its life.
+    pub(crate) fn blame(&self, what: &str) {
+        self.inner().error = Some(tame(what));
+    }
+
     /// The run ended early, because of `error`; it is started again at `retry_at`.
     pub(crate) fn failed(&self, error: &str, retry_at: Timestamp) {
         let mut inner = self.inner();

@@ -2,7 +2,7 @@
 //!
 //! The journal keeps the watermark of accepted ticks. The note here adds what no tick says: when the timer was first
 //! seen with this schedule, and which ticks were given up. It names the schedule, so that one that is changed (and
-//! perhaps changed back) begins anew instead of catching up.
+//! perhaps changed back) begins anew instead of catching up. A pause removes it, with the same effect.
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
@@ -21,7 +21,7 @@ pub(crate) fn stream(schedule: &Schedule) -> String {
     format!("ticks:{short}")
 }
 
-/// The base to go on from: what was kept, or now for a schedule that was not the trigger's last time.
+/// The base to go on from: what was kept, or now after a pause and for a schedule that was not the trigger's last time.
 pub(crate) async fn load(cx: &TriggerContext, stream: &str) -> Result<Timestamp, TriggerError> {
     let kept = cx.cursors().get(cx.name(), KEY).await.map_err(unreadable)?;
     let Some(noted) = kept.and_then(|note| parse(&note, stream)) else {
@@ -34,7 +34,7 @@ pub(crate) async fn load(cx: &TriggerContext, stream: &str) -> Result<Timestamp,
 }
 
 /// Makes now the base.
-pub(crate) async fn reset(cx: &TriggerContext, stream: &str) -> Result<Timestamp, TriggerError> {
+async fn reset(cx: &TriggerContext, stream: &str) -> Result<Timestamp, TriggerError> {
     let now = cx.clock().now();
     save(cx, stream, now).await?;
     Ok(now)
@@ -46,10 +46,18 @@ pub(crate) async fn save(
     stream: &str,
     base: Timestamp,
 ) -> Result<(), TriggerError> {
-    let entry = CursorEntry {
-        key: Bytes::from_static(KEY),
-        value: Some(Bytes::from(format!("{stream} {}", base.as_millis()))),
-    };
+    let note = format!("{stream} {}", base.as_millis());
+    write(cx, Some(Bytes::from(note))).await
+}
+
+/// Makes the next start begin anew.
+pub(crate) async fn forget(cx: &TriggerContext) -> Result<(), TriggerError> {
+    write(cx, None).await
+}
+
+async fn write(cx: &TriggerContext, value: Option<Bytes>) -> Result<(), TriggerError> {
+    let key = Bytes::from_static(KEY);
+    let entry = CursorEntry { key, value };
     let written = cx.cursors().put(cx.name(), vec![entry]).await;
     written.map_err(|error| {
         TriggerError::new("how far the timer came cannot be written").caused_by(error)

@@ -1,7 +1,6 @@
 //! A running timer: arms the next tick, sees to its answer, and keeps on disk how far it came.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -34,8 +33,6 @@ pub struct CronTrigger {
     config: Config,
     heartbeat: Arc<Heartbeat>,
     grace: Duration,
-    /// The last run was asked to end: if there is another one, somebody had paused the trigger.
-    was_asked_to_end: AtomicBool,
 }
 
 /// How an offer went.
@@ -68,7 +65,6 @@ impl CronTrigger {
             config,
             heartbeat,
             grace: GRACE,
-            was_asked_to_end: AtomicBool::new(false),
         }
     }
 
@@ -84,12 +80,7 @@ impl CronTrigger {
         bell: mpsc::Sender<Armed>,
     ) -> Result<(), TriggerError> {
         let stream = base::stream(&self.config.schedule);
-        let base = if self.was_asked_to_end.swap(false, Ordering::Relaxed) {
-            // Nobody wants a tick of the pause to fire at its end.
-            base::reset(cx, &stream).await?
-        } else {
-            base::load(cx, &stream).await?
-        };
+        let base = base::load(cx, &stream).await?;
         let labels = [("trigger", cx.name().to_string())];
         let mut running = Running {
             trigger: self,
@@ -106,7 +97,6 @@ impl CronTrigger {
         while !cx.shutdown().is_cancelled() {
             running.step().await?;
         }
-        self.was_asked_to_end.store(true, Ordering::Relaxed);
         Ok(())
     }
 }
@@ -117,6 +107,11 @@ impl Trigger for CronTrigger {
         let ended = self.drive(&cx, bell).await;
         self.heartbeat.leave().await;
         ended
+    }
+
+    async fn paused(&self, cx: TriggerContext) -> Result<(), TriggerError> {
+        // Nobody wants a tick of the pause to fire at its end.
+        base::forget(&cx).await
     }
 }
 

@@ -1,6 +1,5 @@
 //! The life of one trigger: run, fail, wait, run again; pause and resume; stop.
 
-use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,12 +7,13 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tripline_model::{Clock, contain};
+use tripline_model::{Clock, Panic, contain};
 
 use crate::context::Seat;
-use crate::{AnyTrigger, TriggerContext, TriggerState};
+use crate::{AnyTrigger, TriggerContext, TriggerError, TriggerState};
 
-/// How long a run may take to end when it is paused, or its tasks when it failed; then the run is dropped.
+/// How long a run may take to end when it is paused, its notes about that, or its tasks when it failed; then it is
+/// dropped.
 const PAUSE_WITHIN: Duration = Duration::from_secs(10);
 
 /// The wait after the first failure; it doubles with each further one.
@@ -51,7 +51,7 @@ impl Keeper {
         let mut wait = FIRST_WAIT;
         while !stop.is_cancelled() {
             if *self.paused.borrow_and_update() {
-                self.enter(TriggerState::Paused);
+                self.rest().await;
                 wait = FIRST_WAIT;
                 let wished = stop.run_until_cancelled(self.paused.changed()).await;
                 if !matches!(wished, Some(Ok(()))) {
@@ -90,11 +90,10 @@ impl Keeper {
         let mut run = contain(Box::pin(run));
         let ended = tokio::select! {
             biased;
-            ended = &mut run => match ended {
+            ended = &mut run => match fault(ended) {
                 _ if self.stop.is_cancelled() => Ended::Asked,
-                Ok(Ok(())) => Ended::Failed("it ended by itself".to_owned()),
-                Ok(Err(error)) => Ended::Failed(error.chain()),
-                Err(panic) => Ended::Failed(format!("it panicked: {}", words(&*panic))),
+                None => Ended::Failed("it ended by itself".to_owned()),
+                Some(fault) => Ended::Failed(fault),
             },
             () = self.stop.cancelled() => {
                 // How long this may take is the supervisor's to say: it aborts this task.
@@ -124,6 +123,21 @@ impl Keeper {
         ended
     }
 
+    /// Lets the trigger note that it is paused, then says that it is.
+    async fn rest(&self) {
+        let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let cx = TriggerContext::new(Arc::clone(&self.seat), shutdown, tasks);
+        let noted = timeout(PAUSE_WITHIN, contain(self.trigger.paused(cx))).await;
+        let late = |_| Some(format!("its notes took longer than {PAUSE_WITHIN:?}"));
+        if let Some(fault) = noted.map_or_else(late, fault) {
+            let trigger = self.seat.name().as_str();
+            tracing::warn!(trigger, fault, "a pause could not be noted");
+            let what = format!("it is paused, but that could not be noted: {fault}");
+            self.seat.board().blame(&what);
+        }
+        self.enter(TriggerState::Paused);
+    }
+
     fn enter(&self, state: TriggerState) {
         self.seat.board().enter(state);
     }
@@ -136,8 +150,17 @@ async fn pause_wished(paused: &mut watch::Receiver<bool>) {
     }
 }
 
+/// What went wrong in what the trigger did.
+fn fault(done: Result<Result<(), TriggerError>, Panic>) -> Option<String> {
+    match done {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => Some(error.chain()),
+        Err(panic) => Some(format!("it panicked: {}", words(&panic))),
+    }
+}
+
 /// What a panic said.
-fn words(panic: &(dyn Any + Send)) -> &str {
+fn words(panic: &Panic) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     let string = panic.downcast_ref::<String>().map(String::as_str);
     text.or(string).unwrap_or("no words")

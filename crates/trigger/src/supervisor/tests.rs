@@ -1,3 +1,5 @@
+mod pauses;
+
 use super::*;
 use std::future::pending;
 use std::sync::Mutex;

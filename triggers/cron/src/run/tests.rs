@@ -2,6 +2,7 @@
 
 mod clocks;
 mod edges;
+mod pauses;
 mod slow_disk;
 
 use std::sync::Arc;
@@ -63,6 +64,13 @@ async fn started(around: &TestContext, timer: &Arc<CronTrigger>) -> Run {
     let run = around.run(Arc::clone(timer));
     run.wait_state(TriggerState::Running).await;
     run
+}
+
+/// What the supervisor does at a pause.
+async fn pause(run: Run, around: &TestContext, timer: &CronTrigger) {
+    run.stop(STOP).await.expect("ends well");
+    let noted = timer.paused(around.context()).await;
+    noted.expect("it is noted");
 }
 
 fn times(accepted: &[(RequestId, Offer)]) -> Vec<String> {
@@ -150,9 +158,8 @@ async fn neither_a_changed_schedule_nor_a_pause_is_caught_up_with() {
     let every_ten = Arc::new(timer("schedule = '*/10 * * * * *'"));
     let run = started(&first, &every_ten).await;
     first.dispatch().wait_accepted(1).await;
-    run.stop(STOP).await.expect("ends well");
+    pause(run, &first, &every_ten).await;
     advance(Duration::from_secs(30)).await;
-    // The same trigger runs again: that was a pause.
     let run = started(&first, &every_ten).await;
     let accepted = first.dispatch().wait_accepted(2).await;
     assert_eq!(times(&accepted), ["12:00:10", "12:00:50"]);

@@ -12,7 +12,7 @@ async fn a_pause_at_the_very_tick_fires_it_once_or_never() {
         let run = started(&around, &timer).await;
         let until = u64::try_from(10_000 + offset).unwrap();
         sleep(Duration::from_millis(until)).await;
-        run.stop(STOP).await.expect("ends well");
+        pause(run, &around, &timer).await;
         let at_the_pause = around.dispatch().accepted().len();
         match at_the_pause {
             0 => withdrawn += 1,

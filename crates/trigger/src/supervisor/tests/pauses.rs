@@ -1,0 +1,136 @@
+//! What a trigger is told of its pauses, and what is shown of them.
+
+use super::*;
+
+/// How notes about a pause go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Notes {
+    Well,
+    Fail,
+    Panic,
+    Hang,
+}
+
+/// A trigger that keeps account of its runs and pauses.
+struct Diarist {
+    diary: Arc<Mutex<Vec<&'static str>>>,
+    notes: Notes,
+    /// Its run fails at once.
+    fails: bool,
+}
+
+struct Life {
+    supervisor: Supervisor,
+    triggers: Triggers,
+    name: TriggerName,
+    diary: Arc<Mutex<Vec<&'static str>>>,
+}
+
+impl Diarist {
+    fn wrote(&self, entry: &'static str) {
+        self.diary.lock().unwrap().push(entry);
+    }
+}
+
+impl Trigger for Diarist {
+    async fn run(&self, cx: TriggerContext) -> Result<(), TriggerError> {
+        self.wrote("run");
+        if self.fails {
+            return Err(TriggerError::new("the source went away"));
+        }
+        cx.ready();
+        cx.shutdown().cancelled().await;
+        self.wrote("run ended");
+        Ok(())
+    }
+
+    async fn paused(&self, _cx: TriggerContext) -> Result<(), TriggerError> {
+        self.wrote("paused");
+        match self.notes {
+            Notes::Well => Ok(()),
+            Notes::Fail => Err(TriggerError::new("the disk is gone")),
+            Notes::Panic => panic!("no pen"),
+            Notes::Hang => pending().await,
+        }
+    }
+}
+
+impl Life {
+    fn begin(enabled: bool, notes: Notes, fails: bool) -> Self {
+        let around = TestContext::new("mine");
+        let diary = Arc::default();
+        let trigger = Diarist {
+            diary: Arc::clone(&diary),
+            notes,
+            fails,
+        };
+        let supervised = Supervised {
+            name: around.name().clone(),
+            kind: "diarist".to_owned(),
+            function: test_function("work"),
+            enabled,
+            trigger: Box::new(trigger),
+        };
+        let supervisor = Supervisor::start(vec![supervised], &around.ports());
+        Self {
+            triggers: supervisor.triggers(),
+            name: around.name().clone(),
+            supervisor,
+            diary,
+        }
+    }
+
+    async fn wait_state(&self, state: TriggerState) {
+        let mut states = self.triggers.posts[&self.name].board.watch();
+        states.wait_for(|now| *now == state).await.unwrap();
+    }
+
+    async fn pause(&self) -> TriggerStatus {
+        self.triggers.pause(&self.name).await.unwrap()
+    }
+
+    fn diary(&self) -> Vec<&'static str> {
+        self.diary.lock().unwrap().clone()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_is_told_before_it_is_shown_and_a_stop_is_not() {
+    let life = Life::begin(true, Notes::Well, false);
+    life.wait_state(TriggerState::Running).await;
+    assert_eq!(life.pause().await.state, TriggerState::Paused);
+    assert_eq!(life.diary(), ["run", "run ended", "paused"]);
+    life.triggers.resume(&life.name).await.unwrap();
+    life.wait_state(TriggerState::Running).await;
+    let diary = Arc::clone(&life.diary);
+    assert_eq!(life.supervisor.stop(SOON).await, []);
+    let expected = ["run", "run ended", "paused", "run", "run ended"];
+    assert_eq!(*diary.lock().unwrap(), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_without_a_run_is_told_as_well() {
+    let life = Life::begin(true, Notes::Well, true);
+    life.wait_state(TriggerState::Backoff).await;
+    life.pause().await;
+    assert_eq!(life.diary(), ["run", "paused"]);
+    let never_ran = Life::begin(false, Notes::Well, false);
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(never_ran.diary(), ["paused"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_cannot_be_noted_is_one_and_says_so() {
+    for (notes, why) in [
+        (Notes::Fail, "the disk is gone"),
+        (Notes::Panic, "it panicked: no pen"),
+        (Notes::Hang, "its notes took longer than 10s"),
+    ] {
+        let life = Life::begin(true, notes, false);
+        life.wait_state(TriggerState::Running).await;
+        let paused = life.pause().await;
+        assert_eq!(paused.state, TriggerState::Paused);
+        let error = paused.error.expect("it has words");
+        assert!(error.ends_with(why), "{error}");
+    }
+}
