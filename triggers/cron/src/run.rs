@@ -25,7 +25,7 @@ const REST: Duration = Duration::from_secs(1);
 /// for that are in the way of the ticks that are due then.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
-/// A wall clock this far behind the last tick is worth telling.
+/// A wall clock this far behind what was dealt with is worth telling.
 const CLOCK_BEHIND: Duration = Duration::from_secs(60);
 
 /// One timer.
@@ -54,7 +54,17 @@ struct Running<'r> {
     bell: mpsc::Sender<Armed>,
     late: metrics::Histogram,
     missed: u64,
-    is_troubled: bool,
+    /// What the trigger's state says is wrong.
+    trouble: Option<Trouble>,
+}
+
+/// What is wrong with a timer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trouble {
+    /// The wall clock is far behind, until it is not any more.
+    Clock,
+    /// A tick was refused, until one is accepted.
+    Tick,
 }
 
 // === impl CronTrigger ===
@@ -90,7 +100,7 @@ impl CronTrigger {
             bell,
             late: metrics::histogram!("tripline_cron_late_seconds", &labels),
             missed: 0,
-            is_troubled: false,
+            trouble: None,
         };
         cx.fact("missed", running.missed);
         cx.ready();
@@ -197,7 +207,8 @@ impl Running<'_> {
                     ..tick
                 };
                 self.give_up(tick, reason, &why).await?;
-                self.troubled(format!("the tick of {} was not accepted: {why}", tick.at));
+                let what = format!("the tick of {} was not accepted: {why}", tick.at);
+                self.troubled(Trouble::Tick, what);
             }
             Offered::Shutdown => {}
         }
@@ -233,8 +244,7 @@ impl Running<'_> {
                     None => {}
                 }
                 tracing::warn!(trigger = %self.cx.name(), scheduled = %tick.at, reason = %last, "a tick is refused for now");
-                self.cx.trouble(last.to_string());
-                self.is_troubled = true;
+                self.troubled(Trouble::Tick, last.to_string());
                 sleep(REST).await;
             }
         };
@@ -308,24 +318,27 @@ impl Running<'_> {
         self.cx.fact("missed", self.missed);
     }
 
-    /// A clock that was set far back keeps the timer silent, because nothing fires twice: say so.
+    /// A clock that was set far back keeps the timer silent, because nothing fires twice: say so, as long as it lasts.
     fn look_at_clock(&mut self, now: Timestamp) {
-        let behind = self.planner.base().since(now);
-        if behind > CLOCK_BEHIND && !self.is_troubled {
-            let base = self.planner.base();
-            self.troubled(format!(
-                "the clock shows {now}, before the last tick of {base}: nothing fires until it is past that"
-            ));
+        let base = self.planner.base();
+        let is_behind = base.since(now) > CLOCK_BEHIND;
+        if is_behind && self.trouble.is_none() {
+            let what = format!(
+                "the clock shows {now}, but this timer has come to {base}: nothing fires until it is past that"
+            );
+            self.troubled(Trouble::Clock, what);
+        } else if !is_behind && self.trouble == Some(Trouble::Clock) {
+            self.recovered();
         }
     }
 
-    fn troubled(&mut self, what: String) {
-        self.is_troubled = true;
+    fn troubled(&mut self, trouble: Trouble, what: String) {
+        self.trouble = Some(trouble);
         self.cx.trouble(what);
     }
 
     fn recovered(&mut self) {
-        if std::mem::take(&mut self.is_troubled) {
+        if self.trouble.take().is_some() {
             self.cx.ready();
         }
     }

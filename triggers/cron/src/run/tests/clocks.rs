@@ -3,6 +3,7 @@
 use super::*;
 
 const SECOND: i64 = 1_000;
+const MINUTE: i64 = 60 * SECOND;
 const HOUR: i64 = 3_600 * SECOND;
 const TEN_YEARS: i64 = 10 * 365 * 24 * HOUR;
 
@@ -84,6 +85,23 @@ async fn a_clock_set_back_repeats_nothing_and_is_caught_up_with() {
         in_order(&around);
         run.stop(STOP).await.expect("ends well");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn trouble_with_the_clock_ends_with_it() {
+    let clock = FollowingClock::new();
+    let around = around(&clock, None);
+    let timer = Arc::new(timer("schedule = '@yearly'"));
+    let run = started(&around, &timer).await;
+    set(&clock, &timer, -2 * MINUTE).await;
+    advance(LOOK_EVERY).await;
+    run.wait_state(TriggerState::Troubled).await;
+    set(&clock, &timer, 2 * MINUTE).await;
+    advance(LOOK_EVERY).await;
+    run.wait_state(TriggerState::Running).await;
+    assert_eq!(run.status().error, None);
+    run.stop(STOP).await.expect("ends well");
+    assert!(around.dispatch().offered().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
