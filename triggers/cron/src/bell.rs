@@ -54,7 +54,15 @@ pub(crate) struct Rung {
     /// When it was.
     pub(crate) at: Timestamp,
     /// The dispatcher's answer; `None` if it took too long.
-    pub(crate) answer: Option<Result<Receipt, Rejected>>,
+    pub(crate) answer: Option<Answer>,
+}
+
+/// What the dispatcher said to a tick.
+pub(crate) struct Answer {
+    /// When it did.
+    pub(crate) at: Timestamp,
+    /// What it was.
+    pub(crate) result: Result<Receipt, Rejected>,
 }
 
 /// A hand-over that has nothing left to do but itself.
@@ -184,12 +192,12 @@ impl Armed {
             answered = timeout(patience, answers) => answered,
             () = self.rung.closed() => return,
         };
-        sleep(AFTERWARDS).await;
-        let answer = answered.map(|mut answers| answers.pop().unwrap_or(Err(Rejected::Unknown)));
-        // If nobody waits for it any more, the tick was withdrawn too late.
-        let _ = self.rung.send(Rung {
-            at,
-            answer: answer.ok(),
+        let answer = answered.ok().map(|mut answers| Answer {
+            at: self.cx.clock().now(),
+            result: answers.pop().unwrap_or(Err(Rejected::Unknown)),
         });
+        sleep(AFTERWARDS).await;
+        // If nobody waits for it any more, the tick was withdrawn too late.
+        let _ = self.rung.send(Rung { at, answer });
     }
 }

@@ -9,7 +9,7 @@ use tripline_model::{Identity, Offer, Receipt, Rejected, Timestamp};
 use tripline_trigger::{Trigger, TriggerContext, TriggerError};
 
 use crate::base;
-use crate::bell::Armed;
+use crate::bell::{Answer, Armed};
 use crate::config::Config;
 use crate::event::{Tick, event, stamp};
 use crate::heartbeat::Heartbeat;
@@ -37,8 +37,8 @@ pub struct CronTrigger {
 
 /// How an offer went.
 enum Offered {
-    /// There is a receipt.
-    Accepted,
+    /// There is a receipt, since then.
+    Accepted(Timestamp),
     /// There will be none.
     GivenUp(&'static str, String),
     /// The run is to end.
@@ -190,11 +190,11 @@ impl Running<'_> {
         &mut self,
         tick: Tick,
         now: Timestamp,
-        answer: Option<Result<Receipt, Rejected>>,
+        answer: Option<Answer>,
     ) -> Result<(), TriggerError> {
-        self.late.record(now.since(tick.at).as_secs_f64());
         match self.offer(tick, now, answer).await? {
-            Offered::Accepted => {
+            Offered::Accepted(at) => {
+                self.late.record(at.since(tick.at).as_secs_f64());
                 if tick.missed > 1 {
                     self.note_missed("late", tick.missed - 1);
                 }
@@ -221,7 +221,7 @@ impl Running<'_> {
         &mut self,
         tick: Tick,
         now: Timestamp,
-        mut answer: Option<Result<Receipt, Rejected>>,
+        mut answer: Option<Answer>,
     ) -> Result<Offered, TriggerError> {
         let cx = self.cx;
         // A tick in time may wait as long as a missed one may be late.
@@ -233,15 +233,18 @@ impl Running<'_> {
                 if answer.is_none() {
                     let mut offer = self.offer_of(tick);
                     stamp(&mut offer.event, now);
-                    answer = cx.dispatch().dispatch_all(vec![offer]).await.pop();
+                    let result = cx.dispatch().dispatch_all(vec![offer]).await.pop();
+                    let at = cx.clock().now();
+                    answer = result.map(|result| Answer { at, result });
                 }
-                match answer.take() {
-                    Some(Ok(_)) => return Offered::Accepted,
-                    Some(Err(rejected)) if !rejected.is_passing() => {
-                        return Offered::GivenUp(rejected.as_str(), rejected.to_string());
+                if let Some(Answer { at, result }) = answer.take() {
+                    match result {
+                        Ok(_) => return Offered::Accepted(at),
+                        Err(rejected) if !rejected.is_passing() => {
+                            return Offered::GivenUp(rejected.as_str(), rejected.to_string());
+                        }
+                        Err(rejected) => last = rejected,
                     }
-                    Some(Err(rejected)) => last = rejected,
-                    None => {}
                 }
                 tracing::warn!(trigger = %self.cx.name(), scheduled = %tick.at, reason = %last, "a tick is refused for now");
                 self.troubled(Trouble::Tick, last.to_string());
@@ -277,7 +280,7 @@ impl Running<'_> {
             return Ok(Offered::Shutdown);
         };
         Ok(match answer? {
-            Ok(_) => Offered::Accepted,
+            Ok(_) => Offered::Accepted(self.cx.clock().now()),
             Err(Rejected::OverLimit { .. } | Rejected::QueueFull { .. }) => {
                 let why = "no room within `misfire_deadline`".to_owned();
                 Offered::GivenUp("no_room", why)

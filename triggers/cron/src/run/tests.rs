@@ -2,6 +2,7 @@
 
 mod clocks;
 mod edges;
+mod lateness;
 mod pauses;
 mod slow_disk;
 
