@@ -160,7 +160,8 @@ impl TriggerContext {
         self.seat.board.trouble(&what.into());
     }
 
-    /// Tells something about the trigger, for people: `lag`, `next_fire`. Stays until told anew.
+    /// Tells something about the trigger, for people: `lag`, `next_fire`. Stays until told anew, or until the run
+    /// ends: nothing old is shown of a trigger that does not run.
     pub fn fact(&self, name: &'static str, value: impl Into<FactValue>) {
         self.seat.board.fact(name, value.into());
     }

@@ -53,7 +53,7 @@ pub struct TriggerStatus {
     pub accepted: u64,
     /// Offers refused since the hub was started.
     pub rejected: u64,
-    /// What the kind tells of itself, such as `lag`.
+    /// What the kind tells of itself, such as `lag`; empty while it does not run.
     pub facts: BTreeMap<&'static str, FactValue>,
 }
 
@@ -231,6 +231,7 @@ impl Board {
         let mut inner = self.inner();
         inner.healthy_since = None;
         inner.retry_at = None;
+        inner.facts.clear();
         self.become_state(&mut inner, state);
     }
 
@@ -246,6 +247,7 @@ impl Board {
         inner.restarts += 1;
         inner.healthy_since = None;
         inner.retry_at = Some(retry_at);
+        inner.facts.clear();
         self.become_state(&mut inner, TriggerState::Backoff);
     }
 
@@ -269,12 +271,16 @@ impl Board {
         }
     }
 
+    /// The trigger's word, like [`Board::ready`].
     pub(crate) fn fact(&self, name: &'static str, value: FactValue) {
         let value = match value {
             FactValue::Text(text) => FactValue::Text(tame(&text)),
             value => value,
         };
-        self.inner().facts.insert(name, value);
+        let mut inner = self.inner();
+        if self.state.borrow().is_active() {
+            inner.facts.insert(name, value);
+        }
     }
 
     /// Since when it has been running without trouble.

@@ -44,6 +44,28 @@ fn a_trigger_that_does_not_run_has_no_say() {
 }
 
 #[test]
+fn facts_are_gone_with_the_run_that_told_them() {
+    let ends: [fn(&Board); 3] = [
+        |board| board.enter(TriggerState::Paused),
+        |board| board.enter(TriggerState::Stopped),
+        |board| board.failed("gone", Timestamp::from_millis(2000)),
+    ];
+    for end in ends {
+        let (board, _) = board();
+        board.fact("listening", true.into());
+        board.ready();
+        assert_eq!(board.status().facts["listening"], FactValue::Flag(true));
+        end(&board);
+        assert!(board.status().facts.is_empty());
+        board.fact("listening", true.into());
+        assert!(board.status().facts.is_empty(), "a late word");
+        board.enter(TriggerState::Starting);
+        board.fact("listening", false.into());
+        assert_eq!(board.status().facts["listening"], FactValue::Flag(false));
+    }
+}
+
+#[test]
 fn hostile_text_is_tamed() {
     let (board, _) = board();
     board.trouble(&format!("\u{1b}[2J\r\n{}", "x".repeat(10_000)));

@@ -38,6 +38,7 @@ impl Trigger for Diarist {
         if self.fails {
             return Err(TriggerError::new("the source went away"));
         }
+        cx.fact("listening", true);
         cx.ready();
         cx.shutdown().cancelled().await;
         self.wrote("run ended");
@@ -106,6 +107,15 @@ async fn a_pause_is_told_before_it_is_shown_and_a_stop_is_not() {
     assert_eq!(life.supervisor.stop(SOON).await, []);
     let expected = ["run", "run ended", "paused", "run", "run ended"];
     assert_eq!(*diary.lock().unwrap(), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_run_tells_is_not_shown_while_nothing_runs() {
+    let life = Life::begin(true, Notes::Well, false);
+    life.wait_state(TriggerState::Running).await;
+    let told = life.triggers.get(&life.name).unwrap().facts;
+    assert_eq!(told["listening"], true.into());
+    assert_eq!(life.pause().await.facts, Default::default());
 }
 
 #[tokio::test(start_paused = true)]
