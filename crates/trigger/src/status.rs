@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -91,6 +92,8 @@ struct Inner {
     facts: BTreeMap<&'static str, FactValue>,
     /// Since when it has been running without trouble.
     healthy_since: Option<Instant>,
+    /// The longest such time of this run that is over.
+    longest_health: Duration,
 }
 
 // === impl TriggerState ===
@@ -191,6 +194,7 @@ impl Board {
             retry_at: None,
             facts: BTreeMap::new(),
             healthy_since: None,
+            longest_health: Duration::ZERO,
         };
         Self {
             name,
@@ -230,6 +234,7 @@ impl Board {
     pub(crate) fn enter(&self, state: TriggerState) {
         let mut inner = self.inner();
         inner.healthy_since = None;
+        inner.longest_health = Duration::ZERO;
         inner.retry_at = None;
         inner.facts.clear();
         self.become_state(&mut inner, state);
@@ -266,6 +271,7 @@ impl Board {
         let mut inner = self.inner();
         if self.state.borrow().is_active() {
             inner.error = Some(tame(what));
+            inner.longest_health = inner.longest_health();
             inner.healthy_since = None;
             self.become_state(&mut inner, TriggerState::Troubled);
         }
@@ -283,9 +289,9 @@ impl Board {
         }
     }
 
-    /// Since when it has been running without trouble.
-    pub(crate) fn healthy_since(&self) -> Option<Instant> {
-        self.inner().healthy_since
+    /// The longest time for which this run went on without trouble.
+    pub(crate) fn longest_health(&self) -> Duration {
+        self.inner().longest_health()
     }
 
     pub(crate) fn count(&self, accepted: u64, rejected: u64) {
@@ -313,6 +319,15 @@ impl Board {
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Inner ===
+
+impl Inner {
+    fn longest_health(&self) -> Duration {
+        let now = self.healthy_since.map(|since| since.elapsed());
+        now.unwrap_or_default().max(self.longest_health)
     }
 }
 

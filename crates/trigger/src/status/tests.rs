@@ -1,5 +1,4 @@
 use super::*;
-use std::time::Duration;
 use tripline_model::ManualClock;
 
 fn board() -> (Board, Arc<ManualClock>) {

@@ -63,8 +63,7 @@ impl Keeper {
             let Ended::Failed(error) = self.run().await else {
                 continue;
             };
-            let healthy = self.seat.board().healthy_since();
-            if healthy.is_some_and(|since| since.elapsed() >= HEALTHY_AFTER) {
+            if self.seat.board().longest_health() >= HEALTHY_AFTER {
                 wait = FIRST_WAIT;
             }
             let retry_at = self.clock.now().plus(wait);

@@ -17,6 +17,8 @@ type Script = Box<dyn Fn(usize, TriggerContext) -> Act + Send + Sync>;
 enum Act {
     /// Says it is ready, works for that long, then ends with an error.
     FailAfter(Duration),
+    /// The same, but the source gives trouble for that long before the end.
+    FailAfterTrouble(Duration, Duration),
     /// Ends with `Ok` though nobody asked.
     EndByItself,
     Panic,
@@ -43,6 +45,13 @@ impl Trigger for Scripted {
             Act::FailAfter(span) => {
                 cx.ready();
                 sleep(span).await;
+                Err(TriggerError::new("the source went away"))
+            }
+            Act::FailAfterTrouble(span, trouble) => {
+                cx.ready();
+                sleep(span).await;
+                cx.trouble("the source is slow");
+                sleep(trouble).await;
                 Err(TriggerError::new("the source went away"))
             }
             Act::EndByItself => Ok(()),
@@ -147,6 +156,18 @@ async fn a_healthy_minute_makes_failures_forgotten() {
     });
     sleep(Duration::from_secs(1 + 2 + 4 + 59 + 8 + 16 + 60 + 1 + 1)).await;
     assert_eq!(fixture.gaps(), [1, 2, 4, 59 + 8, 16, 60 + 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn trouble_after_a_healthy_minute_does_not_undo_it() {
+    let second = Duration::from_secs(1);
+    let fixture = Fixture::start(move |number, _| match number {
+        4 => Act::FailAfterTrouble(59 * second, second),
+        6 => Act::FailAfterTrouble(60 * second, second),
+        _ => Act::FailAfter(Duration::ZERO),
+    });
+    sleep((1 + 2 + 4 + 60 + 8 + 16 + 61 + 1 + 1) * second).await;
+    assert_eq!(fixture.gaps(), [1, 2, 4, 60 + 8, 16, 61 + 1]);
 }
 
 #[tokio::test(start_paused = true)]
