@@ -222,8 +222,20 @@ fn parse_fields(text: &str) -> Result<Cron, CronError> {
     let parser = CronParser::builder()
         .seconds(Seconds::Optional)
         .year(Year::Optional)
+        .dom_and_dow(has_star_as_day(text))
         .build();
     parser.parse(text)
+}
+
+/// Whether a field for the day begins with `*`. Vixie cron, and who knows it, takes `*/2` for one that leaves the day to
+/// the other field as `*` does: both must match. The parser knows only the plain `*`.
+fn has_star_as_day(text: &str) -> bool {
+    let fields: Vec<&str> = text.split_whitespace().collect();
+    let first = usize::from(fields.len() > 5);
+    let days = [fields.get(first + 2), fields.get(first + 4)];
+    days.into_iter()
+        .flatten()
+        .any(|field| field.starts_with('*'))
 }
 
 /// The first field that is wrong by itself, and its name: the parser does not say which one it dislikes.

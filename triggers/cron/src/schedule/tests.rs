@@ -270,6 +270,27 @@ fn five_six_and_seven_fields_and_nicknames() {
 }
 
 #[test]
+fn both_fields_for_the_day_mean_either_or_both_as_in_vixie_cron() {
+    for (text, expected) in [
+        ("0 0 13 * MON", "2026-11-30"),
+        ("0 0 1-31/2 * MON", "2026-11-25"),
+        ("0 0 13 * +MON", "2027-09-13"),
+        ("0 0 */2 * MON", "2026-12-07"),
+        ("0 0 0 */2 * MON", "2026-12-07"),
+        ("0 0 0 */2 * MON 2027", "2027-01-11"),
+        ("0 0 13 * */5", "2026-12-13"),
+        ("0 0 */2 * *", "2026-11-25"),
+        ("0 0 * * MON", "2026-11-30"),
+        ("0 0 ? * MON", "2026-11-30"),
+    ] {
+        let timer = schedule(text, "UTC");
+        let next = timer.next_after(at("2026-11-24T21:17:38.243Z"));
+        let next = next.expect("it comes").to_string();
+        assert_eq!(next, format!("{expected}T00:00:00.000Z"), "{text}");
+    }
+}
+
+#[test]
 fn what_is_no_schedule_is_refused_with_the_reason() {
     let refused = |text: &str| {
         let error = Schedule::parse(text, Tz::UTC).expect_err("this is no schedule");
