@@ -23,19 +23,11 @@ use heartbeat::Heartbeat;
 
 pub use run::CronTrigger;
 
-/// `kind = "cron"`. All triggers that one value builds share one sleep and one scheduler job.
+/// `kind = "cron"`. All triggers that one value builds share one sleep and one scheduler job; nothing runs until
+/// one of them does.
 #[derive(Default)]
 pub struct CronKind {
     heartbeat: Arc<Heartbeat>,
-}
-
-// === impl CronKind ===
-
-impl CronKind {
-    /// The kind. Nothing runs until one of its triggers does.
-    pub fn new() -> Self {
-        Self::default()
-    }
 }
 
 impl TriggerKind for CronKind {

@@ -6,7 +6,6 @@ mod environment;
 mod limits;
 mod nasty;
 mod output;
-mod spawn_rate;
 mod trees;
 mod users;
 
