@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
+use nix::sys::signal::Signal;
 use serde_json::Value;
 use tokio::time::Instant;
 use tripline_tests::{Hub, eventually};
@@ -18,10 +19,14 @@ schedule = "* * * * * *"
 payload = ""
 "#;
 
+fn time(text: &Value) -> DateTime {
+    let text = text.as_str().expect("a time is text");
+    DateTime::from_str(text, DateTimeFormat::DateTime).unwrap()
+}
+
 /// The second of a tick, and how many ticks it stands for, itself included.
 fn tick(one: &Value) -> (i64, i64) {
-    let time = one["event"]["time"].as_str().unwrap();
-    let time = DateTime::from_str(time, DateTimeFormat::DateTime).unwrap();
+    let time = time(&one["event"]["time"]);
     assert_eq!(time.subsec_nanos(), 0, "{time}");
     let missed = one["event"]["extensions"]["cronmissed"].as_str();
     (
@@ -54,6 +59,37 @@ async fn a_restart_neither_repeats_nor_forgets_a_tick() {
         ticks.iter().any(|(_, stands_for)| *stands_for > 1),
         "{ticks:?}"
     );
+}
+
+/// Ticks of the last seconds are hardly late, and one stands for those before: a pause brings neither.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_due_in_a_pause_does_not_fire_after_a_restart() {
+    const PAUSE: Duration = Duration::from_secs(5);
+    let mut hub = Hub::start(CONFIG).await;
+    hub.ended_of("each_second", 2).await;
+    let pause = hub.call("/v1/triggers/each_second/pause").send().await;
+    let paused: Value = pause.unwrap().json().await.unwrap();
+    assert_eq!(paused["state"], "paused", "{paused}");
+    let begun = Instant::now();
+    let before = hub.invocations("trigger=each_second").await.len();
+    eventually("ticks are late enough to be missed", async || {
+        (begun.elapsed() > PAUSE).then_some(())
+    })
+    .await;
+    hub.signal(Signal::SIGTERM);
+    hub.exited().await;
+    hub.launch().await;
+    let ended = hub.ended_of("each_second", before + 2).await;
+    let from = time(&paused["since"]).as_secs_f64();
+    let of_the_pause: Vec<_> = ended
+        .iter()
+        .map(|one| &one["event"])
+        .filter(|event| {
+            let after = time(&event["time"]).as_secs_f64() - from;
+            (0.0..PAUSE.as_secs_f64()).contains(&after)
+        })
+        .collect();
+    assert!(of_the_pause.is_empty(), "{of_the_pause:?}");
 }
 
 const TIMERS: usize = 300;
