@@ -11,10 +11,8 @@ use super::schema::PAGE_BYTES;
 /// The length of the log, as of the last commit, and its bounds, all in bytes.
 pub(super) struct Log {
     length: Arc<AtomicU64>,
-    /// Above, the checkpoint thread moves it, and the writer begins it anew.
-    soft: u64,
-    /// Above, the writer moves it before it writes more.
-    hard: u64,
+    /// The room for moving it.
+    reserve: u64,
 }
 
 // === impl Log ===
@@ -31,21 +29,22 @@ impl Log {
             );
             Ok(())
         }))?;
-        Ok(Self {
-            length,
-            soft: reserve / 4,
-            hard: reserve / 2,
-        })
+        Ok(Self { length, reserve })
     }
 
-    /// Whether it is time to move it.
+    /// Keeps it within the bounds of another reserve.
+    pub(super) fn fit(&mut self, reserve: u64) {
+        self.reserve = reserve;
+    }
+
+    /// Whether it is time for the checkpoint thread to move it, and for the writer to begin it anew.
     pub(super) fn is_long(&self) -> bool {
-        self.length() > self.soft
+        self.length() > self.reserve / 4
     }
 
-    /// Whether it must not grow further.
+    /// Whether it must not grow further before the writer has moved it.
     pub(super) fn is_too_long(&self) -> bool {
-        self.length() > self.hard
+        self.length() > self.reserve / 2
     }
 
     /// It begins anew with the next commit.

@@ -12,7 +12,7 @@ use super::job::Work;
 use super::log::Log;
 use super::readers::Readers;
 use super::reserve::Reserve;
-use super::shared::{Meaning, Shared, meaning};
+use super::shared::Shared;
 use super::wal::{self, Tail};
 use super::writer::{Checkpoints, Writer};
 use super::{
@@ -61,25 +61,21 @@ fn prepare(
     let path = dir.join("journal.db");
     refuse_damage(&path)?;
     data_dir::rewrite_log(&path)?;
-    let mut connection = schema::open_writer(&path)?;
+    // On a full disk a start needs it; there may be no room for the index of the log else.
     let reserve = Reserve::new(dir, reserve_bytes);
-    let with_room = |step: &dyn Fn() -> rusqlite::Result<()>| {
-        with_room(&reserve, step).map_err(schema::unusable(&path))
-    };
+    reserve.release().map_err(failed_at(&path))?;
+    let mut connection = schema::open_writer(&path)?;
     // Everything of a log that a crash left behind goes into the file, fsync included, before anything is read: after
     // a failed fsync, what the log seems to hold may be in the page cache only.
-    with_room(&|| schema::checkpoint(&connection, "TRUNCATE").map(drop))?;
+    schema::checkpoint(&connection, "TRUNCATE").map_err(schema::unusable(&path))?;
     let is_copy = original::is_copy(&connection, &path).map_err(schema::unusable(&path))?;
     if is_copy && options.copied == Copied::Refuse {
         return Err(OpenError::Copied { path });
     }
-    with_room(&|| schema::migrate(&connection))?;
-    with_room(&|| original::note(&connection, &path))?;
+    schema::migrate(&connection).map_err(schema::unusable(&path))?;
+    original::note(&connection, &path).map_err(schema::unusable(&path))?;
     data_dir::sync(dir)?;
     let shared = Arc::new(Shared::new());
-    if reserve.make().is_err() {
-        shared.set_full(true);
-    }
     shared
         .spans
         .load(&connection)
@@ -97,20 +93,18 @@ fn prepare(
     } else {
         Checkpoints::Inline(schema::open_second(&path)?)
     };
-    let writer = Writer {
+    let mut writer = Writer {
         connection,
         shared: Arc::clone(&shared),
         reserve,
         checkpoints,
         log,
-        place: data_dir::Place::of(&path).map_err(|source| OpenError::Io {
-            path: path.clone(),
-            source,
-        })?,
+        place: data_dir::Place::of(&path).map_err(failed_at(&path))?,
         lock,
         moving: false,
         look_again: None,
     };
+    writer.begin();
     let queue_bytes = options.queue_bytes.max(1);
     let journal = SqliteJournal {
         clock,
@@ -141,18 +135,14 @@ fn refuse_damage(path: &Path) -> Result<(), OpenError> {
             what: format!("after {at} bytes; {transactions} transactions come after that"),
             path: log,
         }),
-        Err(source) => Err(OpenError::Io { path: log, source }),
+        Err(source) => Err(failed_at(&log)(source)),
     }
 }
 
-/// Takes a step that needs room on the disk. On a full one it gets that of the reserve, and is taken again.
-fn with_room(reserve: &Reserve, step: &dyn Fn() -> rusqlite::Result<()>) -> rusqlite::Result<()> {
-    match step() {
-        // Nothing but this is tried again: after a failed fsync the second one may succeed, with the data gone.
-        Err(error) if matches!(meaning(&error), Meaning::Full) && reserve.release().is_ok() => {
-            step()
-        }
-        taken => taken,
+fn failed_at(path: &Path) -> impl Fn(std::io::Error) -> OpenError + '_ {
+    |source| OpenError::Io {
+        path: path.to_owned(),
+        source,
     }
 }
 
@@ -175,8 +165,5 @@ fn spawn(
     run: impl FnOnce() + Send + 'static,
 ) -> Result<JoinHandle<()>, OpenError> {
     let named = thread::Builder::new().name(name.to_owned());
-    named.spawn(run).map_err(|source| OpenError::Io {
-        path: path.to_owned(),
-        source,
-    })
+    named.spawn(run).map_err(failed_at(path))
 }

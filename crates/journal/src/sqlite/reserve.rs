@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::posix_fallocate;
 
+/// The least that is worth keeping for the next start, in bytes.
+const CRUMB: u64 = 256 << 10;
+
 /// The reserve of a journal.
 pub(super) struct Reserve {
     path: PathBuf,
@@ -24,14 +27,34 @@ impl Reserve {
         }
     }
 
+    /// Bytes of the whole reserve.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Bytes of the part that does where the journal's file has room of its own.
+    pub(super) fn part(&self) -> u64 {
+        self.bytes / 4
+    }
+
     /// Takes the room. Asks for twice of it and gives half back, so that a disk with just enough for the reserve,
     /// which the next event would fill again, does not count as one with room.
     pub(super) fn make(&self) -> io::Result<()> {
-        let made = self.allocate();
-        if made.is_err() {
-            self.release()?;
+        self.take(self.bytes.saturating_mul(2), self.bytes)
+    }
+
+    /// Takes room for a part. Asks for three times of it: what is given back is for the log, which is kept within half
+    /// of the part but for its last transaction.
+    pub(super) fn make_part(&self) -> io::Result<()> {
+        self.take(self.part() * 3, self.part())
+    }
+
+    /// Takes what room there is, up to the reserve: on a full disk others would have it when the hub starts again.
+    pub(super) fn make_what_fits(&self) {
+        let mut bytes = self.bytes;
+        while bytes >= CRUMB && self.take(bytes, bytes).is_err() {
+            bytes /= 2;
         }
-        made
     }
 
     /// Gives the room back to the disk.
@@ -42,11 +65,20 @@ impl Reserve {
         }
     }
 
-    fn allocate(&self) -> io::Result<()> {
+    /// Takes `ask` bytes and keeps `keep` of them, or has none.
+    fn take(&self, ask: u64, keep: u64) -> io::Result<()> {
+        let taken = self.allocate(ask, keep);
+        if taken.is_err() {
+            self.release()?;
+        }
+        taken
+    }
+
+    fn allocate(&self, ask: u64, keep: u64) -> io::Result<()> {
         let file = self.create()?;
-        let twice = i64::try_from(self.bytes.saturating_mul(2)).unwrap_or(i64::MAX);
-        posix_fallocate(&file, 0, twice)?;
-        file.set_len(self.bytes)?;
+        let ask = i64::try_from(ask).unwrap_or(i64::MAX);
+        posix_fallocate(&file, 0, ask)?;
+        file.set_len(keep)?;
         file.sync_all()
     }
 

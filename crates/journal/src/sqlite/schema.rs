@@ -16,6 +16,9 @@ pub(super) const VERSION: i64 = 4;
 /// Bytes of a page.
 pub(super) const PAGE_BYTES: u64 = 8192;
 
+/// Pages that SQLite can have in a file.
+const MAX_PAGES: u32 = 4_294_967_294;
+
 /// How long SQLite waits for another connection.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -116,6 +119,21 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
 pub(super) fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<(i64, i64)> {
     let sql = format!("PRAGMA wal_checkpoint({mode})");
     connection.query_row(&sql, [], |row| Ok((row.get(1)?, row.get(2)?)))
+}
+
+/// Bytes of the file that hold nothing.
+pub(super) fn free_bytes(connection: &Connection) -> rusqlite::Result<u64> {
+    let pages: i64 = connection.pragma_query_value(None, "freelist_count", |row| row.get(0))?;
+    Ok(pages.unsigned_abs() * PAGE_BYTES)
+}
+
+/// Whether what this connection writes may make the file larger. Where it may not, a write that finds no free page fails
+/// as on a full disk.
+pub(super) fn let_grow(connection: &Connection, may: bool) -> rusqlite::Result<()> {
+    // SQLite takes a bound below the file's length for the length.
+    let most = if may { MAX_PAGES } else { 1 };
+    let sql = format!("PRAGMA max_page_count = {most}");
+    connection.query_row(&sql, [], |_| Ok(()))
 }
 
 /// The error that says `path` cannot be used.

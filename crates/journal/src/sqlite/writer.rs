@@ -1,6 +1,8 @@
 //! The one thread that writes. What was queued during a flush is the next transaction: no timer, and one fsync for
 //! all who wait.
 
+mod room;
+
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::thread::{self, JoinHandle};
@@ -207,34 +209,6 @@ impl Writer {
         done
     }
 
-    fn enter_full(&mut self) {
-        self.shared.set_full(true);
-        if let Checkpoints::Thread { wake, .. } = &self.checkpoints {
-            // From now on it looks at the disk more often. If it works already, it will see that by itself.
-            let _ = wake.try_send(());
-        }
-        self.look_again = Some(Instant::now() + checkpoint::LOOK_EVERY);
-        if let Err(error) = self.reserve.release() {
-            tracing::error!(%error, "the reserve could not be given to the journal");
-        }
-        // The reserve is larger than the log: there is room to move all of it, and then the log's room is free.
-        self.cut_log_or_say_so();
-    }
-
-    /// Takes the reserve back, if the disk has room again.
-    fn leave_full(&mut self) -> bool {
-        let now = Instant::now();
-        if self.look_again.is_some_and(|at| now < at) {
-            return false;
-        }
-        self.look_again = Some(now + checkpoint::LOOK_EVERY);
-        let room = self.reserve.make().is_ok();
-        if room {
-            self.shared.set_full(false);
-        }
-        room
-    }
-
     fn tend_log(&mut self) {
         if matches!(self.shared.health(), Health::Poisoned(_)) {
             return;
@@ -328,6 +302,9 @@ impl Writer {
         }
         if let Err(error) = schema::checkpoint(&self.connection, "TRUNCATE") {
             tracing::warn!(%error, "the journal's log stays; the next start moves it");
+        }
+        if self.shared.health() == Health::Full {
+            self.reserve.make_what_fits();
         }
         drop(self.connection);
         drop(self.lock);

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tripline_journal::{Accepted, Health, Journal, JournalError, NewInvocation};
-use tripline_model::{End, Ending, Identity, InvocationState};
+use tripline_journal::{Accepted, Health, Journal, JournalError, NewInvocation, Retention};
+use tripline_model::{End, Ending, Identity, InvocationState, Timestamp};
 use tripline_skipped::skipped;
 
 use crate::support::*;
@@ -141,6 +141,69 @@ async fn a_start_on_a_full_disk_still_ends_what_ran() {
     let id = new.request_id;
     let answer = journal.accept(vec![new]).await;
     assert!(answer == Err(JournalError::Full) || answer == Ok(vec![Accepted::New(id)]));
+    journal.close().await;
+}
+
+/// Fills the disk with results, and nothing else.
+async fn fill_with_results(journal: &dyn Journal, ended: Timestamp) {
+    for _ in 0..1000 {
+        let new = new_at(at(0), offer("f", Identity::Unique));
+        let id = new.request_id;
+        if let Err(error) = journal.accept(vec![new]).await {
+            assert_eq!(error, JournalError::Full);
+            return;
+        }
+        journal.start(id, at(1)).await.unwrap();
+        let mut ending = Ending::new(End::Succeeded, ended, "exit_code");
+        ending.result = Some(Bytes::from(vec![b'r'; 60_000]));
+        journal.finish(id, ending).await.unwrap();
+    }
+    panic!("the disk never got full");
+}
+
+#[tokio::test]
+async fn a_journal_that_filled_its_disk_goes_on_in_its_own_free_pages() {
+    let Some(disk) = SmallDisk::mount() else {
+        return skipped("a full journal", "a tmpfs cannot be mounted here");
+    };
+    let mut journal = open(&disk.at);
+    let keep = |keep| Retention {
+        keep_ended: Duration::from_secs(keep),
+        max_bytes: u64::MAX,
+    };
+    // More than once: it must not lose a little each time.
+    for round in 1..5 {
+        fill_with_results(&journal, at(round * 100)).await;
+        assert_eq!(journal.health(), Health::Full);
+        let length = || std::fs::metadata(disk.at.join("journal.db")).unwrap().len();
+        let full = length();
+        assert!(full > 8 << 20, "{full} bytes are not all there is");
+        let none = journal
+            .purge(&keep(50), at(round * 100 + 50))
+            .await
+            .unwrap();
+        assert_eq!((none.invocations, journal.health()), (0, Health::Full));
+
+        journal
+            .purge(&keep(50), at(round * 100 + 51))
+            .await
+            .unwrap();
+        accept_when_there_is_room(&journal).await;
+        assert_eq!(journal.health(), Health::Ok);
+        assert!(reserve_is_there(&disk.at));
+        assert_eq!(length(), full, "it found room in the file");
+        if round % 2 == 0 {
+            journal.close().await;
+            journal = open(&disk.at);
+            assert_eq!(journal.health(), Health::Ok, "a start finds the same room");
+        }
+        while !journal
+            .cancel_all(&function("f"), at(round * 100 + 100), "test", 100)
+            .await
+            .unwrap()
+            .is_empty()
+        {}
+    }
     journal.close().await;
 }
 
