@@ -345,3 +345,50 @@ async fn lost_lines_are_counted_once_writing_works_again() {
     );
     store.close().await;
 }
+
+#[tokio::test]
+async fn a_day_that_cannot_be_read_keeps_no_other_and_goes_when_it_is_old() {
+    let dir = tempfile::tempdir().unwrap();
+    let long_ago = |days| RequestId::new(NOW.minus(DAY * days), [0; 10]);
+    let store = SqliteLogStore::open(dir.path()).unwrap();
+    for days in 10..20 {
+        let old = NewLine {
+            at: NOW.minus(DAY * days),
+            ..line(long_ago(days), "old")
+        };
+        store.append(vec![old]).await.unwrap();
+    }
+    store.close().await;
+    let mut files: Vec<_> = std::fs::read_dir(dir.path()).unwrap().collect();
+    let damaged = files.swap_remove(4).unwrap().path();
+    std::fs::write(&damaged, "no database").unwrap();
+    let store = SqliteLogStore::open(dir.path()).unwrap();
+    // It was just written.
+    assert_eq!(store.purge(NOW.minus(DAY)).await, Ok(9));
+    assert!(damaged.exists());
+    let file = std::fs::File::options().write(true).open(&damaged).unwrap();
+    let old =
+        std::time::UNIX_EPOCH + Duration::from_millis(NOW.as_millis().unsigned_abs()) - DAY * 2;
+    file.set_modified(old).unwrap();
+    assert_eq!(store.purge(NOW.minus(DAY)).await, Ok(1));
+    assert!(!damaged.exists());
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_day_that_cannot_be_removed_keeps_no_other_and_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = SqliteLogStore::open(dir.path()).unwrap();
+    store.append(vec![line(id(1), "old")]).await.unwrap();
+    store.flush().await.unwrap();
+    let stuck = dir.path().join("2020-02-02.db");
+    std::fs::create_dir(&stuck).unwrap();
+    let error = store.purge(NOW.plus(DAY * 400)).await.unwrap_err();
+    assert!(
+        error.to_string().contains(stuck.to_str().unwrap()),
+        "{error}"
+    );
+    let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+    store.close().await;
+}

@@ -2,9 +2,10 @@
 
 use std::fs::{self, OpenOptions};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use rusqlite::{
@@ -90,9 +91,7 @@ impl Day {
     pub(super) fn remove(self, dir: &Path) -> io::Result<()> {
         let path = self.path(dir);
         for suffix in ["-shm", "-wal", ""] {
-            let mut name = path.clone().into_os_string();
-            name.push(suffix);
-            match fs::remove_file(name) {
+            match fs::remove_file(with_suffix(&path, suffix)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
@@ -231,6 +230,49 @@ pub(super) fn insert(connection: &Connection, lines: &[Placed]) -> rusqlite::Res
 pub(super) fn newest(connection: &Connection) -> rusqlite::Result<Option<Timestamp>> {
     let at = connection.query_row("SELECT at FROM newest", [], |row| row.get(0));
     Ok(at.optional()?.map(Timestamp::from_millis))
+}
+
+/// The same of a file that is not open. Nothing is written for that: what is old may have to go because the disk is full.
+pub(super) fn newest_in(path: &Path) -> rusqlite::Result<Option<Timestamp>> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_URI;
+    newest(&Connection::open_with_flags(unchanging(path), flags)?)
+}
+
+/// Whether a crash left lines in the log of a file, which can only be read by whoever can write.
+pub(super) fn has_log(path: &Path) -> bool {
+    fs::metadata(with_suffix(path, "-wal")).is_ok_and(|log| log.len() > 0)
+}
+
+/// When a file or its log was last written, as the file system says.
+pub(super) fn changed(path: &Path) -> io::Result<Timestamp> {
+    let written = |path: &Path| fs::metadata(path)?.modified();
+    let file = written(path)?;
+    let last = written(&with_suffix(path, "-wal")).map_or(file, |log| log.max(file));
+    let since = last.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Ok(Timestamp::from_millis(0).plus(since))
+}
+
+/// The URI of a file that SQLite opens without making anything beside it.
+fn unchanging(path: &Path) -> String {
+    let mut uri = String::from("file:");
+    for byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => {
+                uri.push(char::from(*byte))
+            }
+            other => uri.push_str(&format!("%{other:02x}")),
+        }
+    }
+    uri.push_str("?immutable=1");
+    uri
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.to_owned().into_os_string();
+    name.push(suffix);
+    name.into()
 }
 
 /// The highest origin in a log: origins rise with the lines.

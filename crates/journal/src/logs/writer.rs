@@ -191,21 +191,51 @@ impl Writer {
 
     fn purge(&mut self, before: Timestamp) -> Result<u64, LogError> {
         let failed = |error: &dyn std::error::Error| LogError::Failed(error.to_string());
-        let mut removed = 0;
+        let (mut removed, mut left) = (0, Vec::new());
         for day in Day::all(&self.dir).map_err(|e| failed(&e))? {
             if day.end() > before {
                 continue;
             }
-            self.open(day).map_err(|e| failed(&e))?;
-            let newest = self.files.get(&day).map(day::newest).transpose();
-            let newest = newest.map_err(|e| failed(&e))?.flatten();
-            if newest.is_none_or(|newest| newest < before) {
-                self.files.remove(&day);
-                self.tallies.retain(|id, _| Day::of(*id) != day);
-                day.remove(&self.dir).map_err(|e| failed(&e))?;
-                removed += 1;
+            // One that fails keeps no other.
+            match self.purge_day(day, before) {
+                Ok(gone) => removed += u64::from(gone),
+                Err(error) => left.push(format!("{}: {error}", day.path(&self.dir).display())),
             }
         }
-        Ok(removed)
+        if left.is_empty() {
+            Ok(removed)
+        } else {
+            Err(LogError::Failed(format!(
+                "remove by hand: {}",
+                left.join("; ")
+            )))
+        }
+    }
+
+    /// Whether the day is old, and is removed.
+    fn purge_day(&mut self, day: Day, before: Timestamp) -> io::Result<bool> {
+        let path = day.path(&self.dir);
+        let newest = match self.files.get(&day) {
+            Some(file) => day::newest(file),
+            None if day::has_log(&path) => Ok(Some(day::changed(&path)?)),
+            None => day::newest_in(&path),
+        };
+        let is_old = match newest {
+            Ok(newest) => newest.is_none_or(|newest| newest < before),
+            Err(error) => {
+                let is_old = day::changed(&path)? < before;
+                if is_old {
+                    let path = path.display();
+                    tracing::warn!(%path, %error, "an old log that cannot be read is removed");
+                }
+                is_old
+            }
+        };
+        if is_old {
+            self.files.remove(&day);
+            self.tallies.retain(|id, _| Day::of(*id) != day);
+            day.remove(&self.dir)?;
+        }
+        Ok(is_old)
     }
 }

@@ -7,8 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tripline_journal::{Accepted, Health, Journal, JournalError, NewInvocation, Retention};
-use tripline_model::{End, Ending, Identity, InvocationState, Timestamp};
+use tripline_journal::{
+    Accepted, Health, Journal, JournalError, LogStore, NewInvocation, NewLine, Retention,
+    SqliteLogStore,
+};
+use tripline_model::{End, Ending, Identity, InvocationState, LogStream, Timestamp};
 use tripline_skipped::skipped;
 
 use crate::support::*;
@@ -205,6 +208,33 @@ async fn a_journal_that_filled_its_disk_goes_on_in_its_own_free_pages() {
         {}
     }
     journal.close().await;
+}
+
+#[tokio::test]
+async fn old_logs_are_removed_from_a_disk_without_a_free_byte() {
+    let Some(disk) = SmallDisk::mount() else {
+        return skipped("logs on a full disk", "a tmpfs cannot be mounted here");
+    };
+    let logs = disk.at.join("logs");
+    let store = SqliteLogStore::open(&logs).unwrap();
+    store
+        .append(vec![NewLine {
+            request_id: id_at(at(0)),
+            at: at(0),
+            stream: LogStream::Stdout,
+            text: Bytes::from_static(b"old"),
+            complete: true,
+            origin: 1,
+        }])
+        .await
+        .unwrap();
+    store.close().await;
+    let mut ballast = std::fs::File::create(disk.at.join("ballast")).unwrap();
+    while ballast.write_all(&[1; 4096]).is_ok() {}
+    let store = SqliteLogStore::open(&logs).unwrap();
+    assert_eq!(store.purge(at(3 * 86_400)).await, Ok(1));
+    assert_eq!(std::fs::read_dir(&logs).unwrap().count(), 0);
+    store.close().await;
 }
 
 fn reserve_is_there(data: &Path) -> bool {
