@@ -157,6 +157,16 @@ impl Hub {
 
     /// The same with variables in the hub's environment.
     pub async fn launch_with(&mut self, env: &[(&str, &str)]) {
+        self.launch_unready(env).await;
+        eventually("the hub is ready", async || {
+            let ready = self.client.get(self.admin("/readyz")).send().await.ok()?;
+            ready.status().is_success().then_some(())
+        })
+        .await;
+    }
+
+    /// Starts the hub and waits until it answers, whether or not it is ready to take events.
+    pub async fn launch_unready(&mut self, env: &[(&str, &str)]) {
         // What an earlier life left would be taken for this one's.
         let _gone = fs::remove_file(self.path("data/admin.json"));
         let log = fs::File::options()
@@ -173,7 +183,7 @@ impl Hub {
             .spawn()
             .expect("the binary can be started");
         self.child = Some(child);
-        eventually("the hub is ready", async || {
+        eventually("the hub answers", async || {
             if let Some(status) = self.child.as_mut().and_then(|child| child.try_wait().ok()?) {
                 panic!(
                     "the hub ended with {status}:\n{}",
@@ -181,8 +191,7 @@ impl Hub {
                 );
             }
             self.address("url")?;
-            let ready = self.client.get(self.admin("/readyz")).send().await.ok()?;
-            ready.status().is_success().then_some(())
+            self.client.get(self.admin("/healthz")).send().await.ok()
         })
         .await;
     }

@@ -176,7 +176,8 @@ pub trait Journal: Send + Sync + 'static {
     async fn counts(&self) -> Result<Vec<(FunctionName, InvocationState, u64)>, JournalError>;
 
     /// Makes the functions known, each with the mode it is locked to from now on, and forgets those that are not
-    /// present. `ExecutionLocked` if a known one changed its mode; then nothing is changed.
+    /// present. `ExecutionLocked` if a known one changed its mode; then nothing is changed. Works on a full disk: no hub
+    /// could be started on one otherwise.
     async fn register_functions(
         &self,
         present: &[(FunctionName, Execution)],

@@ -193,7 +193,7 @@ impl Journal for MemoryJournal {
         &self,
         present: &[(FunctionName, Execution)],
     ) -> Result<(), JournalError> {
-        self.growing()?.register(present)
+        self.writing()?.register(present)
     }
 
     async fn purge(&self, retention: &Retention, now: Timestamp) -> Result<Purged, JournalError> {

@@ -286,8 +286,7 @@ impl Journal for SqliteJournal {
         present: &[(FunctionName, Execution)],
     ) -> Result<(), JournalError> {
         let present = present.to_vec();
-        self.write(true, 512, move |group| group.register(&present))
-            .await
+        self.amend(move |group| group.register(&present)).await
     }
 
     async fn purge(&self, retention: &Retention, now: Timestamp) -> Result<Purged, JournalError> {

@@ -6,6 +6,7 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use serde_json::Value;
 use tokio::time::Instant;
 use tripline_tests::{Disk, Hub, eventually};
@@ -15,10 +16,14 @@ use super::{CONFIG, good_calls, nothing_ran_twice};
 /// More lines than a hub needs to say that its disk is full, however often it is asked.
 const MOST_LINES: usize = 100;
 
+/// An event that a little room is not enough for.
+static LARGE: [u8; 200_000] = [b'x'; 200_000];
+
 /// `stay` goes on until there is a file, notes that it was there to the end, and lets many wait.
 fn config() -> String {
     let until_told = r#"["sh", "-c", "while [ ! -e go ]; do sleep 0.05; done; echo $TRIPLINE_REQUEST_ID >> ledger"]"#;
-    let config = CONFIG.replace(r#"["sleep", "600"]"#, until_told);
+    let config = format!("[hub]\ndrain = \"1s\"\n{CONFIG}");
+    let config = config.replace(r#"["sleep", "600"]"#, until_told);
     config.replace("max_queued = 3\nmax_event_age = \"2s\"\n", "")
 }
 
@@ -127,15 +132,7 @@ async fn a_full_disk_refuses_events_keeps_ends_and_heals() {
     let stays = hub.invoke("stay", "x").await;
     hub.begun(&stays).await;
     let ballast = hub.path("data/ballast");
-    fill(&ballast);
-    let large = vec![b'x'; 200_000];
-    let refused = eventually("an event finds no room", async || {
-        fill(&ballast);
-        let (status, accepted) = call(&hub, "/stay", &large).await?;
-        (status != 202).then_some((status, accepted))
-    })
-    .await;
-    assert_eq!(refused, (503, "no".to_owned()));
+    fill_until_refused(&hub, &ballast).await;
     // What runs has its end, and it is kept.
     hub.write("go", "");
     assert_eq!(hub.ended(&stays).await["state"], "succeeded");
@@ -144,10 +141,58 @@ async fn a_full_disk_refuses_events_keeps_ends_and_heals() {
     assert!(said < MOST_LINES, "{said} lines about one full disk");
     fs::remove_file(&ballast).unwrap();
     eventually("the hub takes events again", async || {
-        (call(&hub, "/stay", &large).await?.0 == 202).then_some(())
+        (call(&hub, "/stay", &LARGE).await?.0 == 202).then_some(())
     })
     .await;
     all_is_known(&hub, &receipts).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_starts_on_a_full_disk_and_records_the_end_of_what_ran() {
+    let test = "a_hub_starts_on_a_full_disk_and_records_the_end_of_what_ran";
+    let Some((mut hub, _disk)) = hub_on(|at| Disk::mount(test, 200, at)).await else {
+        return;
+    };
+    let mut receipts = good_calls(&hub, 3).await;
+    let stays = hub.invoke("stay", "x").await;
+    hub.begun(&stays).await;
+    let ballast = hub.path("data/ballast");
+    fill_until_refused(&hub, &ballast).await;
+    for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+        hub.signal(signal);
+        hub.exited().await;
+        // A hub that stops holds on to its room; one that dies cannot.
+        if signal == Signal::SIGTERM {
+            fill(&ballast);
+        }
+        hub.launch_unready(&[]).await;
+        let ready = hub.client().get(hub.admin("/readyz")).send().await.unwrap();
+        assert_eq!(ready.status().as_u16(), 503);
+        let said = ready.text().await.unwrap();
+        assert!(said.contains("storage_full"), "{said}");
+        hub.running(&stays).await;
+    }
+    hub.write("go", "");
+    assert_eq!(hub.ended(&stays).await["state"], "succeeded");
+    receipts.push(stays);
+    fs::remove_file(&ballast).unwrap();
+    eventually("the hub takes events again", async || {
+        (call(&hub, "/note", b"x").await?.0 == 202).then_some(())
+    })
+    .await;
+    all_is_known(&hub, &receipts).await;
+}
+
+/// Takes all the room there is until an event is refused.
+async fn fill_until_refused(hub: &Hub, ballast: &Path) {
+    fill(ballast);
+    let refused = eventually("an event finds no room", async || {
+        fill(ballast);
+        let (status, accepted) = call(hub, "/stay", &LARGE).await?;
+        (status != 202).then_some((status, accepted))
+    })
+    .await;
+    assert_eq!(refused, (503, "no".to_owned()));
 }
 
 /// Takes all the room there is.

@@ -1,7 +1,7 @@
 //! The data directory: made for one user, used by one hub at a time.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -143,8 +143,8 @@ fn lock(dir: &Path) -> Result<DirLock, OpenError> {
         path: path.clone(),
         source,
     })?;
-    let mut held = hold(file, dir)?;
-    write_pid(&mut held.0).map_err(|source| OpenError::Io { path, source })?;
+    let held = hold(file, dir)?;
+    write_pid(&held.0).map_err(|source| OpenError::Io { path, source })?;
     Ok(held)
 }
 
@@ -174,10 +174,15 @@ fn hold(file: File, dir: &Path) -> Result<DirLock, OpenError> {
     }
 }
 
-fn write_pid(file: &mut File) -> io::Result<()> {
-    file.set_len(0)?;
-    file.rewind()?;
-    writeln!(file, "{}", std::process::id())
+/// Writes it over the one before: on a full disk there may be no other room for it. Where there is none at all, the hub
+/// goes without: nothing depends on the number.
+fn write_pid(file: &File) -> io::Result<()> {
+    let text = format!("{}\n", std::process::id());
+    match file.write_all_at(text.as_bytes(), 0) {
+        Ok(()) => file.set_len(text.len() as u64),
+        Err(error) if error.kind() == io::ErrorKind::StorageFull => file.set_len(0),
+        Err(error) => Err(error),
+    }
 }
 
 fn read_pid(file: &mut File) -> u32 {

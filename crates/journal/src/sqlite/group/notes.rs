@@ -49,6 +49,10 @@ impl Group<'_> {
                 }));
             }
         }
+        if known.len() == present.len() && present.iter().all(|(name, _)| known.contains_key(name))
+        {
+            return Ok(());
+        }
         self.connection.execute("DELETE FROM functions", [])?;
         let mut insert = self
             .connection
