@@ -78,8 +78,15 @@ pub struct Portion {
 pub struct Retention {
     /// How long a record is kept after its end.
     pub keep_ended: Duration,
-    /// Bytes that the journal may take; above, ended records are removed, the oldest end first.
+    /// How long it is kept also where `max_bytes` would have it go, at most `keep_ended`: whoever has a receipt must
+    /// have time to ask for the answer.
+    pub keep_at_least: Duration,
+    /// Bytes that the journal may take beside the events that wait and run, which cannot be removed; above, ended records
+    /// are removed, the oldest end first.
     pub max_bytes: u64,
+    /// How long cursors and watermarks of a trigger are kept after it was missing in
+    /// [`Journal::register_triggers`] for the first time.
+    pub keep_removed: Duration,
 }
 
 /// What a purge removed.
@@ -89,6 +96,8 @@ pub struct Purged {
     pub invocations: u64,
     /// Identities past their window.
     pub identities: u64,
+    /// Cursors and watermarks of triggers that are no more.
+    pub notes: u64,
 }
 
 /// Whether the journal takes writes.
@@ -181,6 +190,14 @@ pub trait Journal: Send + Sync + 'static {
     async fn register_functions(
         &self,
         present: &[(FunctionName, Execution)],
+    ) -> Result<(), JournalError>;
+
+    /// Says which triggers there are, enabled or not. From `now` on the notes (cursors, watermarks) of all others get old,
+    /// for [`Retention::keep_removed`], unless their trigger is there again before they are removed.
+    async fn register_triggers(
+        &self,
+        present: &[TriggerName],
+        now: Timestamp,
     ) -> Result<(), JournalError>;
 
     /// Removes what retention no longer keeps, in small steps between which other writes go on.

@@ -196,6 +196,15 @@ impl Journal for MemoryJournal {
         self.writing()?.register(present)
     }
 
+    async fn register_triggers(
+        &self,
+        present: &[TriggerName],
+        now: Timestamp,
+    ) -> Result<(), JournalError> {
+        self.writing()?.register_triggers(present, now);
+        Ok(())
+    }
+
     async fn purge(&self, retention: &Retention, now: Timestamp) -> Result<Purged, JournalError> {
         Ok(self.writing()?.purge(retention, now))
     }

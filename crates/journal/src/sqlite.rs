@@ -12,6 +12,7 @@ mod read;
 mod readers;
 mod records;
 mod reserve;
+mod retention;
 mod row;
 mod schema;
 mod shared;
@@ -27,7 +28,6 @@ use std::thread::JoinHandle;
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc};
-use tokio::time::{Instant, sleep};
 use tripline_model::{
     Clock, CursorEntry, CursorError, Cursors, End, Ending, Execution, FunctionName, Invocation,
     InvocationState, Offer, RequestId, Timestamp, TriggerName,
@@ -75,12 +75,6 @@ pub struct SqliteJournal {
     room: Arc<Semaphore>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
-
-/// Records that are removed in one transaction.
-const PURGE_STEP: u64 = 500;
-
-/// How much longer than such a transaction others write undisturbed, so that a large removal does not slow them down.
-const PURGE_REST: u32 = 3;
 
 // === impl JournalOptions ===
 
@@ -168,12 +162,6 @@ impl SqliteJournal {
                 JournalError::Poisoned("the writer thread is gone".to_owned())
             }
         }
-    }
-
-    /// One transaction each time, so that others write in between.
-    async fn purge_ended(&self, before: Timestamp, limit: u64) -> Result<u64, JournalError> {
-        self.amend(move |group| group.purge_ended(before, limit))
-            .await
     }
 }
 
@@ -289,30 +277,18 @@ impl Journal for SqliteJournal {
         self.amend(move |group| group.register(&present)).await
     }
 
+    async fn register_triggers(
+        &self,
+        present: &[TriggerName],
+        now: Timestamp,
+    ) -> Result<(), JournalError> {
+        let present = present.to_vec();
+        self.amend(move |group| group.register_triggers(&present, now))
+            .await
+    }
+
     async fn purge(&self, retention: &Retention, now: Timestamp) -> Result<Purged, JournalError> {
-        let mut purged = Purged::default();
-        loop {
-            let began = Instant::now();
-            let too_large = self.readers.read(read::used_bytes).await? > retention.max_bytes;
-            let before = match too_large {
-                true => Timestamp::from_millis(i64::MAX),
-                false => now.minus(retention.keep_ended),
-            };
-            let removed = self.purge_ended(before, PURGE_STEP).await?;
-            let limit = PURGE_STEP.cast_signed();
-            let forgotten = self
-                .amend(move |group| group.purge_identities(now, limit))
-                .await?;
-            purged.invocations += removed;
-            purged.identities += forgotten;
-            if removed == 0 && forgotten == 0 {
-                break;
-            }
-            if !too_large {
-                sleep(began.elapsed() * PURGE_REST).await;
-            }
-        }
-        Ok(purged)
+        self.forget(retention, now).await
     }
 
     fn hub_id(&self) -> String {

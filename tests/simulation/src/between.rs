@@ -16,7 +16,7 @@ use tripline_journal::{
 };
 use tripline_model::{
     Cursors, Ending, Execution, FunctionName, Identity, Invocation, InvocationState, Offer,
-    RequestId, Timestamp,
+    RequestId, Timestamp, TriggerName,
 };
 
 use crate::dice::Dice;
@@ -275,6 +275,14 @@ impl Journal for Between {
         present: &[(FunctionName, Execution)],
     ) -> Result<(), JournalError> {
         self.journal.register_functions(present).await
+    }
+
+    async fn register_triggers(
+        &self,
+        present: &[TriggerName],
+        now: Timestamp,
+    ) -> Result<(), JournalError> {
+        self.journal.register_triggers(present, now).await
     }
 
     async fn purge(&self, retention: &Retention, now: Timestamp) -> Result<Purged, JournalError> {

@@ -120,7 +120,9 @@ impl Settings {
 pub(crate) fn retention(dice: &mut Dice) -> Retention {
     Retention {
         keep_ended: Duration::from_millis(dice.pick(&[0, 0, 1000, 3_600_000])),
+        keep_at_least: Duration::ZERO,
         max_bytes: dice.pick(&[1, u64::MAX, u64::MAX]),
+        keep_removed: Duration::MAX,
     }
 }
 

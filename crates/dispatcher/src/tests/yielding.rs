@@ -11,7 +11,7 @@ use tripline_journal::{
 };
 use tripline_model::{
     Cursors, Ending, Execution, FunctionName, Invocation, InvocationState, Offer, RequestId,
-    Timestamp,
+    Timestamp, TriggerName,
 };
 
 /// Which write is to fail.
@@ -177,6 +177,14 @@ impl Journal for Yielding {
         present: &[(FunctionName, Execution)],
     ) -> Result<(), JournalError> {
         self.inner.register_functions(present).await
+    }
+
+    async fn register_triggers(
+        &self,
+        present: &[TriggerName],
+        now: Timestamp,
+    ) -> Result<(), JournalError> {
+        self.inner.register_triggers(present, now).await
     }
 
     async fn purge(&self, retention: &Retention, now: Timestamp) -> Result<Purged, JournalError> {

@@ -19,6 +19,8 @@ pub(super) struct State {
     pub(super) closed: bool,
     identities: BTreeMap<(Option<TriggerName>, String), Remembered>,
     functions: BTreeMap<FunctionName, Execution>,
+    /// Triggers that left notes, and since when they are not there any more.
+    gone: BTreeMap<TriggerName, Timestamp>,
 }
 
 struct Remembered {
@@ -39,6 +41,7 @@ impl Default for State {
             closed: false,
             identities: BTreeMap::new(),
             functions: BTreeMap::new(),
+            gone: BTreeMap::new(),
         }
     }
 }
@@ -268,29 +271,53 @@ impl State {
         }
     }
 
-    /// Removes ended records past their time, then the oldest ends until the rest fits.
+    /// See [`crate::Journal::register_triggers`].
+    pub(super) fn register_triggers(&mut self, present: &[TriggerName], now: Timestamp) {
+        let marked = self.watermarks.keys().filter_map(|(via, _)| via.as_ref());
+        for via in self.cursors.keys().map(|(via, _)| via).chain(marked) {
+            self.gone.entry(via.clone()).or_insert(now);
+        }
+        self.gone.retain(|via, _| !present.contains(via));
+    }
+
+    /// Removes ended records past their time, then the oldest ends until the rest fits, and notes of triggers long gone.
     pub(super) fn purge(&mut self, retention: &Retention, now: Timestamp) -> Purged {
         let before = (self.invocations.len(), self.identities.len());
         let limit = now.minus(retention.keep_ended);
         let kept = |i: &Invocation| i.ending.as_ref().is_none_or(|end| end.at >= limit);
         self.invocations.retain(|_, invocation| kept(invocation));
         self.identities.retain(|_, known| known.until > now);
+        let at_least = now.minus(retention.keep_at_least.min(retention.keep_ended));
         while self.weight() > retention.max_bytes {
             let ended = self.invocations.values().filter_map(|i| {
                 let ending = i.ending.as_ref()?;
                 Some((ending.at, i.request_id))
             });
-            let Some((_, id)) = ended.min() else { break };
+            let oldest = ended.min().filter(|(at, _)| *at < at_least);
+            let Some((_, id)) = oldest else { break };
             self.invocations.remove(&id);
         }
         Purged {
             invocations: (before.0 - self.invocations.len()) as u64,
             identities: (before.1 - self.identities.len()) as u64,
+            notes: self.purge_notes(now.minus(retention.keep_removed)),
         }
     }
 
+    fn purge_notes(&mut self, before: Timestamp) -> u64 {
+        let notes = (self.cursors.len(), self.watermarks.len());
+        let is_old = |via: &TriggerName| self.gone.get(via).is_some_and(|since| *since < before);
+        self.cursors.retain(|(via, _), _| !is_old(via));
+        self.watermarks
+            .retain(|(via, _), _| !via.as_ref().is_some_and(is_old));
+        self.gone.retain(|_, since| *since >= before);
+        (notes.0 + notes.1 - self.cursors.len() - self.watermarks.len()) as u64
+    }
+
+    /// Bytes of what has ended.
     fn weight(&self) -> u64 {
-        let weights = self.invocations.values().map(|i| {
+        let ended = self.invocations.values().filter(|i| i.ending.is_some());
+        let weights = ended.map(|i| {
             let result = i.ending.as_ref().and_then(|e| e.result.as_ref());
             i.event.weight() + result.map_or(0, Bytes::len)
         });

@@ -199,6 +199,27 @@ pub(super) fn used_bytes(connection: &Connection) -> rusqlite::Result<u64> {
     Ok((pages * pragma("page_size")?).unsigned_abs())
 }
 
+/// What a record takes beside its event's data, near enough, in bytes.
+const RECORD_BYTES: u64 = 512;
+
+/// Bytes of events that wait or run, near enough.
+pub(super) fn open_bytes(connection: &Connection) -> rusqlite::Result<u64> {
+    // Each half has its own index.
+    let open = connection.query_row(
+        "SELECT sum(n), sum(bytes) FROM (
+         SELECT count(*) AS n, coalesce(sum(data_len), 0) AS bytes FROM invocations WHERE state = 0
+         UNION ALL SELECT count(*), coalesce(sum(data_len), 0) FROM invocations WHERE state = 1)",
+        [],
+        |found| {
+            Ok((
+                found.get::<_, i64>(0)?.unsigned_abs(),
+                found.get::<_, i64>(1)?.unsigned_abs(),
+            ))
+        },
+    );
+    open.map(|(count, bytes)| bytes + count * RECORD_BYTES)
+}
+
 const PAYLOAD: &str = "SELECT data FROM payloads WHERE id = ?1";
 const RESULT: &str = "SELECT data FROM results WHERE id = ?1";
 

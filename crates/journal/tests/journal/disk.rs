@@ -4,6 +4,7 @@ mod full;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
 use rusqlite::Connection;
 use tripline_journal::{
@@ -155,7 +156,9 @@ async fn the_size_is_held_by_removing_the_oldest_ends() {
     {}
     let retention = Retention {
         keep_ended: 72 * HOUR,
+        keep_at_least: Duration::ZERO,
         max_bytes: 500_000,
+        keep_removed: Duration::MAX,
     };
     let Purged { invocations, .. } = journal.purge(&retention, at(5001)).await.unwrap();
     assert!((500..=3000).contains(&invocations), "{invocations}");

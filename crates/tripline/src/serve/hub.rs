@@ -33,6 +33,10 @@ use crate::{figures, telemetry, token};
 const SETTLE: Duration = Duration::from_secs(2);
 /// How long triggers have to let go of what they hold.
 const TRIGGERS_STOP: Duration = Duration::from_secs(10);
+/// How long an ended record is there for whoever has its receipt, however large the journal is.
+const KEEP_AT_LEAST: Duration = Duration::from_secs(15 * 60);
+/// How long what a trigger noted is kept after it was removed from the configuration.
+const KEEP_REMOVED: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How long requests in flight have when everything else is done.
 const REQUESTS_END: Duration = Duration::from_secs(5);
 
@@ -77,6 +81,12 @@ impl Hub {
         let dispatcher =
             start_dispatcher(&config, journal, logs, runtimes.all, Arc::clone(&clock)).await?;
 
+        let there: Vec<_> = config.triggers.iter().map(|one| one.name.clone()).collect();
+        let noted = storage.journal.register_triggers(&there, clock.now()).await;
+        if let Err(error) = noted {
+            tracing::warn!(%error, "it could not be noted which triggers were removed");
+        }
+
         let gateway = Gateway::new();
         let gateway_door = doors::gateway(&config.gateway, folder).await?;
         let admin_door = doors::admin(&config.admin, folder).await?;
@@ -98,7 +108,9 @@ impl Hub {
             clock,
             retention: Retention {
                 keep_ended: config.hub.keep_ended,
+                keep_at_least: KEEP_AT_LEAST,
                 max_bytes: config.hub.max_journal_bytes,
+                keep_removed: KEEP_REMOVED,
             },
             keep_logs: config.hub.keep_logs,
             metrics: metrics.clone(),

@@ -57,10 +57,17 @@ impl Upkeep {
             tracing::warn!(%error, "old logs could not be removed");
         }
         match self.journal.purge(&self.retention, now).await {
-            Ok(purged) if purged.invocations > 0 => {
-                tracing::info!(invocations = purged.invocations, "forgot old invocations");
+            Ok(purged) => {
+                if purged.invocations > 0 {
+                    tracing::info!(invocations = purged.invocations, "forgot old invocations");
+                }
+                if purged.notes > 0 {
+                    tracing::info!(
+                        notes = purged.notes,
+                        "forgot what removed triggers had noted"
+                    );
+                }
             }
-            Ok(_) => {}
             Err(error) => tracing::warn!(%error, "old invocations could not be removed"),
         }
     }

@@ -11,7 +11,7 @@ use tripline_journal::{
 };
 use tripline_model::{
     Clock, Cursors, Ending, Execution, FunctionName, Invocation, InvocationState, InvocationTrace,
-    Offer, RequestId, Timestamp,
+    Offer, RequestId, Timestamp, TriggerName,
 };
 
 use super::Note;
@@ -169,6 +169,14 @@ impl Journal for TracedJournal {
         present: &[(FunctionName, Execution)],
     ) -> Result<(), JournalError> {
         self.inner.register_functions(present).await
+    }
+
+    async fn register_triggers(
+        &self,
+        present: &[TriggerName],
+        now: Timestamp,
+    ) -> Result<(), JournalError> {
+        self.inner.register_triggers(present, now).await
     }
 
     async fn purge(&self, retention: &Retention, now: Timestamp) -> Result<Purged, JournalError> {

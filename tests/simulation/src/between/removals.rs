@@ -45,7 +45,10 @@ impl Between {
 
 /// Whether retention lets go of it.
 fn is_due(one: &Invocation, retention: &Retention, now: Timestamp) -> bool {
-    let is_old = |at: Timestamp| at < now.minus(retention.keep_ended);
+    let keep = match retention.max_bytes {
+        1 => retention.keep_at_least.min(retention.keep_ended),
+        _ => retention.keep_ended,
+    };
     let ended_at = one.ending.as_ref().map(|ending| ending.at);
-    ended_at.is_some_and(|at| retention.max_bytes == 1 || is_old(at))
+    ended_at.is_some_and(|at| at < now.minus(keep))
 }

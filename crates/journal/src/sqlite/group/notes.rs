@@ -1,8 +1,8 @@
-//! Cursors, functions, and what retention removes.
+//! Cursors, functions, triggers, and what retention removes.
 
 use std::collections::BTreeMap;
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 use tripline_model::{CursorEntry, Execution, FunctionName, Timestamp, TriggerName};
 
 use super::{Failure, Group};
@@ -80,6 +80,77 @@ impl Group<'_> {
             known.insert(name, execution);
         }
         Ok(known)
+    }
+
+    /// Notes since when a trigger that left notes is not there any more, unless it is.
+    pub(in crate::sqlite) fn register_triggers(
+        &mut self,
+        present: &[TriggerName],
+        now: Timestamp,
+    ) -> Result<(), Failure> {
+        let mut gone = self.connection.prepare_cached(
+            "INSERT OR IGNORE INTO meta (name, value) VALUES ('gone:' || ?1, ?2)",
+        )?;
+        for via in self.who_has_notes()? {
+            if !present.iter().any(|trigger| trigger.as_str() == via) {
+                gone.execute(params![via, now.as_millis()])?;
+            }
+        }
+        let mut back = self
+            .connection
+            .prepare_cached("DELETE FROM meta WHERE name = 'gone:' || ?1")?;
+        for trigger in present {
+            back.execute([trigger.as_str()])?;
+        }
+        Ok(())
+    }
+
+    fn who_has_notes(&self) -> rusqlite::Result<Vec<String>> {
+        // One seek each; DISTINCT would read whole inventories.
+        let mut next = self.connection.prepare_cached(
+            "SELECT min(via) FROM (SELECT min(via) AS via FROM cursors WHERE via > ?1
+             UNION ALL SELECT min(via) FROM watermarks WHERE via > ?1)",
+        )?;
+        let (mut last, mut all) = (String::new(), Vec::new());
+        while let Some(via) = next.query_row([&last], |found| found.get::<_, Option<String>>(0))? {
+            all.push(via.clone());
+            last = via;
+        }
+        Ok(all)
+    }
+
+    /// Removes about `limit` notes of triggers that were not there since before `before`; says how many.
+    pub(in crate::sqlite) fn purge_notes(
+        &mut self,
+        before: Timestamp,
+        limit: i64,
+    ) -> Result<u64, Failure> {
+        let gone = self
+            .connection
+            .prepare_cached(
+                "SELECT substr(name, 6) FROM meta
+                 WHERE name GLOB 'gone:*' AND CAST(value AS INTEGER) < ?1 LIMIT 1",
+            )?
+            .query_row([before.as_millis()], |found| found.get::<_, String>(0));
+        let Some(via) = gone.optional()? else {
+            return Ok(0);
+        };
+        let mut removed = self
+            .connection
+            .prepare_cached(
+                "DELETE FROM cursors WHERE via = ?1 AND key IN
+                 (SELECT key FROM cursors WHERE via = ?1 ORDER BY key LIMIT ?2)",
+            )?
+            .execute(params![via, limit])?;
+        if removed == 0 {
+            for sql in [
+                "DELETE FROM watermarks WHERE via = ?1",
+                "DELETE FROM meta WHERE name = 'gone:' || ?1",
+            ] {
+                removed += self.connection.prepare_cached(sql)?.execute([&via])?;
+            }
+        }
+        Ok(removed as u64)
     }
 
     /// Removes up to `limit` records that ended before `before`, the oldest end first; says how many.

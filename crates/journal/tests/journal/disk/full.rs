@@ -172,7 +172,9 @@ async fn a_journal_that_filled_its_disk_goes_on_in_its_own_free_pages() {
     let mut journal = open(&disk.at);
     let keep = |keep| Retention {
         keep_ended: Duration::from_secs(keep),
+        keep_at_least: Duration::ZERO,
         max_bytes: u64::MAX,
+        keep_removed: Duration::MAX,
     };
     // More than once: it must not lose a little each time.
     for round in 1..5 {
