@@ -40,7 +40,7 @@ pub struct HubConfig {
     pub keep_ended: Duration,
     /// The journal's size cap, in bytes. `max_journal`, default `10GiB`.
     pub max_journal_bytes: u64,
-    /// How long function logs are kept. `keep_logs`, default `7d`.
+    /// How long function logs are kept, at most `keep_ended`. `keep_logs`, default `keep_ended`.
     pub keep_logs: Duration,
     /// `log`, `"text"` or `"json"`, default text.
     pub log_format: LogFormat,
@@ -62,7 +62,7 @@ pub(super) fn read(table: Option<&mut Table<'_>>) -> Option<HubConfig> {
         drain: Duration::from_secs(30),
         keep_ended: Duration::from_secs(72 * 3600),
         max_journal_bytes: 10 << 30,
-        keep_logs: Duration::from_secs(7 * 24 * 3600),
+        keep_logs: Duration::from_secs(72 * 3600),
         log_format: LogFormat::Text,
         log_level: "info".to_owned(),
     };
@@ -78,7 +78,13 @@ pub(super) fn read(table: Option<&mut Table<'_>>) -> Option<HubConfig> {
     hub.drain = table.or("drain", hub.drain);
     hub.keep_ended = table.or("keep_ended", hub.keep_ended);
     hub.max_journal_bytes = table.or("max_journal", ByteSize(hub.max_journal_bytes)).0;
-    hub.keep_logs = table.or("keep_logs", hub.keep_logs);
+    hub.keep_logs = table.or("keep_logs", hub.keep_ended);
+    if hub.keep_logs > hub.keep_ended {
+        let message =
+            "longer than `keep_ended`: a log cannot be read when the record of its run is gone";
+        let help = "leave `keep_logs` out, or raise `keep_ended`".to_owned();
+        table.error("keep_logs", message, Some(help));
+    }
     let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
     hub.log_format = table.one_of("log", &formats, Some(hub.log_format))?;
     hub.log_level = table.or("log_level", hub.log_level);
@@ -122,5 +128,32 @@ impl FromToml for Percent {
             Ok(percent @ 0..=90) => Ok(Self(percent)),
             _ => Err(format!("{percent} is not from 0 to 90")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use crate::config::Config;
+    use crate::kinds::kinds;
+
+    #[test]
+    fn logs_are_kept_as_long_as_what_they_belong_to_and_no_longer() {
+        let read = |text: &str| Config::read(Path::new("tripline.toml"), text, &kinds());
+        for (text, hours) in [
+            ("", 72),
+            ("keep_ended = '7d'", 7 * 24),
+            ("keep_ended = '1h'", 1),
+            ("keep_logs = '3h'", 3),
+        ] {
+            let config = read(&format!("[hub]\n{text}")).unwrap_or_else(|error| panic!("{error}"));
+            let kept = config.hub.keep_logs;
+            assert_eq!(kept, Duration::from_secs(hours * 3600), "{text}");
+        }
+        let longer = read("[hub]\nkeep_ended = '1h'\nkeep_logs = '2h'");
+        let found = longer.err().expect("it is refused").to_string();
+        assert!(found.contains("leave `keep_logs` out"), "{found}");
     }
 }

@@ -66,6 +66,9 @@ impl Hub {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let data_dir: PathBuf = folder.join(&config.hub.data_dir).components().collect();
         let functions = Functions::resolve(&config, folder, &secrets)?;
+        // The last line of a log may come that long before the end that its record is kept from.
+        let timeouts = config.functions.iter().map(|one| one.function.timeout);
+        let longest_run = timeouts.max().unwrap_or_default();
         let storage = Storage::open(&data_dir, Arc::clone(&clock)).await?;
         let metrics = telemetry::start_metrics()?;
 
@@ -112,7 +115,7 @@ impl Hub {
                 max_bytes: config.hub.max_journal_bytes,
                 keep_removed: KEEP_REMOVED,
             },
-            keep_logs: config.hub.keep_logs,
+            keep_logs: config.hub.keep_logs.saturating_add(longest_run),
             metrics: metrics.clone(),
         };
         tasks.spawn(upkeep.run(closing.clone()));
