@@ -50,6 +50,7 @@ async fn a_healthy_machine_is_told_so_with_and_without_a_hub() {
     let said = doctor(&hub);
     assert_eq!(said.code, 0, "{said:?}");
     is(&said, "data directory", "good", "will be made");
+    is(&said, "journal size", "good", "10240 MiB");
     for check in ["clock", "gateway address", "admin address", "program of f"] {
         assert_ne!(found(&said, check)["verdict"], "bad", "{said:?}");
     }
@@ -232,6 +233,7 @@ fn a_disk_that_is_full_or_takes_no_writes_is_bad() {
     };
     let said = doctor(&hub);
     is(&said, "data directory", "bad", "make room");
+    is(&said, "journal size", "doubtful", "set `max_journal`");
     assert_eq!(said.code, 1, "{said:?}");
     assert!(disk.try_remount("ro"));
     let said = doctor(&hub);

@@ -11,6 +11,7 @@ use std::time::Duration;
 use rustix::process::{Resource, getrlimit};
 use tokio::process::Command;
 use tokio::time::Instant;
+use tripline_journal::JournalOptions;
 use tripline_listener::TlsFiles;
 use tripline_model::{Clock, Timestamp};
 
@@ -38,6 +39,8 @@ pub(super) fn checks(config: &Arc<Config>, checks: &mut Checks) {
     checks.add("user", async { finding });
     let dir = data_dir.clone();
     checks.add_blocking("data directory", move || directory(&dir));
+    let (dir, max_journal) = (data_dir.clone(), config.hub.max_journal_bytes);
+    checks.add_blocking("journal size", move || journal(&dir, max_journal));
     let dir = data_dir.clone();
     checks.add_blocking("disk sync", move || disk(&dir));
     let connections = u64::from(config.gateway.bounds.max_connections);
@@ -180,6 +183,36 @@ fn room(dir: &Path, well: &str) -> Finding {
         free if free < FREE.0 => Finding::doubtful(what, mend),
         _ => Finding::good(what),
     }
+}
+
+/// Whether the journal reaches its bound before the disk is full: only then old records make room in time.
+fn journal(dir: &Path, most: u64) -> Finding {
+    let there =
+        ["journal.db", "journal.db-wal", "reserve"].map(|name| fs::metadata(dir.join(name)));
+    let there: u64 = there.into_iter().flatten().map(|file| file.len()).sum();
+    let place = dir.ancestors().find(|folder| folder.is_dir());
+    let disk = match rustix::fs::statvfs(place.unwrap_or(Path::new("."))) {
+        Ok(disk) => disk,
+        Err(error) => return Finding::doubtful(format!("free space is not known: {error}"), ""),
+    };
+    let room = there.saturating_add(disk.f_bavail.saturating_mul(disk.f_frsize));
+    let beside = JournalOptions::default().reserve_bytes * 2;
+    let what = format!(
+        "`max_journal` is {} MiB, and the disk has {} MiB for it",
+        most >> 20,
+        room >> 20
+    );
+    if most.saturating_add(beside) <= room {
+        return Finding::good(what);
+    }
+    Finding::doubtful(
+        what,
+        format!(
+            "set `max_journal` in [hub] to less than {} MiB, and leave room for logs: on a full disk no event is taken \
+             until old records have made room",
+            room.saturating_sub(beside) >> 20
+        ),
+    )
 }
 
 /// How long a small write takes to be on disk: what every receipt waits for.
