@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 
 use tokio::time::Instant;
 use tripline_journal::{Accepted, Health};
-use tripline_model::{Event, Identity, Offer, Receipt, Rejected, RequestId};
+use tripline_model::{Identity, MAX_ATTRIBUTE_BYTES, Offer, Receipt, Rejected, RequestId};
 
 use crate::hub::Hub;
 use crate::lane::Lane;
@@ -107,9 +107,14 @@ impl Hub {
 
     /// The rules that no waiting changes.
     fn check(&self, offer: &Offer) -> Result<Arc<Lane>, Bar> {
-        let (size, limit) = (size(&offer.event), self.config.max_event_bytes);
+        let (size, limit) = (offer.event.size() as u64, self.config.max_event_bytes);
         if size > limit {
             return Err((Rejected::TooLarge { size, limit }, None));
+        }
+        let size = offer.event.attributes_len() as u64;
+        let limit = MAX_ATTRIBUTE_BYTES as u64;
+        if size > limit {
+            return Err((Rejected::AttributesTooLarge { size, limit }, None));
         }
         if let Err(error) = offer.event.check() {
             return Err((Rejected::Invalid(error.to_string()), None));
@@ -234,17 +239,4 @@ fn over_limit(over: &OverLimit, offer: &Offer) -> Rejected {
         scope,
         limit: over.limit,
     }
-}
-
-/// Bytes of data and attributes.
-fn size(event: &Event) -> u64 {
-    let optional = [&event.subject, &event.content_type];
-    let optional: usize = optional.into_iter().flatten().map(String::len).sum();
-    let extensions: usize = event
-        .extensions
-        .iter()
-        .map(|(k, v)| k.len() + v.len())
-        .sum();
-    let required = event.id.len() + event.source.len() + event.kind.len();
-    (required + optional + extensions + event.data_len()) as u64
 }

@@ -69,7 +69,7 @@ pub struct Page {
 pub struct Portion {
     /// Invocations.
     pub count: usize,
-    /// Bytes of their events' data.
+    /// Bytes of their events, by their weight.
     pub bytes: usize,
 }
 

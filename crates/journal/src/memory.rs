@@ -112,7 +112,7 @@ impl Journal for MemoryJournal {
         waiting.sort_by_key(|invocation| (invocation.accepted_at, invocation.request_id));
         let (mut portion, mut bytes) = (Vec::new(), 0);
         for invocation in waiting {
-            bytes += invocation.data_len;
+            bytes += invocation.event.weight() as u64;
             if !most.takes(portion.len(), bytes) {
                 break;
             }

@@ -134,6 +134,11 @@ impl From<Rejected> for Problem {
                 "the event is too large",
                 None,
             ),
+            Rejected::AttributesTooLarge { .. } => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "the attributes of the event are too large",
+                None,
+            ),
             Rejected::Invalid(_) => (StatusCode::BAD_REQUEST, "the event is not valid", None),
             Rejected::KeyReused => (
                 StatusCode::UNPROCESSABLE_ENTITY,

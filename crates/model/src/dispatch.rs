@@ -91,6 +91,16 @@ pub enum Rejected {
         /// The limit in bytes.
         limit: u64,
     },
+    /// The event's attributes are larger than any hub takes.
+    #[error(
+        "the event has {size} bytes of attributes, more than the {limit} allowed: what is large belongs in the data"
+    )]
+    AttributesTooLarge {
+        /// Their size in bytes, all together.
+        size: u64,
+        /// The limit in bytes: [`crate::MAX_ATTRIBUTE_BYTES`].
+        limit: u64,
+    },
     /// The event breaks CloudEvents' rules.
     #[error("the event is not valid: {0}")]
     Invalid(String),
@@ -163,6 +173,7 @@ impl Rejected {
             Self::QueueFull { .. } => "queue_full",
             Self::UnknownFunction(_) => "unknown_function",
             Self::TooLarge { .. } => "too_large",
+            Self::AttributesTooLarge { .. } => "attributes_too_large",
             Self::Invalid(_) => "invalid",
             Self::KeyReused => "key_reused",
             Self::Draining => "draining",
@@ -183,6 +194,7 @@ impl Rejected {
             | Self::Unknown => true,
             Self::UnknownFunction(_)
             | Self::TooLarge { .. }
+            | Self::AttributesTooLarge { .. }
             | Self::Invalid(_)
             | Self::KeyReused => false,
         }

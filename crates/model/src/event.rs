@@ -6,6 +6,9 @@ use bytes::Bytes;
 
 use crate::{TRACEPARENT, Timestamp, TraceParent};
 
+/// Bytes that the smallest event takes in memory, near enough.
+const OVERHEAD: usize = 256;
+
 /// One thing that happened, whatever door it came through: CloudEvents 1.0 attributes and the bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
@@ -27,6 +30,10 @@ pub struct Event {
     pub extensions: BTreeMap<String, String>,
 }
 
+/// Bytes of all attributes of an event together that a hub takes at most: what lists events holds their attributes in
+/// memory, many at a time.
+pub const MAX_ATTRIBUTE_BYTES: usize = 64 * 1024;
+
 /// An event that breaks CloudEvents' rules.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidEvent {
@@ -44,11 +51,23 @@ impl Event {
         self.data.as_ref().map_or(0, Bytes::len)
     }
 
+    /// Bytes of all attributes together: their values, and the names of extensions.
+    pub fn attributes_len(&self) -> usize {
+        let required = self.id.len() + self.source.len() + self.kind.len();
+        let optional = [&self.subject, &self.content_type].into_iter().flatten();
+        let optional: usize = optional.map(String::len).sum();
+        let extensions: usize = self.extensions.iter().map(|(k, v)| k.len() + v.len()).sum();
+        required + optional + extensions
+    }
+
+    /// Bytes of data and attributes.
+    pub fn size(&self) -> usize {
+        self.attributes_len() + self.data_len()
+    }
+
     /// Bytes that the event takes in memory, near enough to bound queues by.
     pub fn weight(&self) -> usize {
-        let extensions: usize = self.extensions.iter().map(|(k, v)| k.len() + v.len()).sum();
-        let attributes = self.id.len() + self.source.len() + self.kind.len();
-        256 + attributes + extensions + self.data_len()
+        OVERHEAD + self.size()
     }
 
     /// Keeps the `traceparent` and `tracestate` that came beside the event, unless it says them itself. What is no

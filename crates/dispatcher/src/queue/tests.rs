@@ -1,7 +1,9 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use proptest::prelude::*;
-use tripline_model::{Event, FunctionName, InvocationState};
+use tripline_journal::{Journal, MemoryJournal, NewInvocation};
+use tripline_model::{Event, FunctionName, Identity, InvocationState, ManualClock, Offer};
 
 use super::*;
 
@@ -45,6 +47,57 @@ fn the_window_is_bounded_in_count_and_bytes() {
         assert_eq!((queue.window.len(), queue.queued()), (most, 600));
         assert_eq!(queue.overflow(), 600 - most as u64);
     }
+}
+
+fn with_subject(n: u64, bytes: usize) -> Invocation {
+    let mut invocation = invocation(n, 0);
+    invocation.event.subject = Some("s".repeat(bytes));
+    invocation
+}
+
+#[test]
+fn attributes_take_their_part_of_the_window() {
+    let mut queue = Queue::default();
+    (0..600).for_each(|n| accept(&mut queue, with_subject(n, 1 << 20)));
+    assert_eq!((queue.window.len(), queue.queued()), (3, 600));
+}
+
+#[tokio::test]
+async fn no_more_is_read_than_the_window_takes() {
+    let journal = MemoryJournal::new(Arc::new(ManualClock::at(Timestamp::from_millis(0))));
+    let waiting = (0..300).map(|n| {
+        let invocation = with_subject(n, 60_000);
+        let offer = Arc::new(Offer {
+            function: invocation.function,
+            trigger: None,
+            event: invocation.event,
+            identity: Identity::Unique,
+            cursors: Vec::new(),
+        });
+        NewInvocation {
+            request_id: invocation.request_id,
+            accepted_at: invocation.accepted_at,
+            offer,
+        }
+    });
+    journal.accept(waiting.collect()).await.unwrap();
+    let mut queue = Queue::with_queued(300);
+    let function = FunctionName::new("f").unwrap();
+    while queue.overflow() > 0 {
+        let (skip, room) = (Arc::new(queue.skip()), queue.room());
+        let read = journal.queued(&function, &skip, room).await.unwrap();
+        let count = read.len();
+        assert_eq!(queue.refill(read), count);
+        assert!(count > 1, "an event at a time is slow");
+        while let Some(next) = queue.pop() {
+            journal
+                .start(next.request_id, next.accepted_at)
+                .await
+                .unwrap();
+            queue.left(next.request_id);
+        }
+    }
+    assert_eq!(queue.queued(), 0);
 }
 
 #[test]

@@ -9,7 +9,9 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 use tokio::time::{Instant, advance, timeout};
 use tripline_journal::Journal;
-use tripline_model::{Clock, CursorEntry, Dispatch, FunctionName, Receipt, Rejected, Timestamp};
+use tripline_model::{
+    Clock, CursorEntry, Dispatch, FunctionName, MAX_ATTRIBUTE_BYTES, Receipt, Rejected, Timestamp,
+};
 
 use super::{NOW, World, accepted, function, keyed, offer, placed, tally, trigger};
 
@@ -212,19 +214,22 @@ async fn full_queues_refuse_push_and_hold_pull() {
 #[tokio::test]
 async fn what_can_never_come_in_is_refused_for_good() {
     let mut world = World::new();
-    world.config.max_event_bytes = 100;
+    world.config.max_event_bytes = 100_000;
     let dispatcher = world.start().await;
     let handle = dispatcher.handle();
     let mut unknown = offer("ok");
     unknown.function = FunctionName::new("nobody").unwrap();
     let mut large = offer("ok");
-    large.event.data = Some(vec![0; 100].into());
+    large.event.data = Some(vec![0; 100_000].into());
     let mut invalid = offer("ok");
     invalid.event.id.clear();
-    let offers = vec![unknown, large, invalid, offer("ok")];
+    let mut wordy = offer("ok");
+    wordy.event.subject = Some("s".repeat(MAX_ATTRIBUTE_BYTES));
+    let offers = vec![unknown, large, wordy, invalid, offer("ok")];
     let words = [
         ("unknown_function", 1),
         ("too_large", 1),
+        ("attributes_too_large", 1),
         ("invalid", 1),
         ("new", 1),
     ]

@@ -68,7 +68,7 @@ pub(super) fn queued(
             continue;
         }
         let mut invocation = row::invocation(found)?;
-        bytes += invocation.data_len;
+        bytes += invocation.event.weight() as u64 + invocation.data_len;
         if !most.takes(queued.len(), bytes) {
             break;
         }

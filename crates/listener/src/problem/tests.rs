@@ -20,6 +20,7 @@ fn rejections() -> Vec<(Rejected, u16, &'static str, Option<&'static str>)> {
         limit: 5,
     };
     let large = Rejected::TooLarge { size: 9, limit: 8 };
+    let attributes = Rejected::AttributesTooLarge { size: 9, limit: 8 };
     let unknown = Rejected::UnknownFunction(FunctionName::new("gone").unwrap());
     vec![
         (over(1), 429, "no", Some("1")),
@@ -27,6 +28,7 @@ fn rejections() -> Vec<(Rejected, u16, &'static str, Option<&'static str>)> {
         (full, 503, "no", Some("1")),
         (unknown, 404, "no", None),
         (large, 413, "no", None),
+        (attributes, 413, "no", None),
         (Rejected::Invalid("no id".to_owned()), 400, "no", None),
         (Rejected::KeyReused, 422, "no", None),
         (Rejected::Draining, 503, "no", Some("1")),

@@ -53,7 +53,7 @@ async fn what_waits_is_read_in_portions_of_bytes_and_never_not_at_all() {
         for n in 0..4 {
             ids.push(accept(&*s.journal, "f", at(n)).await);
         }
-        let each = b"data".len();
+        let each = event(b"data").weight();
         for (bytes, read) in [(0, 1), (each, 1), (3 * each - 1, 2), (3 * each, 3)] {
             let most = Portion {
                 bytes,
