@@ -35,7 +35,8 @@ pub(crate) const RESULT_CUT: &str = "tripline-result-cut";
     operation_id = "list_invocations",
     tag = "invocations",
     summary = "List invocations",
-    description = "Newest first, page by page.",
+    description = "Newest first, page by page. A page that is not the last one may have fewer invocations than \
+        `limit`, even none.",
     params(Filters),
     responses(
         Usual,

@@ -99,7 +99,8 @@ pub struct EventView {
 pub struct InvocationsView {
     /// The invocations.
     pub invocations: Vec<InvocationView>,
-    /// What to pass as `cursor` for the next page; null on the last one.
+    /// What to pass as `cursor` for the next page; null on the last one. Other pages, too, may have fewer invocations
+    /// than `limit`, even none.
     pub next_cursor: Option<String>,
 }
 

@@ -17,7 +17,7 @@ use crate::JournalError;
 pub struct NewInvocation {
     /// The id it gets if the happening is new. Never used before.
     pub request_id: RequestId,
-    /// When it is accepted; windows of identities are counted from here.
+    /// When it is accepted: the time of its id. Windows of identities are counted from here.
     pub accepted_at: Timestamp,
     /// The event and its identity, shared with whoever offered it.
     pub offer: Arc<Offer>,
@@ -55,7 +55,8 @@ pub struct Query {
     pub limit: usize,
 }
 
-/// A page of invocations, newest first, without data and results.
+/// A page of invocations, newest first, without data and results. It may have fewer than were asked for, even none, and
+/// not be the last one: a page that would cost too much ends early.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Page {
     /// The invocations.
@@ -178,7 +179,7 @@ pub trait Journal: Send + Sync + 'static {
     /// One invocation, with its data while that is kept, and its ending with the result.
     async fn get(&self, id: RequestId) -> Result<Option<Invocation>, JournalError>;
 
-    /// A page of invocations, newest first.
+    /// A page of invocations, newest first, at a bounded cost.
     async fn list(&self, query: &Query) -> Result<Page, JournalError>;
 
     /// How many records there are of each function in each state; none for zero.
@@ -250,6 +251,9 @@ impl Default for Query {
 }
 
 impl Query {
+    /// Bytes of invocations on one page, by their weight, beside one invocation that may be larger.
+    pub(crate) const PAGE_BYTES: usize = 4 << 20;
+
     /// The limit that is used.
     pub(crate) fn page_size(&self) -> usize {
         self.limit.clamp(1, 1000)

@@ -5,6 +5,7 @@ mod data_dir;
 mod group;
 mod identity;
 mod job;
+mod list;
 mod log;
 mod open;
 mod original;
@@ -50,7 +51,7 @@ use shared::Shared;
 /// How a journal is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JournalOptions {
-    /// Connections that read, 1 to 64; further readers wait.
+    /// Connections that read, 1 to 64, beside one for lists; further readers wait.
     pub readers: usize,
     /// Bytes of events that may wait to be written; further writers wait.
     pub queue_bytes: u32,
@@ -70,6 +71,8 @@ pub struct SqliteJournal {
     hub_id: String,
     shared: Arc<Shared>,
     readers: Readers,
+    /// For lists alone, which take longer than what others wait for.
+    lists: Readers,
     queue: Mutex<Option<mpsc::Sender<Box<dyn Work>>>>,
     queue_bytes: u32,
     room: Arc<Semaphore>,
@@ -262,7 +265,7 @@ impl Journal for SqliteJournal {
 
     async fn list(&self, query: &Query) -> Result<Page, JournalError> {
         let query = query.clone();
-        self.readers.read(move |c| read::list(c, &query)).await
+        self.lists.read(move |c| list::list(c, &query)).await
     }
 
     async fn counts(&self) -> Result<Vec<(FunctionName, InvocationState, u64)>, JournalError> {
@@ -308,6 +311,7 @@ impl Journal for SqliteJournal {
             |queue: &Mutex<Option<_>>| queue.lock().unwrap_or_else(PoisonError::into_inner).take();
         drop(lock(&self.queue));
         self.readers.close();
+        self.lists.close();
         let writer = self
             .writer
             .lock()

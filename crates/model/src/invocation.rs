@@ -1,5 +1,7 @@
 //! One event on its way through one function.
 
+use bytes::Bytes;
+
 use crate::{Ending, Event, FunctionName, InvocationState, RequestId, Timestamp, TriggerName};
 
 /// What the hub knows of one invocation.
@@ -28,6 +30,16 @@ pub struct Invocation {
 // === impl Invocation ===
 
 impl Invocation {
+    /// Bytes that it takes in memory, near enough to bound lists by.
+    pub fn weight(&self) -> usize {
+        let ending = self.ending.as_ref().map_or(0, |ending| {
+            let detail = ending.detail.as_ref().map_or(0, String::len);
+            let result = ending.result.as_ref().map_or(0, Bytes::len);
+            ending.reason.len() + detail + result
+        });
+        self.event.weight() + ending
+    }
+
     /// The status code of Tencent SCF that describes it best: 202 until it ends, then [`Ending::status_code`].
     pub fn status_code(&self) -> u16 {
         self.ending.as_ref().map_or(202, Ending::status_code)

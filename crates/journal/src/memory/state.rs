@@ -8,7 +8,9 @@ use tripline_model::{
     RequestId, Timestamp, Transition, TriggerName,
 };
 
-use crate::{Accepted, Health, JournalError, NewInvocation, Page, Purged, Query, Retention};
+use crate::{
+    Accepted, Health, JournalError, NewInvocation, Page, Portion, Purged, Query, Retention,
+};
 
 /// Everything there is.
 pub(super) struct State {
@@ -215,28 +217,25 @@ impl State {
                     .is_none_or(|t| i.request_id < RequestId::floor(t))
                 && query.before.is_none_or(|id| i.request_id < id)
         };
-        let size = query.page_size();
-        let mut found: Vec<_> = self
-            .invocations
-            .values()
-            .rev()
-            .filter(wanted)
-            .take(size + 1)
-            .cloned()
-            .collect();
-        let more = found.len() > size;
-        found.truncate(size);
-        for invocation in &mut found {
+        let most = Portion {
+            count: query.page_size(),
+            bytes: Query::PAGE_BYTES,
+        };
+        let (mut page, mut bytes) = (Page::default(), 0);
+        for found in self.invocations.values().rev().filter(wanted) {
+            let mut invocation = found.clone();
             invocation.event.data = None;
             if let Some(ending) = &mut invocation.ending {
                 ending.result = None;
             }
+            bytes += invocation.weight() as u64;
+            if !most.takes(page.invocations.len(), bytes) {
+                page.next = page.invocations.last().map(|last| last.request_id);
+                break;
+            }
+            page.invocations.push(invocation);
         }
-        let next = found.last().filter(|_| more).map(|last| last.request_id);
-        Page {
-            invocations: found,
-            next,
-        }
+        page
     }
 
     /// See [`crate::Journal::register_functions`].
@@ -317,10 +316,7 @@ impl State {
     /// Bytes of what has ended.
     fn weight(&self) -> u64 {
         let ended = self.invocations.values().filter(|i| i.ending.is_some());
-        let weights = ended.map(|i| {
-            let result = i.ending.as_ref().and_then(|e| e.result.as_ref());
-            i.event.weight() + result.map_or(0, Bytes::len)
-        });
+        let weights = ended.map(Invocation::weight);
         weights.sum::<usize>() as u64
     }
 }

@@ -87,6 +87,7 @@ fn prepare(
         .map_err(schema::unusable(&path))?;
     let (sender, queue) = mpsc::channel(QUEUE);
     let readers = Readers::open(&path, options.readers.clamp(1, 64), threads)?;
+    let lists = Readers::open(&path, 1, threads)?;
     let log = Log::watch(&mut connection, reserve_bytes).map_err(schema::unusable(&path))?;
     let checkpoints = if threads {
         start_checkpoints(&path, &shared, sender.downgrade())?
@@ -111,6 +112,7 @@ fn prepare(
         hub_id,
         shared,
         readers,
+        lists,
         queue: Mutex::new(Some(sender)),
         queue_bytes,
         room: Arc::new(Semaphore::new(queue_bytes as usize)),

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use bytes::Bytes;
-use rusqlite::{Connection, OptionalExtension, Params, ToSql, ffi, named_params, params};
+use rusqlite::{Connection, OptionalExtension, Params, ffi, named_params, params};
 use tripline_model::{
     CursorEntry, FunctionName, Identity, Invocation, InvocationState, Offer, RequestId, Timestamp,
     TriggerName,
@@ -11,7 +11,7 @@ use tripline_model::{
 
 use super::identity::{self, Spans};
 use super::row;
-use crate::{Accepted, Page, Portion, Query};
+use crate::{Accepted, Portion};
 
 /// See [`crate::Journal::find_identity`].
 pub(super) fn find_identity(
@@ -91,52 +91,6 @@ pub(super) fn get(connection: &Connection, id: RequestId) -> rusqlite::Result<Op
         None => invocation.event.data = bytes(connection, PAYLOAD, [id.as_bytes()])?,
     }
     Ok(Some(invocation))
-}
-
-/// See [`crate::Journal::list`].
-pub(super) fn list(connection: &Connection, query: &Query) -> rusqlite::Result<Page> {
-    let mut sql = format!(
-        "SELECT {} FROM invocations WHERE id >= :since",
-        row::COLUMNS
-    );
-    let floor = |at: Option<Timestamp>| at.map(RequestId::floor);
-    let since = floor(query.since).map_or([0; 16], |id| *id.as_bytes());
-    let upper = match (query.before, floor(query.until)) {
-        (Some(before), Some(until)) => Some(before.min(until)),
-        (before, until) => before.or(until),
-    };
-    let upper = upper.map(|id| *id.as_bytes());
-    let size = query.page_size();
-    let wanted = row::number(size + 1);
-    let function = query.function.as_ref().map(FunctionName::as_str);
-    let trigger = query.trigger.as_ref().map(TriggerName::as_str);
-    let mut values: Vec<(&str, &dyn ToSql)> = vec![(":since", &since), (":wanted", &wanted)];
-    if let Some(upper) = &upper {
-        sql.push_str(" AND id < :upper");
-        values.push((":upper", upper));
-    }
-    if let Some(function) = &function {
-        sql.push_str(" AND function = :function");
-        values.push((":function", function));
-    }
-    if let Some(trigger) = &trigger {
-        sql.push_str(" AND via = :via");
-        values.push((":via", trigger));
-    }
-    if let Some(state) = query.state {
-        sql.push_str(&state_condition(state));
-    }
-    sql.push_str(" ORDER BY id DESC LIMIT :wanted");
-    let mut select = connection.prepare_cached(&sql)?;
-    let rows = select.query_map(&values[..], row::invocation)?;
-    let mut invocations = rows.collect::<rusqlite::Result<Vec<_>>>()?;
-    let more = invocations.len() > size;
-    invocations.truncate(size);
-    let last = invocations.last().filter(|_| more);
-    Ok(Page {
-        next: last.map(|last| last.request_id),
-        invocations,
-    })
 }
 
 /// See [`crate::Journal::counts`].
@@ -254,14 +208,4 @@ fn bytes(
     let mut select = connection.prepare_cached(sql)?;
     let found = select.query_row(values, |found| found.get::<_, Vec<u8>>(0));
     Ok(found.optional()?.map(Bytes::from))
-}
-
-/// Ends other than success are few and have an index. Of the other states the newest are near the newest ids, so a
-/// walk from there is right, and the `+` keeps SQLite from sorting a whole index instead.
-fn state_condition(state: InvocationState) -> String {
-    match row::state_code(state) {
-        1 => " AND state = 1".to_owned(),
-        code @ (0 | 2) => format!(" AND +state = {code}"),
-        code => format!(" AND state > 2 AND state = {code}"),
-    }
 }

@@ -38,7 +38,8 @@ pub(crate) async fn ps(
             }
         }
         cursor = text(&page, "next_cursor");
-        if cursor.is_none() || left == 0 || invocations.is_empty() {
+        // A page without invocations is not the last one: what is asked for may be far away.
+        if cursor.is_none() || left == 0 {
             break;
         }
     }

@@ -168,6 +168,38 @@ async fn lists_are_filtered_and_paged_newest_first() {
 }
 
 #[tokio::test]
+async fn a_page_of_large_invocations_ends_early() {
+    each(|s| async move {
+        let mut ids = Vec::new();
+        for n in 0..150 {
+            let mut new = new_at(at(n), offer("f", Identity::Unique));
+            Arc::make_mut(&mut new.offer).event.subject = Some("s".repeat(60_000));
+            ids.push(new.request_id);
+            s.journal.accept(vec![new]).await.unwrap();
+        }
+        ids.reverse();
+        let (mut found, mut before) = (Vec::new(), None);
+        loop {
+            let query = Query {
+                before,
+                limit: 1000,
+                ..Query::default()
+            };
+            let page = s.journal.list(&query).await.unwrap();
+            let bytes: usize = page.invocations.iter().map(|one| one.event.size()).sum();
+            assert!((60_000..4 << 20).contains(&bytes), "{bytes}");
+            found.extend(ids_of(&page.invocations));
+            before = page.next;
+            if before.is_none() {
+                break;
+            }
+        }
+        assert_eq!(found, ids);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_function_keeps_its_mode_until_it_is_gone() {
     each(|s| async move {
         let (f, g) = (function("f"), function("g"));

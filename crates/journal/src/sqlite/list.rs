@@ -1,0 +1,229 @@
+//! Lists, newest first. Whatever is asked for, a page costs a bounded walk and a bounded amount of memory: it may end
+//! early, even without any invocation, and says where the next one begins.
+
+use rusqlite::{Connection, Row, ToSql, named_params};
+use tripline_model::{FunctionName, InvocationState, RequestId, Timestamp, TriggerName};
+
+use super::row;
+use crate::{Page, Portion, Query};
+
+#[cfg(test)]
+mod tests;
+
+/// What a page may cost.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    /// Records that are looked at.
+    walk: usize,
+    /// Bytes of the invocations on it, by their weight.
+    bytes: usize,
+}
+
+/// A page that is being filled.
+struct Filling<'a> {
+    query: &'a Query,
+    most: Portion,
+    walk: usize,
+    walked: usize,
+    bytes: u64,
+    /// The last record that was looked at.
+    last: Option<RequestId>,
+    page: Page,
+}
+
+/// The ids between two, the upper one excluded.
+struct Range {
+    since: [u8; 16],
+    upper: [u8; 16],
+}
+
+// === impl Bounds ===
+
+impl Bounds {
+    /// Some tens of milliseconds at most, out of memory.
+    const PAGE: Self = Self {
+        walk: 20_000,
+        bytes: Query::PAGE_BYTES,
+    };
+}
+
+/// See [`crate::Journal::list`].
+pub(super) fn list(connection: &Connection, query: &Query) -> rusqlite::Result<Page> {
+    page(connection, query, Bounds::PAGE)
+}
+
+fn page(connection: &Connection, query: &Query, bounds: Bounds) -> rusqlite::Result<Page> {
+    let mut filling = Filling::new(query, bounds);
+    let range = Range::of(query);
+    if query.state == Some(InvocationState::Accepted) && query.trigger.is_none() {
+        let sql = format!("SELECT {} FROM invocations WHERE id = ?1", row::COLUMNS);
+        let mut select = connection.prepare_cached(&sql)?;
+        for id in waiting(connection, query, &range)? {
+            let mut rows = select.query([id.as_bytes()])?;
+            if let Some(found) = rows.next()?
+                && !filling.look(found)?
+            {
+                break;
+            }
+        }
+        return Ok(filling.page);
+    }
+    let (way, value) = way(query);
+    let sql = walk_sql(&way);
+    let mut values: Vec<(&str, &dyn ToSql)> =
+        vec![(":since", &range.since), (":upper", &range.upper)];
+    if let Some(value) = &value {
+        values.push((":value", value));
+    }
+    let mut select = connection.prepare_cached(&sql)?;
+    let mut rows = select.query(&values[..])?;
+    while let Some(found) = rows.next()? {
+        if !filling.look(found)? {
+            break;
+        }
+    }
+    Ok(filling.page)
+}
+
+/// The index along which the records are walked in the order of their ids, and the value it is asked for. Ends other
+/// than success are few; of the other states the newest are near the newest ids.
+fn way(query: &Query) -> (String, Option<&str>) {
+    let code = query.state.map(row::state_code);
+    let function = query.function.as_ref().map(FunctionName::as_str);
+    let trigger = query.trigger.as_ref().map(TriggerName::as_str);
+    match (code, function, trigger) {
+        (Some(1), _, _) => ("INDEXED BY running WHERE state = 1".to_owned(), None),
+        (Some(code @ 3..), _, _) => {
+            let way = format!("INDEXED BY troubled WHERE state > 2 AND state = {code}");
+            (way, None)
+        }
+        (_, function @ Some(_), _) => {
+            let way = "INDEXED BY by_function WHERE function = :value";
+            (way.to_owned(), function)
+        }
+        (_, None, trigger @ Some(_)) => (
+            "INDEXED BY by_trigger WHERE via = :value".to_owned(),
+            trigger,
+        ),
+        (_, None, None) => ("WHERE TRUE".to_owned(), None),
+    }
+}
+
+fn walk_sql(way: &str) -> String {
+    let columns = row::COLUMNS;
+    format!(
+        "SELECT {columns} FROM invocations {way} AND id >= :since AND id < :upper ORDER BY id DESC"
+    )
+}
+
+/// The newest that wait, of each function by their index: an id's time is when it was accepted.
+const WAITING: &str = "SELECT id FROM invocations INDEXED BY waiting
+    WHERE state = 0 AND function = :function AND accepted_at BETWEEN :from AND :to AND id >= :since AND id < :upper
+    ORDER BY accepted_at DESC, id DESC LIMIT :wanted";
+
+/// The newest ids of what waits, one more than a page has.
+fn waiting(
+    connection: &Connection,
+    query: &Query,
+    range: &Range,
+) -> rusqlite::Result<Vec<RequestId>> {
+    let functions = match &query.function {
+        Some(function) => vec![function.to_string()],
+        None => connection
+            .prepare_cached("SELECT function FROM counts WHERE state = 0 AND n > 0")?
+            .query_map([], |found| found.get(0))?
+            .collect::<rusqlite::Result<_>>()?,
+    };
+    let wanted = query.page_size() + 1;
+    let at = |id: [u8; 16]| RequestId::from_bytes(id).timestamp().as_millis();
+    let mut select = connection.prepare_cached(WAITING)?;
+    let mut ids = Vec::new();
+    for function in functions {
+        let values = named_params! {
+            ":function": function, ":from": at(range.since), ":to": at(range.upper),
+            ":since": range.since, ":upper": range.upper, ":wanted": row::number(wanted)
+        };
+        for id in select.query_map(values, |found| row::id(found, 0))? {
+            ids.push(id?);
+        }
+        ids.sort_unstable_by(|a, b| b.cmp(a));
+        ids.truncate(wanted);
+    }
+    Ok(ids)
+}
+
+// === impl Range ===
+
+impl Range {
+    fn of(query: &Query) -> Self {
+        let floor = |at: Option<Timestamp>| at.map(|at| *RequestId::floor(at).as_bytes());
+        let before = query.before.map(|id| *id.as_bytes());
+        let upper = [before, floor(query.until)].into_iter().flatten().min();
+        Self {
+            since: floor(query.since).unwrap_or([0; 16]),
+            // No id is above: the bits of its version are not all ones.
+            upper: upper.unwrap_or([0xff; 16]),
+        }
+    }
+}
+
+// === impl Filling ===
+
+impl<'a> Filling<'a> {
+    fn new(query: &'a Query, bounds: Bounds) -> Self {
+        Self {
+            query,
+            most: Portion {
+                count: query.page_size(),
+                bytes: bounds.bytes,
+            },
+            walk: bounds.walk,
+            walked: 0,
+            bytes: 0,
+            last: None,
+            page: Page::default(),
+        }
+    }
+
+    /// Looks at the next record; whether the page goes on behind it.
+    fn look(&mut self, found: &Row<'_>) -> rusqlite::Result<bool> {
+        let id = row::id(found, 0)?;
+        if self.walked == self.walk {
+            return Ok(self.end());
+        }
+        self.walked += 1;
+        if self.wants(found)? {
+            let invocation = row::invocation(found)?;
+            self.bytes += invocation.weight() as u64;
+            if !self.most.takes(self.page.invocations.len(), self.bytes) {
+                return Ok(self.end());
+            }
+            self.page.invocations.push(invocation);
+        }
+        self.last = Some(id);
+        Ok(true)
+    }
+
+    fn end(&mut self) -> bool {
+        self.page.next = self.last;
+        false
+    }
+
+    fn wants(&self, found: &Row<'_>) -> rusqlite::Result<bool> {
+        let query = self.query;
+        if let Some(function) = &query.function
+            && found.get_ref(1)?.as_str()? != function.as_str()
+        {
+            return Ok(false);
+        }
+        if let Some(trigger) = &query.trigger
+            && found.get_ref(2)?.as_str_or_null()? != Some(trigger.as_str())
+        {
+            return Ok(false);
+        }
+        Ok(match query.state {
+            Some(state) => found.get::<_, u8>(3)? == row::state_code(state),
+            None => true,
+        })
+    }
+}
