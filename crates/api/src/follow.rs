@@ -183,8 +183,12 @@ impl LogReader {
             let ending = self.frame.ending();
             if ending.is_some() || self.left == 0 {
                 self.over = true;
-                if let (Some(ending), Form::Events) = (ending, self.form) {
-                    write_event(piece, None, Some("end"), &convert::end(ending));
+                let end = ending.map(convert::end);
+                // Who asked for fewer lines than there are has not seen the end.
+                if let (Some(end), Form::Events) = (end, self.form)
+                    && (self.left > 0 || self.lines(1).await?.is_empty())
+                {
+                    write_event(piece, None, Some("end"), &end);
                 }
                 return Ok(());
             }
@@ -227,6 +231,16 @@ impl LogReader {
         if limit == 0 {
             return Ok(Vec::new());
         }
+        let lines = self.lines(limit).await?;
+        self.left -= lines.len() as u64;
+        if let Some(last) = lines.last() {
+            self.after = last.seq;
+        }
+        Ok(lines)
+    }
+
+    /// The next lines, without moving on.
+    async fn lines(&mut self, limit: usize) -> Result<Vec<LogLine>, Problem> {
         let mut lines = if self.after == 0 {
             self.frame.opening().into_iter().collect()
         } else {
@@ -235,10 +249,6 @@ impl LogReader {
         if lines.is_empty() && self.frame.ending().is_some() {
             lines = self.closing().await?;
             lines.truncate(limit);
-        }
-        self.left -= lines.len() as u64;
-        if let Some(last) = lines.last() {
-            self.after = last.seq;
         }
         Ok(lines)
     }

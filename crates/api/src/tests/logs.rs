@@ -142,6 +142,11 @@ async fn a_followed_log_ends_with_the_state_and_resumes() {
             .insert("last-event-id", last.to_string().parse().unwrap());
         assert_eq!(events(&hub.send(resumed, true).await.text()), all[last..]);
     }
+    for (limit, seen) in [(1, 1), (2, 2), (6, 6), (7, 8), (8, 8)] {
+        let path = format!("{path}?follow=true&limit={limit}");
+        let told = events(&hub.ask("GET", &path).await.text());
+        assert_eq!(told, all[..seen], "the end is told behind all lines");
+    }
     let mut odd = request("GET", &format!("{path}?follow=true"), "");
     odd.headers_mut()
         .insert("last-event-id", "x".parse().unwrap());
