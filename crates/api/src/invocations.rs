@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use axum::Json;
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use http::{HeaderValue, StatusCode, Uri, header};
 use tripline_dispatcher::{TerminateError, TerminateOutcome};
 use tripline_journal::Query;
-use tripline_listener::{Problem, read_body};
+use tripline_listener::{AnswerRoom, Problem, read_body};
 use tripline_model::{FunctionName, Invocation, RequestId, TriggerName};
 
 use crate::openapi::{
@@ -25,6 +25,8 @@ const MAX_PAGE: u64 = 1000;
 /// Largest body of a stop request.
 const MAX_TERMINATE_BYTES: usize = 1024;
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// When to ask again for a result that there is no room for.
+const READ_LATER: Duration = Duration::from_secs(1);
 /// Says that a result was cut at its function's limit.
 pub(crate) const RESULT_CUT: &str = "tripline-result-cut";
 
@@ -157,6 +159,7 @@ pub(crate) async fn find(hub: &ApiState, id: RequestId) -> Result<Invocation, Pr
 pub(crate) async fn result(
     State(shared): State<Shared>,
     segment: Segment,
+    request: Request,
 ) -> Result<Response, Problem> {
     let invocation = find(&shared.hub, request_id(segment)?).await?;
     let id = invocation.request_id;
@@ -172,7 +175,12 @@ pub(crate) async fn result(
         let problem = Problem::new(StatusCode::NOT_FOUND, "no_result", title);
         return Err(problem.detail(detail).request_id(id));
     };
-    let mut response = result_response(bytes, ending.result_cut);
+    let body = AnswerRoom::of(request.extensions()).body(bytes);
+    let body = body.map_err(|problem| Problem {
+        retry_after: Some(READ_LATER),
+        ..problem.request_id(id)
+    })?;
+    let mut response = result_response(body, ending.result_cut);
     let attachment = format!("attachment; filename=\"{id}.bin\"");
     if let Ok(attachment) = HeaderValue::try_from(attachment) {
         response
@@ -183,9 +191,9 @@ pub(crate) async fn result(
 }
 
 /// Bytes of a function, marked where they were cut.
-pub(crate) fn result_response(bytes: Bytes, cut: bool) -> Response {
+pub(crate) fn result_response(body: Body, cut: bool) -> Response {
     let kind = [(header::CONTENT_TYPE, "application/octet-stream")];
-    let mut response = (kind, bytes).into_response();
+    let mut response = (kind, body).into_response();
     if cut {
         response
             .headers_mut()

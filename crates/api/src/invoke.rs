@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use sha2::{Digest, Sha256};
-use tripline_listener::{Accepted, Problem, idempotency_key, read_body, refuse_packed};
+use tripline_listener::{Accepted, AnswerRoom, Problem, idempotency_key, read_body, refuse_packed};
 use tripline_model::{
     End, Event, Execution, FunctionName, Identity, Offer, Receipt, Rejected, RequestId, Stopping,
 };
@@ -111,10 +111,11 @@ pub(crate) async fn invoke(
     let receipt = hub.dispatch.try_dispatch(offer).await?;
     // On disk: what follows may take as long as the function.
     drop(share);
+    let room = AnswerRoom::of(&parts.extensions);
     let id = receipt.request_id().ok_or(Rejected::Unknown)?;
     let mut response = match function.execution {
         Execution::Async => receipt_response(id),
-        Execution::Sync => result_of(hub, id)
+        Execution::Sync => result_of(hub, id, room)
             .await
             .unwrap_or_else(IntoResponse::into_response),
     };
@@ -144,7 +145,7 @@ fn id_value(id: RequestId) -> HeaderValue {
 }
 
 /// Waits for the end of a sync function's run. Whoever gives up waiting finds the result under its RequestId.
-async fn result_of(hub: &ApiState, id: RequestId) -> Result<Response, Problem> {
+async fn result_of(hub: &ApiState, id: RequestId, room: AnswerRoom) -> Result<Response, Problem> {
     let ended = hub
         .dispatch
         .ended(id)
@@ -162,7 +163,9 @@ async fn result_of(hub: &ApiState, id: RequestId) -> Result<Response, Problem> {
             kept.map_or((None, false), |kept| (kept.result, kept.result_cut))
         }
     };
-    Ok(result_response(result.unwrap_or_default(), cut))
+    let body = room.body(result.unwrap_or_default());
+    let body = body.map_err(|problem| problem.request_id(id))?;
+    Ok(result_response(body, cut))
 }
 
 fn event(shared: &Shared, name: &FunctionName, content_type: Option<String>, data: Bytes) -> Event {

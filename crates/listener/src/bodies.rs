@@ -1,4 +1,5 @@
-//! The memory that bodies may take while they come in, all requests of a listener together.
+//! The memory that bodies may take while they come in, and results while they go out, all requests of a listener
+//! together.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -50,6 +51,16 @@ impl Share {
 
     /// The body has `length` bytes now; whether there is room for them.
     pub(crate) fn grow_to(&mut self, length: usize) -> bool {
+        self.take(length, |sum, _, max| sum <= max)
+    }
+
+    /// The body has `length` bytes, which may be more than all together may have: such a one is alone.
+    pub(crate) fn takes_or_is_first(&mut self, length: usize) -> bool {
+        self.take(length, |sum, before, max| sum <= max || before == 0)
+    }
+
+    /// Takes what is missing to `length`, if the sum with it, which was another before, is allowed with that maximum.
+    fn take(&mut self, length: usize, allowed: impl Fn(usize, usize, usize) -> bool) -> bool {
         let Some(bodies) = &self.of else {
             return true;
         };
@@ -57,7 +68,7 @@ impl Share {
         let more = wanted.saturating_sub(self.taken);
         let fits = |taken: usize| {
             let sum = taken.checked_add(more)?;
-            (sum <= bodies.max).then_some(sum)
+            allowed(sum, taken, bodies.max).then_some(sum)
         };
         let has_room = bodies
             .taken

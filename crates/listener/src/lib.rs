@@ -9,6 +9,7 @@
     reason = "a `Problem` is made once a request, on the way out"
 )]
 
+mod answer;
 mod bearer;
 mod bodies;
 mod body;
@@ -26,6 +27,7 @@ mod serve;
 mod tls;
 mod turns;
 
+pub use answer::AnswerRoom;
 pub use bearer::{Bearer, Stranger};
 pub use bodies::Share;
 pub use body::{read_body, refuse_packed};

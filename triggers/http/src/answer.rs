@@ -2,7 +2,7 @@
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use tripline_listener::{Accepted, Problem};
+use tripline_listener::{Accepted, AnswerRoom, Problem};
 use tripline_model::{End, Ending, Invocation, RequestId};
 
 /// The header that carries the receipt.
@@ -50,7 +50,7 @@ impl Receipted {
     }
 
     /// The answer of a synchronous function: its result, or how it ended instead.
-    pub(crate) fn ended(self, invocation: Option<Invocation>) -> Response {
+    pub(crate) fn ended(self, invocation: Option<Invocation>, room: AnswerRoom) -> Response {
         let ending = invocation.and_then(|invocation| invocation.ending);
         let response = match ending {
             None => {
@@ -59,7 +59,7 @@ impl Receipted {
                     .request_id(self.request_id)
                     .into_response()
             }
-            Some(ending) if ending.end == End::Succeeded => result(ending),
+            Some(ending) if ending.end == End::Succeeded => result(self.request_id, ending, room),
             Some(ending) => Problem::ended(self.request_id, &ending).into_response(),
         };
         self.marked(response)
@@ -83,13 +83,17 @@ impl Receipted {
     }
 }
 
-fn result(ending: Ending) -> Response {
+fn result(id: RequestId, ending: Ending, room: AnswerRoom) -> Response {
     let bytes = ending.result.unwrap_or_default();
     let kind = match std::str::from_utf8(&bytes) {
         Ok(_) => "text/plain; charset=utf-8",
         Err(_) => "application/octet-stream",
     };
-    let mut response = (StatusCode::OK, bytes).into_response();
+    let body = match room.body(bytes) {
+        Ok(body) => body,
+        Err(problem) => return problem.request_id(id).into_response(),
+    };
+    let mut response = (StatusCode::OK, body).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     // A function's output may hold what a stranger sent in: no browser is to take it for a page.

@@ -10,8 +10,8 @@ use http::StatusCode;
 use http::request::Parts;
 use tripline_config::SecretRef;
 use tripline_listener::{
-    Accepted, Bearer, GatewayHandler, Problem, Route, Stranger, idempotency_key, read_body,
-    refuse_packed,
+    Accepted, AnswerRoom, Bearer, GatewayHandler, Problem, Route, Stranger, idempotency_key,
+    read_body, refuse_packed,
 };
 use tripline_model::{Execution, Identity, Receipt, Rejected, Stopping, Timestamp};
 use tripline_trigger::{Trigger, TriggerContext, TriggerError};
@@ -86,8 +86,9 @@ impl Trigger for HttpTrigger {
 #[async_trait]
 impl GatewayHandler for Handler {
     async fn handle(&self, params: Vec<(String, String)>, request: Request) -> Response {
+        let room = AnswerRoom::of(request.extensions());
         match self.accept(params, request).await {
-            Ok(receipted) => self.answer(receipted).await,
+            Ok(receipted) => self.answer(receipted, room).await,
             Err(problem) => problem.into_response(),
         }
     }
@@ -148,12 +149,12 @@ impl Handler {
         })
     }
 
-    async fn answer(&self, receipted: Receipted) -> Response {
+    async fn answer(&self, receipted: Receipted, room: AnswerRoom) -> Response {
         match self.cx.function().execution {
             Execution::Async => receipted.accepted(),
             // A caller that goes away drops this wait and nothing else: the function runs on.
             Execution::Sync => match self.cx.dispatch().ended(receipted.request_id).await {
-                Ok(ended) => receipted.ended(ended),
+                Ok(ended) => receipted.ended(ended, room),
                 Err(Stopping) => receipted.not_waited_for(),
             },
         }
