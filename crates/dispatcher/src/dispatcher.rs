@@ -21,8 +21,8 @@ const RECLAIM: Duration = Duration::from_secs(40);
 /// How long tasks may take to notice that nothing is waited for any more.
 const CLOSE: Duration = Duration::from_secs(5);
 
-/// Owns every task of the dispatcher. Dropped without [`Dispatcher::shutdown`], it stops starting, and what runs is
-/// left to the tasks' executor.
+/// Owns every task of the dispatcher. Dropped without [`Dispatcher::shutdown`], it stops starting, and the tasks of what
+/// runs go on for as long as tokio runs them.
 pub struct Dispatcher {
     pub(crate) hub: Arc<Hub>,
 }

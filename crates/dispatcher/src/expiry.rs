@@ -9,7 +9,7 @@ use tripline_model::End;
 use crate::hub::Hub;
 use crate::lane::Lane;
 
-/// How often is looked.
+/// How often to look.
 const EVERY: Duration = Duration::from_secs(1);
 
 /// Invocations ended in one step.

@@ -39,17 +39,17 @@ pub(crate) struct Hub {
     pub(crate) room: Notify,
     /// Pull sources that now offer.
     pub(crate) pulling: AtomicUsize,
-    /// Pull sources stand in line here for the hub's limit,
+    /// Pull sources stand in line here for the hub's limit.
     pub(crate) line: Arc<tokio::sync::Mutex<()>>,
-    /// and here for their trigger's, if it has one.
+    /// Pull sources stand in line here for their trigger's limit, if it has one.
     pub(crate) trigger_lines: HashMap<TriggerName, Arc<tokio::sync::Mutex<()>>>,
     /// How to stop what is being started or running.
     pub(crate) stoppers: Mutex<HashMap<RequestId, Stoppable>>,
     /// Those that have ended and of which something is still alive.
     pub(crate) reclaiming: Mutex<HashSet<RequestId>>,
-    /// Who waits for a start,
+    /// Who waits for a start.
     pub(crate) starts: Waiters,
-    /// and who for an end.
+    /// Who waits for an end.
     pub(crate) ends: Waiters,
     /// Everything that must be waited for before the hub may go.
     pub(crate) tasks: TaskTracker,

@@ -28,7 +28,8 @@ pub(crate) struct Recovered {
 ///
 /// - A changed execution mode of a known function is refused before anything is changed.
 /// - What was running and is held by its runtime goes on.
-/// - What was running else is `lost`: its start is on disk and its end is not, so it may have run, and is not run again.
+/// - Everything else that was running is `lost`: its start is on disk and its end is not, so it may have run, and is not
+///   run again.
 /// - What is held and has ended, or is not known, is over.
 /// - What waits for a function that is gone is `cancelled`.
 /// - What else waits will be started, for the first time.

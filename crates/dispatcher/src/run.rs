@@ -17,7 +17,7 @@ use crate::output::InvocationLog;
 /// The first and the longest wait before the record of an end is written again.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
-/// How a run is come by, and whose it is.
+/// Whether a run begins now or is resumed, and whose it is.
 #[derive(Clone, Copy)]
 pub(crate) enum Begin<'a> {
     /// It is begun now, once.

@@ -41,10 +41,10 @@ pub enum TerminateError {
     },
 }
 
-/// The invocation changes while it is looked at: looks again this often,
+/// How often to look at an invocation that changes while it is looked at.
 const LOOKS: u32 = 50;
 
-/// and this long after the last.
+/// How long to wait between two looks.
 const PAUSE: Duration = Duration::from_millis(10);
 
 // === impl Hub ===
