@@ -9,7 +9,7 @@ use tripline_model::{Identity, MAX_ATTRIBUTE_BYTES, Offer, Receipt, Rejected, Re
 
 use crate::hub::Hub;
 use crate::lane::Lane;
-use crate::limiter::{Charge, OverLimit, Scope, Source};
+use crate::limiter::{BEGIN, Charge, OverLimit, Scope, Source};
 
 /// An event that may come in, with what it took.
 pub(crate) struct Ticket {
@@ -85,12 +85,12 @@ impl Hub {
     /// Takes an event's part of the limits and gives it its id, and with that its time: checked before, and counted from
     /// after it. So no second has more than the limit in the records either, wherever this thread is held up.
     fn charge(&self, offer: &Offer, source: Source) -> Result<(Charge, RequestId), OverLimit> {
-        let since_began = || Instant::now() - self.began;
+        let time = || BEGIN + (Instant::now() - self.began);
         let mut limiter = self.limiter();
         let trigger = offer.trigger.as_ref();
-        let mut charge = limiter.check(since_began(), source, &offer.function, trigger)?;
+        let mut charge = limiter.check(time(), source, &offer.function, trigger)?;
         let request_id = self.mint();
-        limiter.take(&mut charge, since_began());
+        limiter.take(&mut charge, time());
         Ok((charge, request_id))
     }
 

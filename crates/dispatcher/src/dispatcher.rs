@@ -12,7 +12,7 @@ use tripline_runtime::Runtime;
 use crate::hub::{Hub, Outside};
 use crate::ids::Mint;
 use crate::lane::Lane;
-use crate::recovery::recover;
+use crate::recovery::{just_accepted, recover};
 use crate::{DispatcherConfig, DispatcherHandle, Entropy};
 
 /// How long killed runs may take to be reclaimed and their ends to be written.
@@ -85,6 +85,7 @@ impl Dispatcher {
         let functions = functions.collect::<Result<Vec<_>, _>>()?;
         let (journal, clock) = (parts.journal.as_ref(), parts.clock.as_ref());
         let left = recover(journal, &parts.functions, &parts.runtimes, clock).await?;
+        let recent = just_accepted(journal, parts.config.qps, clock).await?;
         let lane = |(function, runtime): (Function, Arc<dyn Runtime>)| {
             let queued = left.queued.get(&function.name).copied().unwrap_or(0);
             let lost = left.lost.get(&function.name).copied().unwrap_or(0);
@@ -96,6 +97,7 @@ impl Dispatcher {
             logs: parts.logs,
             clock: parts.clock,
             mint: Mint::new(parts.entropy),
+            recent,
         };
         let hub = Arc::new(Hub::new(parts.config, lanes, outside));
         hub.take_up(left);

@@ -16,7 +16,8 @@ use tripline_runtime::{Runtime, Stop, StopSignal, Stopper, stop_channel};
 use crate::DispatcherConfig;
 use crate::ids::Mint;
 use crate::lane::Lane;
-use crate::limiter::Limiter;
+use crate::limiter::{BEGIN, Limiter};
+use crate::recovery::Recent;
 use crate::waiters::Waiters;
 
 /// How runs are stopped when the hub stops. What was not started by then stays in the queue.
@@ -31,7 +32,7 @@ pub(crate) struct Hub {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) mint: Mutex<Mint>,
     pub(crate) limiter: Mutex<Limiter>,
-    /// Where the limiter's time begins.
+    /// When the limiter's time was [`BEGIN`].
     pub(crate) began: Instant,
     /// Waiting invocations and reserved places of all functions.
     pub(crate) places: AtomicU64,
@@ -76,6 +77,8 @@ pub(crate) struct Outside {
     pub(crate) logs: Arc<dyn LogStore>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) mint: Mint,
+    /// What the life before accepted in its last second, the oldest first.
+    pub(crate) recent: Vec<Recent>,
 }
 
 // === impl Stoppable ===
@@ -106,7 +109,12 @@ impl Hub {
             function.qps.map(|limit| (function.name.clone(), limit))
         });
         let share = config.push_share_percent;
-        let limiter = Limiter::new(config.qps, share, limits, &config.trigger_qps);
+        let mut limiter = Limiter::new(config.qps, share, limits, &config.trigger_qps);
+        let (now, began) = (outside.clock.now(), Instant::now());
+        for one in outside.recent {
+            let at = BEGIN.saturating_sub(now.since(one.at));
+            limiter.recall(at, &one.function, one.trigger.as_ref());
+        }
         let lines = config.trigger_qps.keys();
         let places = lanes.iter().map(|lane| lane.queue().queued()).sum();
         Self {
@@ -121,7 +129,7 @@ impl Hub {
             clock: outside.clock,
             mint: Mutex::new(outside.mint),
             limiter: Mutex::new(limiter),
-            began: Instant::now(),
+            began,
             places: AtomicU64::new(places),
             room: Notify::new(),
             pulling: AtomicUsize::new(0),

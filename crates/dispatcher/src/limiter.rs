@@ -15,7 +15,11 @@ use tripline_model::{FunctionName, TriggerName};
 /// The window of every limit.
 const SECOND: Duration = Duration::from_secs(1);
 
-/// The log of one limit: when each event of the last second was admitted. At most `limit` stamps of 16 bytes.
+/// Where the limiter's time begins in each life of the hub: the second before is that of the life before.
+pub(crate) const BEGIN: Duration = SECOND;
+
+/// The log of one limit: when each event of the last second was admitted. At most `limit` stamps of 16 bytes, or as many
+/// as a life with a higher limit left.
 #[derive(Debug)]
 pub(crate) struct Window {
     limit: u32,
@@ -30,6 +34,10 @@ pub(crate) struct Limiter {
     pull: Window,
     functions: HashMap<FunctionName, Window>,
     triggers: HashMap<TriggerName, Window>,
+    /// Events of pull sources that stand in line for the hub's limit.
+    wanted: usize,
+    /// Whether the hub's limit has held up one of those that stand in line for it.
+    contended: bool,
     /// The latest time seen: callers race, and stamps must not go back.
     latest: Duration,
 }
@@ -77,15 +85,27 @@ impl Window {
         }
     }
 
-    /// How long until there is room for one; zero if there is now. `now` never goes back.
-    pub(crate) fn wait(&mut self, now: Duration) -> Duration {
+    /// How long until there is room for one beside `kept` others; zero if there is now. `now` never goes back.
+    pub(crate) fn wait(&mut self, now: Duration, kept: usize) -> Duration {
+        let free = self.room(now) as usize;
+        if free > kept {
+            return Duration::ZERO;
+        }
+        let last = self.stamps.len() + kept - self.limit as usize;
+        match self.stamps.get(last) {
+            Some(last) => *last + SECOND - now,
+            // All that there is is kept.
+            None => SECOND,
+        }
+    }
+
+    /// How many there is room for.
+    fn room(&mut self, now: Duration) -> u32 {
         while self.stamps.front().is_some_and(|at| now - *at >= SECOND) {
             self.stamps.pop_front();
         }
-        match self.stamps.front() {
-            Some(first) if self.stamps.len() >= self.limit as usize => *first + SECOND - now,
-            _ => Duration::ZERO,
-        }
+        let taken = u32::try_from(self.stamps.len()).unwrap_or(u32::MAX);
+        self.limit.saturating_sub(taken)
     }
 
     /// Takes one; `wait` must have answered zero before.
@@ -123,8 +143,35 @@ impl Limiter {
                 .map(|(name, limit)| (name, Window::new(limit)))
                 .collect(),
             triggers: triggers.iter().map(window).collect(),
+            wanted: 0,
+            contended: false,
             latest: Duration::ZERO,
         }
+    }
+
+    /// Counts an event that the life before accepted at `at`, which is before [`BEGIN`]. The oldest comes first.
+    pub(crate) fn recall(
+        &mut self,
+        at: Duration,
+        function: &FunctionName,
+        trigger: Option<&TriggerName>,
+    ) {
+        let charge = Charge {
+            at,
+            // Which it was is not kept: what is shared among both kinds may be shared differently for a second.
+            source: Source::Push,
+            function: function.clone(),
+            trigger: trigger.cloned(),
+        };
+        self.each(&charge, |_, window| window.take(at));
+    }
+
+    /// A pull source stands in line for the hub's limit with `now` events, and no longer with `before`. Once the limit
+    /// held up one of those in line, what becomes free of the pull sources' part is theirs until the line is empty: a
+    /// flood of calls would take it before they wake up.
+    pub(crate) fn want(&mut self, before: usize, now: usize) {
+        self.wanted = self.wanted + now - before;
+        self.contended &= self.wanted > 0;
     }
 
     /// Whether one event may come in, or which limit keeps it out longest.
@@ -142,9 +189,17 @@ impl Limiter {
             function: function.clone(),
             trigger: trigger.cloned(),
         };
+        let kept = match source {
+            Source::Push if self.contended => {
+                let room = self.pull.room(charge.at) as usize;
+                self.wanted.min(room)
+            }
+            Source::Push | Source::Pull => 0,
+        };
         let mut worst: Option<OverLimit> = None;
         self.each(&charge, |scope, window| {
-            let retry_after = window.wait(charge.at);
+            let kept = if scope == Scope::Hub { kept } else { 0 };
+            let retry_after = window.wait(charge.at, kept);
             let before = worst.map_or(Duration::ZERO, |worst| worst.retry_after);
             if retry_after > before {
                 let limit = window.limit;
@@ -156,6 +211,8 @@ impl Limiter {
             }
         });
         if let Some(refusal) = worst {
+            let held_up = source == Source::Pull && refusal.scope == Scope::Hub;
+            self.contended |= held_up && self.wanted > 0;
             return Err(refusal);
         }
         Ok(charge)

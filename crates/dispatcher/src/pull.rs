@@ -27,6 +27,9 @@ const NAP: Duration = Duration::from_millis(5);
 /// How often a full queue or disk is looked at when no news of it comes.
 const LOOK: Duration = Duration::from_millis(250);
 
+/// Which of the three lines is the hub's.
+const HUB: usize = 2;
+
 /// What became of the offers of one turn, in order.
 enum Step {
     Answered(Arc<Offer>, Result<Receipt, Rejected>),
@@ -36,9 +39,12 @@ enum Step {
 type Ordered = (Arc<Offer>, Option<Result<Receipt, Rejected>>);
 
 /// The places in line that a source holds.
-struct Lines {
+struct Lines<'a> {
+    hub: &'a Hub,
     waits: [Option<Arc<Mutex<()>>>; 3],
     held: [Option<OwnedMutexGuard<()>>; 3],
+    /// Events with which it stands in the hub's.
+    wanted: usize,
 }
 
 /// Counts a source for as long as it offers.
@@ -92,7 +98,7 @@ impl Hub {
         let way = (first.function.clone(), first.trigger.clone());
         let lane = self.lanes.get(&way.0).cloned();
         let mut lines = self.lines(first, lane.as_deref());
-        lines.stand().await;
+        lines.stand(rest.len()).await;
         while let Some(offer) = rest.pop_front() {
             if (&offer.function, &offer.trigger) != (&way.0, &way.1)
                 || steps.len() >= self.quantum()
@@ -117,7 +123,7 @@ impl Hub {
                         lines.keep(scope);
                         self.wait_for(&refusal, lane.as_deref()).await;
                         rest.push_front(refusal.offer);
-                        lines.stand().await;
+                        lines.stand(rest.len()).await;
                     }
                 },
             }
@@ -158,37 +164,57 @@ impl Hub {
         }
     }
 
-    fn lines(&self, offer: &Offer, lane: Option<&Lane>) -> Lines {
+    fn lines(&self, offer: &Offer, lane: Option<&Lane>) -> Lines<'_> {
         let trigger = offer.trigger.as_ref();
         let trigger = trigger.and_then(|name| self.trigger_lines.get(name));
         let function = lane.map(|lane| lane.line.clone());
         Lines {
+            hub: self,
             waits: [trigger.cloned(), function, Some(self.line.clone())],
             held: [None, None, None],
+            wanted: 0,
         }
     }
 }
 
 // === impl Lines ===
 
-impl Lines {
-    /// Stands in every line in which it does not stand yet, to the front.
-    async fn stand(&mut self) {
-        for (wait, held) in self.waits.iter().zip(&mut self.held) {
-            if let (Some(wait), None) = (wait, &held) {
-                *held = Some(wait.clone().lock_owned().await);
-            }
+impl Lines<'_> {
+    /// Stands in every line in which it does not stand yet, to the front, with so many `events`.
+    async fn stand(&mut self, events: usize) {
+        for place in 0..HUB {
+            self.stand_in(place).await;
         }
+        self.want(events.min(self.hub.quantum()));
+        self.stand_in(HUB).await;
+    }
+
+    async fn stand_in(&mut self, place: usize) {
+        if let (Some(wait), None) = (&self.waits[place], &self.held[place]) {
+            self.held[place] = Some(wait.clone().lock_owned().await);
+        }
+    }
+
+    fn want(&mut self, events: usize) {
+        self.hub.limiter().want(self.wanted, events);
+        self.wanted = events;
     }
 
     /// Leaves the lines behind that of `scope`.
     fn keep(&mut self, scope: Scope) {
         let kept = match scope {
             Scope::Trigger => 1,
-            Scope::Function => 2,
-            Scope::Hub => 3,
+            Scope::Function => HUB,
+            Scope::Hub => return,
         };
+        self.want(0);
         self.held[kept..].fill_with(|| None);
+    }
+}
+
+impl Drop for Lines<'_> {
+    fn drop(&mut self) {
+        self.want(0);
     }
 }
 

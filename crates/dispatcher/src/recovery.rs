@@ -2,10 +2,15 @@
 //! no memory; and before anything can be accepted or started.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
-use tripline_journal::{Journal, JournalError};
-use tripline_model::{Clock, End, Function, FunctionName, Invocation, InvocationState, RequestId};
+use tripline_journal::{Journal, JournalError, Query};
+use tripline_model::{
+    Clock, End, Function, FunctionName, Invocation, InvocationState, RequestId, Timestamp,
+    TriggerName,
+};
 use tripline_runtime::Runtime;
 
 /// Invocations ended in one step.
@@ -22,6 +27,14 @@ pub(crate) struct Recovered {
     pub(crate) resumed: Vec<(Invocation, Arc<dyn Runtime>)>,
     /// Runs that are still held and of which nothing more is to be known.
     pub(crate) over: Vec<(RequestId, FunctionName, Arc<dyn Runtime>)>,
+}
+
+/// An event that the life before accepted.
+pub(crate) struct Recent {
+    /// When, at the latest.
+    pub(crate) at: Timestamp,
+    pub(crate) function: FunctionName,
+    pub(crate) trigger: Option<TriggerName>,
 }
 
 /// Settles the past, and says what there is to do.
@@ -71,6 +84,36 @@ pub(crate) async fn recover(
     let (resumed, over) = (recovered.resumed.len(), recovered.over.len());
     tracing::info!(lost, resumed, over, queued, "recovered");
     Ok(recovered)
+}
+
+/// What was accepted in the last second, by the wall clock, the oldest first: it counts for the limits of this life,
+/// too. No more than the hub's limit `qps` is read, which is all that a clock that was set back leaves of it.
+pub(crate) async fn just_accepted(
+    journal: &dyn Journal,
+    qps: NonZeroU32,
+    clock: &dyn Clock,
+) -> Result<Vec<Recent>, JournalError> {
+    let mut query = Query {
+        since: Some(clock.now().minus(Duration::from_secs(1))),
+        limit: STEP,
+        ..Query::default()
+    };
+    let mut recent = Vec::new();
+    loop {
+        let page = journal.list(&query).await?;
+        recent.extend(page.invocations.into_iter().map(|one| Recent {
+            // The time is cut to whole milliseconds.
+            at: one.accepted_at.plus(Duration::from_millis(1)),
+            function: one.function,
+            trigger: one.trigger,
+        }));
+        query.before = page.next;
+        if page.next.is_none() || recent.len() >= qps.get() as usize {
+            break;
+        }
+    }
+    recent.reverse();
+    Ok(recent)
 }
 
 /// How many records of each function say that a run was lost.

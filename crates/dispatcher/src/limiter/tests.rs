@@ -44,14 +44,14 @@ impl Limiter {
 fn n_at_once_then_none_until_exactly_a_second_later() {
     let mut window = Window::new(limit(3));
     for at in [0, 100, 900_000] {
-        assert_eq!(window.wait(micros(at)), Duration::ZERO);
+        assert_eq!(window.wait(micros(at), 0), Duration::ZERO);
         window.take(micros(at));
     }
-    assert_eq!(window.wait(micros(950_000)), micros(50_000));
-    assert_eq!(window.wait(micros(999_999)), micros(1));
-    assert_eq!(window.wait(micros(1_000_000)), Duration::ZERO);
+    assert_eq!(window.wait(micros(950_000), 0), micros(50_000));
+    assert_eq!(window.wait(micros(999_999), 0), micros(1));
+    assert_eq!(window.wait(micros(1_000_000), 0), Duration::ZERO);
     window.take(micros(1_000_000));
-    assert_eq!(window.wait(micros(1_000_000)), micros(100));
+    assert_eq!(window.wait(micros(1_000_000), 0), micros(100));
 }
 
 #[test]
@@ -147,6 +147,52 @@ fn pull_leaves_the_share_of_push() {
             (pull, hub - pull)
         );
     }
+}
+
+#[test]
+fn what_a_held_up_pull_source_waits_for_is_kept_from_push() {
+    let mut limiter = limiter(10, 20, None, None);
+    let function = name("f");
+    let push = |limiter: &mut Limiter, at| {
+        let admit = limiter.admit(micros(at), Source::Push, &function, None);
+        admit.map(drop).map_err(|over| over.retry_after)
+    };
+    for at in 0..10 {
+        assert_eq!(push(&mut limiter, at * 1000), Ok(()));
+    }
+    let pull = |limiter: &mut Limiter, at| {
+        let admit = limiter.admit(micros(at), Source::Pull, &function, None);
+        admit.map(drop).map_err(|over| over.retry_after)
+    };
+    limiter.want(0, 3);
+    assert_eq!(pull(&mut limiter, 999_000), Err(micros(1000)));
+    // Three that become free are kept, and it is said when a fourth does.
+    assert_eq!(push(&mut limiter, 1_001_000), Err(micros(2000)));
+    assert_eq!(push(&mut limiter, 1_003_000), Ok(()));
+    for _ in 0..3 {
+        assert_eq!(pull(&mut limiter, 1_003_000), Ok(()));
+    }
+    limiter.want(3, 0);
+    assert_eq!(push(&mut limiter, 1_004_000), Ok(()));
+    // Who only stands in line, and is not held up, keeps nothing.
+    limiter.want(0, 3);
+    assert_eq!(push(&mut limiter, 1_005_000), Ok(()));
+}
+
+#[test]
+fn more_than_the_part_of_pull_is_not_kept() {
+    let mut limiter = limiter(10, 20, None, None);
+    let function = name("f");
+    let admit = |limiter: &mut Limiter, source| {
+        limiter
+            .admit(Duration::ZERO, source, &function, None)
+            .is_ok()
+    };
+    limiter.want(0, 100);
+    let pulled = (0..100).filter(|_| admit(&mut limiter, Source::Pull));
+    assert_eq!(pulled.count(), 8);
+    let pushed = (0..100).filter(|_| admit(&mut limiter, Source::Push));
+    assert_eq!(pushed.count(), 2);
 }
 
 #[test]

@@ -91,6 +91,97 @@ async fn a_pull_flood_leaves_push_its_share() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_flood_of_calls_leaves_pull_sources_what_they_wait_for() {
+    let mut world = World::new();
+    world.config.qps = NonZeroU32::new(20).unwrap();
+    let timers = (0..7).map(|n| function(&format!("timer-{n}")));
+    world.functions.extend(timers);
+    let dispatcher = world.start().await;
+    let handle = dispatcher.handle();
+    let began = Instant::now();
+    let accepted = AtomicU64::new(0);
+    let flood = async {
+        loop {
+            let calls = join_all((0..30).map(|_| handle.try_dispatch(offer("ok")))).await;
+            let new = calls.iter().filter(|answer| answer.is_ok()).count();
+            accepted.fetch_add(new as u64, Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let timer = async |n| {
+        let mut tick = offer("ok");
+        tick.function = FunctionName::new(&format!("timer-{n}")).unwrap();
+        for second in 0..12 {
+            tokio::time::sleep_until(began + Duration::from_secs(second)).await;
+            let answers = handle.dispatch_all(vec![tick.clone()]).await;
+            assert_eq!(tally(&answers), [("new", 1)].into());
+        }
+    };
+    tokio::select! {
+        () = flood => {}
+        _ = join_all((0..7).map(timer)) => {}
+    }
+    // Each waits for a second that is full of calls, and for no other.
+    let took = began.elapsed();
+    assert!(took < Duration::from_millis(12_500), "{took:?}");
+    let accepted = accepted.into_inner();
+    assert!(accepted >= 12 * 13, "{accepted}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_another_bound_keeps_nothing_from_calls() {
+    let mut world = World::new();
+    world.config.qps = NonZeroU32::new(10).unwrap();
+    world.config.trigger_qps = [(trigger("slow"), NonZeroU32::MIN)].into();
+    let dispatcher = world.start().await;
+    let handle = dispatcher.handle();
+    let mut slow = offer("ok");
+    slow.trigger = Some(trigger("slow"));
+    let pull = handle.dispatch_all(vec![slow; 3]);
+    let push = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        tally(&handle.try_dispatch_all(vec![offer("ok"); 9]).await)
+    };
+    let (pulled, pushed) = tokio::join!(pull, push);
+    assert_eq!(pushed, [("new", 9)].into());
+    assert_eq!(tally(&pulled), [("new", 3)].into());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_second_before_a_restart_counts() {
+    let mut world = World::new();
+    world.config.qps = NonZeroU32::new(10).unwrap();
+    world.config.trigger_qps = [(trigger("t"), NonZeroU32::new(6).unwrap())].into();
+    world.functions[0].qps = NonZeroU32::new(8);
+    let mut direct = offer("ok");
+    direct.trigger = None;
+    let offers = || [vec![offer("ok"); 10], vec![direct.clone(); 10]].concat();
+    let first = world.start().await;
+    let answers = first.handle().try_dispatch_all(offers()).await;
+    assert_eq!(tally(&answers), [("new", 8), ("over_limit", 12)].into());
+    drop(first);
+
+    world.clock.advance(Duration::from_millis(900));
+    world.functions[0].qps = NonZeroU32::new(9);
+    let second = world.start().await;
+    let answers = second.handle().try_dispatch_all(offers()).await;
+    assert_eq!(tally(&answers), [("new", 1), ("over_limit", 19)].into());
+    // An id says only the millisecond.
+    advance(Duration::from_millis(101)).await;
+    let answers = second.handle().try_dispatch_all(offers()).await;
+    assert_eq!(tally(&answers), [("new", 8), ("over_limit", 12)].into());
+    drop(second);
+
+    // A clock that was set back tells nothing of when it was: it was just now.
+    world.clock.set(NOW);
+    let third = world.start().await;
+    assert!(third.handle().try_dispatch(offer("ok")).await.is_err());
+    advance(Duration::from_millis(1000)).await;
+    let answers = third.handle().try_dispatch_all(offers()).await;
+    assert_eq!(tally(&answers), [("new", 9), ("over_limit", 11)].into());
+}
+
+#[tokio::test(start_paused = true)]
 async fn waiting_sources_are_served_in_turn() {
     let mut world = World::new();
     world.config.qps = NonZeroU32::new(1000).unwrap();
