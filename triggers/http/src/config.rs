@@ -55,6 +55,11 @@ pub(crate) fn read(table: &mut Table<'_>) -> Option<Config> {
         table.error("body_timeout", "no body can be there within no time", help);
         right = false;
     }
+    if idempotency_window.is_zero() {
+        let help = Some("leave it out for 24h".to_owned());
+        table.error("idempotency_window", "no key would be remembered", help);
+        right = false;
+    }
     if idempotency_window > MAX_WINDOW {
         let most = format_duration(MAX_WINDOW);
         let message = format!("`idempotency_window` is above the maximum of {most}");
@@ -142,6 +147,18 @@ mod tests {
         }
         let config = parse("route = 'POST /a'\nauth = { bearer = { env = 'T' } }").expect("right");
         assert_eq!(config.auth, Auth::Bearer(SecretRef::Env("T".to_owned())));
+    }
+
+    #[test]
+    fn no_span_is_zero() {
+        for (key, words) in [
+            ("body_timeout", "no body can be there within no time"),
+            ("idempotency_window", "no key would be remembered"),
+        ] {
+            let report = parse(&format!("route = 'POST /a'\nauth = 'none'\n{key} = '0s'"));
+            let report = report.expect_err(key);
+            assert!(report.contains(words), "{report}");
+        }
     }
 
     #[test]
