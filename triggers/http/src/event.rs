@@ -48,7 +48,11 @@ fn plain(arrival: Arrival<'_>, request: &Parts, body: Bytes) -> Event {
     }
 }
 
-/// Adds where the sender stands in a trace, and how the event came: method, path and query as sent, and the route's parameters, decoded, as a JSON object.
+/// What only the hub says of an event, and no sender.
+const OURS: [&str; 4] = ["httpmethod", "httppath", "httpquery", "httpparams"];
+
+/// Adds where the sender stands in a trace, and how the event came: method, path and query as sent, and the route's
+/// parameters, decoded, as a JSON object. What a CloudEvent says of that itself is dropped.
 pub(crate) fn add_request(event: &mut Event, request: &Parts, params: Vec<(String, String)>) {
     let header = |name: &str| {
         request
@@ -57,6 +61,9 @@ pub(crate) fn add_request(event: &mut Event, request: &Parts, params: Vec<(Strin
             .and_then(|value| value.to_str().ok())
     };
     event.keep_trace(header("traceparent"), header("tracestate"));
+    for name in OURS {
+        event.extensions.remove(name);
+    }
     let mut add = |name: &str, value: String| event.extensions.insert(name.to_owned(), value);
     add("httpmethod", request.method.to_string());
     add("httppath", request.uri.path().to_owned());

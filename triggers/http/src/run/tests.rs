@@ -205,6 +205,36 @@ async fn only_the_token_opens_and_a_refusal_reads_no_body() {
 }
 
 #[tokio::test]
+async fn a_sender_cannot_say_how_its_request_came() {
+    let site = Site::new("route = 'POST /orders'\nauth = 'none'").await;
+    let mut binary = site.post("/orders").body("x");
+    for (name, value) in [
+        ("specversion", "1.0"),
+        ("id", "8"),
+        ("source", "/s"),
+        ("type", "t"),
+    ] {
+        binary = binary.header(format!("ce-{name}"), value);
+    }
+    for name in ["httpmethod", "httppath", "httpquery", "httpparams"] {
+        binary = binary.header(format!("ce-{name}"), "forged");
+    }
+    let binary = binary.header("ce-mine", "kept");
+    assert_eq!(binary.send().await.expect("an answer").status(), 202);
+    let extensions = site.only().event.extensions;
+    let extensions: Vec<_> = extensions
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    let expected = [
+        ("httpmethod", "POST"),
+        ("httppath", "/orders"),
+        ("mine", "kept"),
+    ];
+    assert_eq!(extensions, expected);
+}
+
+#[tokio::test]
 async fn cloudevents_keep_what_they_say() {
     let site = Site::new(OPEN).await;
     let body = r#"{"specversion":"1.0","id":"7","source":"/s","type":"t","data":{"a":1}}"#;
