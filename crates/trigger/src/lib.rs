@@ -5,6 +5,7 @@
 //! [`Supervisor`] alone starts, restarts, pauses and stops triggers. `triggers/README.md` shows how to add a kind;
 //! [`testkit`] has what its tests need.
 
+mod auth;
 mod context;
 mod counting;
 mod error;
@@ -14,6 +15,7 @@ mod status;
 mod supervisor;
 pub mod testkit;
 
+pub use auth::Auth;
 pub use context::{Ports, TriggerContext};
 pub use error::TriggerError;
 pub use kind::{AnyTrigger, Trigger, TriggerKind};

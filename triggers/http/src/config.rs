@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use tripline_config::{ByteSize, FromToml, SecretRef, Table, Value, format_duration};
+use tripline_config::{ByteSize, FromToml, Table, Value, format_duration};
 use tripline_listener::Route;
+use tripline_trigger::Auth;
 
 /// The largest `max_body`, in bytes: a body is held in memory and written to the journal whole.
 const MAX_BODY: ByteSize = ByteSize(6 << 20);
@@ -24,15 +25,6 @@ pub(crate) struct Config {
     pub(crate) body_timeout: Duration,
     /// How long an `Idempotency-Key` is remembered.
     pub(crate) idempotency_window: Duration,
-}
-
-/// Who may call.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Auth {
-    /// Everybody who can reach the gateway.
-    None,
-    /// Who knows this token.
-    Bearer(SecretRef),
 }
 
 /// Reads the table; `None` if something is wrong, which is recorded then.
@@ -94,23 +86,6 @@ impl FromToml for RouteText {
     }
 }
 
-impl FromToml for Auth {
-    const EXPECTED: &'static str =
-        "{ bearer = { env = \"NAME\" } }, or \"none\" to let everybody in";
-
-    fn from_toml(value: &Value<'_>) -> Result<Self, String> {
-        if value.is_table() {
-            let bearer = value.section(|table| table.required("bearer"));
-            return bearer.map(Self::Bearer).ok_or_else(String::new);
-        }
-        match value.as_str() {
-            Some("none") => Ok(Self::None),
-            Some(_) => Err("this word is not known".to_owned()),
-            None => Err(format!("this is {}", value.kind_name())),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use tripline_config::Document;
@@ -130,23 +105,6 @@ mod tests {
         assert_eq!(config.max_body, 1 << 20);
         assert_eq!(config.body_timeout, Duration::from_secs(30));
         assert_eq!(config.idempotency_window, Duration::from_secs(86_400));
-    }
-
-    #[test]
-    fn no_auth_must_be_written_to_be_had() {
-        let report = parse("route = 'POST /a'").expect_err("`auth` is missing");
-        assert!(report.contains("missing key `auth`"), "{report}");
-        assert!(
-            report.contains("or \"none\" to let everybody in"),
-            "{report}"
-        );
-        for wrong in ["'off'", "true", "''", "{}", "{ bearer = 'hunter2' }"] {
-            let report = parse(&format!("route = 'POST /a'\nauth = {wrong}"));
-            let report = report.expect_err("not known");
-            assert!(!report.contains("hunter2"), "{report}");
-        }
-        let config = parse("route = 'POST /a'\nauth = { bearer = { env = 'T' } }").expect("right");
-        assert_eq!(config.auth, Auth::Bearer(SecretRef::Env("T".to_owned())));
     }
 
     #[test]

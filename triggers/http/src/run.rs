@@ -18,7 +18,7 @@ use tripline_trigger::{Trigger, TriggerContext, TriggerError};
 
 use crate::answer::{Receipted, refused};
 use crate::cloudevents::Form;
-use crate::config::{Auth, Config};
+use crate::config::Config;
 use crate::event::{self, Arrival};
 use crate::key;
 
@@ -53,20 +53,15 @@ impl Trigger for HttpTrigger {
     }
 
     fn secrets(&self) -> Vec<SecretRef> {
-        match &self.config.auth {
-            Auth::None => Vec::new(),
-            Auth::Bearer(reference) => vec![reference.clone()],
-        }
+        self.config.auth.token().cloned().into_iter().collect()
     }
 
     async fn run(&self, cx: TriggerContext) -> Result<(), TriggerError> {
-        let bearer = match &self.config.auth {
-            Auth::None => None,
-            Auth::Bearer(reference) => Some(Bearer::new(cx.secret(reference)?.expose())),
-        };
+        let token = self.config.auth.token();
+        let token = token.map(|reference| cx.secret(reference)).transpose()?;
         let handler = Arc::new(Handler {
             config: self.config.clone(),
-            bearer,
+            bearer: token.map(|token| Bearer::new(token.expose())),
             cx: cx.clone(),
         });
         let route = &self.config.route;

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use reqwest::Url;
-use tripline_config::{FromToml, SecretRef, Table, Value};
+use tripline_config::{SecretRef, Table};
 use tripline_listener::Route;
+use tripline_trigger::Auth;
 
 use crate::dialect::Dialect;
 use crate::names::EventNames;
@@ -50,12 +51,6 @@ enum Word {
     Listen,
     Webhook,
     Poll,
-}
-
-/// `"none"`, or a table with the token.
-enum Auth {
-    None,
-    Bearer(SecretRef),
 }
 
 // === impl S3Config ===
@@ -170,32 +165,12 @@ impl Mode {
             }
             Word::Webhook => {
                 let route = route(table);
-                let bearer = match table.required("auth") {
-                    Some(Auth::Bearer(secret)) => Some(Some(secret)),
-                    Some(Auth::None) => Some(None),
-                    None => None,
-                };
+                let auth: Option<Auth> = table.required("auth");
                 Some(Self::Webhook {
                     route: route?,
-                    bearer: bearer?,
+                    bearer: auth?.token().cloned(),
                 })
             }
-        }
-    }
-}
-
-impl FromToml for Auth {
-    const EXPECTED: &'static str = "{ bearer = { env = \"NAME\" } } or \"none\"";
-
-    fn from_toml(value: &Value<'_>) -> Result<Self, String> {
-        if value.is_table() {
-            let bearer = value.section(|table| table.required("bearer"));
-            return bearer.map(Self::Bearer).ok_or_else(String::new);
-        }
-        match value.as_str() {
-            Some("none") => Ok(Self::None),
-            Some(_) => Err("this word is not known".to_owned()),
-            None => Err(format!("this is {}", value.kind_name())),
         }
     }
 }
