@@ -7,7 +7,7 @@ use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
 use http::{Method, StatusCode};
 use tripline_journal::{JournalError, LogError};
-use tripline_listener::{Accepted, Problem};
+use tripline_listener::{Acceptance, Problem};
 use tripline_model::RequestId;
 
 /// A path's single parameter as it arrives: percent-decoded, or not decodable.
@@ -62,7 +62,7 @@ pub(crate) fn logs_failed(error: &LogError) -> Problem {
 /// Says so where the request may have been meant to offer an event.
 pub(crate) fn nothing_accepted(method: &Method, problem: Problem) -> Problem {
     match *method {
-        Method::POST => problem.accepted(Accepted::No),
+        Method::POST => problem.accepted(Acceptance::No),
         _ => problem,
     }
 }

@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 use tokio::time::timeout;
 
 use crate::bodies::{Ration, Share};
-use crate::{Accepted, Problem};
+use crate::{Acceptance, Problem};
 
 /// The whole body of the request that `parts` are of: at most `limit` bytes, all of them there `within` that time,
 /// however they trickle in. Its [`Share`] of the listener's memory is to be kept until the body was handed on.
@@ -130,7 +130,7 @@ fn no_room() -> Problem {
 }
 
 fn refused(status: StatusCode, kind: &'static str, title: &str) -> Problem {
-    Problem::new(status, kind, title).accepted(Accepted::No)
+    Problem::new(status, kind, title).accepted(Acceptance::No)
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 use percent_encoding::percent_decode_str;
 use tripline_model::Rejected;
 
-use crate::{Accepted, Problem, Route};
+use crate::{Acceptance, Problem, Route};
 
 /// Answers the requests of one route.
 #[async_trait]
@@ -172,7 +172,7 @@ impl Gateway {
         let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", title);
         let allow = Some(allow(others));
         Problem { allow, ..problem }
-            .accepted(Accepted::No)
+            .accepted(Acceptance::No)
             .into_response()
     }
 }
@@ -214,14 +214,14 @@ fn just_there(allow: &str) -> Response {
 fn no_route() -> Response {
     let title = "nothing listens at this path";
     Problem::new(StatusCode::NOT_FOUND, "unknown_route", title)
-        .accepted(Accepted::No)
+        .accepted(Acceptance::No)
         .into_response()
 }
 
 fn not_text() -> Response {
     let title = "a part of the path is not UTF-8";
     Problem::new(StatusCode::BAD_REQUEST, "path_not_text", title)
-        .accepted(Accepted::No)
+        .accepted(Acceptance::No)
         .into_response()
 }
 

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, StatusCode};
 
-use crate::{Accepted, Problem};
+use crate::{Acceptance, Problem};
 
 /// The header's name.
 const NAME: &str = "idempotency-key";
@@ -36,7 +36,7 @@ pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
         let title = "the idempotency key is not valid";
         Problem::new(StatusCode::BAD_REQUEST, "invalid_idempotency_key", title)
             .detail(error.to_string())
-            .accepted(Accepted::No)
+            .accepted(Acceptance::No)
     })
 }
 

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use crate::{Accepted, Problem};
+use crate::{Acceptance, Problem};
 
 /// How hyper's own answer to a head that it cannot read begins; the status follows.
 const OWN: &[u8] = b"HTTP/1.1 4";
@@ -53,7 +53,7 @@ pub(crate) fn to_one_too_many() -> Vec<u8> {
 }
 
 fn bytes(problem: &Problem) -> Vec<u8> {
-    let problem = problem.clone().accepted(Accepted::No);
+    let problem = problem.clone().accepted(Acceptance::No);
     let (status, body) = (problem.status, problem.to_json());
     let head = format!(
         "HTTP/1.1 {} {}\r\ncontent-type: application/problem+json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",

@@ -34,6 +34,6 @@ pub use body::{read_body, refuse_packed};
 pub use gateway::{Gateway, GatewayHandler, Mount, RouteTaken};
 pub use idempotency::idempotency_key;
 pub use listener::{ListenError, Listener, ListenerLimits};
-pub use problem::{Accepted, Problem};
+pub use problem::{Acceptance, Problem};
 pub use route::{InvalidRoute, Route};
 pub use tls::TlsFiles;

@@ -9,7 +9,7 @@ use tripline_model::{Rejected, RequestId};
 
 /// Whether an event that got an error was accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Accepted {
+pub enum Acceptance {
     /// It was not, and will never run.
     No,
     /// Nobody knows: it may run.
@@ -28,7 +28,7 @@ pub struct Problem {
     /// What is wrong this time; empty if the title says it all. Never a secret.
     pub detail: String,
     /// Whether the event was accepted; `None` where the request offered none.
-    pub accepted: Option<Accepted>,
+    pub accepted: Option<Acceptance>,
     /// The invocation that the answer is about.
     pub request_id: Option<RequestId>,
     /// When to come back; becomes `Retry-After`, in whole seconds, rounded up.
@@ -50,9 +50,9 @@ struct Wire<'a> {
     request_id: Option<String>,
 }
 
-// === impl Accepted ===
+// === impl Acceptance ===
 
-impl Accepted {
+impl Acceptance {
     /// The word used on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -88,7 +88,7 @@ impl Problem {
 
     /// Says whether the event was accepted.
     #[must_use]
-    pub fn accepted(self, accepted: Accepted) -> Self {
+    pub fn accepted(self, accepted: Acceptance) -> Self {
         let accepted = Some(accepted);
         Self { accepted, ..self }
     }
@@ -107,7 +107,7 @@ impl Problem {
             title: &self.title,
             status: self.status.as_u16(),
             detail: &self.detail,
-            accepted: self.accepted.map(Accepted::as_str),
+            accepted: self.accepted.map(Acceptance::as_str),
             request_id: self.request_id.map(|id| id.to_string()),
         };
         serde_json::to_vec(&wire).expect("strings and numbers are always JSON")
@@ -163,8 +163,8 @@ impl From<Rejected> for Problem {
             ),
         };
         let accepted = match rejected {
-            Rejected::Unknown => Accepted::Unknown,
-            _ => Accepted::No,
+            Rejected::Unknown => Acceptance::Unknown,
+            _ => Acceptance::No,
         };
         Self {
             retry_after,

@@ -28,7 +28,7 @@ use crate::bodies::{Bodies, Ration};
 use crate::last_word;
 use crate::pace::{self, Paced};
 use crate::places::Seat;
-use crate::problem::{Accepted, Problem};
+use crate::problem::{Acceptance, Problem};
 use crate::turns::{Turn, Waits};
 
 /// Requests with more headers than this are answered with 431.
@@ -151,7 +151,7 @@ async fn answer(
             "the request could not be answered",
         )
         .detail("this is a fault of the hub; its log says more")
-        .accepted(Accepted::Unknown)
+        .accepted(Acceptance::Unknown)
         .into_response(),
     };
     Ok(response.map(|body| Body::new(turn.over(body))))

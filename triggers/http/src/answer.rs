@@ -2,7 +2,7 @@
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use tripline_listener::{Accepted, AnswerRoom, Problem};
+use tripline_listener::{Acceptance, AnswerRoom, Problem};
 use tripline_model::{End, Ending, Invocation, RequestId};
 
 /// The header that carries the receipt.
@@ -32,7 +32,7 @@ pub(crate) fn refused(
 ) -> Problem {
     Problem::new(status, kind, title)
         .detail(detail)
-        .accepted(Accepted::No)
+        .accepted(Acceptance::No)
 }
 
 // === impl Receipted ===

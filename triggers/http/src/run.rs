@@ -10,7 +10,7 @@ use http::StatusCode;
 use http::request::Parts;
 use tripline_config::SecretRef;
 use tripline_listener::{
-    Accepted, AnswerRoom, Bearer, GatewayHandler, Problem, Route, Stranger, idempotency_key,
+    Acceptance, AnswerRoom, Bearer, GatewayHandler, Problem, Route, Stranger, idempotency_key,
     read_body, refuse_packed,
 };
 use tripline_model::{Execution, Identity, Receipt, Rejected, Stopping, Timestamp};
@@ -100,7 +100,7 @@ impl Handler {
         self.lets_in(&parts).map_err(|stranger| {
             let detail = "send `Authorization: Bearer TOKEN` with the token of this route";
             let problem = stranger.problem("the caller is not known", detail);
-            problem.accepted(Accepted::No)
+            problem.accepted(Acceptance::No)
         })?;
         refuse_packed(&parts.headers)?;
         let form = Form::of(&parts.headers);

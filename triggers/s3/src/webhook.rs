@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
-use tripline_listener::{Accepted, Bearer, GatewayHandler, Problem, read_body, refuse_packed};
+use tripline_listener::{Acceptance, Bearer, GatewayHandler, Problem, read_body, refuse_packed};
 use tripline_model::contain;
 
 use crate::dialect::Ingress;
@@ -58,7 +58,7 @@ impl Receiver {
             let mut problem = stranger.problem(title, "");
             // A store that hears what it does not know of may hold up all that comes after it: it knows this one.
             problem.status = StatusCode::UNAUTHORIZED;
-            return Err(problem.accepted(Accepted::No));
+            return Err(problem.accepted(Acceptance::No));
         }
         let (parts, body) = request.into_parts();
         refuse_packed(&parts.headers)?;
@@ -124,5 +124,5 @@ fn come_again(why: &str, after: Duration) -> Problem {
     let mut problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_accepted", title);
     problem.retry_after = Some(after.max(Duration::from_secs(1)));
     // Some of it may be on disk: sent again, that is known by its identity.
-    problem.detail(why).accepted(Accepted::Unknown)
+    problem.detail(why).accepted(Acceptance::Unknown)
 }

@@ -50,7 +50,7 @@ async fn one_byte_more_is_refused() {
     ] {
         let problem = read(body, 5).await.unwrap_err();
         assert_eq!(problem.status, StatusCode::PAYLOAD_TOO_LARGE);
-        assert_eq!(problem.accepted, Some(Accepted::No));
+        assert_eq!(problem.accepted, Some(Acceptance::No));
     }
 }
 
@@ -86,7 +86,7 @@ async fn bodies_share_the_memory_there_is() {
         (problem.status.as_u16(), problem.kind),
         (503, "bodies_full")
     );
-    assert_eq!(problem.accepted, Some(Accepted::No));
+    assert_eq!(problem.accepted, Some(Acceptance::No));
     let small = read_body(&parts, Body::from("small"), 5, WITHIN).await;
     assert_eq!(small.unwrap().0, "small");
     drop(first);
@@ -104,7 +104,7 @@ async fn a_body_whose_place_is_needed_is_given_up() {
     let refused = read_body(&parts, never, 5, WITHIN).await;
     let problem = refused.map(|(bytes, _)| bytes).unwrap_err();
     assert_eq!(problem.status, StatusCode::REQUEST_TIMEOUT);
-    assert_eq!(problem.accepted, Some(Accepted::No));
+    assert_eq!(problem.accepted, Some(Acceptance::No));
 }
 
 #[test]
@@ -121,6 +121,6 @@ fn packed_bodies_are_refused() {
     for packed in ["gzip", "br", "identity, gzip", ""] {
         let problem = refuse_packed(&headers(Some(packed))).unwrap_err();
         assert_eq!(problem.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
-        assert_eq!(problem.accepted, Some(Accepted::No));
+        assert_eq!(problem.accepted, Some(Acceptance::No));
     }
 }
