@@ -26,6 +26,7 @@ mod openapi;
 mod overload;
 mod reclaim;
 mod role;
+mod routes;
 mod s3;
 mod s3_faults;
 mod security;

@@ -1,18 +1,23 @@
-//! Routes that come and go while the gateway serves.
+//! Routes whose handlers come and go while the gateway serves.
+
+mod table;
 
 use std::collections::BTreeSet;
-use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, Method, StatusCode, header};
-use percent_encoding::percent_decode_str;
 use tripline_model::Rejected;
 
 use crate::{Acceptance, Problem, Route};
+use table::{Found, Table};
+
+/// When callers of a route without a handler are to come back. A start takes a moment, a pause as long as somebody likes.
+const COME_BACK: Duration = Duration::from_secs(5);
 
 /// Answers the requests of one route.
 #[async_trait]
@@ -23,47 +28,35 @@ pub trait GatewayHandler: Send + Sync + 'static {
 }
 
 /// The public listener's routes. Clones share them.
+///
+/// A route is reserved once, for the gateway's life, and has a handler only while one is mounted. In between its
+/// callers hear 503: were it gone, a broader route would get events that were never meant for it, and let in whoever
+/// that one lets in.
 #[derive(Clone, Default)]
 pub struct Gateway {
     shared: Arc<RwLock<Shared>>,
 }
 
-/// A mounted route; dropping it takes the route away. Requests in flight still finish.
+/// A mounted handler; dropping it takes the handler away and leaves the route. Requests in flight still finish.
 pub struct Mount {
     gateway: Gateway,
-    id: u64,
+    route: Route,
 }
 
-/// The route cannot be had.
+/// The route cannot be reserved, or nothing be mounted on it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the route `{route}` cannot be mounted: {reason}")]
-pub struct RouteTaken {
+#[error("the route `{route}` cannot be had: {reason}")]
+pub struct RouteRefused {
     /// The route that was asked for.
     pub route: Route,
-    /// Which other route stands in the way.
+    /// What stands in the way.
     pub reason: String,
 }
 
 #[derive(Default)]
 struct Shared {
     draining: bool,
-    next_id: u64,
-    mounted: HashMap<u64, Route>,
     table: Table,
-}
-
-/// One tree per method, so that `GET /{a}` and `POST /{b}` can live side by side.
-type Table = HashMap<Method, matchit::Router<Arc<dyn GatewayHandler>>>;
-
-/// What is to be done with a request.
-enum Found {
-    Handler(Arc<dyn GatewayHandler>, Vec<(String, String)>),
-    /// A parameter does not decode to text.
-    NotText,
-    /// The hub is stopping.
-    Draining,
-    /// No handler; these methods have one for the same path, and some that come by themselves.
-    Others(BTreeSet<String>),
 }
 
 // === impl Gateway ===
@@ -76,89 +69,68 @@ impl Gateway {
 
     /// The gateway as an app for a [`crate::Listener`].
     ///
-    /// A path without a route is 404, with other methods' routes only 405 and `Allow`. `OPTIONS` says what there is;
-    /// `HEAD` on a `GET` route says that it is there. Neither runs anything: a look must not start a function.
+    /// A path without a route is 404, with other methods' routes only 405 and `Allow`; a route without a handler 503
+    /// and `Retry-After`. `OPTIONS` says what there is; `HEAD` on a `GET` route says that it is there. Neither runs
+    /// anything: a look must not start a function.
     pub fn router(&self) -> Router {
         let gateway = self.clone();
         Router::new().fallback(move |request: Request| async move { gateway.answer(request).await })
     }
 
-    /// The hub is stopping: from now on every request is answered with 503, also on routes that are gone by then.
-    /// Whoever calls a route that is unmounted in a drain must not be told that it never existed.
+    /// The hub is stopping: from now on every request is answered with 503.
     pub fn drain(&self) {
-        self.shared
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .draining = true;
+        self.change(|shared| shared.draining = true);
     }
 
-    /// Makes `handler` answer `route` for as long as the returned guard lives.
+    /// Makes `route` one of the gateway's, for its life. One that is there already is left as it is.
     ///
     /// # Errors
-    /// Another route is mounted that the same requests would match, or the pattern is malformed.
+    /// Another route is there that the same requests would match, or the pattern is malformed.
+    pub fn reserve(&self, route: &Route) -> Result<(), RouteRefused> {
+        let reserved = self.change(|shared| shared.table.reserve(route));
+        reserved.map_err(|reason| refused(route, reason))
+    }
+
+    /// Makes `handler` answer a reserved `route` for as long as the returned guard lives.
+    ///
+    /// # Errors
+    /// The route was never reserved, or another handler is mounted on it.
     pub fn mount(
         &self,
         route: &Route,
         handler: Arc<dyn GatewayHandler>,
-    ) -> Result<Mount, RouteTaken> {
-        let taken = |reason| RouteTaken {
-            route: route.clone(),
-            reason,
-        };
-        let mut shared = self.shared.write().unwrap_or_else(PoisonError::into_inner);
-        let Shared { mounted, table, .. } = &mut *shared;
-        let tree = table.entry(route.method.clone()).or_default();
-        tree.insert(route.path.as_str(), handler).map_err(|error| {
-            let other = mounted.values().find(|other| other.conflicts(route));
-            taken(match other {
-                Some(other) => format!("`{other}` is there already"),
-                None => error.to_string(),
-            })
-        })?;
-        let id = shared.next_id;
-        shared.next_id += 1;
-        shared.mounted.insert(id, route.clone());
-        drop(shared);
-        let gateway = self.clone();
-        Ok(Mount { gateway, id })
+    ) -> Result<Mount, RouteRefused> {
+        let mounted = self.change(|shared| shared.table.mount(route, handler));
+        mounted.map_err(|reason| refused(route, reason.to_owned()))?;
+        let (gateway, route) = (self.clone(), route.clone());
+        Ok(Mount { gateway, route })
     }
 
-    fn unmount(&self, id: u64) {
-        let mut shared = self.shared.write().unwrap_or_else(PoisonError::into_inner);
-        let Some(route) = shared.mounted.remove(&id) else {
-            return;
-        };
-        let handler = shared
-            .table
-            .get_mut(&route.method)
-            .and_then(|tree| tree.remove(route.path));
-        // What the handler owns may do anything when it is dropped: not under the lock.
-        drop(shared);
-        drop(handler);
+    /// Whether `route` has a handler.
+    pub fn is_mounted(&self, route: &Route) -> bool {
+        self.look(|shared| shared.table.is_mounted(route))
     }
 
-    fn find(&self, method: &Method, path: &str) -> Found {
-        let shared = self.shared.read().unwrap_or_else(PoisonError::into_inner);
-        if shared.draining {
-            return Found::Draining;
-        }
-        let tree = shared.table.get(method);
-        let Some(matched) = tree.and_then(|tree| tree.at(path).ok()) else {
-            return Found::Others(methods(&shared.table, path));
-        };
-        match decoded(matched.params.iter()) {
-            Some(params) => Found::Handler(Arc::clone(matched.value), params),
-            None => Found::NotText,
-        }
+    fn change<T>(&self, change: impl FnOnce(&mut Shared) -> T) -> T {
+        change(&mut self.shared.write().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn look<T>(&self, look: impl FnOnce(&Shared) -> T) -> T {
+        look(&self.shared.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     async fn answer(&self, request: Request) -> Response {
         let (method, path) = (request.method(), request.uri().path());
-        let others = match self.find(method, path) {
-            Found::Handler(handler, params) => return handler.handle(params, request).await,
-            Found::NotText => return not_text(),
-            Found::Draining => return Problem::from(Rejected::Draining).into_response(),
-            Found::Others(others) => others,
+        let found = self.look(|shared| match shared.draining {
+            true => None,
+            false => Some(shared.table.find(method, path)),
+        });
+        let others = match found {
+            Some(Found::Handler(handler, params)) => return handler.handle(params, request).await,
+            Some(Found::NoHandler) => return not_served(),
+            Some(Found::NotText) => return not_text(),
+            Some(Found::Others(others)) => others,
+            None => return Problem::from(Rejected::Draining).into_response(),
         };
         let whole_hub = path == "*" && *method == Method::OPTIONS;
         if others.is_empty() && !whole_hub {
@@ -177,30 +149,13 @@ impl Gateway {
     }
 }
 
+fn refused(route: &Route, reason: String) -> RouteRefused {
+    let route = route.clone();
+    RouteRefused { route, reason }
+}
+
 fn allow(methods: BTreeSet<String>) -> String {
     methods.into_iter().collect::<Vec<_>>().join(", ")
-}
-
-/// The methods that `path` answers, with those that come by themselves; empty if there is no such path.
-fn methods(table: &Table, path: &str) -> BTreeSet<String> {
-    let there = table.iter().filter(|(_, tree)| tree.at(path).is_ok());
-    let mut methods: BTreeSet<String> = there.map(|(method, _)| method.to_string()).collect();
-    if methods.contains("GET") {
-        methods.insert("HEAD".to_owned());
-    }
-    if !methods.is_empty() {
-        methods.insert("OPTIONS".to_owned());
-    }
-    methods
-}
-
-fn decoded<'a>(params: impl Iterator<Item = (&'a str, &'a str)>) -> Option<Vec<(String, String)>> {
-    params
-        .map(|(name, value)| {
-            let value = percent_decode_str(value).decode_utf8().ok()?;
-            Some((name.to_owned(), value.into_owned()))
-        })
-        .collect()
 }
 
 fn just_there(allow: &str) -> Response {
@@ -218,6 +173,18 @@ fn no_route() -> Response {
         .into_response()
 }
 
+fn not_served() -> Response {
+    let title = "this route is not served at the moment";
+    let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_served", title);
+    let retry_after = Some(COME_BACK);
+    Problem {
+        retry_after,
+        ..problem
+    }
+    .accepted(Acceptance::No)
+    .into_response()
+}
+
 fn not_text() -> Response {
     let title = "a part of the path is not UTF-8";
     Problem::new(StatusCode::BAD_REQUEST, "path_not_text", title)
@@ -229,7 +196,11 @@ fn not_text() -> Response {
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        self.gateway.unmount(self.id);
+        let handler = self
+            .gateway
+            .change(|shared| shared.table.unmount(&self.route));
+        // What it owns may do anything when it is dropped: not under the lock.
+        drop(handler);
     }
 }
 

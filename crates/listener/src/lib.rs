@@ -1,8 +1,8 @@
-//! HTTP doors: hardened [`Listener`]s, the [`Gateway`] whose routes come and go with the triggers, and the
+//! HTTP doors: hardened [`Listener`]s, the [`Gateway`] whose routes are served while their triggers run, and the
 //! [`Problem`]s they answer with.
 //!
-//! Nothing here knows what a trigger is. The binary opens two listeners (gateway and admin); triggers mount routes
-//! on the gateway.
+//! Nothing here knows what a trigger is. The binary opens two listeners (gateway and admin); it reserves the
+//! triggers' routes on the gateway, and triggers mount their handlers there.
 
 #![allow(
     clippy::result_large_err,
@@ -31,7 +31,7 @@ pub use answer::AnswerRoom;
 pub use bearer::{Bearer, Stranger};
 pub use bodies::Share;
 pub use body::{read_body, refuse_packed};
-pub use gateway::{Gateway, GatewayHandler, Mount, RouteTaken};
+pub use gateway::{Gateway, GatewayHandler, Mount, RouteRefused};
 pub use idempotency::idempotency_key;
 pub use listener::{ListenError, Listener, ListenerLimits};
 pub use problem::{Acceptance, Problem};

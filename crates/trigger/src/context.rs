@@ -21,7 +21,7 @@ pub struct Ports {
     pub cursors: Arc<dyn Cursors>,
     /// Wall time.
     pub clock: Arc<dyn Clock>,
-    /// Where push triggers mount their routes.
+    /// Where push triggers mount their handlers; their routes are reserved there already.
     pub gateway: Gateway,
     /// Where secrets come from.
     pub secrets: Arc<dyn Secrets>,
@@ -125,7 +125,7 @@ impl TriggerContext {
         &self.seat.ports.clock
     }
 
-    /// Where to mount routes: those that [`crate::Trigger::routes`] told.
+    /// Where to mount handlers: on the routes that [`crate::Trigger::routes`] told, and on no others.
     pub fn gateway(&self) -> &Gateway {
         &self.seat.ports.gateway
     }

@@ -24,7 +24,8 @@ pub trait TriggerKind: Send + Sync + 'static {
 
 /// One configured trigger.
 pub trait Trigger: Send + Sync + 'static {
-    /// Gateway routes that it will mount. Two triggers with conflicting routes are a config error.
+    /// Gateway routes that it answers. They are its own from the hub's start to its end: while it does not run, their
+    /// callers hear 503. Two triggers with conflicting routes are a config error.
     fn routes(&self) -> Vec<Route> {
         Vec::new()
     }

@@ -157,7 +157,14 @@ impl TestContext {
     }
 
     /// Starts `trigger`. What is around it stays, so a second run plays the supervisor's restart.
+    ///
+    /// # Panics
+    /// Another trigger has a route that it told.
     pub fn run<T: Trigger>(&self, trigger: Arc<T>) -> Run {
+        for route in trigger.routes() {
+            let reserved = self.gateway.reserve(&route);
+            reserved.expect("the test chose routes that go together");
+        }
         let seat = Arc::new(self.seat());
         let board = Arc::clone(seat.board());
         let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());

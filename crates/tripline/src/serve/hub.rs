@@ -20,6 +20,7 @@ use tripline_trigger::{Ports, Supervised, Supervisor, TriggerState, TriggerStatu
 use super::ServeError;
 use super::doors::{self, Door};
 use super::functions::{Functions, resolve};
+use super::routes::Routes;
 use super::runtimes::Runtimes;
 use super::storage::Storage;
 use super::upkeep::Upkeep;
@@ -102,7 +103,9 @@ impl Hub {
             secrets: Arc::new(secrets),
             hub_id: hub_id.into(),
         };
-        let supervisor = Supervisor::start(supervised(config.triggers, &ports.dispatch), &ports);
+        let triggers = supervised(config.triggers, &ports.dispatch);
+        let routes = Routes::reserve(&gateway, &triggers)?;
+        let supervisor = Supervisor::start(triggers, &ports);
 
         let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
         let upkeep = Upkeep {
@@ -148,17 +151,17 @@ impl Hub {
             closing: stopping.clone(),
         };
         let (gateway_url, admin_url) = (gateway_door.url, admin_door.url);
-        let router = tripline_api::router(api);
-        tasks.spawn(
-            gateway_door
-                .listener
-                .serve(gateway.router(), closing.clone(), REQUESTS_END),
-        );
-        tasks.spawn(
-            admin_door
-                .listener
-                .serve(router, closing.clone(), REQUESTS_END),
-        );
+        let (listener, router) = (gateway_door.listener, gateway.router());
+        let (triggers, closed) = (supervisor.triggers(), closing.clone());
+        tasks.spawn(async move {
+            routes.mounted(&triggers).await;
+            listener.serve(router, closed, REQUESTS_END).await;
+        });
+        tasks.spawn(admin_door.listener.serve(
+            tripline_api::router(api),
+            closing.clone(),
+            REQUESTS_END,
+        ));
         tasks.close();
         Ok(Self {
             data_dir,

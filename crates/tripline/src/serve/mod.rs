@@ -4,6 +4,7 @@ mod banner;
 mod doors;
 mod functions;
 mod hub;
+mod routes;
 mod runtimes;
 mod storage;
 mod upkeep;
@@ -17,7 +18,7 @@ use tripline_credentials::StsError;
 use tripline_dispatcher::DispatcherError;
 use tripline_executor::client::ClientError;
 use tripline_journal::{JournalError, OpenError};
-use tripline_listener::ListenError;
+use tripline_listener::{ListenError, RouteRefused};
 use tripline_runtime::HttpTargetError;
 
 use crate::check::{Failure, load};
@@ -57,6 +58,8 @@ enum ServeError {
     Start(DispatcherError),
     #[error("{0}")]
     Listen(#[from] ListenError),
+    #[error("{0}")]
+    Route(#[from] RouteRefused),
     #[error("{what}: {source}")]
     Io {
         what: String,
@@ -122,7 +125,9 @@ pub(crate) fn serve(file: &Path, out: &mut impl Write, errors: &mut impl Write) 
 impl ServeError {
     fn exit(&self) -> Exit {
         match self {
-            Self::ExecutionLocked { .. } | Self::Secret(_) | Self::Secrets(_) => Exit::Usage,
+            Self::ExecutionLocked { .. } | Self::Secret(_) | Self::Secrets(_) | Self::Route(_) => {
+                Exit::Usage
+            }
             Self::Open(_)
             | Self::Start(_)
             | Self::Listen(_)

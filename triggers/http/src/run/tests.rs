@@ -407,7 +407,7 @@ async fn refusals_say_that_nothing_was_accepted() {
 }
 
 #[tokio::test]
-async fn the_route_is_there_while_the_trigger_runs() {
+async fn the_route_is_served_while_the_trigger_runs() {
     let mut site = Site::new(OPEN).await;
     let get = site.client.get(format!("http://{}/orders/1", site.addr));
     let response = get.send().await.expect("an answer");
@@ -418,6 +418,8 @@ async fn the_route_is_there_while_the_trigger_runs() {
     let run = site.run.take().expect("it runs");
     run.stop(STOP).await.expect("ends well");
     let response = site.post("/orders/1").send().await.expect("an answer");
-    assert_eq!(response.status(), 404);
+    assert_eq!(response.status(), 503);
+    assert!(response.headers().contains_key("retry-after"));
+    assert_eq!(json(response).await["accepted"], "no");
     site.nothing_offered();
 }

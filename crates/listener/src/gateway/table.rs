@@ -1,0 +1,110 @@
+//! Which route a request is for, and who answers it.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use http::Method;
+use percent_encoding::percent_decode_str;
+
+use super::GatewayHandler;
+use crate::Route;
+
+type Handler = Arc<dyn GatewayHandler>;
+
+/// Every route there is, and the handlers that are mounted.
+#[derive(Default)]
+pub(super) struct Table {
+    /// One tree per method, so that `GET /{a}` and `POST /{b}` can live side by side. Nothing is ever taken out.
+    trees: HashMap<Method, matchit::Router<Route>>,
+    handlers: HashMap<Route, Option<Handler>>,
+}
+
+/// What is to be done with a request.
+pub(super) enum Found {
+    Handler(Handler, Vec<(String, String)>),
+    /// It is for a route that has no handler.
+    NoHandler,
+    /// A parameter does not decode to text.
+    NotText,
+    /// It is for no route; these methods have one for the same path, and some that come by themselves.
+    Others(BTreeSet<String>),
+}
+
+// === impl Table ===
+
+impl Table {
+    /// Adds a route, or says what stands in the way.
+    pub(super) fn reserve(&mut self, route: &Route) -> Result<(), String> {
+        if self.handlers.contains_key(route) {
+            return Ok(());
+        }
+        let tree = self.trees.entry(route.method.clone()).or_default();
+        let inserted = tree.insert(route.path.as_str(), route.clone());
+        inserted.map_err(|error| {
+            let mut others = self.handlers.keys();
+            match others.find(|other| other.conflicts(route)) {
+                Some(other) => format!("`{other}` is there already"),
+                None => error.to_string(),
+            }
+        })?;
+        self.handlers.insert(route.clone(), None);
+        Ok(())
+    }
+
+    /// Gives a route its handler, or says what stands in the way.
+    pub(super) fn mount(&mut self, route: &Route, handler: Handler) -> Result<(), &'static str> {
+        match self.handlers.get_mut(route) {
+            None => Err("it was not reserved"),
+            Some(Some(_)) => Err("it has a handler already"),
+            Some(place) => {
+                *place = Some(handler);
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes a route's handler; the route stays.
+    pub(super) fn unmount(&mut self, route: &Route) -> Option<Handler> {
+        self.handlers.get_mut(route)?.take()
+    }
+
+    pub(super) fn is_mounted(&self, route: &Route) -> bool {
+        matches!(self.handlers.get(route), Some(Some(_)))
+    }
+
+    pub(super) fn find(&self, method: &Method, path: &str) -> Found {
+        let tree = self.trees.get(method);
+        let Some(matched) = tree.and_then(|tree| tree.at(path).ok()) else {
+            return Found::Others(self.methods(path));
+        };
+        let Some(Some(handler)) = self.handlers.get(matched.value) else {
+            return Found::NoHandler;
+        };
+        match decoded(matched.params.iter()) {
+            Some(params) => Found::Handler(Arc::clone(handler), params),
+            None => Found::NotText,
+        }
+    }
+
+    /// The methods that `path` answers, with those that come by themselves; empty if there is no such path.
+    fn methods(&self, path: &str) -> BTreeSet<String> {
+        let there = self.trees.iter().filter(|(_, tree)| tree.at(path).is_ok());
+        let mut methods: BTreeSet<String> = there.map(|(method, _)| method.to_string()).collect();
+        if methods.contains("GET") {
+            methods.insert("HEAD".to_owned());
+        }
+        if !methods.is_empty() {
+            methods.insert("OPTIONS".to_owned());
+        }
+        methods
+    }
+}
+
+fn decoded<'a>(params: impl Iterator<Item = (&'a str, &'a str)>) -> Option<Vec<(String, String)>> {
+    params
+        .map(|(name, value)| {
+            let value = percent_decode_str(value).decode_utf8().ok()?;
+            Some((name.to_owned(), value.into_owned()))
+        })
+        .collect()
+}

@@ -1,0 +1,66 @@
+//! The gateway's routes: all of them are there before it serves anything, and nearly always their handlers, too.
+
+use std::time::Duration;
+
+use tripline_listener::{Gateway, Route, RouteRefused};
+use tripline_model::TriggerName;
+use tripline_trigger::{Supervised, TriggerState, Triggers};
+
+/// How long the gateway waits for triggers that are starting. Connections wait with it, and some object stores hang up
+/// after three seconds.
+const WITHIN: Duration = Duration::from_secs(1);
+
+/// Every route of every trigger.
+pub(super) struct Routes {
+    gateway: Gateway,
+    routes: Vec<(TriggerName, Route)>,
+}
+
+// === impl Routes ===
+
+impl Routes {
+    /// Reserves the routes of all triggers, also of those that do not run: their callers are theirs alone.
+    pub(super) fn reserve(
+        gateway: &Gateway,
+        triggers: &[Supervised],
+    ) -> Result<Self, RouteRefused> {
+        let mut routes = Vec::new();
+        for one in triggers {
+            for route in one.trigger.routes() {
+                gateway.reserve(&route)?;
+                routes.push((one.name.clone(), route));
+            }
+        }
+        let gateway = gateway.clone();
+        Ok(Self { gateway, routes })
+    }
+
+    /// Waits, for a moment at most, until triggers that are starting have mounted their handlers: a sender that tries
+    /// once must not hear a refusal only because it was quicker than they.
+    pub(super) async fn mounted(&self, triggers: &Triggers) {
+        let mut look = tokio::time::interval(Duration::from_millis(5));
+        let all_there = async {
+            loop {
+                look.tick().await;
+                if !self.some_are_missing(triggers) {
+                    return;
+                }
+            }
+        };
+        if tokio::time::timeout(WITHIN, all_there).await.is_err() {
+            tracing::warn!("the gateway serves while some of its triggers are still starting");
+        }
+    }
+
+    fn some_are_missing(&self, triggers: &Triggers) -> bool {
+        let is_starting = |name: &TriggerName| {
+            let status = triggers.get(name);
+            status.is_some_and(|status| status.state == TriggerState::Starting)
+        };
+        let mut routes = self.routes.iter();
+        routes.any(|(name, route)| !self.gateway.is_mounted(route) && is_starting(name))
+    }
+}
+
+#[cfg(test)]
+mod tests;
