@@ -9,6 +9,7 @@ mod executors;
 mod hub;
 mod identity;
 mod large_bucket;
+mod limit;
 mod mirror;
 mod otlp;
 mod own_store;
