@@ -242,6 +242,10 @@ async fn no_secret_is_ever_seen() {
     })
     .await;
 
+    // An executor's folder goes with it: its log, scratch and what it could not hand over are looked at while it is there.
+    let executor = hub.executors()[0].dir.clone();
+    let searched = data(&hub);
+    assert!(searched.contains(&executor.join("log")), "{searched:?}");
     processes(&hub, &own);
     commands(&hub, &ids);
     answers(&hub, &ids).await;
@@ -251,24 +255,29 @@ async fn no_secret_is_ever_seen() {
     hub.signal(nix::sys::signal::Signal::SIGTERM);
     hub.exited().await;
     tame("the hub's log", &hub.lines("hub.log").join("\n"));
+    data(&hub);
+    let spans = collector.spans();
+    assert!(!spans.is_empty());
+    clean("the spans", format!("{spans:?}"));
+    // It was there to be seen: the collector was told its own.
+    assert!(sighting(format!("{:?}", collector.headers()).as_bytes()).is_some());
+}
+
+/// What the hub and its executors keep now. Gives the files that were searched.
+fn data(hub: &Hub) -> Vec<PathBuf> {
     let mut all = Vec::new();
     files(&hub.path("data"), &mut all);
     assert!(
         all.iter().any(|path| path.ends_with("journal.db")),
         "{all:?}"
     );
-    let is_meant = |path: &PathBuf| path.ends_with(TOKEN) || is_key(path);
-    for path in all.into_iter().filter(|path| !is_meant(path)) {
-        clean(
-            &path.display().to_string(),
-            fs::read(&path).unwrap_or_default(),
-        );
+    all.retain(|path| !path.ends_with(TOKEN) && !is_key(path));
+    for path in &all {
+        // What is gone by now has nothing any more.
+        let bytes = fs::read(path).unwrap_or_default();
+        clean(&path.display().to_string(), bytes);
     }
-    let spans = collector.spans();
-    assert!(!spans.is_empty());
-    clean("the spans", format!("{spans:?}"));
-    // It was there to be seen: the collector was told its own.
-    assert!(sighting(format!("{:?}", collector.headers()).as_bytes()).is_some());
+    all
 }
 
 /// Whether it is an executor's key, in that executor's folder.
