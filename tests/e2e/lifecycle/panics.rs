@@ -27,7 +27,8 @@ async fn a_hub_that_cannot_go_on_whole_ends_and_the_next_life_knows_all() {
         Ok(tracer) => tracer,
         Err(error) => return skipped("a panic of the hub", &format!("strace: {error}")),
     };
-    let gateway = hub.gateway("/note");
+    // Its address is in a file that the next life writes anew.
+    let (gateway, health) = (hub.gateway("/note"), hub.admin("/healthz"));
     eventually("nobody answers any more", async || {
         let answer = hub.client().post(&gateway).body("good").send().await.ok();
         let Some(answer) = answer else {
@@ -38,6 +39,9 @@ async fn a_hub_that_cannot_go_on_whole_ends_and_the_next_life_knows_all() {
         None
     })
     .await;
+    // Nor is anybody told that it is well.
+    let asked = hub.client().get(&health).send().await;
+    assert!(asked.is_err(), "{asked:?}");
     let ended = hub.exited().await;
     assert_eq!(ended.signal(), Some(6), "{ended}");
     let _already_gone = tracer.kill();
@@ -45,6 +49,8 @@ async fn a_hub_that_cannot_go_on_whole_ends_and_the_next_life_knows_all() {
     let log = hub.lines("hub.log").join("\n");
     assert!(log.contains("start it again, and it goes on"), "{log}");
     hub.launch().await;
+    let asked = hub.client().get(hub.admin("/healthz")).send().await;
+    assert!(asked.is_ok_and(|answer| answer.status().is_success()));
     for id in &receipts {
         assert_eq!(hub.ended(id).await["request_id"], id.as_str());
     }
