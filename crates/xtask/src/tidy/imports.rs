@@ -46,8 +46,8 @@ pub(super) fn packages(metadata: &Value) -> Vec<Package> {
         .collect()
 }
 
-/// Complains about every arrow that the table does not allow, every member that it does not know
-/// and every row that describes nobody.
+/// Complains about every arrow that the table does not allow, every one that it allows and nobody
+/// needs, every member that it does not know and every row that describes nobody.
 pub(super) fn check(packages: &[Package], table: &[Row]) -> Vec<String> {
     let rows: BTreeMap<&str, &Row> = table.iter().map(|row| (row.package, row)).collect();
     let mut complaints = Vec::new();
@@ -67,6 +67,7 @@ pub(super) fn check(packages: &[Package], table: &[Row]) -> Vec<String> {
             };
             complaints.push(format!("{name}: {kind} {}", used.package));
         }
+        complaints.extend(unneeded(row, package));
     }
     let known = |row: &&Row| packages.iter().any(|package| package.name == row.package);
     let stale = table.iter().filter(|row| !known(row));
@@ -79,8 +80,26 @@ fn allowed(row: &Row, used: &Use) -> bool {
     let name = used.package.as_str();
     let in_tests =
         used.for_tests && (TEST_KITS.contains(&name) || row.tests_may_use.contains(&name));
-    // A package may name itself in its tests, to switch its own test kit on.
-    row.may_use.contains(&name) || in_tests || (used.for_tests && name == row.package)
+    row.may_use.contains(&name) || in_tests
+}
+
+/// An arrow that is allowed and not there would come back without anybody deciding it.
+fn unneeded(row: &Row, package: &Package) -> Vec<String> {
+    let is_used = |name: &str, for_tests: bool| {
+        let mut uses = package.uses.iter();
+        uses.any(|used| used.package == name && used.for_tests == for_tests)
+    };
+    let may_use = row.may_use.iter().filter(|name| !is_used(name, false));
+    let tests = row.tests_may_use.iter().filter(|name| !is_used(name, true));
+    may_use
+        .chain(tests)
+        .map(|name| {
+            format!(
+                "{}: the table lets it use {name}, which it does not",
+                row.package
+            )
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -107,7 +126,19 @@ mod tests {
         },
     ];
 
-    fn complaints(uses: &[(&str, &str, Option<&str>)]) -> Vec<String> {
+    /// All that the table allows.
+    const NEEDED: [(&str, &str, Option<&str>); 3] = [
+        ("tripline-journal", "tripline-model", None),
+        ("tripline-journal", "tripline-api", Some("dev")),
+        ("tripline-api", "tripline-journal", None),
+    ];
+
+    /// Where all that the table allows is needed, and `further` arrows are there.
+    fn complaints(further: &[(&str, &str, Option<&str>)]) -> Vec<String> {
+        complaints_of(&[&NEEDED, further].concat())
+    }
+
+    fn complaints_of(uses: &[(&str, &str, Option<&str>)]) -> Vec<String> {
         let members = ["tripline-model", "tripline-journal", "tripline-api"].map(|member| {
             let dependencies: Vec<Value> = uses
                 .iter()
@@ -122,9 +153,7 @@ mod tests {
     #[test]
     fn allowed_arrows_and_foreign_crates_pass() {
         let uses = [
-            ("tripline-journal", "tripline-model", None),
             ("tripline-journal", "serde", None),
-            ("tripline-journal", "tripline-api", Some("dev")),
             ("tripline-api", "tripline-journal", Some("build")),
         ];
         assert_eq!(complaints(&uses), Vec::<String>::new());
@@ -137,6 +166,20 @@ mod tests {
             complaints(&uses),
             ["tripline-model: may not use tripline-api"]
         );
+    }
+
+    #[test]
+    fn an_arrow_that_nobody_needs_is_named() {
+        for (at, (package, used, _)) in NEEDED.iter().enumerate() {
+            let mut uses = NEEDED.to_vec();
+            uses.remove(at);
+            assert_eq!(
+                complaints_of(&uses),
+                [format!(
+                    "{package}: the table lets it use {used}, which it does not"
+                )]
+            );
+        }
     }
 
     #[test]
