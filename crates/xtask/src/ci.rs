@@ -10,11 +10,15 @@ use crate::{deny, process, repo, signals, test, tidy};
 /// A step's name and what it does; zero is a pass. It appends what it had to skip, unless it sums that up itself.
 type Step = (&'static str, fn(&mut Vec<String>) -> Outcome<u8>);
 
+/// Every step builds what the lock file says: one that does not fit is an error, not mended silently.
+const LOCKED: &str = "--locked";
+
 const STEPS: [Step; 5] = [
     ("format", |_| cargo(&["fmt", "--all", "--check"])),
     ("clippy", |_| {
         cargo(&[
             "clippy",
+            LOCKED,
             "--workspace",
             "--all-targets",
             "--",
@@ -24,7 +28,7 @@ const STEPS: [Step; 5] = [
     }),
     ("tidy", |_| tidy::run()),
     ("deny", deny::run),
-    ("test", |_| test::run(&[])),
+    ("test", |_| test::run(&[LOCKED.to_owned()])),
 ];
 
 /// Runs the steps up to the first that fails, then prints how long each took.
