@@ -44,14 +44,20 @@ impl Vitals {
         }
     }
 
+    /// Whether it is no more than `most`, in each part.
+    pub fn is_within(self, most: Self) -> bool {
+        self.rss_kib <= most.rss_kib && self.files <= most.files && self.threads <= most.threads
+    }
+
     /// Waits until the process takes no more than it did, but for a little.
     pub async fn come_back(self, pid: u32) {
+        let most = Self {
+            rss_kib: self.rss_kib + SLACK.rss_kib,
+            files: self.files + SLACK.files,
+            threads: self.threads + SLACK.threads,
+        };
         eventually(&format!("{pid} takes no more than {self:?}"), async || {
-            let now = Self::of(pid);
-            let back = now.rss_kib <= self.rss_kib + SLACK.rss_kib
-                && now.files <= self.files + SLACK.files
-                && now.threads <= self.threads + SLACK.threads;
-            back.then_some(())
+            Self::of(pid).is_within(most).then_some(())
         })
         .await;
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tripline_tests::eventually;
+use tripline_tests::{eventually, skipped};
 
 use crate::check::{Evidence, check};
 use crate::dice::Dice;
@@ -15,6 +15,7 @@ use crate::load::Load;
 use crate::moment::Moments;
 use crate::report::{Figures, Report};
 use crate::strike::Strike;
+use crate::tracer;
 use crate::world::{Sources, World};
 
 /// Milliseconds of load before a strike.
@@ -40,11 +41,20 @@ pub struct Plan {
 // === impl Plan ===
 
 impl Plan {
-    pub(crate) fn strikes(&self) -> &'static [Strike] {
-        match self.power {
-            true => &[Strike::Power],
-            false => &Strike::KILLS,
+    /// What there is to strike with; what cannot be had is said aloud.
+    fn strikes(&self) -> Vec<Strike> {
+        if self.power {
+            return vec![Strike::Power];
         }
+        let mut kills = Strike::KILLS.to_vec();
+        if !tracer::may_attach() {
+            skipped(
+                "kills of a hub that speaks slowly",
+                "no strace on PATH, or no root",
+            );
+            kills.retain(|strike| *strike != Strike::HubThatSpeaksSlowly);
+        }
+        kills
     }
 }
 
@@ -60,6 +70,7 @@ pub async fn campaign(plan: Plan, tell: &dyn Fn(u64, &str)) -> Option<Report> {
     let history = History::default();
     let load = Load::start(&world, &history, "");
     let (mut struck, mut moments) = (BTreeMap::new(), Moments::default());
+    let strikes = plan.strikes();
     let mut deck = Vec::new();
     for cycle in 0..plan.cycles {
         let millis = match cycle % BREATH {
@@ -68,9 +79,10 @@ pub async fn campaign(plan: Plan, tell: &dyn Fn(u64, &str)) -> Option<Report> {
         };
         tokio::time::sleep(Duration::from_millis(millis)).await;
         if deck.is_empty() {
-            deck.extend(plan.strikes());
+            deck.extend(&strikes);
             dice.shuffle(&mut deck);
         }
+        world.groups.note(&world.hub);
         let strike = deck.pop().unwrap_or(&Strike::Hub);
         moments.note(&history.lock(), &ledger_of(&world));
         strike.fall(&mut world, &mut dice).await;
@@ -96,6 +108,7 @@ pub async fn campaign(plan: Plan, tell: &dyn Fn(u64, &str)) -> Option<Report> {
         plan,
         took: began.elapsed(),
         triggers: world.triggers(),
+        strikes,
         struck,
         went_on: moments.went_on(&facts),
         recovered: world.recovered(),

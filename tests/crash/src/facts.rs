@@ -12,8 +12,11 @@ use crate::world::{Span, World};
 /// How long a hub may take to come to rest.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// Logs that are read to the last line.
+/// Logs that are read to the last line: so many of what succeeded, and so many of what did not.
 const LOGS: usize = 300;
+
+/// What a function printed to its output and to its errors.
+pub(crate) type Printed = [Vec<String>; 2];
 
 /// An invocation, as the API shows it.
 #[derive(Debug, Clone, Default)]
@@ -31,8 +34,8 @@ pub(crate) struct Invocation {
     pub(crate) accepted_at: i64,
     /// The same; 0 if it has not ended.
     pub(crate) ended_at: i64,
-    /// What the function printed, for some of them.
-    pub(crate) printed: Option<Vec<String>>,
+    /// What the function printed by its log, for some of them.
+    pub(crate) printed: Option<Printed>,
 }
 
 /// Everything that is checked besides history and ledger.
@@ -47,7 +50,12 @@ pub(crate) struct Facts {
     pub(crate) alive: Vec<i32>,
     /// What is in scratch directories then.
     pub(crate) scratch: BTreeSet<String>,
+    /// Control groups that are left, or hold something then.
+    pub(crate) groups: BTreeSet<String>,
+    /// The hub's.
     pub(crate) vitals: Option<Vitals>,
+    /// Those of the executors that are there.
+    pub(crate) executors: Vec<Vitals>,
     /// When executors were killed, from just before until just after.
     pub(crate) executor_deaths: Vec<[i64; 2]>,
     /// When functions were killed, likewise.
@@ -65,6 +73,13 @@ impl Invocation {
     pub(crate) fn lived_through(&self, deaths: &[[i64; 2]]) -> bool {
         let met = |[from, to]: &[i64; 2]| self.accepted_at <= *to && *from <= self.ended_at;
         deaths.iter().any(met)
+    }
+
+    /// Partition and offset of a record.
+    pub(crate) fn position(&self) -> Option<(i32, i64)> {
+        let (partition, offset) = self.event.split_once('/')?;
+        let is_record = self.trigger == "record";
+        is_record.then_some((partition.parse().ok()?, offset.parse().ok()?))
     }
 
     fn of(value: &Value) -> Self {
@@ -96,9 +111,14 @@ pub(crate) async fn invocations(world: &World) -> Vec<Invocation> {
 /// Asks for everything.
 pub(crate) async fn gather(world: &World) -> Facts {
     let mut invocations = invocations(world).await;
-    let step = (invocations.len() / LOGS).max(1);
-    for one in invocations.iter_mut().step_by(step) {
-        one.printed = Some(printed(world, &one.id).await);
+    let (good, bad): (Vec<_>, Vec<_>) = invocations
+        .iter_mut()
+        .partition(|one| one.state == "succeeded");
+    for some in [good, bad] {
+        let step = (some.len() / LOGS).max(1);
+        for one in some.into_iter().step_by(step) {
+            one.printed = Some(printed(world, &one.id).await);
+        }
     }
     let millis = |deaths: &[Span]| {
         deaths
@@ -106,24 +126,29 @@ pub(crate) async fn gather(world: &World) -> Facts {
             .map(|span| span.map(Timestamp::as_millis))
             .collect()
     };
+    let executors = world.hub.executors().into_iter();
+    let executors = executors.map(|one| Vitals::of(one.pid.cast_unsigned()));
     Facts {
         lives: world.lives.iter().map(|at| at.as_millis()).collect(),
         cuts: world.cuts.iter().map(|at| at.as_millis()).collect(),
         alive: world.instances(),
         scratch: world.scratch(),
+        groups: world.groups.left(&world.hub),
         vitals: Some(Vitals::of(world.hub.pid())),
+        executors: executors.collect(),
         invocations,
         executor_deaths: millis(&world.executor_deaths),
         function_deaths: millis(&world.function_deaths),
     }
 }
 
-async fn printed(world: &World, id: &str) -> Vec<String> {
+async fn printed(world: &World, id: &str) -> Printed {
     let log = world.hub.log(id).await;
-    let lines = log.iter().filter(|line| line["stream"] == "stdout");
-    lines
-        .filter_map(|line| line["text"].as_str().map(str::to_owned))
-        .collect()
+    ["stdout", "stderr"].map(|stream| {
+        let lines = log.iter().filter(|line| line["stream"] == stream);
+        let texts = lines.filter_map(|line| line["text"].as_str().map(str::to_owned));
+        texts.collect()
+    })
 }
 
 /// Waits until each of these marks has an invocation, and none has still to end but what the timer goes on to start.

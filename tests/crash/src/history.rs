@@ -18,6 +18,9 @@ pub(crate) struct Told {
     pub(crate) objects: BTreeMap<String, bool>,
     /// By RequestId, the last state that was seen.
     pub(crate) seen: BTreeMap<String, String>,
+    /// By partition and position, when the broker was first seen to keep this position of the hub's group, in milliseconds
+    /// since 1970: the next record to read.
+    pub(crate) committed: BTreeMap<(i32, i64), i64>,
     /// States that went back, in words.
     pub(crate) went_back: BTreeSet<String>,
     /// Answers of the hub that no client should ever get, in words.
@@ -73,6 +76,12 @@ impl History {
             .or_default()
             .answers
             .push(answer);
+    }
+
+    /// The broker keeps this position of the hub's group.
+    pub(crate) fn committed(&self, partition: i32, next: i64, at: i64) {
+        let mut told = self.lock();
+        told.committed.entry((partition, next)).or_insert(at);
     }
 
     /// Somebody looked at an invocation.

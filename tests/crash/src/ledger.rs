@@ -1,4 +1,5 @@
-//! What the functions wrote themselves: `start ID MARK` as their first deed, `end ID` as their last.
+//! What the functions wrote themselves: `start ID MARK` as their first deed, `half ID` after their first line, `end ID` as
+//! their last deed.
 
 use std::collections::BTreeMap;
 
@@ -7,6 +8,8 @@ use std::collections::BTreeMap;
 pub(crate) struct Deeds {
     /// How often function code began.
     pub(crate) starts: usize,
+    /// How often its first line was printed.
+    pub(crate) halves: usize,
     /// How often it came to its end.
     pub(crate) ends: usize,
     /// The mark of its event.
@@ -16,7 +19,7 @@ pub(crate) struct Deeds {
 /// By RequestId.
 pub(crate) type Ledger = BTreeMap<String, Deeds>;
 
-/// Reads the lines of a ledger; a line that is neither is given back as the error.
+/// Reads the lines of a ledger; any other line is given back as the error.
 pub(crate) fn read(lines: &[String]) -> Result<Ledger, String> {
     let mut ledger = Ledger::new();
     for line in lines {
@@ -27,6 +30,7 @@ pub(crate) fn read(lines: &[String]) -> Result<Ledger, String> {
                 deeds.starts += 1;
                 mark.clone_into(&mut deeds.mark);
             }
+            ["half", id] => ledger.entry(id.to_owned()).or_default().halves += 1,
             ["end", id] => ledger.entry(id.to_owned()).or_default().ends += 1,
             _ => return Err(line.clone()),
         }
@@ -39,10 +43,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_a_start_or_an_end() {
-        let lines = ["start a m", "end a", "start a m"].map(str::to_owned);
+    fn a_line_is_a_start_a_half_or_an_end() {
+        let lines = ["start a m", "half a", "end a", "start a m"].map(str::to_owned);
         let ledger = read(&lines).unwrap();
-        assert_eq!((ledger["a"].starts, ledger["a"].ends), (2, 1));
+        let deeds = &ledger["a"];
+        assert_eq!((deeds.starts, deeds.halves, deeds.ends), (2, 1, 1));
         assert_eq!(ledger["a"].mark, "m");
         assert!(read(&["start a".to_owned()]).is_err());
     }

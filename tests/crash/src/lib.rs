@@ -5,6 +5,7 @@ mod campaign;
 mod check;
 mod dice;
 mod facts;
+mod groups;
 mod history;
 mod ledger;
 mod load;
@@ -12,6 +13,7 @@ mod moment;
 mod report;
 mod steps;
 mod strike;
+mod tracer;
 mod world;
 
 pub use campaign::{Plan, campaign};

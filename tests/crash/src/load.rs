@@ -3,6 +3,7 @@
 mod calls;
 mod looks;
 mod objects;
+mod positions;
 mod records;
 
 use std::time::Duration;
@@ -38,6 +39,8 @@ impl Load {
         if let Some(broker) = &world.broker {
             let producer = records::Producer::new(broker, &world.name, prefix);
             clients.spawn(producer.produce(history.clone(), stop.clone()));
+            let onlooker = positions::Onlooker::new(broker, &world.name);
+            clients.spawn(onlooker.look(history.clone(), stop.clone()));
         }
         if let Some(store) = &world.store {
             let writer = objects::Writer {

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use tripline_tests::Vitals;
+
 use crate::campaign::Plan;
 use crate::facts::Facts;
 use crate::history::{Answer, Told};
@@ -24,6 +26,8 @@ pub struct Report {
     pub(crate) took: Duration,
     /// Those that there were.
     pub(crate) triggers: Vec<&'static str>,
+    /// Those that could be dealt.
+    pub(crate) strikes: Vec<Strike>,
     pub(crate) struck: BTreeMap<Strike, usize>,
     pub(crate) moments: Moments,
     /// Runs that outlived their hub and ended well.
@@ -49,7 +53,12 @@ pub(crate) struct Figures {
     /// By state.
     pub(crate) ended: BTreeMap<String, usize>,
     pub(crate) lives: usize,
-    pub(crate) memory_kib: u64,
+    /// Positions that the broker was seen to keep.
+    pub(crate) positions: usize,
+    /// The hub's at the end.
+    pub(crate) vitals: Option<Vitals>,
+    /// The executors' at the end.
+    pub(crate) executors: Vec<Vitals>,
 }
 
 // === impl Figures ===
@@ -65,7 +74,9 @@ impl Figures {
             started: ledger.len(),
             twice: ledger.values().filter(|deeds| deeds.starts > 1).count(),
             lives: facts.lives.len(),
-            memory_kib: facts.vitals.map_or(0, |vitals| vitals.rss_kib),
+            positions: told.committed.len(),
+            vitals: facts.vitals,
+            executors: facts.executors.clone(),
             ..Self::default()
         };
         for one in &facts.invocations {
@@ -92,6 +103,21 @@ impl Figures {
         for (state, count) in &self.ended {
             line(state, *count);
         }
+        line("positions kept by the broker", self.positions);
+        for (whose, vitals) in self.takers() {
+            line(
+                &format!("{whose}: memory, MiB"),
+                vitals.rss_kib as usize >> 10,
+            );
+            line(&format!("{whose}: descriptors"), vitals.files);
+            line(&format!("{whose}: threads"), vitals.threads as usize);
+        }
+    }
+
+    /// Who takes something of the machine at the end.
+    fn takers(&self) -> impl Iterator<Item = (&'static str, &Vitals)> {
+        let executors = self.executors.iter().map(|one| ("executor", one));
+        self.vitals.iter().map(|one| ("hub", one)).chain(executors)
     }
 
     /// Each figure by its name for machines.
@@ -106,7 +132,14 @@ impl Figures {
         json["twice"] = self.twice.into();
         json["ended"] = json!(self.ended);
         json["lives"] = self.lives.into();
-        json["memory_kib"] = self.memory_kib.into();
+        json["positions"] = self.positions.into();
+        for (whose, vitals) in self.takers() {
+            json[whose] = json!({
+                "memory_kib": vitals.rss_kib,
+                "descriptors": vitals.files,
+                "threads": vitals.threads,
+            });
+        }
     }
 }
 
@@ -121,16 +154,19 @@ impl Report {
                 missed.push(what.to_owned());
             }
         };
-        for strike in self.plan.strikes() {
+        for strike in &self.strikes {
             want(strike.name(), self.struck.contains_key(strike).into());
         }
         for stage in STAGES {
             want(stage, self.moments.of(stage));
         }
-        let [lost, resumed, _, queued] = self.recovered;
+        let [lost, resumed, over, queued] = self.recovered;
         want("recovery: lost", lost);
         want("recovery: queued", queued);
-        if self.plan.strikes().iter().any(|one| one.ends_hubs_only()) {
+        if self.strikes.contains(&Strike::HubThatSpeaksSlowly) {
+            want("recovery: over", over);
+        }
+        if self.strikes.iter().any(|one| one.ends_hubs_only()) {
             want("recovery: resumed", resumed);
             want(WENT_ON, self.went_on);
         }
@@ -139,6 +175,9 @@ impl Report {
         want("a call without an answer", figures.unknown);
         for state in ["succeeded", "failed", "lost"] {
             want(state, figures.ended.get(state).copied().unwrap_or(0));
+        }
+        if self.triggers.contains(&"record") {
+            want("a position kept by the broker", figures.positions);
         }
         for trigger in &self.triggers {
             want(
@@ -223,6 +262,7 @@ mod tests {
             },
             took: Duration::ZERO,
             triggers,
+            strikes: Strike::KILLS.to_vec(),
             struck: BTreeMap::new(),
             moments: Moments::default(),
             went_on: 0,
@@ -239,13 +279,15 @@ mod tests {
         let others = [
             "recovery: lost",
             "recovery: queued",
+            "recovery: over",
             "recovery: resumed",
             WENT_ON,
             "a call that was refused",
             "a call without an answer",
         ];
         let all = strikes.iter().chain(&STAGES).chain(&others);
-        let all = all.chain(&["succeeded", "failed", "lost", "call", "record"]);
+        let all = all.chain(&["succeeded", "failed", "lost"]);
+        let all = all.chain(&["a position kept by the broker", "call", "record"]);
         assert!(missed.iter().eq(all), "{missed:?}");
         let mut report = empty(vec!["call", "record"]);
         report.figures.accepted.insert("call".to_owned(), 1);

@@ -1,7 +1,6 @@
 //! The hub and its executor, killed at the first step of a piece of work, then at the second, and so on until the work
 //! goes through without coming to the step: `strace` counts system calls, and kills at the N-th, or lets it fail.
 
-mod tracer;
 mod work;
 
 use std::fmt::Write;
@@ -16,12 +15,11 @@ use crate::facts::{gather, rest};
 use crate::history::History;
 use crate::ledger;
 use crate::report::Figures;
+use crate::tracer::{self, HUB_SPEAKS, MESSAGES};
 use crate::world::{Sources, World};
 
 /// The calls by which something becomes durable, or goes.
 const FILES: &str = "fdatasync,fsync,pwrite64,ftruncate,unlink,unlinkat,rename,mkdir";
-/// The calls by which hub and executor tell each other something, or wake another thread.
-const MESSAGES: &str = "write,writev,sendto,sendmsg";
 /// What an executor does besides: it makes, ends and buries processes.
 const PROCESSES: &str = "write,writev,sendto,sendmsg,clone,clone3,vfork,wait4,waitid,mkdir,unlinkat,rmdir,kill,pidfd_send_signal";
 
@@ -46,7 +44,7 @@ const KINDS: [Kind; 6] = [
     ("journal", Who::Threads("journal-writer"), FILES),
     ("a flush that fails", Who::Flush, "fdatasync,fsync"),
     ("logs of functions", Who::Threads("log-writer"), FILES),
-    ("hub, messages", Who::Threads("tokio-rt-worker"), MESSAGES),
+    ("hub, messages", Who::Threads(HUB_SPEAKS), MESSAGES),
     ("executor", Who::Executor, PROCESSES),
 ];
 

@@ -6,7 +6,11 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use crate::dice::Dice;
+use crate::tracer::{Fault, HUB_SPEAKS, MESSAGES, Tracer, threads};
 use crate::world::{World, end, now};
+
+/// How much later a hub that speaks slowly says each thing, in milliseconds.
+const SLOW: u64 = 60;
 
 /// What is killed, and when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,6 +23,8 @@ pub(crate) enum Strike {
     HubWhileEnding,
     /// The hub while its executor stands still: what ends then is told to the next life.
     HubBesideHaltedExecutor,
+    /// The hub while it speaks slowly: ends are durable of which its executor has not heard.
+    HubThatSpeaksSlowly,
     /// The executor alone.
     Executor,
     /// The executor, then the hub.
@@ -37,11 +43,12 @@ pub(crate) enum Strike {
 
 impl Strike {
     /// What a process can do to another.
-    pub(crate) const KILLS: [Self; 9] = [
+    pub(crate) const KILLS: [Self; 10] = [
         Self::Hub,
         Self::HubWhileStarting,
         Self::HubWhileEnding,
         Self::HubBesideHaltedExecutor,
+        Self::HubThatSpeaksSlowly,
         Self::Executor,
         Self::ExecutorThenHub,
         Self::HubThenExecutor,
@@ -55,6 +62,7 @@ impl Strike {
             Self::HubWhileStarting => "hub, again while it starts",
             Self::HubWhileEnding => "hub while it drains",
             Self::HubBesideHaltedExecutor => "hub beside a halted executor",
+            Self::HubThatSpeaksSlowly => "hub that speaks slowly",
             Self::Executor => "executor",
             Self::ExecutorThenHub => "executor, then hub",
             Self::HubThenExecutor => "hub, then executor",
@@ -72,6 +80,7 @@ impl Strike {
                 | Self::HubWhileStarting
                 | Self::HubWhileEnding
                 | Self::HubBesideHaltedExecutor
+                | Self::HubThatSpeaksSlowly
         )
     }
 
@@ -94,6 +103,15 @@ impl Strike {
                 tokio::time::sleep(Duration::from_millis(dice.between(20, 200))).await;
                 world.kill_hub().await;
                 executors.iter().for_each(|one| one.signal(Signal::SIGCONT));
+            }
+            Self::HubThatSpeaksSlowly => {
+                let threads = threads(world.hub.pid(), Some(HUB_SPEAKS));
+                let slow = Tracer::attach(&threads, MESSAGES, Fault::Delay(SLOW)).await;
+                // Its executor reports that end in a moment, the journal has it in another; then it is to be acknowledged.
+                a_function_ends(world).await;
+                tokio::time::sleep(Duration::from_millis(dice.between(SLOW, 2 * SLOW))).await;
+                world.kill_hub().await;
+                drop(slow);
             }
             Self::Executor => world.kill_executors(),
             Self::ExecutorThenHub => {
@@ -123,10 +141,29 @@ impl Strike {
                 world.executor_deaths.push([begun, now()]);
                 world.kill_hub().await;
                 world.kill_functions(usize::MAX);
+                world.groups.forget();
                 world.disk().repair().await;
             }
         }
     }
+}
+
+/// Waits until a function has done its last deed; not for ever, for all may stand still.
+async fn a_function_ends(world: &World) {
+    let ends = || {
+        let ledger = world.hub.lines("ledger");
+        ledger
+            .iter()
+            .filter(|line| line.starts_with("end "))
+            .count()
+    };
+    let before = ends();
+    let ending = async {
+        while ends() == before {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let _none = tokio::time::timeout(Duration::from_secs(5), ending).await;
 }
 
 /// A life that ends before anybody could use it.

@@ -14,24 +14,31 @@ use rdkafka::client::DefaultClientContext;
 use tripline_model::Timestamp;
 use tripline_tests::{Disk, Hub, S3, eventually, free_port, kafka, processes_with, s3_store};
 
+use crate::groups::Groups;
+
 /// Events that the hub takes in any second: few enough that callers are refused all the time.
 pub(crate) const QPS: usize = 60;
 
 /// Room for the hub's data where it has a disk of its own.
 const DISK_MIB: u64 = 400;
 
-/// What the function prints, line by line.
-pub(crate) const PRINTS: [&str; 2] = ["one", "two"];
+/// Partitions of the topic.
+pub(crate) const PARTITIONS: i32 = 2;
+
+/// What the function prints, line by line: to its output and to its errors.
+pub(crate) const PRINTS: [&[&str]; 2] = [&["one", "two"], &["aside"]];
 
 /// How the function behaves is part of its event's mark. The daemon must not outlive its invocation.
 const FUNCTION: &str = r#"
 echo "start $TRIPLINE_REQUEST_ID $CE_SUBJECT" >> ledger
 echo one
+echo "half $TRIPLINE_REQUEST_ID" >> ledger
 echo left > "$TRIPLINE_SCRATCH/left"
 case "$CE_SUBJECT" in
     *-slow) sleep 0.4 ;;
     *-daemon) setsid sleep 600 & ;;
 esac
+echo aside >&2
 echo two
 echo "end $TRIPLINE_REQUEST_ID" >> ledger
 case "$CE_SUBJECT" in *-fail) exit 3 ;; esac
@@ -119,6 +126,7 @@ pub(crate) struct World {
     pub(crate) executor_deaths: Vec<Span>,
     /// When functions were killed.
     pub(crate) function_deaths: Vec<Span>,
+    pub(crate) groups: Groups,
 }
 
 /// What hubs found when they began: see [`FOUND`].
@@ -194,6 +202,7 @@ impl World {
             cuts: Vec::new(),
             executor_deaths: Vec::new(),
             function_deaths: Vec::new(),
+            groups: Groups::default(),
         };
         world.hub.write("tripline.toml", &world.config(port, all));
         world.hub.write("ledger", "");
@@ -344,7 +353,7 @@ async fn make_topic(broker: &str, name: &str) {
         .set("bootstrap.servers", broker)
         .create()
         .expect("an admin client can be made");
-    let topic = NewTopic::new(name, 2, TopicReplication::Fixed(1));
+    let topic = NewTopic::new(name, PARTITIONS, TopicReplication::Fixed(1));
     let made = admin.create_topics([&topic], &AdminOptions::new()).await;
     for result in made.expect("the broker answers") {
         result.expect("a topic can be made");

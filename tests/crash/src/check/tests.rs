@@ -3,6 +3,7 @@
 use tripline_tests::Vitals;
 
 use super::*;
+use crate::facts::Printed;
 use crate::history::Answer;
 use crate::ledger::Deeds;
 
@@ -23,8 +24,12 @@ fn invocation(id: &str, trigger: &str, mark: &str, state: &str) -> Invocation {
         signal: None,
         accepted_at: 5000,
         ended_at: 5000,
-        printed: Some(PRINTS.map(str::to_owned).into()),
+        printed: Some(printed(PRINTS)),
     }
+}
+
+fn printed(lines: [&[&str]; 2]) -> Printed {
+    lines.map(|of_one| of_one.iter().map(|line| (*line).to_owned()).collect())
 }
 
 /// A call that succeeded, one that failed as it was to, one refused, a record and a tick.
@@ -40,9 +45,11 @@ fn good() -> Scene {
         call.answers.push(answer);
     }
     told.records.insert("record-0".to_owned(), true);
+    told.committed.insert((0, 1), 5000);
     told.seen.insert("1".to_owned(), "succeeded".to_owned());
     let deeds = |mark: &str| Deeds {
         starts: 1,
+        halves: 1,
         ends: 1,
         mark: mark.to_owned(),
     };
@@ -57,7 +64,10 @@ fn good() -> Scene {
         invocations: vec![
             invocation("1", "call", "/call/a", "succeeded"),
             invocation("2", "call", "/call/b-fail", "failed"),
-            invocation("3", "record", "record-0", "succeeded"),
+            Invocation {
+                event: "0/0".to_owned(),
+                ..invocation("3", "record", "record-0", "succeeded")
+            },
             invocation("4", "tick", "tick", "succeeded"),
         ],
         lives: vec![0],
@@ -66,6 +76,11 @@ fn good() -> Scene {
             files: 1,
             threads: 1,
         }),
+        executors: vec![Vitals {
+            rss_kib: 1,
+            files: 1,
+            threads: 1,
+        }],
         ..Facts::default()
     };
     Scene {
@@ -132,6 +147,12 @@ fn every_rule_speaks() {
     speaks("records and objects are accepted", |scene| {
         scene.told.objects.insert("object-0".to_owned(), true);
     });
+    speaks("positions follow", |scene| {
+        scene.told.committed.insert((0, 1), 4999);
+    });
+    speaks("positions follow", |scene| {
+        scene.told.committed.insert((0, 2), 6000);
+    });
     speaks("refused is refused", |scene| {
         scene
             .facts
@@ -167,14 +188,16 @@ fn every_rule_speaks() {
         scene.ledger.remove("1");
     });
     speaks("logs are whole", |scene| {
-        scene.facts.invocations[0].printed.as_mut().unwrap().pop();
+        scene.facts.invocations[0].printed = Some(printed([&["one"], &["aside"]]));
     });
     speaks("logs are whole", |scene| {
-        scene.facts.invocations[1]
-            .printed
-            .as_mut()
-            .unwrap()
-            .push("two".to_owned());
+        scene.facts.invocations[0].printed = Some(printed([&["one", "two"], &[]]));
+    });
+    speaks("logs are whole", |scene| {
+        scene.facts.invocations[1].printed = Some(printed([&["one", "two", "two"], &["aside"]]));
+    });
+    speaks("logs are whole", |scene| {
+        scene.facts.invocations[1].printed = Some(printed([&[], &[]]));
     });
     speaks("ticks", |scene| {
         let again = scene.facts.invocations[3].clone();
@@ -184,6 +207,10 @@ fn every_rule_speaks() {
     speaks("reclaimed", |scene| {
         scene.facts.scratch.insert("a".to_owned());
     });
+    speaks("reclaimed", |scene| {
+        scene.facts.groups.insert("a".to_owned());
+    });
+    speaks("bounded", |scene| scene.facts.executors[0].files = 1000);
     speaks("bounded", |scene| {
         scene.facts.vitals.as_mut().unwrap().threads = 1000
     });
@@ -240,12 +267,32 @@ fn only_a_run_that_met_the_death_of_a_function_may_be_killed() {
 fn a_power_cut_takes_the_last_lines_and_no_others() {
     let mut scene = good();
     scene.facts.cuts = vec![5001 + LOG_LAG];
-    scene.facts.invocations[0].printed = Some(Vec::new());
+    scene.facts.invocations[0].printed = Some(printed([&[], &[]]));
     assert_eq!(wrong(&scene).len(), 1);
     scene.facts.cuts = vec![5000];
     assert_eq!(wrong(&scene), Vec::<String>::new());
-    scene.facts.invocations[0].printed = Some(vec!["two".to_owned()]);
+    scene.facts.invocations[0].printed = Some(printed([&["two"], &[]]));
     assert_eq!(wrong(&scene).len(), 1, "not the first ones");
+}
+
+#[test]
+fn a_killed_function_has_the_lines_it_is_known_to_have_printed_and_a_lost_one_may_have_none() {
+    let mut scene = good();
+    let deeds = scene.ledger.get_mut("2").unwrap();
+    (deeds.halves, deeds.ends) = (1, 0);
+    scene.facts.function_deaths = vec![[5000, 5000]];
+    scene.facts.executor_deaths = vec![[5000, 5000]];
+    let mut found = |state: &str, lines| {
+        let one = &mut scene.facts.invocations[1];
+        (one.state, one.signal) = (state.to_owned(), Some(9));
+        one.printed = Some(printed(lines));
+        wrong(&scene).len()
+    };
+    assert_eq!(found("failed", [&["one"], &[]]), 0);
+    assert_eq!(found("failed", [&["one"], &["aside"]]), 0);
+    assert_eq!(found("failed", [&[], &[]]), 1);
+    assert_eq!(found("lost", [&[], &[]]), 0);
+    assert_eq!(found("lost", [&["two"], &[]]), 1);
 }
 
 #[test]

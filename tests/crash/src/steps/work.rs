@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tripline_tests::{eventually, is_alive};
 
-use super::tracer::{FAIL, KILL, Tracer, end_tracers, threads, under_tracer};
 use crate::history::{Answer, History};
 use crate::load::Caller;
+use crate::tracer::{Fault, Tracer, end_tracers, threads, under_tracer};
 use crate::world::{World, now};
 
 /// A step, counted from 1, and the beginning of the marks of its events.
@@ -65,7 +65,8 @@ pub(super) async fn in_hub(
     (thread, calls): (&str, &str),
     at: At<'_>,
 ) -> bool {
-    fault(world, history, (thread, calls, KILL), at)
+    let kill = Fault::Kill(at.0);
+    fault(world, history, (thread, calls, kill), at)
         .await
         .is_some()
 }
@@ -77,7 +78,8 @@ pub(super) async fn in_flush(
     calls: &str,
     at: At<'_>,
 ) -> bool {
-    let Some(status) = fault(world, history, ("journal-writer", calls, FAIL), at).await else {
+    let fail = Fault::Fail(at.0);
+    let Some(status) = fault(world, history, ("journal-writer", calls, fail), at).await else {
         return false;
     };
     assert_eq!(status.code(), Some(1), "after a flush that failed");
@@ -94,12 +96,12 @@ pub(super) async fn in_flush(
 async fn fault(
     world: &mut World,
     history: &History,
-    (thread, calls, fault): (&str, &str, &str),
-    (step, mark): At<'_>,
+    (thread, calls, fault): (&str, &str, Fault),
+    (_, mark): At<'_>,
 ) -> Option<ExitStatus> {
     let pid = world.hub.pid();
     let traced = threads(pid, Some(thread));
-    let tracer = Tracer::attach(&traced, calls, (fault, step)).await;
+    let tracer = Tracer::attach(&traced, calls, fault).await;
     work(world, history, mark).await;
     drop(tracer);
     // One that was killed a moment ago is still there, but does not answer any more.
@@ -134,7 +136,7 @@ pub(super) async fn in_executor(
     let [executor] = executor;
     let begun = now();
     let all = threads(executor.pid.cast_unsigned(), None);
-    let tracer = Tracer::attach(&all, calls, (KILL, step)).await;
+    let tracer = Tracer::attach(&all, calls, Fault::Kill(step)).await;
     work(world, history, mark).await;
     drop(tracer);
     // One that was killed a moment ago is still there, but runs nothing any more.

@@ -1,13 +1,19 @@
-//! `strace` as the one who kills, or lets a call fail.
+//! `strace` as the one who kills, lets a call fail, or makes it slow.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use nix::unistd::geteuid;
 use tripline_tests::{eventually, processes_with};
 
+/// The calls by which hub and executor tell each other something, or wake another thread.
+pub(crate) const MESSAGES: &str = "write,writev,sendto,sendmsg";
+/// The hub's threads that make them.
+pub(crate) const HUB_SPEAKS: &str = "tokio-rt-worker";
+
 /// Whether there is one.
-pub(super) fn is_there() -> bool {
+pub(crate) fn is_there() -> bool {
     let asked = Command::new("strace")
         .arg("-V")
         .stdout(Stdio::null())
@@ -16,34 +22,50 @@ pub(super) fn is_there() -> bool {
     asked.is_ok_and(|status| status.success())
 }
 
+/// Whether it may trace a hub that runs, which hides itself from all but root.
+pub(crate) fn may_attach() -> bool {
+    is_there() && geteuid().is_root()
+}
+
 /// A tracer of living threads. It lets go of them when it is dropped.
-pub(super) struct Tracer(Child);
+pub(crate) struct Tracer(Child);
 
-/// What happens at a step, as `strace` calls it.
-pub(super) const KILL: &str = "signal=SIGKILL";
-/// The call fails, and does nothing.
-pub(super) const FAIL: &str = "error=EIO";
+/// What happens to calls, counted for each thread.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Fault {
+    /// The call of this number, from 1, is the last.
+    Kill(usize),
+    /// The call of this number fails, and does nothing.
+    Fail(usize),
+    /// Each begins so many milliseconds late.
+    Delay(u64),
+}
 
-/// The arguments for such a fault at the `step`-th of these calls, counted for each thread.
-fn inject(calls: &str, fault: &str, step: usize) -> [String; 4] {
+/// The arguments for such a fault of these calls.
+fn inject(calls: &str, fault: Fault) -> [String; 4] {
+    let fault = match fault {
+        Fault::Kill(step) => format!("signal=SIGKILL:when={step}"),
+        Fault::Fail(step) => format!("error=EIO:when={step}"),
+        Fault::Delay(millis) => format!("delay_enter={}", millis * 1000),
+    };
     [
         "-e".to_owned(),
         format!("trace={calls}"),
         "-e".to_owned(),
-        format!("inject={calls}:{fault}:when={step}"),
+        format!("inject={calls}:{fault}"),
     ]
 }
 
 /// A command that runs `program` under a tracer, which is not its parent and writes to `output`.
-pub(super) fn under_tracer(program: &Path, calls: &str, (step, output): (usize, &Path)) -> Command {
+pub(crate) fn under_tracer(program: &Path, calls: &str, (step, output): (usize, &Path)) -> Command {
     let mut command = Command::new("strace");
     command.args(["-D", "-f", "-qq", "-o"]).arg(output);
-    command.args(inject(calls, KILL, step)).arg(program);
+    command.args(inject(calls, Fault::Kill(step))).arg(program);
     command
 }
 
 /// Ends what traces into `output`: what it traced goes on by itself.
-pub(super) fn end_tracers(output: &Path) {
+pub(crate) fn end_tracers(output: &Path) {
     let mark = output.display().to_string();
     processes_with(&mark)
         .into_iter()
@@ -51,7 +73,7 @@ pub(super) fn end_tracers(output: &Path) {
 }
 
 /// The threads of a process whose name is `name`; all, if there is none.
-pub(super) fn threads(pid: u32, name: Option<&str>) -> Vec<u32> {
+pub(crate) fn threads(pid: u32, name: Option<&str>) -> Vec<u32> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task"))
         .into_iter()
         .flatten();
@@ -67,11 +89,11 @@ pub(super) fn threads(pid: u32, name: Option<&str>) -> Vec<u32> {
 
 impl Tracer {
     /// Traces these threads from now on.
-    pub(super) async fn attach(threads: &[u32], calls: &str, (fault, step): (&str, usize)) -> Self {
+    pub(crate) async fn attach(threads: &[u32], calls: &str, fault: Fault) -> Self {
         let mut command = Command::new("strace");
         command
             .args(["-qq", "-o", "/dev/null"])
-            .args(inject(calls, fault, step));
+            .args(inject(calls, fault));
         for thread in threads {
             command.args(["-p", &thread.to_string()]);
         }
