@@ -100,6 +100,10 @@ async fn what_cannot_be_read_is_refused_and_bytes_stay_bytes() {
         ("a hundred thousand objects", deep("{\"a\":").into_bytes()),
         ("a member twice", event(",\"id\":\"other\"").into_bytes()),
         (
+            "a number beyond all for a text",
+            event(",\"subject\":1e400").into_bytes(),
+        ),
+        (
             "half a surrogate pair",
             event(",\"subject\":\"\\ud800\"").into_bytes(),
         ),
@@ -117,6 +121,13 @@ async fn what_cannot_be_read_is_refused_and_bytes_stay_bytes() {
             "{name}: {answer:?}"
         );
     }
+    // As data it is bytes like others.
+    let body = event(",\"data\":1e400").replace(EVIL, "good");
+    let length = format!("Connection: close\r\nContent-Length: {}\r\n", body.len());
+    let head = gateway.head(&(structured.to_owned() + &length));
+    let (answer, _) = gateway.send(head + &body).await;
+    assert_eq!(answer.map(|one| one.status), Some(202));
+    scene.accepted += 1;
     for door in &scene.doors {
         // Ten kilobytes that would be ten gigabytes.
         let packed = "Content-Encoding: gzip\r\nConnection: close\r\nContent-Length: 4\r\n";
