@@ -1,7 +1,5 @@
 //! The end of the hub is a feature too.
 
-use std::time::Duration;
-
 use nix::sys::signal::Signal;
 use tripline_tests::{Hub, eventually};
 
@@ -55,7 +53,8 @@ async fn sigterm_lets_running_work_end_and_keeps_what_waits() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_signal_ends_at_once() {
-    let mut hub = Hub::start(CONFIG).await;
+    // Longer than this test waits for its end.
+    let mut hub = Hub::start(&CONFIG.replace("20s", "10m")).await;
     begun(&hub).await;
     hub.signal(Signal::SIGTERM);
     eventually("the drain has begun", async || {
@@ -66,12 +65,7 @@ async fn a_second_signal_ends_at_once() {
     })
     .await;
     hub.signal(Signal::SIGTERM);
-    let begun = tokio::time::Instant::now();
     assert_ne!(hub.exited().await.code(), Some(0));
-    assert!(
-        begun.elapsed() < Duration::from_secs(15),
-        "it waited for the drain"
-    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

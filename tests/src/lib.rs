@@ -1,6 +1,7 @@
 //! Fixtures for end-to-end tests: the real binary in a folder of its own, and the real services around it.
 //!
-//! Tests wait for conditions with a deadline; none sleeps for a fixed time, and every address is picked by the system.
+//! Tests wait for conditions with a deadline, and every address is picked by the system. The few for which time itself has to
+//! pass say so with [`time_goes_by`].
 
 mod canary;
 mod checkers;
@@ -35,4 +36,4 @@ pub use service::{KafkaNode, S3, S3Client, kafka, kafka_sasl, s3_store, skipped}
 pub use strangers::{no_credentials, spellings};
 pub use sts::{ScriptedSts, Sts, allow, s3_client};
 pub use vitals::Vitals;
-pub use wait::{eventually, eventually_within};
+pub use wait::{eventually, eventually_within, time_goes_by};

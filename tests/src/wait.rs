@@ -30,3 +30,10 @@ pub async fn eventually_within<T>(
         Err(_) => panic!("waited {limit:?} in vain: {what}"),
     }
 }
+
+/// Lets time go by where there is nothing to wait for: something has to become old, or must not happen meanwhile. `why` says
+/// which; it is printed.
+pub async fn time_goes_by(span: Duration, why: &str) {
+    println!("{span:?} go by: {why}");
+    tokio::time::sleep(span).await;
+}

@@ -1,7 +1,5 @@
 //! Heads: malformed, too large, too slow, never ending, and two that claim to be one.
 
-use std::time::Duration;
-
 use tripline_tests::Raw;
 
 use super::{BOUNDS, Door, EVIL, NOTE, Scene, config, is_refused};
@@ -40,9 +38,9 @@ fn malformed(door: &Door) -> Vec<(&'static str, Vec<u8>, &'static [u16])> {
             with("Content-Length : 4\r\n"),
             bad,
         ),
-        ("a bare line feed in a value", raw_header(b"\n"), bad),
         ("a folded header", with("X: a\r\n b\r\n"), bad),
         ("an empty name", with(": a\r\n"), bad),
+        ("a bare line feed in a value", raw_header(b"\n"), bad),
         ("a zero byte", raw_header(b"\0"), bad),
         ("a bare carriage return", raw_header(b"\r"), bad),
         ("no number", with("Content-Length: four\r\n"), bad),
@@ -124,11 +122,11 @@ async fn two_lengths_of_one_body_smuggle_nothing() {
         for headers in [
             format!("{length}{chunked}"),
             format!("{chunked}{length}"),
+            format!("{short}{chunked}"),
+            format!("{chunked}{short}"),
             // A bare line feed may end a line: whoever takes it for a part of the value must not be told of a body that way.
             format!("Content-Length: 4\n{chunked}"),
             format!("Transfer-Encoding: chunked\n{short}"),
-            format!("{short}{chunked}"),
-            format!("{chunked}{short}"),
         ] {
             let (answer, count) = door.send(door.head(&headers) + &body).await;
             // Taken by its chunks, or refused; what follows is never a request.
@@ -187,14 +185,12 @@ async fn slow_callers(scene: &Scene, count: usize) -> Vec<Raw> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_heads_and_silent_connections_take_no_place_from_others() {
-    let patient = BOUNDS.replace("header_timeout = \"1s\"", "header_timeout = \"60s\"");
+    // Longer than good calls wait.
+    let patient = BOUNDS.replace("header_timeout = \"1s\"", "header_timeout = \"1h\"");
     let mut scene = Scene::start_with(&patient, &config(NOTE)).await;
     // Far more than there are places for, and none goes by itself.
     let slow = slow_callers(&scene, 1000).await;
-    let begun = tokio::time::Instant::now();
     scene.good_calls().await;
-    let took = begun.elapsed();
-    assert!(took < Duration::from_secs(30), "good calls took {took:?}");
     drop(slow);
     scene.ends_unharmed().await;
 }

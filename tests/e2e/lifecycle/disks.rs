@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use tokio::time::Instant;
-use tripline_tests::{Disk, Hub, eventually};
+use tripline_tests::{Disk, Hub, eventually, time_goes_by};
 
 use super::{CONFIG, good_calls, nothing_ran_twice};
 
@@ -107,11 +106,7 @@ async fn a_power_cut_takes_no_lines_that_are_some_seconds_old() {
     let ids = good_calls(&hub, 1).await;
     let written = hub.log(&ids[0]).await;
     assert!(!written.is_empty());
-    let began = Instant::now();
-    eventually("they are some seconds old", async || {
-        (began.elapsed() > Duration::from_secs(4)).then_some(())
-    })
-    .await;
+    time_goes_by(Duration::from_secs(4), "lines are to be some seconds old").await;
     let executors = hub.executors();
     hub.halt().await;
     disk.cut_power();

@@ -7,6 +7,7 @@ mod disks;
 mod panics;
 mod resources;
 mod signals;
+mod slow_disk;
 
 use serde_json::Value;
 use tripline_tests::{Answer, Hub, Raw};
