@@ -37,7 +37,7 @@ pub(crate) enum Job {
     Test(TestArgs),
     /// Everything that must pass before a change is taken: format, clippy, tidy, deny, tests
     Ci,
-    /// Check what the compiler does not: imports between our crates, file sizes, layout
+    /// Check what the compiler does not: imports between our crates, unused dependencies, file sizes, layout
     Tidy,
     /// Check what we are built from against deny.toml: licences, bans, sources, known holes
     ///

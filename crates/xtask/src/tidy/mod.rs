@@ -1,6 +1,7 @@
 //! `cargo xtask tidy`: what the compiler does not check. Each check returns its complaints; all of
 //! them are shown, not the first.
 
+mod dependencies;
 mod files;
 mod imports;
 mod table;
@@ -21,7 +22,7 @@ pub(crate) fn run() -> Outcome<u8> {
     complaints.extend(check_manifests(&metadata)?);
     let files = repo::files()?;
     complaints.extend(files::check_trigger_layout(&files));
-    let mut sizes = Vec::new();
+    let (mut sizes, mut sources) = (Vec::new(), Vec::new());
     for path in &files {
         let full = repo::root().join(path);
         let bytes = fs::read(&full).map_err(|error| Failure::file("read", &full, error))?;
@@ -30,9 +31,13 @@ pub(crate) fn run() -> Outcome<u8> {
             complaints.extend(files::check_unsafe(path, &bytes));
             complaints.extend(files::check_skips(path, &bytes));
             sizes.push((files::lines(&bytes), path.as_path()));
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            sources.push((path.clone(), text));
         }
     }
     complaints.extend(files::check_sizes(&sizes));
+    let unused = dependencies::check_members(&metadata, repo::root(), &sources);
+    complaints.extend(unused);
     for complaint in &complaints {
         eprintln!("  tidy: {complaint}");
     }
@@ -48,14 +53,17 @@ pub(crate) fn run() -> Outcome<u8> {
     Ok(u8::from(!complaints.is_empty()))
 }
 
-/// Every member takes its lints from the root manifest.
+/// Every member takes its lints from the root manifest, which offers nothing that none takes; and says nothing that is empty.
 fn check_manifests(metadata: &Value) -> Outcome<Vec<String>> {
-    let mut complaints = Vec::new();
+    let root = repo::root().join("Cargo.toml");
+    let offers = fs::read_to_string(&root).map_err(|error| Failure::file("read", &root, error))?;
+    let mut complaints = dependencies::check_offers(metadata, &offers);
     for package in metadata["packages"].as_array().into_iter().flatten() {
         let path = Path::new(package["manifest_path"].as_str().unwrap_or_default());
         let text = fs::read_to_string(path).map_err(|error| Failure::file("read", path, error))?;
+        let name = package["name"].as_str().unwrap_or_default();
+        complaints.extend(dependencies::check_sections(name, &text));
         if !files::inherits_lints(&text) {
-            let name = package["name"].as_str().unwrap_or_default();
             complaints.push(format!(
                 "{name}: its Cargo.toml lacks `[lints]` with `workspace = true`"
             ));
