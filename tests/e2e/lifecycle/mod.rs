@@ -8,6 +8,7 @@ mod panics;
 mod resources;
 mod signals;
 mod slow_disk;
+mod starts;
 
 use serde_json::Value;
 use tripline_tests::{Answer, Hub, Raw};

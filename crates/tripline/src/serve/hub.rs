@@ -73,17 +73,29 @@ impl Hub {
         let storage = Storage::open(&data_dir, Arc::clone(&clock)).await?;
         let metrics = telemetry::start_metrics()?;
 
-        let hub_id = storage.journal.hub_id();
-        let share = config.traces.as_ref().map(|traces| traces.share);
-        let runtimes = Runtimes::start(functions, &data_dir, &clock, share).await?;
+        // Whatever else can fail comes before the dispatcher: it starts what waits as soon as it is there, and a hub that
+        // does not come up must leave that waiting.
+        let gateway_door = doors::gateway(&config.gateway, folder).await?;
+        let admin_door = doors::admin(&config.admin, folder).await?;
+        let token = admin_token(&data_dir, &gateway_door, &admin_door)?;
         let journal = Arc::clone(&storage.journal) as Arc<dyn Journal>;
         let (journal, exporter) = match &config.traces {
             Some(traces) => traced(traces, journal, &clock, &secrets)?,
             None => (journal, None),
         };
         let logs = Arc::clone(&storage.logs) as Arc<dyn LogStore>;
+        let share = config.traces.as_ref().map(|traces| traces.share);
+        let runtimes = Runtimes::start(functions, &data_dir, &clock, share).await?;
         let dispatcher =
-            start_dispatcher(&config, journal, logs, runtimes.all, Arc::clone(&clock)).await?;
+            start_dispatcher(&config, journal, logs, runtimes.all, Arc::clone(&clock)).await;
+        let dispatcher = match dispatcher {
+            Ok(dispatcher) => dispatcher,
+            Err(error) => {
+                runtimes.executors.close().await;
+                return Err(error);
+            }
+        };
+        // Nothing from here on waits or fails: a signal that ends the start cannot come between.
 
         let there: Vec<_> = config.triggers.iter().map(|one| one.name.clone()).collect();
         let noted = storage.journal.register_triggers(&there, clock.now()).await;
@@ -92,16 +104,13 @@ impl Hub {
         }
 
         let gateway = Gateway::new();
-        let gateway_door = doors::gateway(&config.gateway, folder).await?;
-        let admin_door = doors::admin(&config.admin, folder).await?;
-        let token = admin_token(&data_dir, &gateway_door, &admin_door)?;
         let ports = Ports {
             dispatch: Arc::new(dispatcher.handle()),
             cursors: Arc::clone(&storage.journal) as Arc<dyn Cursors>,
             clock: Arc::clone(&clock),
             gateway: gateway.clone(),
             secrets: Arc::new(secrets),
-            hub_id: hub_id.into(),
+            hub_id: storage.journal.hub_id().into(),
         };
         let triggers = supervised(config.triggers, &ports.dispatch);
         let routes = Routes::reserve(&gateway, &triggers)?;

@@ -205,18 +205,20 @@ async fn run(config: Config, out: &mut impl Write) -> Result<Exit, ServeError> {
         Some(name) => Ok(name),
         None => {
             let ready = banner::ready(&hub);
-            out.write_all(ready.as_bytes())
-                .and_then(|()| out.flush())
-                .map_err(io("standard output"))?;
-            tokio::select! {
-                name = signals.next() => Ok(name),
-                why = hub.failure() => Err(why),
+            let said = out.write_all(ready.as_bytes()).and_then(|()| out.flush());
+            match said {
+                // Functions may run by now: it ends as any hub that runs.
+                Err(error) => Err(format!("standard output: {error}")),
+                Ok(()) => tokio::select! {
+                    name = signals.next() => Ok(name),
+                    why = hub.failure() => Err(why),
+                },
             }
         }
     };
     match &stop {
         Ok(name) => tracing::info!("{name}: stopping; a second signal ends at once"),
-        Err(why) => tracing::error!(why, "the journal failed: stopping"),
+        Err(why) => tracing::error!(why, "the hub cannot go on: stopping"),
     }
     tokio::select! {
         () = hub.stop() => Ok(if stop.is_ok() { Exit::Done } else { Exit::Failed }),
