@@ -10,7 +10,7 @@ use futures_util::{Stream, StreamExt, stream};
 use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
 use tripline_listener::Problem;
-use tripline_model::{Invocation, LogLine, RequestId};
+use tripline_model::{Invocation, LogLine, LogStream, RequestId};
 
 use crate::frame::Frame;
 use crate::invocations::find;
@@ -60,6 +60,8 @@ pub(crate) struct LogReader {
     greeted: bool,
     /// Whether anything of the log was asked for or written.
     begun: bool,
+    /// Of text, the stream whose last line is not ended yet.
+    open: Option<LogStream>,
     /// What is known of the run. If it has ended, all its lines can be read.
     frame: Frame,
     /// Waits for more. Not asked again for each line: it would look into the journal each time.
@@ -104,6 +106,7 @@ impl LogReader {
             left: u64::MAX,
             greeted: false,
             begun: false,
+            open: None,
             over: false,
             _place: None,
         }
@@ -276,12 +279,7 @@ impl LogReader {
     fn write_lines(&mut self, lines: &[LogLine], piece: &mut BytesMut) {
         for line in lines {
             match self.form {
-                Form::Text => {
-                    piece.put_slice(&line.text);
-                    if line.complete {
-                        piece.put_u8(b'\n');
-                    }
-                }
+                Form::Text => self.write_text(line, piece),
                 Form::Json => {
                     piece.put_u8(if self.begun { b',' } else { b'[' });
                     piece.put_slice(&json(&convert::log_line(line)));
@@ -292,6 +290,18 @@ impl LogReader {
             }
             self.begun = true;
         }
+    }
+
+    /// A line that the function has not ended is ended where another stream goes on, so that no two are run together.
+    fn write_text(&mut self, line: &LogLine, piece: &mut BytesMut) {
+        if self.open.is_some_and(|open| open != line.stream) {
+            piece.put_u8(b'\n');
+        }
+        piece.put_slice(&line.text);
+        if line.complete {
+            piece.put_u8(b'\n');
+        }
+        self.open = (!line.complete).then_some(line.stream);
     }
 }
 

@@ -19,7 +19,7 @@ async fn ended(hub: &TestHub) -> (String, String) {
 fn whole(id: &str) -> Vec<u8> {
     [
         format!("START RequestId:{id}\n").as_bytes(),
-        b"started\n\xff\n\x1b\nhalf ok\n",
+        b"started\n\xff\n\x1b\nhalf \nok\n",
         format!("END RequestId:{id}\n{}\n", report(id)).as_bytes(),
     ]
     .concat()

@@ -164,7 +164,7 @@ impl Printer {
         Self { shape, open: None }
     }
 
-    /// Writes one line and answers its number. What the function has not ended is not ended here either.
+    /// Writes one line and answers its number. What the function has not ended is ended where another stream goes on.
     fn write(&mut self, line: &Value, terminal: &mut Terminal<'_>) -> Result<u64, Failure> {
         let seq = line.get("seq").and_then(Value::as_u64).unwrap_or(0);
         if self.shape == Shape::Json {
@@ -199,9 +199,9 @@ impl Printer {
         Ok(seq)
     }
 
-    /// On a terminal, what is said next must not look like the rest of a line.
+    /// What is said next must not look like the rest of a line. Exact bytes are in the JSON.
     fn end_line(&mut self, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
-        if self.open.take().is_some() && terminal.is_terminal {
+        if self.open.take().is_some() {
             terminal.out.write_all(b"\n")?;
         }
         terminal.out.flush()?;

@@ -74,7 +74,7 @@ async fn an_unknown_invocation_is_not_followed_for_ever() {
 }
 
 #[tokio::test]
-async fn a_line_that_goes_on_is_not_ended() {
+async fn a_line_that_goes_on_is_ended_where_another_stream_speaks() {
     let hub = FakeHub::start().await;
     let line = |seq: u64, stream: &str, text: &str, complete: bool| {
         let line = [
@@ -93,8 +93,10 @@ async fn a_line_that_goes_on_is_not_ended() {
         line(5, "stdout", "> ", false),
     ];
     hub.answer(LOGS, 200, serde_json::to_vec(&lines).unwrap());
-    let ran = pipe(&hub, &["logs", "r-1"]).await;
-    assert_eq!(ran.out, "50 %\n$ END\n> ");
-    let ran = terminal(&hub, &["logs", "r-1"]).await;
-    assert_eq!(ran.out, "50 %\n$ \nEND\n> \n");
+    for ran in [
+        pipe(&hub, &["logs", "r-1"]).await,
+        terminal(&hub, &["logs", "r-1"]).await,
+    ] {
+        assert_eq!(ran.out, "50 %\n$ \nEND\n> \n");
+    }
 }
