@@ -4,9 +4,10 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use serde_json::Value;
+use unicode_width::UnicodeWidthChar as _;
 
-/// Most characters of foreign text shown in one table cell.
-const CELL_CHARS: usize = 80;
+/// Most columns of foreign text shown in a table cell that another follows.
+const CELL_COLUMNS: usize = 80;
 
 /// `text` with every character that could steer a terminal or reorder what is read replaced by its escape, such as
 /// `\u{1b}`. Tabs and line ends are escaped too: the result is one line.
@@ -16,11 +17,16 @@ pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
 
 /// As [`one_line`], cut to what fits a table.
 pub(crate) fn cell(text: &str) -> String {
-    let mut cut: String = text.chars().take(CELL_CHARS).collect();
-    if cut.len() < text.len() {
-        cut.push('…');
+    let shown = one_line(text);
+    let mut columns = 0;
+    let too_far = |c: char| {
+        columns += c.width().unwrap_or(0);
+        columns > CELL_COLUMNS
+    };
+    match shown.find(too_far) {
+        Some(end) => format!("{}…", &shown[..end]),
+        None => shown.into_owned(),
     }
-    one_line(&cut).into_owned()
 }
 
 /// Bytes of a log line for a terminal: tabs stay, invalid UTF-8 shows as `\xff`, all else as [`one_line`].
@@ -123,5 +129,7 @@ mod tests {
         let long = cell(&"é".repeat(100));
         assert_eq!(long.chars().count(), 81);
         assert!(long.ends_with('…'));
+        assert_eq!(cell(&"日".repeat(40)), "日".repeat(40));
+        assert_eq!(cell(&"日".repeat(41)), "日".repeat(40) + "…");
     }
 }

@@ -5,13 +5,14 @@ use std::io::Write;
 use comfy_table::{Cell, Table, presets};
 use serde_json::Value;
 
-use super::escape::cell;
+use super::escape::{cell, one_line};
 use super::failure::Failure;
 
 /// Shown where there is nothing.
 pub(crate) const NOTHING: &str = "-";
 
-/// Writes a table without borders; columns are as wide as their widest cell.
+/// Writes a table without borders; columns are as wide as their widest cell. The last one is never cut: nothing stands
+/// behind it, and it is where reasons are.
 pub(crate) fn write_table(
     out: &mut (dyn Write + Send),
     header: &[&str],
@@ -21,7 +22,11 @@ pub(crate) fn write_table(
     table.load_style(presets::NOTHING);
     table.set_header(header.iter().map(Cell::new));
     for row in rows {
-        table.add_row(row.iter().map(|text| Cell::new(cell(text))));
+        let shown = |(column, text): (usize, &String)| match column + 1 == header.len() {
+            true => Cell::new(one_line(text)),
+            false => Cell::new(cell(text)),
+        };
+        table.add_row(row.iter().enumerate().map(shown));
     }
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
@@ -38,7 +43,7 @@ pub(crate) fn write_fields(
     let width = fields.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     for (name, value) in fields {
         if let Some(value) = value {
-            writeln!(out, "{name:width$}  {}", super::escape::one_line(value))?;
+            writeln!(out, "{name:width$}  {}", one_line(value))?;
         }
     }
     Ok(())

@@ -26,11 +26,14 @@ async fn triggers_tell_their_trouble_or_their_facts() {
         {"name":"orders","kind":"kafka","function":"bill","state":"running","since":"2026-11-24T11:00:00Z",
          "accepted":5,"rejected":0,"error":null,"facts":{"lag":0,"group":"g"}},
         {"name":"up","kind":"s3","function":"bill","state":"troubled","since":"2026-11-24T11:59:00Z",
-         "accepted":0,"rejected":0,"error":"no \u001b[31mbucket","facts":{}}]}"#;
+         "accepted":0,"rejected":0,"error":"no \u001b[31mbucket LONG","facts":{}}]}"#;
+    let long = "as long as it takes to say what is wrong ".repeat(5) + "and how to mend it";
+    let triggers = triggers.replace("LONG", &long);
     hub.answer("GET /v1/triggers", 200, triggers);
     let ran = pipe(&hub, &["triggers"]).await;
     assert!(ran.out.contains("group g, lag 0"), "{}", ran.out);
-    assert!(ran.out.contains("no \\u{1b}[31mbucket"), "{}", ran.out);
+    let trouble = format!("no \\u{{1b}}[31mbucket {long}\n");
+    assert!(ran.out.ends_with(&trouble), "{}", ran.out);
     assert!(
         ran.out.contains("60m ago") && ran.out.contains("60s ago"),
         "{}",
