@@ -108,14 +108,16 @@ fn mebibytes(bytes: String) -> Option<String> {
     Some(format!("{}.{:02} MiB", hundredths / 100, hundredths % 100))
 }
 
-/// How long it ran, or has run until now.
+/// How long it ran, or has run until now; nothing where nobody knows when it ended.
 fn ran_for(invocation: &Value, terminal: &Terminal<'_>) -> Option<String> {
     if let Some(ms) = invocation.get("duration_ms").and_then(Value::as_u64) {
         return Some(times::short(Duration::from_millis(ms)));
     }
+    if text_or_dash(invocation, "state") != "running" {
+        return None;
+    }
     let started = text(invocation, "started_at")?;
-    let until = text(invocation, "ended_at").unwrap_or_else(|| terminal.now.to_rfc3339());
-    times::between(&started, &until)
+    times::between(&started, &terminal.now.to_rfc3339())
 }
 
 /// Shows one invocation, or its result.
@@ -172,10 +174,7 @@ fn write_invocation(invocation: &Value, terminal: &mut Terminal<'_>) -> Result<(
     let fields = [
         ("RequestId", field("request_id")),
         ("Function", field("function")),
-        (
-            "Trigger",
-            field("trigger").or_else(|| Some("API".to_owned())),
-        ),
+        ("Trigger", Some(text_or_dash(invocation, "trigger"))),
         ("State", field("state")),
         ("SCF status", field("scf_status")),
         ("SCF code", field("status_code")),

@@ -60,6 +60,32 @@ async fn ps_is_a_table_with_whole_ids() {
 }
 
 #[tokio::test]
+async fn nobody_invents_how_long_a_lost_run_took() {
+    let hub = FakeHub::start().await;
+    let mut lost = invocation();
+    lost["state"] = "lost".into();
+    lost["duration_ms"] = serde_json::Value::Null;
+    lost["reason"] = "hub_restarted".into();
+    let mut running = lost.clone();
+    running["state"] = "running".into();
+    running["ended_at"] = serde_json::Value::Null;
+    let both = json!({ "invocations": [lost, running], "next_cursor": null });
+    hub.answer("GET /v1/invocations", 200, both.to_string());
+    hub.answer(&format!("GET /v1/invocations/{ID}"), 200, lost.to_string());
+    let ran = pipe(&hub, &["ps"]).await;
+    let rows: Vec<Vec<_>> = ran
+        .out
+        .lines()
+        .skip(1)
+        .map(|row| row.split_whitespace().collect())
+        .collect();
+    assert_eq!(rows[0][6..], ["-", "hub_restarted"], "{ran:?}");
+    assert_eq!(rows[1][6..], ["11s", "hub_restarted"], "{ran:?}");
+    let ran = pipe(&hub, &["show", ID]).await;
+    assert!(!ran.out.contains("Ran for"), "{ran:?}");
+}
+
+#[tokio::test]
 async fn ps_all_goes_through_every_page_and_json_is_one_a_line() {
     let hub = FakeHub::start().await;
     hub.answer("GET /v1/invocations", 200, page(Some("c1")));
@@ -107,7 +133,7 @@ async fn show_tells_all_and_escapes() {
         "Detail         exit code 1\\u{1b}[2J",
         "Event subject  a\\nb",
         "Result         5 bytes, cut (--result prints them)",
-        "Trigger        API",
+        "Trigger        -",
         "Event partition  3",
     ] {
         assert!(
