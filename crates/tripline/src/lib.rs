@@ -24,7 +24,7 @@ mod telemetry;
 mod token;
 mod traces;
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -79,6 +79,9 @@ fn client(command: ClientCommand) -> Exit {
         out: &mut out,
         err: &mut err,
         input: &mut io::stdin(),
+        remark: &|words| {
+            let _ = writeln!(io::stderr(), "{words}");
+        },
         env: &|name| std::env::var(name).ok(),
         now: chrono::DateTime::from_timestamp_millis(clock::SystemClock.now().as_millis())
             .unwrap_or_default(),

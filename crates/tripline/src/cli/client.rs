@@ -1,6 +1,7 @@
 //! The admin API as the commands use it: one verb per kind of request, every problem already turned into words.
 
 use std::path::Path;
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,24 +11,29 @@ use serde_json::Value;
 
 use super::failure::Failure;
 use super::locate::Hub;
+use super::trouble::{self, last_cause};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long nothing may come before it is said what is waited for.
+const SILENCE: Duration = Duration::from_secs(3);
 /// Longest silence of the hub. A follower hears a keep-alive every 15 s.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// Largest answer that is held in memory.
 const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 
 /// Speaks to one hub.
-pub(crate) struct AdminClient {
+pub(crate) struct AdminClient<'a> {
     http: reqwest::Client,
     url: Url,
     token: String,
+    /// Says that an answer takes its time.
+    remark: &'a (dyn Fn(&str) + Sync),
 }
 
 /// An answer of the hub, read to its end.
 pub(crate) struct Answer {
-    /// The `Tripline-Request-Id` header, if there was one.
-    pub(crate) request_id: Option<String>,
+    /// The `Tripline-Request-Id` header.
+    pub(crate) request_id: String,
     /// Whether the hub said 202: accepted, and no result yet.
     pub(crate) is_receipt: bool,
     /// The body.
@@ -36,9 +42,13 @@ pub(crate) struct Answer {
 
 // === impl AdminClient ===
 
-impl AdminClient {
+impl<'a> AdminClient<'a> {
     /// A client for `hub`; `ca` names certificates in PEM that are trusted instead of the system's.
-    pub(crate) fn new(hub: Hub, ca: Option<&Path>) -> Result<Self, Failure> {
+    pub(crate) fn new(
+        hub: Hub,
+        ca: Option<&Path>,
+        remark: &'a (dyn Fn(&str) + Sync),
+    ) -> Result<Self, Failure> {
         // No proxy: the token goes to the hub and to nobody else. No redirects, for the same reason.
         let builder = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
@@ -52,13 +62,14 @@ impl AdminClient {
             // Plain HTTP gets an empty store, so that a machine without certificates can use it.
             builder.tls_backend_preconfigured(tls_trusting(ca)?)
         };
-        let http = builder
-            .build()
-            .map_err(|error| Failure::Usage(format!("TLS cannot be used: {}", causes(&error))))?;
+        let http = builder.build().map_err(|error| {
+            Failure::Usage(format!("TLS cannot be used: {}", last_cause(&error)))
+        })?;
         Ok(Self {
             http,
             url: hub.url,
             token: hub.token,
+            remark,
         })
     }
 
@@ -102,8 +113,10 @@ impl AdminClient {
         }
         let response = self.send(request).await?;
         let id = response.headers().get("tripline-request-id");
+        // Any web server answers 200 to anything; only a hub says which invocation it was.
+        let id = id.and_then(|id| id.to_str().ok());
         Ok(Answer {
-            request_id: id.and_then(|id| id.to_str().ok()).map(str::to_owned),
+            request_id: id.ok_or_else(|| self.stranger())?.to_owned(),
             is_receipt: response.status() == reqwest::StatusCode::ACCEPTED,
             body: self.read(response).await?,
         })
@@ -135,11 +148,7 @@ impl AdminClient {
     }
 
     fn lost(&self, error: &reqwest::Error) -> Failure {
-        let (url, why) = (self.url.to_string(), causes(error));
-        match is_distrust(error) {
-            true => Failure::Distrusted { url, why },
-            false => Failure::Unreachable { url, why },
-        }
+        trouble::lost(&self.url, error)
     }
 
     fn request(
@@ -170,13 +179,27 @@ impl AdminClient {
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
-        let response = request.send().await.map_err(|error| self.lost(&error))?;
+        let mut answer = pin!(request.send());
+        let answer = match tokio::time::timeout(SILENCE, &mut answer).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                (self.remark)(&format!("waiting for an answer of {}", self.url));
+                answer.await
+            }
+        };
+        let response = answer.map_err(|error| self.lost(&error))?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
         }
         let body = self.read(response).await?;
-        Err(Failure::from_answer(status.as_u16(), &body))
+        match Failure::from_answer(status.as_u16(), &body) {
+            Failure::NoRoute => Err(Failure::Refused(format!(
+                "what answers at {} is not the admin API; is it the gateway? `tripline serve` prints where both are",
+                self.url
+            ))),
+            failure => Err(failure),
+        }
     }
 
     async fn read(&self, mut response: Response) -> Result<Bytes, Failure> {
@@ -221,28 +244,4 @@ fn tls_trusting(ca: Option<&Path>) -> Result<rustls::ClientConfig, Failure> {
         .with_safe_default_protocol_versions()
         .map_err(|error| Failure::Usage(format!("TLS cannot be used: {error}")))?;
     Ok(config.with_root_certificates(roots).with_no_client_auth())
-}
-
-/// Whether TLS dislikes the certificate, which stands inside of an I/O error.
-fn is_distrust(error: &reqwest::Error) -> bool {
-    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(one) = next {
-        let inside = one.downcast_ref().and_then(std::io::Error::get_ref);
-        let tls = one.downcast_ref::<rustls::Error>();
-        let tls = tls.or_else(|| inside.and_then(|inside| inside.downcast_ref()));
-        if let Some(tls) = tls {
-            return matches!(tls, rustls::Error::InvalidCertificate(_));
-        }
-        next = one.source();
-    }
-    false
-}
-
-/// The last cause says what happened ("connection refused"); the first only that something did.
-fn causes(error: &reqwest::Error) -> String {
-    let mut last: &dyn std::error::Error = error;
-    while let Some(next) = last.source() {
-        last = next;
-    }
-    last.to_string()
 }

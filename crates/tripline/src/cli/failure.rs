@@ -39,12 +39,22 @@ pub(crate) enum Failure {
 certificate does with --admin URL"
     )]
     Distrusted { url: String, why: String },
+    /// What answers speaks the other of http and https.
+    #[error("what answers at {url} does not speak {spoken}; name it as {other}")]
+    OtherScheme {
+        url: String,
+        spoken: &'static str,
+        other: String,
+    },
     /// No token, or the wrong one.
     #[error("{0}")]
     Unauthorised(String),
     /// The hub answered with a problem.
     #[error("{0}")]
     Refused(String),
+    /// It has nothing where every admin API has something.
+    #[error("there is nothing at this path")]
+    NoRoute,
     /// The output cannot be written.
     #[error("the output cannot be written: {0}")]
     Output(#[from] io::Error),
@@ -57,9 +67,11 @@ impl Failure {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Usage(_) => Exit::Usage,
-            Self::Unreachable { .. } | Self::Distrusted { .. } => Exit::Unreachable,
+            Self::Unreachable { .. } | Self::Distrusted { .. } | Self::OtherScheme { .. } => {
+                Exit::Unreachable
+            }
             Self::Unauthorised(_) => Exit::Unauthorised,
-            Self::Refused(_) => Exit::Failed,
+            Self::Refused(_) | Self::NoRoute => Exit::Failed,
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
             Self::Output(_) => Exit::Failed,
         }
@@ -80,7 +92,9 @@ impl Failure {
         if text("accepted").as_deref() == Some("unknown") {
             words.push_str("\nWhether the event was accepted is not known");
         }
-        if status == 401 || status == 403 {
+        if text("type").as_deref() == Some("urn:tripline:unknown_route") {
+            Self::NoRoute
+        } else if status == 401 || status == 403 {
             Self::Unauthorised(format!("{words}\n{TOKEN_HELP}"))
         } else {
             Self::Refused(words)

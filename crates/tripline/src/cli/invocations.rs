@@ -16,7 +16,7 @@ const PAGE: u64 = 500;
 /// Lists invocations, page by page.
 pub(crate) async fn ps(
     args: PsArgs,
-    client: &AdminClient,
+    client: &AdminClient<'_>,
     terminal: &mut Terminal<'_>,
 ) -> Result<Exit, Failure> {
     let filters = filters(&args, terminal)?;
@@ -123,7 +123,7 @@ fn ran_for(invocation: &Value, terminal: &Terminal<'_>) -> Option<String> {
 /// Shows one invocation, or its result.
 pub(crate) async fn show(
     args: ShowArgs,
-    client: &AdminClient,
+    client: &AdminClient<'_>,
     terminal: &mut Terminal<'_>,
 ) -> Result<Exit, Failure> {
     let path = ["v1", "invocations", &args.request_id, "result"];
@@ -225,7 +225,7 @@ fn write_invocation(invocation: &Value, terminal: &mut Terminal<'_>) -> Result<(
 /// Stops an invocation.
 pub(crate) async fn terminate(
     args: TerminateArgs,
-    client: &AdminClient,
+    client: &AdminClient<'_>,
     terminal: &mut Terminal<'_>,
 ) -> Result<Exit, Failure> {
     let path = ["v1", "invocations", &args.request_id, "terminate"];

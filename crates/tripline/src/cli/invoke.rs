@@ -18,7 +18,7 @@ const MAX_DATA_BYTES: u64 = 64 * 1024 * 1024;
 /// Calls a function, prints the RequestId or the result, and follows the log if asked to.
 pub(crate) async fn invoke(
     args: InvokeArgs,
-    client: &AdminClient,
+    client: &AdminClient<'_>,
     terminal: &mut Terminal<'_>,
 ) -> Result<Exit, Failure> {
     let data = read_data(&args.data, terminal)?;
@@ -40,8 +40,9 @@ pub(crate) async fn invoke(
     let answer = client.invoke(&args.function, &headers, data).await?;
     if !answer.is_receipt {
         // A sync function: the answer is its result, and it has ended already.
-        if let (true, Some(id)) = (args.follow, &answer.request_id) {
-            writeln!(terminal.err, "RequestId: {}", escape::one_line(id))?;
+        if args.follow {
+            let id = escape::one_line(&answer.request_id);
+            writeln!(terminal.err, "RequestId: {id}")?;
         }
         invocations::write_document(&answer.body, terminal)?;
         return Ok(Exit::Done);
@@ -49,7 +50,12 @@ pub(crate) async fn invoke(
     let receipt: Value = serde_json::from_slice(&answer.body).map_err(|_| client.stranger())?;
     let id = text(&receipt, "request_id").ok_or_else(|| client.stranger())?;
     if !args.follow {
-        writeln!(terminal.out, "{}", escape::one_line(&id))?;
+        let said = writeln!(terminal.out, "{}", escape::one_line(&id));
+        if let Err(error) = said.and_then(|()| terminal.out.flush()) {
+            // The event is accepted, and this is all that leads to it.
+            writeln!(terminal.err, "RequestId: {}", escape::one_line(&id))?;
+            return Err(error.into());
+        }
         return Ok(Exit::Done);
     }
     // The log goes to standard output alone, so that it can be piped.

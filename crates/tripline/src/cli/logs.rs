@@ -41,7 +41,7 @@ struct Printer {
 /// Prints a log.
 pub(crate) async fn logs(
     args: LogsArgs,
-    client: &AdminClient,
+    client: &AdminClient<'_>,
     terminal: &mut Terminal<'_>,
 ) -> Result<Exit, Failure> {
     let shape = match (args.json, args.timestamps) {
@@ -76,7 +76,7 @@ pub(crate) async fn logs(
 pub(crate) async fn follow_to_end(
     request_id: &str,
     shape: Shape,
-    client: &AdminClient,
+    client: &AdminClient<'_>,
     terminal: &mut Terminal<'_>,
 ) -> Result<Exit, Failure> {
     let (mut after, mut printer) = (0, Printer::new(shape));
@@ -122,7 +122,7 @@ pub(crate) async fn follow_to_end(
 async fn follow_once(
     request_id: &str,
     (after, printer): (&mut u64, &mut Printer),
-    (client, terminal): (&AdminClient, &mut Terminal<'_>),
+    (client, terminal): (&AdminClient<'_>, &mut Terminal<'_>),
 ) -> Result<Option<Value>, Failure> {
     let mut response = client.follow(request_id, *after).await?;
     let mut reader = SseReader::default();

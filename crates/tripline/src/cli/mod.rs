@@ -15,6 +15,7 @@ mod registry;
 mod sse;
 mod table;
 mod times;
+mod trouble;
 
 use std::io::{Read, Write};
 
@@ -42,6 +43,8 @@ pub struct Terminal<'a> {
     pub input: &'a mut (dyn Read + Send),
     /// Whether `out` is a terminal: if so, control characters of foreign text are escaped.
     pub is_terminal: bool,
+    /// Says on standard error that something takes its time, while a command waits.
+    pub remark: &'a (dyn Fn(&str) + Sync),
     /// Reads the environment.
     pub env: &'a (dyn Fn(&str) -> Option<String> + Sync),
     /// The time now, for ages and `--since`.
@@ -70,7 +73,7 @@ pub async fn run(command: ClientCommand, terminal: &mut Terminal<'_>) -> Exit {
 async fn attempt(command: ClientCommand, terminal: &mut Terminal<'_>) -> Result<Exit, Failure> {
     let options = command.options();
     let hub = locate::locate(options, terminal.env)?;
-    let client = AdminClient::new(hub, options.ca.as_deref())?;
+    let client = AdminClient::new(hub, options.ca.as_deref(), terminal.remark)?;
     match command {
         ClientCommand::Invoke(args) => invoke::invoke(args, &client, terminal).await,
         ClientCommand::Ps(args) => invocations::ps(args, &client, terminal).await,

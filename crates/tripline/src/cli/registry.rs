@@ -13,7 +13,7 @@ use super::{Terminal, escape, times};
 /// Lists functions.
 pub(crate) async fn functions(
     args: ListArgs,
-    client: &AdminClient,
+    client: &AdminClient<'_>,
     terminal: &mut Terminal<'_>,
 ) -> Result<Exit, Failure> {
     let answer = client.get(&["v1", "functions"], &[]).await?;
@@ -59,7 +59,7 @@ pub(crate) async fn functions(
 /// Lists triggers, or pauses or resumes one.
 pub(crate) async fn triggers(
     args: TriggersArgs,
-    client: &AdminClient,
+    client: &AdminClient<'_>,
     terminal: &mut Terminal<'_>,
 ) -> Result<Exit, Failure> {
     let (name, verb) = match &args.action {
@@ -85,7 +85,7 @@ pub(crate) async fn triggers(
 
 async fn list_triggers(
     args: &TriggersArgs,
-    client: &AdminClient,
+    client: &AdminClient<'_>,
     terminal: &mut Terminal<'_>,
 ) -> Result<Exit, Failure> {
     let answer = client.get(&["v1", "triggers"], &[]).await?;

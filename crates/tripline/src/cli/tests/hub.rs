@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -24,6 +25,10 @@ pub(super) struct Asked {
 struct Script {
     answers: HashMap<String, Vec<(u16, Vec<u8>)>>,
     asked: Vec<Asked>,
+    /// Something else answers, which knows of no RequestId.
+    is_stranger: bool,
+    /// How long each answer takes.
+    hesitation: Duration,
 }
 
 /// The hub. Dropping it ends it.
@@ -65,6 +70,16 @@ impl FakeHub {
         }
     }
 
+    /// From now on it is another web server.
+    pub(super) fn is_a_stranger(&self) {
+        lock(&self.script).is_stranger = true;
+    }
+
+    /// From now on each answer takes so long.
+    pub(super) fn hesitates(&self, span: Duration) {
+        lock(&self.script).hesitation = span;
+    }
+
     pub(super) fn answer(&self, to: &str, status: u16, body: impl AsRef<[u8]>) {
         let answer = (status, body.as_ref().to_vec());
         let mut script = lock(&self.script);
@@ -90,6 +105,8 @@ async fn reply(State(script): State<Arc<Mutex<Script>>>, request: Request) -> Re
         .await
         .expect("a small body");
     let line = format!("{} {}", parts.method, parts.uri);
+    let hesitation = lock(&script).hesitation;
+    tokio::time::sleep(hesitation).await;
     let key = format!("{} {}", parts.method, parts.uri.path());
     let mut script = lock(&script);
     script.asked.push(Asked {
@@ -102,8 +119,9 @@ async fn reply(State(script): State<Arc<Mutex<Script>>>, request: Request) -> Re
         Some(answers) if answers.len() > 1 => answers.remove(0),
         Some(answers) => answers[0].clone(),
     };
-    let response = Response::builder()
-        .status(status)
-        .header("tripline-request-id", "the-id");
+    let mut response = Response::builder().status(status);
+    if !script.is_stranger {
+        response = response.header("tripline-request-id", "the-id");
+    }
     response.body(Body::from(body)).expect("a response")
 }

@@ -1,6 +1,6 @@
 //! `invoke`.
 
-use super::{Exit, FakeHub, pipe, terminal};
+use super::{Exit, FakeHub, into_full_disk, pipe, terminal};
 
 const CALL: &str = "POST /v1/functions/deploy/invocations";
 
@@ -58,6 +58,25 @@ async fn a_sync_call_prints_the_result() {
     );
     let ran = terminal(&hub, &["invoke", "deploy"]).await;
     assert_eq!(ran.out, "done\\u{7}\n");
+}
+
+#[tokio::test]
+async fn an_id_that_cannot_be_printed_is_said_elsewhere() {
+    let hub = FakeHub::start().await;
+    hub.answer(CALL, 202, r#"{"request_id":"r-1"}"#);
+    let ran = into_full_disk(&hub, &["invoke", "deploy"]).await;
+    assert_eq!(ran.exit, Exit::Failed);
+    assert!(ran.err.starts_with("RequestId: r-1\n"), "{ran:?}");
+}
+
+#[tokio::test]
+async fn another_web_server_has_called_no_function() {
+    let hub = FakeHub::start().await;
+    hub.is_a_stranger();
+    hub.answer(CALL, 200, "<html>Please log in</html>");
+    let ran = pipe(&hub, &["invoke", "deploy"]).await;
+    assert_eq!((ran.exit, &*ran.out), (Exit::Failed, ""));
+    assert!(ran.err.contains("not a Tripline hub"), "{ran:?}");
 }
 
 #[tokio::test]
