@@ -67,9 +67,33 @@ pub(crate) async fn logs(
         }
         if lines.len() < PAGE {
             printer.end_line(terminal)?;
-            return Ok(Exit::Done);
+            break;
         }
     }
+    if after == 0 {
+        say_why_nothing(&args.request_id, client, terminal).await?;
+    }
+    Ok(Exit::Done)
+}
+
+/// A run that was started has a log, at least of that. Says why there is none.
+async fn say_why_nothing(
+    request_id: &str,
+    client: &AdminClient<'_>,
+    terminal: &mut Terminal<'_>,
+) -> Result<(), Failure> {
+    let path = ["v1", "invocations", request_id];
+    let invocation = client.get(&path, &[]).await?;
+    let state = text_or_dash(&invocation, "state");
+    let state = escape::one_line(&state);
+    match text(&invocation, "reason") {
+        Some(reason) => {
+            let reason = escape::one_line(&reason);
+            writeln!(terminal.err, "never started: {state} ({reason})")?;
+        }
+        None => writeln!(terminal.err, "not started yet: {state}")?,
+    }
+    Ok(())
 }
 
 /// Prints lines as they come until the invocation has ended; [`Exit::Failed`] unless it succeeded.

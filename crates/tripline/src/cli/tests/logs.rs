@@ -28,6 +28,22 @@ async fn text_is_raw_in_a_pipe_and_escaped_on_a_terminal() {
 }
 
 #[tokio::test]
+async fn it_is_said_why_there_is_no_log() {
+    let hub = FakeHub::start().await;
+    hub.answer(LOGS, 200, "[]");
+    let to = "GET /v1/invocations/r-1";
+    hub.answer(to, 200, r#"{"state":"expired","reason":"too_old"}"#);
+    hub.answer(to, 200, r#"{"state":"accepted","reason":null}"#);
+    let ran = pipe(&hub, &["logs", "r-1"]).await;
+    assert_eq!(
+        (ran.exit, &*ran.out, &*ran.err),
+        (Exit::Done, "", "never started: expired (too_old)\n")
+    );
+    let ran = pipe(&hub, &["logs", "r-1"]).await;
+    assert_eq!(ran.err, "not started yet: accepted\n");
+}
+
+#[tokio::test]
 async fn a_long_log_is_read_page_by_page() {
     let hub = FakeHub::start().await;
     let line = |seq: u64| serde_json::json!({ "seq": seq, "text": "x" });
