@@ -1,5 +1,6 @@
 //! `tripline check`: every mistake at once, without starting anything.
 
+use serde_json::Value;
 use tripline_tests::Hub;
 
 #[test]
@@ -11,6 +12,7 @@ qsp = 5
 [functions.thumb]
 command = ["true"]
 timeout = "25h"
+env = { C = { envv = "X" } }
 [triggers.a]
 kind = "http"
 function = "thump"
@@ -33,6 +35,8 @@ auth = "none"
         "unknown key `qsp`",
         "did you mean `qps`",
         "is longer than 1d",
+        "unknown key `envv`",
+        "did you mean `env`?",
         "there is no function `thump`",
         "did you mean `thumb`",
         "schedule",
@@ -61,4 +65,77 @@ env = { KEY = { env = "NEVER_SET_ANYWHERE" } }
     let said = hub.refuses();
     assert_eq!(said.code, 2, "{said:?}");
     assert!(said.stderr.contains("NEVER_SET_ANYWHERE"), "{said:?}");
+}
+
+/// The exit code of a command whose reader went away before it said anything.
+fn code_unheard(hub: &Hub, args: &[&str]) -> Option<i32> {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = hub.command(args);
+    command.stdout(writer).stderr(std::process::Stdio::null());
+    command.status().unwrap().code()
+}
+
+#[test]
+fn a_reader_that_went_away_changes_no_exit_code() {
+    let hub = Hub::prepare("[functions.f]\ncommand = [\"true\"]\n");
+    hub.write("bad.toml", "[hub]\nqsp = 1\n");
+    assert_eq!(code_unheard(&hub, &["check"]), Some(0));
+    assert_eq!(
+        code_unheard(&hub, &["check", "bad.toml", "--json"]),
+        Some(2)
+    );
+    assert_eq!(
+        code_unheard(&hub, &["check", "none.toml", "--json"]),
+        Some(2)
+    );
+    let heard = hub.cli(&["doctor"]).code;
+    assert_eq!(code_unheard(&hub, &["doctor"]), Some(heard));
+}
+
+#[test]
+fn what_is_wrong_is_json_where_that_is_asked_for() {
+    let hub = Hub::prepare("");
+    hub.write("bad.toml", "[hub]\nqsp = 1\n");
+    for args in [
+        ["check", "bad.toml", "--json"].as_slice(),
+        &["check", "none.toml", "--json"],
+        &["doctor", "bad.toml", "--json"],
+        &["doctor", "none.toml", "--json"],
+        &["journal", "check", "none", "--json"],
+    ] {
+        let said = hub.cli(args);
+        assert_eq!((said.code, &*said.stderr), (2, ""), "{args:?}: {said:?}");
+        let said: Value = serde_json::from_str(&said.stdout).unwrap();
+        assert!(said["message"].is_string(), "{args:?}: {said}");
+    }
+}
+
+#[test]
+fn the_environment_names_the_configuration() {
+    let hub = Hub::prepare("[functions.here]\ncommand = [\"true\"]\n");
+    hub.write("other.toml", "[hub]\ndata_dir = \"elsewhere\"\nqsp = 1\n");
+    let under = |args: &[&str]| {
+        let mut command = hub.command(args);
+        let done = command.env("TRIPLINE_CONFIG", "other.toml").output();
+        let done = done.unwrap();
+        String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned()
+    };
+    for command in ["check", "serve", "doctor"] {
+        let said = under(&[command]);
+        assert!(said.contains("other.toml:3:1"), "{command}: {said}");
+        let named = under(&[command, "none.toml"]);
+        assert!(named.contains("none.toml: No such file"), "{named}");
+    }
+    for command in ["check", "adopt"] {
+        let age: &[&str] = if command == "adopt" { &["--old"] } else { &[] };
+        let said = under(&[&["journal", command], age].concat());
+        assert!(
+            said.contains("elsewhere: No such file"),
+            "{command}: {said}"
+        );
+    }
+    // Without it, what lies here is looked at.
+    let said = hub.cli(&["doctor"]);
+    assert!(said.stdout.contains("here       "), "{said:?}");
 }

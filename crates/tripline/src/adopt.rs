@@ -62,10 +62,10 @@ pub(crate) fn adopt(
                 AdoptError::Open(OpenError::Locked { .. }) => Exit::Usage,
                 _ => Exit::Failed,
             };
-            return writeln!(errors, "error: {error}").map_or(Exit::Failed, |()| exit);
+            return exit.once_said(writeln!(errors, "error: {error}"));
         }
     };
-    said.map_or(Exit::Failed, |()| Exit::Done)
+    Exit::Done.once_said(said)
 }
 
 fn in_runtime(dir: &Path, copy: &CopyAge) -> Result<Option<Ended>, AdoptError> {

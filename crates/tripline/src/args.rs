@@ -33,14 +33,22 @@ pub(crate) enum Command {
     #[command(after_help = SERVE_HELP)]
     Serve {
         /// The configuration
-        #[arg(default_value = "tripline.toml")]
+        #[arg(
+            env = "TRIPLINE_CONFIG",
+            hide_env_values = true,
+            default_value = "tripline.toml"
+        )]
         file: PathBuf,
     },
     /// Check a configuration without network or disk; every error at once
-    #[command(after_help = CONFIG_HELP)]
+    #[command(after_help = CHECK_HELP)]
     Check {
         /// The configuration
-        #[arg(default_value = "tripline.toml")]
+        #[arg(
+            env = "TRIPLINE_CONFIG",
+            hide_env_values = true,
+            default_value = "tripline.toml"
+        )]
         file: PathBuf,
         /// One JSON object an error
         #[arg(long)]
@@ -53,14 +61,15 @@ pub(crate) enum Command {
     /// has 10 seconds.
     #[command(after_help = DOCTOR_HELP)]
     Doctor {
-        /// The configuration to look at; without one only the machine is
+        /// The configuration to look at [default: ./tripline.toml; where there is none, only the machine is looked at]
+        #[arg(env = "TRIPLINE_CONFIG", hide_env_values = true)]
         file: Option<PathBuf>,
-        /// One JSON object
+        /// One JSON object; where the configuration is wrong, one an error, as of `check`
         #[arg(long)]
         json: bool,
     },
     /// Look after a data directory that no hub uses
-    #[command(subcommand, after_help = CHECK_HELP)]
+    #[command(subcommand, after_help = JOURNAL_HELP)]
     Journal(JournalCommand),
     /// Own function processes for a hub, which starts this by itself and may come and go meanwhile
     #[command(hide = true)]
@@ -100,11 +109,10 @@ pub(crate) enum JournalCommand {
     /// Say whether it is whole, and if not, what is lost and what to do; changes nothing
     ///
     /// Reads every record and every file of logs, which takes a while where there are many. Stop the hub first.
-    #[command(after_help = CHECK_HELP)]
+    #[command(after_help = JOURNAL_HELP)]
     Check {
-        /// The data directory
-        #[arg(default_value = "data")]
-        dir: PathBuf,
+        /// The data directory [default: as the configuration in TRIPLINE_CONFIG or ./tripline.toml says, else ./data]
+        dir: Option<PathBuf>,
         /// One JSON object
         #[arg(long)]
         json: bool,
@@ -115,9 +123,8 @@ pub(crate) enum JournalCommand {
     /// in the copy may have run since, and would run again.
     #[command(after_help = ADOPT_HELP)]
     Adopt {
-        /// The data directory
-        #[arg(default_value = "data")]
-        dir: PathBuf,
+        /// The data directory [default: as the configuration in TRIPLINE_CONFIG or ./tripline.toml says, else ./data]
+        dir: Option<PathBuf>,
         #[command(flatten)]
         copy: CopyAge,
     },
@@ -145,7 +152,7 @@ Exit codes:
   1  it could not start, or cannot go on
   2  the configuration is wrong, or a secret is missing";
 
-const CONFIG_HELP: &str = "\
+const CHECK_HELP: &str = "\
 Examples:
   tripline check
   tripline check tripline.toml --json | jq -r .message
@@ -170,7 +177,7 @@ Examples:
   tripline completions zsh > \"${fpath[1]}/_tripline\"
   tripline completions fish > ~/.config/fish/completions/tripline.fish";
 
-const CHECK_HELP: &str = "\
+const JOURNAL_HELP: &str = "\
 Examples:
   tripline journal check
   tripline journal check /var/lib/tripline --json | jq .verdict
@@ -182,8 +189,8 @@ Exit codes:
 
 const ADOPT_HELP: &str = "\
 Examples:
-  rsync -a /var/lib/tripline/ /mnt/new/tripline/ && tripline journal adopt /mnt/new/tripline --current
-  tripline journal adopt /var/lib/tripline --old
+  tripline journal adopt /mnt/new/tripline --current    moved here, and used nowhere since
+  tripline journal adopt /var/lib/tripline --old        put back from a backup
 
 Exit codes:
   0  it is the journal now

@@ -1,6 +1,6 @@
 //! `tripline check`: a configuration, without network or disk beyond the file itself.
 
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 use std::path::Path;
 
 use serde_json::json;
@@ -44,6 +44,29 @@ pub(crate) enum Failure {
     Wrong(tripline_config::ConfigErrors),
 }
 
+// === impl Failure ===
+
+impl Failure {
+    /// Says it: on `out` as JSON, one object an error, else on `errors`.
+    pub(crate) fn say(&self, as_json: bool, out: &mut impl Write, errors: &mut impl Write) -> Exit {
+        let said = match self {
+            Self::Unreadable(message) if as_json => {
+                writeln!(out, "{}", json!({ "message": message }))
+            }
+            Self::Unreadable(message) => writeln!(errors, "error: {message}"),
+            Self::Wrong(found) if as_json => found.iter().try_for_each(|error| {
+                let line = json!({
+                    "file": error.file, "line": error.line, "column": error.column,
+                    "path": error.path, "message": error.message, "help": error.help,
+                });
+                writeln!(out, "{line}")
+            }),
+            Self::Wrong(found) => write!(errors, "{found}"),
+        };
+        Exit::Usage.once_said(said)
+    }
+}
+
 /// Checks the file and says what was found.
 pub(crate) fn check(
     file: &Path,
@@ -51,50 +74,17 @@ pub(crate) fn check(
     out: &mut impl Write,
     errors: &mut impl Write,
 ) -> Exit {
-    let found = load(file);
-    let exit = if found.is_ok() {
-        Exit::Done
-    } else {
-        Exit::Usage
+    let config = match load(file) {
+        Ok(config) => config,
+        Err(failure) => return failure.say(as_json, out, errors),
     };
-    say(file, found, as_json, out, errors).map_or(Exit::Failed, |()| exit)
-}
-
-fn say(
-    file: &Path,
-    found: Result<Config, Failure>,
-    as_json: bool,
-    out: &mut impl Write,
-    errors: &mut impl Write,
-) -> io::Result<()> {
-    let failure = match found {
-        Ok(config) => {
-            let functions = count(config.functions.len(), "function");
-            let triggers = count(config.triggers.len(), "trigger");
-            if !as_json {
-                writeln!(out, "{} is good: {functions}, {triggers}", file.display())?;
-            }
-            return Ok(());
-        }
-        Err(failure) => failure,
-    };
-    match failure {
-        Failure::Unreadable(message) if as_json => {
-            writeln!(out, "{}", json!({ "message": message }))?
-        }
-        Failure::Unreadable(message) => writeln!(errors, "error: {message}")?,
-        Failure::Wrong(found) if as_json => {
-            for error in found.iter() {
-                let line = json!({
-                    "file": error.file, "line": error.line, "column": error.column,
-                    "path": error.path, "message": error.message, "help": error.help,
-                });
-                writeln!(out, "{line}")?;
-            }
-        }
-        Failure::Wrong(found) => write!(errors, "{found}")?,
+    if as_json {
+        return Exit::Done;
     }
-    Ok(())
+    let functions = count(config.functions.len(), "function");
+    let triggers = count(config.triggers.len(), "trigger");
+    let said = writeln!(out, "{} is good: {functions}, {triggers}", file.display());
+    Exit::Done.once_said(said)
 }
 
 fn count(number: usize, what: &str) -> String {

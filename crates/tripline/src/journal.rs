@@ -19,21 +19,21 @@ pub(crate) fn check(
         Ok(found) => found,
         Err(error) => {
             let said = match as_json {
-                true => writeln!(out, "{}", json!({ "error": error.to_string() })),
+                true => writeln!(out, "{}", json!({ "message": error.to_string() })),
                 false => writeln!(errors, "error: {error}"),
             };
-            return said.map_or(Exit::Failed, |()| Exit::Usage);
+            return Exit::Usage.once_said(said);
         }
     };
     let said = match as_json {
         true => writeln!(out, "{}", object(dir, &found)),
         false => say(dir, &found, out),
     };
-    match said {
-        Ok(()) if !found.is_damaged() && !found.is_copy => Exit::Done,
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
-        _ => Exit::Failed,
-    }
+    let exit = match found.is_damaged() || found.is_copy {
+        true => Exit::Failed,
+        false => Exit::Done,
+    };
+    exit.once_said(said)
 }
 
 /// Whether it is whole, and if not, what it is.

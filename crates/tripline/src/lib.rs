@@ -25,6 +25,7 @@ mod token;
 mod traces;
 
 use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -43,20 +44,39 @@ pub fn main() -> ExitCode {
         Command::Serve { file } => serve::serve(&file, &mut out, &mut errors),
         Command::Check { file, json } => check::check(&file, json, &mut out, &mut errors),
         Command::Doctor { file, json } => {
+            let file = file.or_else(there_is_one);
             doctor::doctor(file.as_deref(), json, &mut out, &mut errors)
         }
-        Command::Journal(JournalCommand::Check { dir, json }) => {
-            journal::check(&dir, json, &mut out, &mut errors)
-        }
-        Command::Journal(JournalCommand::Adopt { dir, copy }) => {
-            adopt::adopt(&dir, &copy, &mut out, &mut errors)
-        }
+        Command::Journal(JournalCommand::Check { dir, json }) => match data_dir(dir, &mut errors) {
+            Ok(dir) => journal::check(&dir, json, &mut out, &mut errors),
+            Err(exit) => exit,
+        },
+        Command::Journal(JournalCommand::Adopt { dir, copy }) => match data_dir(dir, &mut errors) {
+            Ok(dir) => adopt::adopt(&dir, &copy, &mut out, &mut errors),
+            Err(exit) => exit,
+        },
         Command::Executor { dir, id, release } => executor::execute(dir, id, release, &mut errors),
         Command::Completions { shell } => shell::completions(shell, &mut out),
         Command::Man { dir } => shell::man(&dir, &mut errors),
         Command::Client(command) => client(command),
     };
     ExitCode::from(exit as u8)
+}
+
+/// The configuration of this folder.
+fn there_is_one() -> Option<PathBuf> {
+    let here = PathBuf::from(cli::CONFIG_HERE);
+    here.exists().then_some(here)
+}
+
+/// The data directory that is named, else that of the configuration, as other commands find it.
+fn data_dir(named: Option<PathBuf>, errors: &mut impl Write) -> Result<PathBuf, Exit> {
+    let env = |name: &str| std::env::var(name).ok();
+    match named {
+        Some(dir) => Ok(dir),
+        None => cli::own_data_dir(&env)
+            .map_err(|failure| Exit::Usage.once_said(writeln!(errors, "error: {failure}"))),
+    }
 }
 
 /// One TLS provider for the whole process, chosen before anything can ask for one.

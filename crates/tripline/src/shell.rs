@@ -13,11 +13,7 @@ pub(crate) fn completions(shell: clap_complete::Shell, out: &mut impl Write) -> 
     // Into memory first: the generator panics when its reader goes away.
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Args::command(), "tripline", &mut script);
-    match out.write_all(&script) {
-        Ok(()) => Exit::Done,
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
-        Err(_cannot_be_written) => Exit::Failed,
-    }
+    Exit::Done.once_said(out.write_all(&script))
 }
 
 /// Writes a manual page for the program and for each command that people type.

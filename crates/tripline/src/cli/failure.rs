@@ -60,6 +60,19 @@ certificate does with --admin URL"
     Output(#[from] io::Error),
 }
 
+// === impl Exit ===
+
+impl Exit {
+    /// This, once what there is to say was said. Whoever goes away before (`tripline check | head -1`) has heard enough;
+    /// what cannot be written otherwise is a failure.
+    pub(crate) fn once_said(self, said: io::Result<()>) -> Self {
+        match said {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Self::Failed,
+            _ => self,
+        }
+    }
+}
+
 // === impl Failure ===
 
 impl Failure {

@@ -13,6 +13,8 @@ use super::{ClientOptions, Env};
 
 /// Where a hub listens when nothing else is said.
 pub(crate) const DEFAULT_ADMIN: &str = "http://127.0.0.1:8081";
+/// The configuration, where nothing else is said.
+pub(crate) const CONFIG_HERE: &str = "tripline.toml";
 /// Most bytes read of a token, address or config file.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
@@ -49,6 +51,11 @@ pub(crate) fn locate(options: &ClientOptions, env: Env<'_>) -> Result<Hub, Failu
     Ok(Hub { url, token })
 }
 
+/// The data directory of the hub of this folder, or of the configuration that the environment names.
+pub(crate) fn own_data_dir(env: Env<'_>) -> Result<PathBuf, Failure> {
+    data_dir(&ClientOptions::default(), env).map(|found| found.path)
+}
+
 /// The data directory, and whether the user named it.
 struct DataDir {
     path: PathBuf,
@@ -67,7 +74,7 @@ fn data_dir(options: &ClientOptions, env: Env<'_>) -> Result<DataDir, Failure> {
         .clone()
         .or_else(|| env("TRIPLINE_CONFIG").map(PathBuf::from));
     let named = given.is_some();
-    let config = given.unwrap_or_else(|| PathBuf::from("tripline.toml"));
+    let config = given.unwrap_or_else(|| PathBuf::from(CONFIG_HERE));
     let path = match read_small(&config)? {
         Some(text) => config.with_file_name(data_dir_in(&text, &config)?),
         None if named => {

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use tripline_config::is_hazardous;
 use tripline_executor::level;
 
-use crate::check::{Failure, load};
+use crate::check::load;
 use crate::cli::Exit;
 use crate::config::Config;
 
@@ -53,13 +53,7 @@ pub(crate) fn doctor(
 ) -> Exit {
     let config = match file.map(load).transpose() {
         Ok(config) => config,
-        Err(failure) => {
-            let said = match failure {
-                Failure::Unreadable(message) => writeln!(errors, "error: {message}"),
-                Failure::Wrong(found) => write!(errors, "{found}"),
-            };
-            return said.map_or(Exit::Failed, |()| Exit::Usage);
-        }
+        Err(failure) => return failure.say(as_json, out, errors),
     };
     let level = level();
     let verdicts = config
@@ -77,11 +71,8 @@ pub(crate) fn doctor(
     };
     let is_bad = findings.iter().any(|one| one.verdict == Verdict::Bad)
         || verdicts.iter().any(functions::Verdict::is_refused);
-    match said {
-        Ok(()) if is_bad => Exit::Failed,
-        Ok(()) => Exit::Done,
-        Err(_nobody_listens) => Exit::Failed,
-    }
+    let exit = if is_bad { Exit::Failed } else { Exit::Done };
+    exit.once_said(said)
 }
 
 fn findings(config: Option<Config>) -> io::Result<Vec<Finding>> {

@@ -21,7 +21,7 @@ use tripline_journal::{JournalError, OpenError};
 use tripline_listener::{ListenError, RouteRefused};
 use tripline_runtime::HttpTargetError;
 
-use crate::check::{Failure, load};
+use crate::check::load;
 use crate::cli::Exit;
 use crate::config::Config;
 use crate::secrets::HostSecrets;
@@ -84,13 +84,7 @@ const LAST_WORK: Duration = Duration::from_secs(5);
 pub(crate) fn serve(file: &Path, out: &mut impl Write, errors: &mut impl Write) -> Exit {
     let config = match load(file) {
         Ok(config) => config,
-        Err(failure) => {
-            let said = match failure {
-                Failure::Unreadable(message) => writeln!(errors, "error: {message}"),
-                Failure::Wrong(found) => write!(errors, "{found}"),
-            };
-            return said.map_or(Exit::Failed, |()| Exit::Usage);
-        }
+        Err(failure) => return failure.say(false, out, errors),
     };
     telemetry::start_log(config.hub.log_format, &config.hub.log_level);
     secrets::hide_memory();
