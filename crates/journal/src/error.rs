@@ -1,6 +1,6 @@
 //! Why something could not be kept or read.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tripline_model::{Execution, FunctionName, IllegalTransition, RequestId};
 
@@ -71,7 +71,10 @@ pub enum OpenError {
         reason: String,
     },
     /// Something is lost that was told as kept. A hub that went on could run again what has run.
-    #[error("{} is damaged: {what}; `tripline journal check` says what is lost, and what to do", .path.display())]
+    #[error(
+        "{} is damaged: {what}; `tripline journal check {}` says what is lost, and what to do",
+        .path.display(), folder(.path)
+    )]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -81,7 +84,7 @@ pub enum OpenError {
     /// It is a copy of a journal. If a hub went on with the original, what waits here may have run since.
     #[error(
         "{} was copied from another place, and a hub that went on there may have run what waits here; \
-         `tripline journal adopt` makes it the journal", .path.display()
+         {}", .path.display(), how_to_adopt(.path)
     )]
     Copied {
         /// The file.
@@ -95,6 +98,20 @@ pub enum OpenError {
         /// What it said.
         source: std::io::Error,
     },
+}
+
+/// The data directory that a file lies in, as it is named on a command line.
+fn folder(file: &Path) -> std::path::Display<'_> {
+    file.parent().unwrap_or(Path::new(".")).display()
+}
+
+/// What makes the copy at `path` the journal.
+pub(crate) fn how_to_adopt(path: &Path) -> String {
+    let dir = folder(path);
+    format!(
+        "`tripline journal adopt {dir} --old` makes it the journal, and runs nothing of what waits; with `--current`, if no \
+         hub has used the original since, what waits is run"
+    )
 }
 
 /// Why log lines could not be kept or read.

@@ -1,5 +1,6 @@
 //! Looks at a data directory that no hub uses, and changes nothing in it.
 
+use std::borrow::Cow;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,8 +8,9 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use crate::OpenError;
+use crate::error::how_to_adopt;
 use crate::logs::unreadable_days;
-use crate::sqlite::{Records, Tail, keep_out, look, records};
+use crate::sqlite::{Records, Tail, keep_out, look, records, try_to_read};
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -33,14 +35,13 @@ pub struct Finding {
     /// What is lost.
     pub lost: String,
     /// What to do.
-    pub mend: &'static str,
+    pub mend: Cow<'static, str>,
 }
 
 /// For damage to the journal: a hub on what is left might run what has run.
 const GO_BACK: &str = "put a copy of the whole data directory in its place, or begin with an empty one; do not start a hub on \
                        what is left, for it may run again what has run";
 const START: &str = "nothing: the next start of the hub puts it right";
-const ADOPT: &str = "`tripline journal adopt` makes it the journal; a hub refuses it until then";
 const LOGS_ONLY: &str =
     "remove this file with the hub stopped, if its logs may go; the journal does not need it";
 
@@ -61,7 +62,8 @@ pub fn inspect(dir: &Path) -> Result<Inspection, OpenError> {
             file: journal,
             what: "there is no journal".to_owned(),
             lost: "everything, if a hub has ever used this directory".to_owned(),
-            mend: "name the directory that the hub uses; a hub makes a journal where there is none",
+            mend: "name the directory that the hub uses; a hub makes a journal where there is none"
+                .into(),
         }),
         Err(source) => {
             return Err(OpenError::Io {
@@ -72,6 +74,24 @@ pub fn inspect(dir: &Path) -> Result<Inspection, OpenError> {
     }
     inspection.look_at_logs(&dir.join("logs"));
     Ok(inspection)
+}
+
+/// What a hub would say that opens the data directory `dir`: quickly, without a look at each record, and without a change.
+///
+/// # Errors
+/// Why it would refuse. `Locked` while a hub uses the directory.
+pub fn would_open(dir: &Path) -> Result<(), OpenError> {
+    let _kept_out = keep_out(dir)?;
+    let journal = dir.join("journal.db");
+    match fs::metadata(&journal) {
+        Ok(_) => try_to_read(&journal),
+        // A hub makes one.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(OpenError::Io {
+            path: journal,
+            source,
+        }),
+    }
 }
 
 // === impl Inspection ===
@@ -101,14 +121,14 @@ impl Inspection {
                 lost: "what was being written when the hub was killed or the power went, which nobody was told of; if \
                        neither happened, the last receipt, start or end"
                     .to_owned(),
-                mend: START,
+                mend: START.into(),
             }),
             Tail::Damaged { at, transactions } => self.note(Finding {
                 is_damage: true,
                 file: log,
                 what: format!("it is damaged after {at} bytes, and goes on after that"),
                 lost: format!("the last {transactions} transactions: receipts, starts and ends"),
-                mend: GO_BACK,
+                mend: GO_BACK.into(),
             }),
         }
         match records(path) {
@@ -118,7 +138,7 @@ impl Inspection {
                 file: path.to_owned(),
                 what: error.to_string(),
                 lost: "it cannot be said what".to_owned(),
-                mend: GO_BACK,
+                mend: GO_BACK.into(),
             }),
         }
         Ok(())
@@ -135,7 +155,7 @@ impl Inspection {
                 lost:
                     "what was accepted, started and ended since, if a hub went on with the original"
                         .to_owned(),
-                mend: ADOPT,
+                mend: format!("{}; a hub refuses it until then", how_to_adopt(path)).into(),
             });
         }
         let wrong = records.wrong.into_iter().map(|(what, lost)| Finding {
@@ -143,7 +163,7 @@ impl Inspection {
             file: path.to_owned(),
             what,
             lost,
-            mend: GO_BACK,
+            mend: GO_BACK.into(),
         });
         self.findings.extend(wrong);
     }
@@ -155,7 +175,7 @@ impl Inspection {
                 lost: "log lines of invocations that were accepted on this day (UTC)".to_owned(),
                 file,
                 what,
-                mend: LOGS_ONLY,
+                mend: LOGS_ONLY.into(),
             });
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tripline_journal::{
@@ -30,8 +30,8 @@ enum AdoptError {
     Open(#[from] OpenError),
     #[error(transparent)]
     Journal(#[from] JournalError),
-    #[error("it is damaged, or there is no journal: `tripline journal check` says what is lost")]
-    Damaged,
+    #[error("it is damaged, or there is no journal: `tripline journal check {}` says what is lost", .0.display())]
+    Damaged(PathBuf),
     #[error("it was not copied from another place: a hub takes it as it is")]
     Original,
     #[error("no runtime: {0}")]
@@ -71,7 +71,7 @@ pub(crate) fn adopt(
 fn in_runtime(dir: &Path, copy: &CopyAge) -> Result<Option<Ended>, AdoptError> {
     let found = inspect(dir)?;
     if found.is_damaged() {
-        return Err(AdoptError::Damaged);
+        return Err(AdoptError::Damaged(dir.to_owned()));
     }
     if !found.is_copy {
         return Err(AdoptError::Original);

@@ -13,13 +13,19 @@ async fn of_an_old_copy_nothing_is_run_again() {
     let (mut hub, running, waiting) = copied().await;
     let said = hub.refuses();
     assert_eq!(said.code, 1, "{said:?}");
-    assert!(said.stderr.contains("tripline journal adopt"), "{said:?}");
+    let hint = said.stderr.split('`').nth(1).expect("it says what to type");
+    let hint: Vec<&str> = hint.split(' ').collect();
+    assert_eq!(hint[..3], ["tripline", "journal", "adopt"]);
+    let doctor = hub.cli(&["doctor"]);
+    assert_eq!(doctor.code, 1, "{doctor:?}");
+    assert!(doctor.stdout.contains("FAIL data directory"), "{doctor:?}");
+    assert!(doctor.stdout.contains("journal adopt"), "{doctor:?}");
     let said = hub.cli(&["journal", "check", "--json"]);
     assert_eq!((said.code, verdict(&said).as_str()), (1, "copied"));
 
     let said = hub.cli(&["journal", "adopt"]);
     assert_eq!(said.code, 2, "one has to say which it is: {said:?}");
-    let said = hub.cli(&["journal", "adopt", "data", "--old"]);
+    let said = hub.cli(&hint[1..]);
     assert_eq!(said.code, 0, "{said:?}");
     assert!(
         said.stdout.contains("1  waiting events cancelled") && said.stdout.contains("1  runs lost"),

@@ -121,6 +121,20 @@ fn prepare(
     Ok((journal, writer, queue))
 }
 
+/// Refuses what [`open`] would refuse, and changes nothing.
+pub(crate) fn try_to_read(path: &Path) -> Result<(), OpenError> {
+    refuse_damage(path)?;
+    let connection = schema::open_reader(path)?;
+    schema::refuse_others(&connection, path)?;
+    match original::is_copy(&connection, path) {
+        Ok(true) => Err(OpenError::Copied {
+            path: path.to_owned(),
+        }),
+        Ok(false) => Ok(()),
+        Err(error) => Err(schema::unusable(path)(error)),
+    }
+}
+
 /// SQLite would take the log up to the damage, and forget without a word what comes after.
 fn refuse_damage(path: &Path) -> Result<(), OpenError> {
     let log = path.with_file_name("journal.db-wal");

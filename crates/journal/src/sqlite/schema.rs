@@ -160,6 +160,16 @@ fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
 }
 
 fn prepare(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    let is_empty = refuse_others(connection, path)?;
+    switch_on_log(connection).map_err(unusable(path))?;
+    if is_empty {
+        create(connection).map_err(unusable(path))?;
+    }
+    Ok(())
+}
+
+/// Refuses what this version did not write and cannot read; whether there is nothing in it yet.
+pub(super) fn refuse_others(connection: &Connection, path: &Path) -> Result<bool, OpenError> {
     let pragma = |name: &str| -> Result<i64, OpenError> {
         connection
             .pragma_query_value(None, name, |row| row.get(0))
@@ -180,11 +190,7 @@ fn prepare(connection: &Connection, path: &Path) -> Result<(), OpenError> {
             reason: "it is a database, but not a journal of Tripline".to_owned(),
         });
     }
-    switch_on_log(connection).map_err(unusable(path))?;
-    if empty {
-        create(connection).map_err(unusable(path))?;
-    }
-    Ok(())
+    Ok(empty)
 }
 
 /// The switch is written when its one row has been read, so only what comes after that row tells whether it worked. A

@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use tripline_journal::{Copied, Journal, JournalOptions, OpenError, SqliteJournal, inspect};
+use tripline_journal::{
+    Copied, Journal, JournalOptions, OpenError, SqliteJournal, inspect, would_open,
+};
 
 use crate::support::*;
 
@@ -27,6 +29,11 @@ async fn a_copy_is_refused_until_it_is_adopted() {
     )
     .unwrap();
     assert!(inspect(copy.path()).unwrap().is_copy);
+    let refused = would_open(copy.path());
+    assert!(
+        matches!(refused, Err(OpenError::Copied { .. })),
+        "{refused:?}"
+    );
     for _attempt in 0..2 {
         let refused = opened(copy.path(), Copied::Refuse).err();
         assert!(
@@ -46,6 +53,7 @@ async fn a_copy_is_refused_until_it_is_adopted() {
 
     let found = inspect(original.path()).unwrap();
     assert!(!found.is_copy, "{found:?}");
+    would_open(original.path()).unwrap();
     opened(original.path(), Copied::Refuse)
         .unwrap()
         .close()
@@ -77,4 +85,33 @@ async fn a_journal_of_before_it_was_noted_is_taken_as_it_is() {
         |found| found.get::<_, i64>(0),
     );
     assert_eq!(noted, Ok(1));
+}
+
+#[tokio::test]
+async fn what_would_not_be_opened_is_said_without_a_change() {
+    let dir = tempfile::tempdir().unwrap();
+    would_open(dir.path()).unwrap();
+    let journal = open(dir.path());
+    let used = would_open(dir.path());
+    assert!(matches!(used, Err(OpenError::Locked { .. })), "{used:?}");
+    journal.close().await;
+    would_open(dir.path()).unwrap();
+
+    let path = dir.path().join("journal.db");
+    let newer = rusqlite::Connection::open(&path).unwrap();
+    newer.pragma_update(None, "user_version", 1_000).unwrap();
+    drop(newer);
+    let refused = would_open(dir.path());
+    assert!(
+        matches!(refused, Err(OpenError::Newer { found: 1_000, .. })),
+        "{refused:?}"
+    );
+
+    fs::write(&path, [7; 8192]).unwrap();
+    let refused = would_open(dir.path());
+    assert!(
+        matches!(refused, Err(OpenError::Unusable { .. })),
+        "{refused:?}"
+    );
+    assert_eq!(fs::read(&path).unwrap(), [7; 8192]);
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use rustix::process::{Resource, getrlimit};
 use tokio::process::Command;
 use tokio::time::Instant;
-use tripline_journal::JournalOptions;
+use tripline_journal::{JournalOptions, OpenError, would_open};
 use tripline_listener::TlsFiles;
 use tripline_model::{Clock, Timestamp};
 
@@ -141,6 +141,15 @@ fn directory(dir: &Path) -> Finding {
             format!("{shown} cannot be written: {error}"),
             "let the hub's user write there",
         );
+    }
+    match would_open(dir) {
+        // A hub runs on it, which has opened it.
+        Ok(()) | Err(OpenError::Locked { .. }) => {}
+        Err(error) => {
+            let mend =
+                format!("the hub refuses it as it is; `tripline journal check {shown}` says more");
+            return Finding::bad(error.to_string(), mend);
+        }
     }
     if mode & 0o066 != 0 {
         let what = format!("others can look into {shown}, until the hub starts and shuts them out");
