@@ -172,6 +172,7 @@ mode = "poll"
     let started = hub.cli(&["serve", "tripline.toml"]);
     assert_eq!(started.code, 2, "{started:?}");
     assert!(started.stderr.contains("chmod 600"), "{started:?}");
+    assert!(started.stderr.contains("use a new secret"), "{started:?}");
     hub.write("data/found", "by others");
     fs::set_permissions(hub.path("data"), fs::Permissions::from_mode(0o777)).unwrap();
     let text = hub.cli(&["doctor", "tripline.toml"]);
@@ -182,6 +183,22 @@ mode = "poll"
         text.stdout
     );
     assert!(text.stdout.contains("run `chmod 700"), "{}", text.stdout);
+}
+
+#[test]
+fn a_key_that_others_can_read_is_refused_like_any_secret() {
+    let hub = Hub::prepare("");
+    let tls = "[gateway]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n\
+               tls = { cert = \"cert.pem\", key = \"key.pem\" }\n";
+    hub.write("tripline.toml", tls);
+    hub.write("cert.pem", "");
+    hub.write_secret("key.pem", "");
+    is(&doctor(&hub), "admin certificate", "bad", "no certificate");
+    fs::set_permissions(hub.path("key.pem"), fs::Permissions::from_mode(0o644)).unwrap();
+    is(&doctor(&hub), "admin certificate", "bad", "chmod 600");
+    let said = hub.refuses();
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.stderr.contains("chmod 600"), "{said:?}");
 }
 
 #[test]

@@ -40,7 +40,7 @@ impl Secrets for HostSecrets {
                     reference: reference.clone(),
                     source,
                 })?;
-                if is_exposed(&of) && of.uid() == geteuid().as_raw() {
+                if is_exposed_and_ours(&of) {
                     let reference = reference.clone();
                     return Err(SecretError::Exposed { reference, path });
                 }
@@ -76,6 +76,30 @@ impl HostSecrets {
             }
         }
     }
+}
+
+/// Whether the file is this user's, and others can get at it; not where it cannot be looked at.
+pub(crate) fn is_exposed_file_of_ours(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|of| is_exposed_and_ours(&of))
+}
+
+/// What to do about a secret that cannot be had.
+pub(crate) fn mend(error: &SecretError) -> &'static str {
+    match error {
+        SecretError::Exposed { .. } => "do so, and use a new secret: others may have read this one",
+        SecretError::Unreadable { .. } => "correct the path, or let the hub's user read the file",
+        SecretError::NotSet(reference)
+        | SecretError::Empty(reference)
+        | SecretError::NotText(reference)
+        | SecretError::TooLarge { reference, .. } => match reference {
+            SecretRef::Env(_) => "set it where the hub is started",
+            SecretRef::File(_) => "write the secret into it, and nothing else",
+        },
+    }
+}
+
+fn is_exposed_and_ours(of: &Metadata) -> bool {
+    is_exposed(of) && of.uid() == geteuid().as_raw()
 }
 
 /// Whether who is neither its owner nor of its group can do anything with it. A pipe is nobody's to look into.

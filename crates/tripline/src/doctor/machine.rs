@@ -18,6 +18,7 @@ use tripline_model::{Clock, Timestamp};
 use super::{Checks, Finding};
 use crate::clock::SystemClock;
 use crate::config::{Config, Runs};
+use crate::serve::refuse_exposed_key;
 
 /// Writes that are timed.
 const SYNCS: usize = 20;
@@ -299,7 +300,11 @@ fn listener(address: SocketAddr, data_dir: &Path) -> Finding {
 
 /// Whether certificate and key can be used.
 async fn certificate(name: &'static str, files: TlsFiles) -> Finding {
-    match files.check(name).await {
+    let checked = match refuse_exposed_key(name, &files) {
+        Ok(()) => files.check(name).await,
+        exposed => exposed,
+    };
+    match checked {
         Ok(()) => Finding::good(format!("{} and its key are good", files.cert.display())),
         Err(error) => Finding::bad(
             error.to_string(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tripline_config::{SecretError, SecretRef, Secrets};
+use tripline_config::{SecretRef, Secrets};
 use tripline_credentials::Roles;
 use tripline_model::FunctionName;
 use tripline_runtime::{Credentials, check_address};
@@ -13,7 +13,7 @@ use tripline_runtime::{Credentials, check_address};
 use super::{Checks, Finding};
 use crate::clock::SystemClock;
 use crate::config::{Config, RoleConfig, Runs};
-use crate::secrets::HostSecrets;
+use crate::secrets::{self, HostSecrets};
 use crate::serve::role_settings;
 
 /// How long a connection may take.
@@ -94,11 +94,7 @@ fn secret(secrets: &HostSecrets, reference: &SecretRef) -> Finding {
             "take others' rights to it away, unless it is mounted where only the hub sees it",
         ),
         Ok(_) => Finding::good("it is there"),
-        Err(error @ SecretError::Exposed { .. }) => Finding::bad(
-            error.to_string(),
-            "do so, and use a new secret: others may have read this one",
-        ),
-        Err(error) => Finding::bad(error.to_string(), "set it where the hub is started"),
+        Err(error) => Finding::bad(error.to_string(), secrets::mend(&error)),
     }
 }
 
@@ -107,7 +103,7 @@ async fn keys(function: FunctionName, role: RoleConfig, secrets: Arc<HostSecrets
     let mend = "correct `role`, or what the service at `sts` knows of this key";
     let settings = match role_settings(&role, secrets.as_ref()) {
         Ok(settings) => settings,
-        Err(error) => return Finding::bad(error.to_string(), "set it where the hub is started"),
+        Err(error) => return Finding::bad(error.to_string(), secrets::mend(&error)),
     };
     let roles = match Roles::new(vec![(function.clone(), settings)], Arc::new(SystemClock)) {
         Ok(roles) => roles,

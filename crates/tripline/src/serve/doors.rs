@@ -6,6 +6,7 @@ use std::path::Path;
 use tripline_listener::{ListenError, Listener, ListenerLimits, TlsFiles};
 
 use crate::config::{AdminConfig, DoorBounds, GatewayConfig};
+use crate::secrets;
 
 const MAX_HEADER_BYTES: usize = 32 * 1024;
 
@@ -49,6 +50,22 @@ fn reachable(listens: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listens.port())
 }
 
+/// A private key is a secret as others are: not for everybody to read.
+pub(crate) fn refuse_exposed_key(name: &'static str, tls: &TlsFiles) -> Result<(), ListenError> {
+    if !secrets::is_exposed_file_of_ours(&tls.key) {
+        return Ok(());
+    }
+    let shown = tls.key.display().to_string();
+    Err(ListenError::TlsFile {
+        name,
+        path: tls.key.clone(),
+        reason: format!(
+            "others can get at this key: run `chmod 600 {}`, and use a new one: they may have read it",
+            shown.escape_debug()
+        ),
+    })
+}
+
 async fn open(
     name: &'static str,
     address: SocketAddr,
@@ -56,6 +73,9 @@ async fn open(
     tls: Option<TlsFiles>,
 ) -> Result<Door, ListenError> {
     let scheme = if tls.is_some() { "https" } else { "http" };
+    if let Some(files) = &tls {
+        refuse_exposed_key(name, files)?;
+    }
     let listener = Listener::bind(name, address, limits, tls).await?;
     let url = |address: SocketAddr| format!("{scheme}://{address}");
     let listens = listener.local_addr();

@@ -30,6 +30,7 @@ use crate::traces::ExporterError;
 use crate::{fault, secrets, telemetry};
 use hub::Hub;
 
+pub(crate) use doors::refuse_exposed_key;
 pub(crate) use functions::{role_settings, spec};
 
 /// How long a thread that may block is kept without work.
@@ -47,10 +48,10 @@ enum ServeError {
         locked: &'static str,
         wanted: &'static str,
     },
-    #[error("{0}\n  = help: set it where the hub is started")]
+    #[error("{}", told(.0))]
     Secret(#[from] SecretError),
-    /// Several, one a line.
-    #[error("{0}\n  = help: set them where the hub is started")]
+    /// Several, one after the other.
+    #[error("{0}")]
     Secrets(String),
     #[error("{0}")]
     Open(#[from] OpenError),
@@ -163,12 +164,17 @@ fn all_there(config: &Config, secrets: &HostSecrets) -> Result<(), ServeError> {
         0 => Ok(()),
         1 => Err(missing.remove(0).into()),
         _ => {
-            let mut told: Vec<String> = missing.iter().map(SecretError::to_string).collect();
+            let mut told: Vec<String> = missing.iter().map(told).collect();
             told.sort_unstable();
             told.dedup();
             Err(ServeError::Secrets(told.join("\nerror: ")))
         }
     }
+}
+
+/// What is wrong with a secret, and what to do.
+fn told(error: &SecretError) -> String {
+    format!("{error}\n  = help: {}", secrets::mend(error))
 }
 
 async fn run(config: Config, out: &mut impl Write) -> Result<Exit, ServeError> {
