@@ -79,8 +79,8 @@ pub struct InvokeArgs {
     /// Print the log until the invocation has ended; exit 1 unless it succeeded
     #[arg(long, short)]
     pub follow: bool,
+    /// How the hub is found.
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub options: ClientOptions,
 }
 
@@ -108,8 +108,8 @@ pub struct PsArgs {
     /// One JSON object a line, as the API gives it
     #[arg(long)]
     pub json: bool,
+    /// How the hub is found.
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub options: ClientOptions,
 }
 
@@ -124,8 +124,8 @@ pub struct ShowArgs {
     /// Print the result (what the function wrote to stdout) and nothing else
     #[arg(long, conflicts_with = "json")]
     pub result: bool,
+    /// How the hub is found.
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub options: ClientOptions,
 }
 
@@ -143,8 +143,8 @@ pub struct LogsArgs {
     /// One JSON object a line, as the API gives it
     #[arg(long, conflicts_with = "timestamps")]
     pub json: bool,
+    /// How the hub is found.
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub options: ClientOptions,
 }
 
@@ -156,8 +156,8 @@ pub struct TerminateArgs {
     /// Only ask the function to stop (SIGTERM): it may go on to its own end
     #[arg(long)]
     pub grace: bool,
+    /// How the hub is found.
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub options: ClientOptions,
 }
 
@@ -167,8 +167,8 @@ pub struct ListArgs {
     /// One JSON object a line, as the API gives it
     #[arg(long)]
     pub json: bool,
+    /// How the hub is found.
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub options: ClientOptions,
 }
 
@@ -181,8 +181,8 @@ pub struct TriggersArgs {
     /// One JSON object a line, as the API gives it
     #[arg(long, global = true)]
     pub json: bool,
+    /// How the hub is found.
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub options: ClientOptions,
 }
 
