@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -241,4 +242,45 @@ auth = "none"
     let own: i32 = String::from_utf8_lossy(&own.stdout).trim().parse().unwrap();
     let behind = (own + 10).min(19);
     assert_eq!(written(&hub, &id).await, [behind.to_string()]);
+}
+
+/// Replaces the hub's program by a script that starts it, whose words follow `exec`.
+fn start_by(hub: &mut Hub, words: &str) {
+    let script = hub.path("hub.sh");
+    let text = format!(
+        "#!/bin/sh\nprogram='{}'\nexec {words}\n",
+        Hub::binary().display()
+    );
+    fs::write(&script, text).expect("the folder can be written");
+    fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).expect("it is ours");
+    hub.upgrade(&script);
+}
+
+/// What `/proc/PID/stat` says behind the name: state, parent, group, session, terminal, ...
+fn stat(pid: i32) -> Vec<String> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("it is alive");
+    let behind = stat.rsplit(") ").next().unwrap_or_default();
+    behind.split(' ').map(str::to_owned).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn functions_do_not_reach_the_terminal_of_the_hub() {
+    let mut hub = Hub::prepare(
+        r#"
+[functions.types]
+command = ["sh", "-c", 'if true <>/dev/tty; then echo reached; else echo none; fi']
+"#,
+    );
+    // `script` gives it a terminal; at the end of the test it goes, and the hub with it.
+    start_by(&mut hub, r#"script -qec "'$program' $1 $2" /dev/null"#);
+    hub.launch().await;
+    let executor = &hub.executors()[0];
+    let parent: i32 = stat(executor.pid)[1].parse().expect("a number");
+    assert_ne!(stat(parent)[4], "0", "the hub has no terminal");
+    let id = hub.invoke("types", "x").await;
+    hub.ended(&id).await;
+    let said = written(&hub, &id).await;
+    assert!(said.contains(&"none".to_owned()), "{said:?}");
+    // A Ctrl-C for the hub does not reach it either.
+    assert_eq!(stat(executor.pid)[3], executor.pid.to_string());
 }

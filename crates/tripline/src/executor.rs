@@ -21,9 +21,13 @@ const NICE: i32 = 10;
 
 /// Runs an executor in its directory until it is not needed any more.
 pub(crate) fn execute(dir: PathBuf, id: String, release: String, errors: &mut impl Write) -> Exit {
-    // Before anything is opened here: whoever started this may have left something open, which functions would get.
+    // First of all: functions must not get at the terminal of whoever started this, nor at what was left open.
+    let left = tripline_executor::leave_session();
     tripline_executor::close_inherited_descriptors();
     telemetry::start_file_log();
+    if let Err(error) = left {
+        tracing::warn!(%error, "functions may reach the terminal of this session");
+    }
     secrets::hide_memory();
     // Before there are threads: each has its own, and passes it on.
     if let Err(error) = rustix::process::nice(NICE) {

@@ -111,7 +111,7 @@ async fn ready(
     }
 }
 
-/// The command of an executor: in a process group of its own, so that a Ctrl-C meant for the hub does not reach it.
+/// The command of an executor. It leaves the hub's session by itself, and no Ctrl-C meant for the hub reaches it then.
 fn command(config: &ExecutorsConfig, folder: &Folder, log: std::fs::File) -> io::Result<Command> {
     let dir = std::path::absolute(&folder.path)?;
     let mut command = Command::new(&config.program);
@@ -126,8 +126,7 @@ fn command(config: &ExecutorsConfig, folder: &Folder, log: std::fs::File) -> io:
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
-        .stderr(log)
-        .process_group(0);
+        .stderr(log);
     Ok(command)
 }
 

@@ -32,7 +32,7 @@ use crate::isolation::Isolator;
 
 pub(crate) use self::credentials::write_credentials;
 pub(crate) use self::family::tend_orphans;
-pub use self::inherited::close_inherited_descriptors;
+pub use self::inherited::{close_inherited_descriptors, leave_session};
 pub(crate) use self::launch::{Launcher, SpawnRequest};
 pub(crate) use self::removal::remove_tree;
 pub(crate) use self::scratch::Scratches;
