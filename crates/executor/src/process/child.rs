@@ -46,7 +46,8 @@ impl Main {
     /// Waits for its end. The future may be dropped and asked for again.
     pub(super) async fn wait(&mut self) -> ExitStatus {
         loop {
-            if let Some(status) = self.status {
+            // Before anything else: the runtime may not have heard of its end yet.
+            if let Some(status) = self.look() {
                 return status;
             }
             match &self.ended {
@@ -57,19 +58,27 @@ impl Main {
                 }
                 None => tokio::time::sleep(LOOK_EVERY).await,
             }
+        }
+    }
+
+    /// How it ended, if it has.
+    fn look(&mut self) -> Option<ExitStatus> {
+        if self.status.is_none() {
             // An error means that somebody else waited for it: it is over, nobody knows how.
             let unknown = ExitStatus::from_raw(Signal::KILL.as_raw());
-            self.status = self.child.try_wait().unwrap_or(Some(unknown));
-            if self.status.is_some() {
-                family::remove_child(self.pid);
-                self.ended = None;
-            }
+            let look = || self.child.try_wait().unwrap_or(Some(unknown));
+            self.status = family::take_end(self.pid, look);
+            self.ended.take_if(|_| self.status.is_some());
         }
+        self.status
     }
 }
 
 impl Drop for Main {
     fn drop(&mut self) {
-        family::remove_child(self.pid);
+        // After its end the number may be that of a younger child.
+        if self.status.is_none() {
+            family::remove_child(self.pid);
+        }
     }
 }

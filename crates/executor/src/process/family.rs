@@ -8,6 +8,7 @@
 //! from others: where there are no control groups, such a process lives on as a child of the executor.
 
 use std::collections::HashSet;
+use std::process::ExitStatus;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -51,8 +52,23 @@ pub(super) fn add_child(pid: Pid) {
     family().children.insert(pid.as_raw_pid());
 }
 
+/// Takes a child's end, if `look` finds one, and forgets the child in the same moment: the next child may get its number
+/// at once, and is added after that.
+pub(super) fn take_end(pid: Pid, look: impl FnOnce() -> Option<ExitStatus>) -> Option<ExitStatus> {
+    let mut family = family();
+    let end = look()?;
+    family.children.remove(&pid.as_raw_pid());
+    Some(end)
+}
+
+/// Nobody here waits for it any more.
 pub(super) fn remove_child(pid: Pid) {
     family().children.remove(&pid.as_raw_pid());
+}
+
+#[cfg(test)]
+pub(super) fn has_child(pid: Pid) -> bool {
+    family().children.contains(&pid.as_raw_pid())
 }
 
 pub(super) fn add_mark(mark: &[u8]) {
@@ -75,12 +91,17 @@ fn tend(before: &HashSet<i32>, executor: &[u8]) -> HashSet<i32> {
         let family = family();
         strangers.retain(|pid| !family.children.contains(pid));
     }
-    for pid in strangers.intersection(before) {
-        let Some(pid) = Pid::from_raw(*pid) else {
-            continue;
-        };
-        if matches!(waitpid(Some(pid), WaitOptions::NOHANG), Ok(None)) && is_over(pid, executor) {
-            let _ = kill_process(pid, Signal::KILL);
+    let again: Vec<i32> = strangers.intersection(before).copied().collect();
+    for pid in again.into_iter().filter_map(Pid::from_raw) {
+        match waitpid(Some(pid), WaitOptions::NOHANG) {
+            Ok(None) if is_over(pid, executor) => {
+                let _ = kill_process(pid, Signal::KILL);
+            }
+            Ok(None) => {}
+            // The next child may get its number.
+            _gone => {
+                strangers.remove(&pid.as_raw_pid());
+            }
         }
     }
     strangers

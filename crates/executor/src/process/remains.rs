@@ -1,7 +1,6 @@
 //! Processes that did not go away when they were killed: they wait for a device, or are frozen.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -29,7 +28,7 @@ impl Remains for Left {
         while let Some(main) = &mut self.main {
             self.tree.kill();
             if timeout(ROUND, main.wait()).await.is_ok() {
-                self.tree.waited.store(true, Ordering::SeqCst);
+                self.tree.main_is_over();
                 self.main = None;
             }
         }

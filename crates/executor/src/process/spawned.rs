@@ -181,11 +181,12 @@ impl Spawned {
             return self.known_status();
         };
         let status = tokio::select! {
+            biased;
             status = main.wait() => status,
             () = self.tree.killed_for(END) => return self.known_status(),
         };
         self.status = Some(status);
-        self.tree.waited.store(true, Ordering::SeqCst);
+        self.tree.main_is_over();
         if !status.success() {
             self.tree.suspect();
         }

@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, Signal, WaitOptions, geteuid, getpid, kill_process, kill_process_group, waitpgid,
+    Pid, Signal, WaitOptions, geteuid, getpid, kill_process, kill_process_group,
+    test_kill_process_group, waitpgid,
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -27,15 +28,16 @@ const PAUSE: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(50
 /// A process and all that it started.
 pub(super) struct Tree {
     /// The main process, which leads the group.
-    pub(super) leader: Pid,
+    leader: Pid,
     /// `NAME=value` of the variable that all of its processes have, and no others.
     mark: Vec<u8>,
     cage: Mutex<Option<Cage>>,
     /// Whether everything that carries the mark has to be looked for.
     suspect: AtomicBool,
-    /// Whether the main process was waited for: its number may belong to somebody else from then on, once its group is
-    /// empty.
-    pub(super) waited: AtomicBool,
+    /// Whether the main process was waited for.
+    waited: AtomicBool,
+    /// Whether its group was empty after that: from then on its number may be anybody's.
+    group_gone: AtomicBool,
     killed: CancellationToken,
     killed_at: OnceLock<Instant>,
 }
@@ -50,6 +52,7 @@ impl Tree {
             cage: Mutex::new(Some(cage)),
             suspect: AtomicBool::new(false),
             waited: AtomicBool::new(false),
+            group_gone: AtomicBool::new(false),
             killed: CancellationToken::new(),
             killed_at: OnceLock::new(),
         }
@@ -59,17 +62,24 @@ impl Tree {
     pub(super) fn terminate(&self) {
         self.suspect();
         if !self.waited.load(Ordering::SeqCst) {
-            let _ = kill_process_group(self.leader, Signal::TERM);
+            self.reach_group(Some(Signal::TERM));
         }
     }
 
     /// Kills the group, and everything where that is certain.
     pub(super) fn kill(&self) {
         self.suspect();
-        let _ = kill_process_group(self.leader, Signal::KILL);
+        self.reach_group(Some(Signal::KILL));
         self.with_cage(Cage::kill_all);
         self.killed_at.get_or_init(Instant::now);
         self.killed.cancel();
+    }
+
+    /// The main process was waited for.
+    pub(super) fn main_is_over(&self) {
+        self.waited.store(true, Ordering::SeqCst);
+        // At once: most are alone in their group, and then the number may soon be another's.
+        self.reach_group(None);
     }
 
     /// Waits until `time` has gone by since the first kill.
@@ -123,15 +133,31 @@ impl Tree {
 
     /// Kills the group, and waits for the dead in it that became this process's children.
     fn is_group_gone(&self) -> bool {
-        if !self.waited.load(Ordering::SeqCst) {
-            let _ = kill_process_group(self.leader, Signal::KILL);
-            return false;
-        }
-        if kill_process_group(self.leader, Signal::KILL) == Err(Errno::SRCH) {
+        if !self.reach_group(Some(Signal::KILL)) {
             return true;
         }
+        if !self.waited.load(Ordering::SeqCst) {
+            return false;
+        }
         while let Ok(Some(_)) = waitpgid(self.leader, WaitOptions::NOHANG) {}
-        kill_process_group(self.leader, Signal::KILL) == Err(Errno::SRCH)
+        !self.reach_group(Some(Signal::KILL))
+    }
+
+    /// Signals the group, if with anything, and says whether anybody is in it. Who was gone once is not reached again:
+    /// the number may be that of a stranger.
+    fn reach_group(&self, signal: Option<Signal>) -> bool {
+        if self.group_gone.load(Ordering::SeqCst) {
+            return false;
+        }
+        let reached = match signal {
+            Some(signal) => kill_process_group(self.leader, signal),
+            None => test_kill_process_group(self.leader),
+        };
+        let gone = reached == Err(Errno::SRCH);
+        if gone {
+            self.group_gone.store(true, Ordering::SeqCst);
+        }
+        !gone
     }
 
     async fn kill_marked(&self) -> bool {

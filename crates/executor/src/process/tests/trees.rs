@@ -1,13 +1,16 @@
 //! Orphans, and what cannot be ended.
 
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use rustix::process::Pid;
 use tripline_skipped::skipped;
 
 use super::{Bench, eventually, is_alive};
 use crate::instance::How;
+use crate::process::child::Main;
 use crate::process::{family, tend_orphans};
 
 #[tokio::test]
@@ -41,23 +44,64 @@ async fn orphans_of_runs_that_are_over_are_ended_and_waited_for() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_killed_remains_until_it_can() {
-    let freezer = PathBuf::from(format!(
-        "/sys/fs/cgroup/freezer/tripline-test-{}",
-        std::process::id()
-    ));
-    if std::fs::create_dir(&freezer).is_err() {
-        return skipped(
-            "what cannot be killed",
-            "needs the freezer of control groups v1",
-        );
+async fn the_end_of_a_child_is_not_that_of_the_next_with_its_number() {
+    let child = Command::new("true").spawn().unwrap();
+    let pid = Pid::from_child(&child);
+    family::add_child(pid);
+    let mut main = Main::new(child, pid);
+    main.wait().await;
+    assert!(!family::has_child(pid));
+    // The next one.
+    family::add_child(pid);
+    drop(main);
+    assert!(family::has_child(pid));
+    family::remove_child(pid);
+}
+
+/// A freezer of control groups v1: what is in it cannot be killed.
+struct Freezer(PathBuf);
+
+impl Freezer {
+    fn new(what: &str) -> Option<Self> {
+        let name = format!("tripline-test-{}-{}", std::process::id(), what.len());
+        let dir = PathBuf::from("/sys/fs/cgroup/freezer").join(name);
+        if std::fs::create_dir(&dir).is_err() {
+            skipped(what, "needs the freezer of control groups v1");
+            return None;
+        }
+        Some(Self(dir))
     }
-    let set = |file: &str, value: &str| std::fs::write(freezer.join(file), value).unwrap();
+
+    fn freeze(&self, pid: &str) {
+        self.set("cgroup.procs", pid);
+        self.set("freezer.state", "FROZEN");
+    }
+
+    fn thaw(&self) {
+        self.set("freezer.state", "THAWED");
+    }
+
+    fn set(&self, file: &str, value: &str) {
+        std::fs::write(self.0.join(file), value).unwrap();
+    }
+}
+
+impl Drop for Freezer {
+    fn drop(&mut self) {
+        let _thawed = std::fs::write(self.0.join("freezer.state"), "THAWED");
+        let _busy = std::fs::remove_dir(&self.0);
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_killed_remains_until_it_can() {
+    let Some(freezer) = Freezer::new("what cannot be killed") else {
+        return;
+    };
     let bench = Bench::script("echo $$ > pid; echo said; exec sleep 600");
     let mut run = bench.start().await.unwrap();
     let pid = bench.file("pid").await;
-    set("cgroup.procs", &pid);
-    set("freezer.state", "FROZEN");
+    freezer.freeze(&pid);
     run.instance.kill();
     let before = tokio::time::Instant::now();
     run.instance.wait().await;
@@ -74,9 +118,57 @@ async fn what_cannot_be_killed_remains_until_it_can() {
     let mut remains = exit.remains.expect("it is frozen");
     drop(run.instance);
     assert!(is_alive(&pid) && run.scratch.exists());
-    set("freezer.state", "THAWED");
+    freezer.thaw();
     remains.gone().await;
     assert!(!PathBuf::from(format!("/proc/{pid}")).exists());
     assert!(!run.scratch.exists());
-    std::fs::remove_dir(&freezer).unwrap();
+}
+
+/// Starts a process that has this number and leads a group, as far as the kernel gives numbers away when asked.
+fn stranger(number: &str) -> Option<Child> {
+    let before = number.parse::<i32>().unwrap() - 1;
+    for _try in 0..100 {
+        std::fs::write("/proc/sys/kernel/ns_last_pid", before.to_string()).ok()?;
+        let mut command = Command::new("sleep");
+        let mut child = command.arg("600").process_group(0).spawn().unwrap();
+        if child.id().to_string() == number {
+            return Some(child);
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    None
+}
+
+#[tokio::test]
+async fn who_gets_the_number_of_an_ended_group_is_not_killed_for_what_remains() {
+    let what = "the number of an ended group";
+    let Some(freezer) = Freezer::new(what) else {
+        return;
+    };
+    let script = "setsid sh -c 'echo $$ > daemon; exec sleep 600' >/dev/null 2>&1 &
+                  echo $$ > pid; until [ -e go ]; do sleep 0.01; done; exit 3";
+    let bench = Bench::script(script);
+    let mut run = bench.start().await.unwrap();
+    let (leader, daemon) = (bench.file("pid").await, bench.file("daemon").await);
+    freezer.freeze(&daemon);
+    std::fs::write(bench.dir.path().join("go"), "").unwrap();
+    run.instance.wait().await;
+    let exit = run.instance.reclaim().await;
+    let mut remains = exit.remains.expect("it is frozen");
+    let Some(mut stranger) = stranger(&leader) else {
+        return skipped(what, "the kernel gives away no number that is asked for");
+    };
+    // Several rounds of killing.
+    let rounds = tokio::time::timeout(Duration::from_secs(4), remains.gone());
+    assert!(rounds.await.is_err(), "it is frozen");
+    assert!(
+        stranger.try_wait().unwrap().is_none(),
+        "a stranger was killed"
+    );
+    freezer.thaw();
+    remains.gone().await;
+    assert!(!is_alive(&daemon) && is_alive(&leader));
+    stranger.kill().unwrap();
+    stranger.wait().unwrap();
 }
