@@ -144,18 +144,28 @@ impl Watch {
         self.killed |= matches!(how, StopHow::Kill(_));
     }
 
+    fn time_is_over(&mut self, instance: &dyn Instance) {
+        if self.cause == Cause::Deadline {
+            self.killed = true;
+            instance.kill();
+        } else {
+            self.cause = Cause::Deadline;
+            self.deadline = Instant::now() + self.grace;
+            instance.terminate();
+        }
+    }
+
     async fn watch_over(&mut self, instance: &mut dyn Instance, orders: &mut Orderly) {
         loop {
             tokio::select! {
+                biased;
                 () = instance.wait() => return,
                 () = sleep_until(self.deadline), if !self.killed => {
-                    if self.cause == Cause::Deadline {
-                        self.killed = true;
-                        instance.kill();
-                    } else {
-                        self.cause = Cause::Deadline;
-                        self.deadline = Instant::now() + self.grace;
-                        instance.terminate();
+                    // After a halt of the executor, an end in time may be known to the kernel alone.
+                    tokio::select! {
+                        biased;
+                        () = instance.wait() => return,
+                        () = std::future::ready(()) => self.time_is_over(instance),
                     }
                 }
                 order = orders.next() => match order {

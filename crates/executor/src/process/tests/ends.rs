@@ -1,6 +1,7 @@
 //! How a run is over.
 
 use std::sync::Arc;
+use std::task::Poll;
 
 use super::{Bench, eventually, is_alive};
 use crate::instance::{How, StartError};
@@ -122,4 +123,22 @@ async fn a_dropped_run_is_killed() {
     assert!(is_alive(&pid));
     drop(run.instance);
     eventually("it is gone", || (!is_alive(&pid)).then_some(())).await;
+}
+
+/// An executor that was stopped meanwhile, or is busy, learns of an end at once when it asks.
+#[tokio::test]
+async fn an_end_is_known_as_soon_as_it_is_asked_for() {
+    let bench = Bench::script("echo $$ > pid; until [ -e go ]; do sleep 0.01; done");
+    let mut run = bench.start().await.unwrap();
+    let pid = bench.file("pid").await;
+    std::fs::write(bench.dir.path().join("go"), "").unwrap();
+    // The runtime gets no turn meanwhile, and hears nothing.
+    while is_alive(&pid) {
+        std::thread::yield_now();
+    }
+    let mut wait = run.instance.wait();
+    let asked = std::future::poll_fn(|context| Poll::Ready(wait.as_mut().poll(context)));
+    assert!(asked.await.is_ready());
+    drop(wait);
+    assert_eq!(run.end().await.how, How::Exited(0));
 }

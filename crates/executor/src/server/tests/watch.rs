@@ -1,8 +1,10 @@
 //! Deadline, stop and kill, on a clock that the test moves.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -10,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::script::{Actor, Script};
 use super::{NOW, clock, request_id, spec, start};
-use crate::instance::{How, Job};
+use crate::instance::{Exit, How, Instance, Job, StartError, Starter};
 use crate::protocol::{Credentials, Outcome, StopHow, Value, Verdict};
 use crate::server::outbox::Outbox;
 use crate::server::ready::Ready;
@@ -279,5 +281,80 @@ async fn every_way_to_end_has_its_reason() {
         assert_eq!(outcome.detail.as_deref(), detail, "{how:?}");
         let well = outcome.verdict == Verdict::Succeeded;
         assert_eq!(well, detail.is_none(), "{how:?}");
+    }
+}
+
+/// A run whose end comes to light when it is waited for once more, and not before its deadline.
+struct Unnoticed {
+    waits: usize,
+    told: Arc<AtomicBool>,
+}
+
+/// Starts it. Told is whether anything was asked of it.
+struct Late {
+    waits: usize,
+    told: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl Starter for Late {
+    async fn start(&self, _job: Job) -> Result<Box<dyn Instance>, StartError> {
+        let (waits, told) = (self.waits, self.told.clone());
+        Ok(Box::new(Unnoticed { waits, told }))
+    }
+}
+
+#[async_trait]
+impl Instance for Unnoticed {
+    fn terminate(&self) {
+        self.told.store(true, Ordering::SeqCst);
+    }
+
+    fn kill(&self) {
+        self.terminate();
+    }
+
+    fn renew(&self, _credentials: &Credentials) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    async fn wait(&mut self) {
+        match self.waits {
+            0 => {}
+            // At the very moment of the deadline.
+            1 => sleep(Duration::from_secs(60)).await,
+            _ => {
+                self.waits = 0;
+                std::future::pending().await
+            }
+        }
+    }
+
+    async fn reclaim(&mut self) -> Exit {
+        Exit {
+            how: How::Exited(0),
+            result: Bytes::new(),
+            result_cut: false,
+            peak_memory: None,
+            remains: None,
+        }
+    }
+}
+
+/// So it is for an executor that was stopped over both.
+#[tokio::test(start_paused = true)]
+async fn who_ended_before_anybody_saw_that_its_time_was_over_is_not_timed_out() {
+    for waits in [1, 2] {
+        for _often in 0..30 {
+            let told = Arc::new(AtomicBool::new(false));
+            let starter = Arc::new(Late {
+                waits,
+                told: told.clone(),
+            });
+            let (_orders, orderly) = orders();
+            let over = run_to_end(starter, job("f"), orderly, clock().as_ref()).await;
+            assert_eq!(over.outcome.verdict, Verdict::Succeeded);
+            assert!(!told.load(Ordering::SeqCst));
+        }
     }
 }
