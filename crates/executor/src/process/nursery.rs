@@ -40,6 +40,8 @@ pub(super) struct Nurseries {
     isolation: Arc<Isolator>,
     threads: Arc<Mutex<HashMap<String, Nursery>>>,
     room: Semaphore,
+    /// Of a new thread.
+    pub(super) stack_bytes: usize,
 }
 
 /// The threads of one function.
@@ -76,6 +78,7 @@ impl Nurseries {
             isolation,
             threads: Arc::default(),
             room: Semaphore::new(MAX_STARTS),
+            stack_bytes: STACK_BYTES,
         }
     }
 
@@ -125,11 +128,15 @@ impl Nurseries {
 
     fn hand_over(&self, nursery: &mut Nursery, task: Task) -> Result<(), StartError> {
         let pending = nursery.pending.clone();
-        if pending.fetch_add(1, Ordering::Relaxed) >= nursery.threads
+        let busy = pending.load(Ordering::Relaxed) >= nursery.threads;
+        if busy
             && nursery.threads < MAX_THREADS
+            && let Err(error) = self.add_thread(nursery)
         {
-            self.add_thread(nursery)?;
+            // Those that are there come to it, too.
+            tracing::warn!(%error, "a function gets no further thread to be started from");
         }
+        pending.fetch_add(1, Ordering::Relaxed);
         let counted: Task = Box::new(move |rights| {
             task(rights);
             pending.fetch_sub(1, Ordering::Relaxed);
@@ -187,7 +194,7 @@ impl Nurseries {
         };
         thread::Builder::new()
             .name("nursery".to_owned())
-            .stack_size(STACK_BYTES)
+            .stack_size(self.stack_bytes)
             .spawn(|| cradle.live())
             .map_err(StartError::Spawn)?;
         nursery.threads += 1;

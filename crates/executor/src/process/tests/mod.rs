@@ -5,6 +5,7 @@ mod ends;
 mod environment;
 mod limits;
 mod nasty;
+mod nursery;
 mod output;
 mod trees;
 mod users;
