@@ -29,6 +29,9 @@ pub(crate) trait Output: Send + Sync + 'static {
     /// Takes lines in order. Waiting here holds the function back.
     async fn lines(&self, stream: LogStream, lines: Vec<Line>);
 
+    /// Says in the log that what follows is missing, and why, unless the log says so already.
+    fn cut(&self, why: &str);
+
     /// Whether more lines would be kept. If not, what is written need not even be cut into lines.
     fn takes_more(&self) -> bool {
         true

@@ -33,6 +33,8 @@ struct Beginning {
     bytes: BytesMut,
     limit: usize,
     cut: bool,
+    /// Whether there is nothing more to come.
+    complete: bool,
 }
 
 /// Reads a pipe to its end.
@@ -80,6 +82,9 @@ impl Pump {
                 ready = self.from.pipe.readable() => if ready.is_err() { break },
                 () = sleep_until(partial_at), if unfinished => self.pass_all(&mut lines).await,
             }
+        }
+        if let Some(kept) = &self.kept {
+            kept.complete();
         }
         self.pass_all(&mut lines).await;
         self.from.settled.store(true, Ordering::SeqCst);
@@ -144,6 +149,7 @@ impl Kept {
             bytes: BytesMut::new(),
             limit,
             cut: false,
+            complete: false,
         })))
     }
 
@@ -155,9 +161,16 @@ impl Kept {
         kept.cut |= fits < bytes.len();
     }
 
+    fn complete(&self) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .complete = true;
+    }
+
     /// What was kept, and whether there was more.
     pub(super) fn take(&self) -> (Bytes, bool) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        (kept.bytes.split().freeze(), kept.cut)
+        (kept.bytes.split().freeze(), kept.cut || !kept.complete)
     }
 }

@@ -247,7 +247,10 @@ impl Spawned {
         self.give_up.cancel();
         if timeout(DELIVERY, join_all(&mut self.pumps)).await.is_err() {
             tracing::warn!("the output took nothing more; the rest is lost");
-            self.pumps.abort_all();
+            self.pumps.shutdown().await;
+            let within = DELIVERY.as_secs();
+            self.tap
+                .cut(&format!("the rest was not taken within {within} s"));
         }
         gone
     }

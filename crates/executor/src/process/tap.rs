@@ -109,6 +109,13 @@ impl Tap {
         output.lines(stream, lines).await;
     }
 
+    /// What was not passed on is lost, and the output says why.
+    pub(super) fn cut(&self, why: &str) {
+        if let Some(output) = &self.target().output {
+            output.cut(why);
+        }
+    }
+
     /// Whether lines would be kept.
     pub(super) fn takes_more(&self) -> bool {
         let target = self.target();

@@ -258,8 +258,11 @@ impl Backlog {
         self.memory + Chunk::MAX_MEMORY > MEMORY
     }
 
-    /// Says that the log ends here. Only remarks follow, of which there are few.
-    fn cut(&mut self, at: Timestamp, why: &str) {
+    /// Says that the log ends here, unless it has ended. Only remarks follow, of which there are few.
+    pub(super) fn cut(&mut self, at: Timestamp, why: &str) {
+        if self.room.is_none() || self.end.is_some() {
+            return;
+        }
         self.room = None;
         let remark = format!("[log cut: {why}]");
         self.add(at, LogStream::System, remark.as_bytes(), true);

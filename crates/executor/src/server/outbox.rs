@@ -159,6 +159,12 @@ impl Output for Outbox {
         }
     }
 
+    fn cut(&self, why: &str) {
+        let at = self.0.clock.now();
+        self.work(|backlog| backlog.cut(at, why));
+        self.0.news();
+    }
+
     fn takes_more(&self) -> bool {
         !self.0.lock().is_cut()
     }

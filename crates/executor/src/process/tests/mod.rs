@@ -39,6 +39,10 @@ impl Output for Recorded {
         let lines = lines.into_iter().map(|line| (stream, line));
         self.0.lock().unwrap().extend(lines);
     }
+
+    fn cut(&self, why: &str) {
+        panic!("cut: {why}");
+    }
 }
 
 impl Recorded {

@@ -1,13 +1,14 @@
 //! What goes in and comes out.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tripline_model::LogStream;
 
 use super::{Bench, Recorded, eventually};
-use crate::instance::{How, Line};
-use crate::process::{Launcher, SpawnRequest};
+use crate::instance::{How, Line, Output, Starter};
+use crate::process::{Launcher, ProcessStarter, SpawnRequest};
 
 #[tokio::test]
 async fn stdin_and_the_result_are_any_bytes() {
@@ -175,4 +176,36 @@ async fn an_exchanged_output_gets_its_own_lines() {
     let over = spawned.reclaim().await;
     assert!(over.remains.is_none() && over.how == How::Signaled(9));
     assert!(before.elapsed() < Duration::from_secs(5));
+}
+
+/// Takes nothing, as where a disk hangs.
+#[derive(Default)]
+struct Stuck(Mutex<Vec<String>>);
+
+#[async_trait]
+impl Output for Stuck {
+    async fn lines(&self, _stream: LogStream, _lines: Vec<Line>) {
+        std::future::pending().await
+    }
+
+    fn cut(&self, why: &str) {
+        self.0.lock().unwrap().push(why.to_owned());
+    }
+}
+
+#[tokio::test]
+async fn lines_that_are_never_taken_are_given_up_with_a_word() {
+    let bench = Bench::script("until [ -e go ]; do sleep 0.01; done; echo a; echo b");
+    let stuck = Arc::new(Stuck::default());
+    let mut job = bench.job();
+    job.output = stuck.clone();
+    let starter = ProcessStarter::new(bench.surroundings());
+    let mut instance = starter.start(job).await.unwrap();
+    std::fs::write(bench.dir.path().join("go"), "").unwrap();
+    instance.wait().await;
+    tokio::time::pause();
+    let exit = instance.reclaim().await;
+    assert_eq!((exit.how, exit.result_cut), (How::Exited(0), true));
+    let said = stuck.0.lock().unwrap().clone();
+    assert_eq!(said, ["the rest was not taken within 10 s"]);
 }

@@ -3,7 +3,7 @@
 use std::io;
 
 use bytes::Bytes;
-use tripline_model::Timestamp;
+use tripline_model::{LogStream, Timestamp};
 
 use super::{Backlog, WINDOW};
 use crate::server::chunk::Chunk;
@@ -89,20 +89,32 @@ impl Backlog {
                     return;
                 };
                 let last = self.chunks[index].last();
-                match read
-                    .ok()
-                    .and_then(|bytes| Chunk::decode(first, last, bytes))
-                {
-                    Some(chunk) => self.loaded = Some((first, chunk)),
-                    None => {
-                        let run = &self.run;
-                        tracing::error!(%run, first, last, "lines could not be read back, and are lost");
-                        self.drop_at(index);
-                    }
+                let garbled = || io::Error::other("it is not what was written");
+                let chunk =
+                    read.and_then(|bytes| Chunk::decode(first, last, bytes).ok_or_else(garbled));
+                match chunk {
+                    Ok(chunk) => self.loaded = Some((first, chunk)),
+                    Err(error) => self.lose(index, &error, at),
                 }
             }
             Done::Removed => {}
         }
+    }
+
+    /// Puts a remark in the place of lines that could not be read back. It has the number of the last of them, in case a
+    /// hub kept the first.
+    fn lose(&mut self, index: usize, error: &io::Error, at: Timestamp) {
+        let (first, last) = (self.chunks[index].first, self.chunks[index].last());
+        tracing::error!(run = self.run, first, last, %error, "lines could not be read back, and are lost");
+        let mut chunk = Chunk::new(last);
+        let remark = format!("[log gap: lines could not be read back from the disk: {error}]");
+        chunk.push(at, LogStream::System, remark.as_bytes(), true);
+        self.memory += chunk.memory();
+        self.pieces -= 1;
+        self.chunks[index] = Stored {
+            first: last,
+            place: Place::Memory(chunk),
+        };
     }
 
     /// Something was brought to the disk, or not. It may not be needed any more.
@@ -123,10 +135,7 @@ impl Backlog {
         self.refused = true;
         match part {
             Part::Result => tracing::warn!(run = self.run, %error, "a result stays in memory"),
-            Part::Lines(_) if self.room.is_some() && self.end.is_none() => {
-                self.cut(at, &format!("it could not be kept on the disk: {error}"));
-            }
-            Part::Lines(_) => {}
+            Part::Lines(_) => self.cut(at, &format!("it could not be kept on the disk: {error}")),
         }
     }
 }

@@ -134,6 +134,40 @@ fn a_disk_that_takes_nothing_cuts_the_log() {
 }
 
 #[test]
+fn lines_that_the_disk_gives_back_no_more_leave_a_remark() {
+    let (mut backlog, dir) = backlog(1 << 30);
+    let text = "x".repeat(1000);
+    for _ in 0..1000 {
+        push(&mut backlog, &text);
+    }
+    let file = std::fs::File::options()
+        .write(true)
+        .open(dir.path().join("r"));
+    file.unwrap().set_len(70_000).unwrap();
+    backlog.attach(1, 0);
+    let all = drain(&mut backlog);
+    assert_eq!(all.last().unwrap().number, 1000);
+    // Each gap in the numbers ends with a remark.
+    let (mut before, mut remarks) = (0, 0);
+    for line in &all {
+        let is_remark = line.stream == "system" && line.text.starts_with("[log gap: ");
+        remarks += usize::from(is_remark);
+        assert!(
+            is_remark || line.number == before + 1,
+            "{line:?} after {before}"
+        );
+        before = line.number;
+    }
+    assert!(
+        remarks > 0 && all.len() > remarks,
+        "{remarks} of {}",
+        all.len()
+    );
+    assert_eq!(backlog.memory(), 0);
+    assert!(!dir.path().join("r").exists(), "the spill file stays");
+}
+
+#[test]
 fn while_the_disk_takes_its_time_lines_are_told_and_kept() {
     let (mut backlog, dir) = backlog(1 << 30);
     let text = "x".repeat(60_000);
