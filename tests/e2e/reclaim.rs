@@ -175,13 +175,17 @@ async fn open_files_are_bounded() {
     let free = run(&hub, "script", files).await;
     is(&free, "succeeded", 200);
     assert_eq!(texts(&free).await, ["eight", "ten"]);
-    // It is set right after the start.
-    let bounded = format!("until test $(ulimit -n) = 8; do :; done; {files}");
-    let ended = run(&hub, "few", &bounded).await;
+    // It is set right after the start, and what the function starts before that has it too.
+    let bounded = format!("(until test -e go; do sleep 0.02; done; {files}) & echo ready; wait $!");
+    let id = hub.invoke("few", bounded).await;
+    hub.line(&id, |text| text == "ready").await;
+    hub.write("go", "");
+    let ended = hub.ended(&id).await;
+    gone(&id).await;
     is(&ended, "failed", 439);
     let said = texts(&ended).await;
     assert!(
-        said.len() == 2 && said.contains(&"eight".to_owned()),
+        said.len() == 3 && said.contains(&"eight".to_owned()),
         "{said:?}"
     );
     assert!(

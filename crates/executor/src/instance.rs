@@ -110,6 +110,8 @@ pub(crate) enum How {
     MemoryLimit,
     /// Its scratch directory held more than it may.
     ScratchLimit,
+    /// It was killed at its start: it could not be put within bounds that it requires, and this is why.
+    Unbounded(String),
     /// A worker answered.
     Answered,
     /// A worker reported an error of the function.
@@ -135,11 +137,14 @@ pub(crate) enum How {
 }
 
 impl How {
-    /// The limit that was passed, in a sentence, if that was it.
-    pub(crate) fn limit(&self) -> Option<&'static str> {
+    /// The limit that was passed or could not be set, in a sentence, if that was it.
+    pub(crate) fn limit(&self) -> Option<String> {
         match self {
-            Self::MemoryLimit => Some("it used more memory than its limit"),
-            Self::ScratchLimit => Some("its scratch directory held more than its limit"),
+            Self::MemoryLimit => Some("it used more memory than its limit".to_owned()),
+            Self::ScratchLimit => Some("its scratch directory held more than its limit".to_owned()),
+            Self::Unbounded(why) => Some(format!(
+                "`isolation = \"required\"`, but it could not be put within its bounds: {why}"
+            )),
             _ => None,
         }
     }

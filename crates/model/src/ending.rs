@@ -80,7 +80,7 @@ impl Ending {
             End::Lost => 500,
             End::Expired => 432,
             End::Failed => match self.reason.as_str() {
-                "exit_code" | "signal" | "crashed" | "scratch_limit" => 439,
+                "exit_code" | "signal" | "crashed" | "scratch_limit" | "not_isolated" => 439,
                 "memory_limit" => 434,
                 "init_failed" => 445,
                 "init_timeout" => 450,
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     /// Ends, reasons, and what they mean: the status code and whether function code ran.
-    const TABLE: [(End, &str, u16, Option<bool>); 28] = [
+    const TABLE: [(End, &str, u16, Option<bool>); 29] = [
         (End::Succeeded, "exit_code", 200, Some(true)),
         (End::Succeeded, "answered", 200, Some(true)),
         (End::Failed, "exit_code", 439, Some(true)),
@@ -122,6 +122,7 @@ mod tests {
         (End::Failed, "memory_limit", 434, Some(true)),
         (End::Failed, "result_too_large", 407, Some(true)),
         (End::Failed, "scratch_limit", 439, Some(true)),
+        (End::Failed, "not_isolated", 439, Some(true)),
         (End::Failed, "start_failed", 405, Some(false)),
         (End::Failed, "refused_address", 405, None),
         (End::Failed, "init_failed", 445, Some(false)),

@@ -1,20 +1,29 @@
 //! The processes of one run or instance, held together by the kernel.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use rustix::process::Pid;
 
 use crate::protocol::Limits;
 
 use super::hierarchy::Version;
-use super::room::Room;
+use super::room::{Room, members};
 use super::yard::Yard;
 
 /// How often children that were started meanwhile are looked for when a process is put into its cage.
-const ROUNDS: usize = 5;
+const MOVES: usize = 5;
+
+/// How often processes are looked for with which nothing was done yet, at most.
+const LOOKS: usize = 50;
+
+/// Time between two such looks: a process that is being forked shows up within it.
+const FORK: Duration = Duration::from_millis(2);
 
 /// The processes of one run or instance, held together by the kernel where it can. Without any control group every
 /// answer is `None` or `false`, and the tree has to be ended by process group and marks.
@@ -59,17 +68,16 @@ impl Cage {
     }
 
     /// Puts a process that was just started into it, with children that it already has; nothing if it was born inside.
-    /// `bound` is done with each of these children. What fails with one keeps nothing from the others. Call it always,
-    /// after `enter`'s guard is dropped and before anybody may reap the process (its number could be another's then).
-    /// With v2 it takes 10 us on a busy machine and up to 20 ms on an idle one, during which the process
-    /// runs. One that is gone is no error.
-    pub(crate) fn add(&self, pid: Pid, bound: impl Fn(Pid) -> io::Result<()>) -> io::Result<()> {
+    /// What fails with one keeps nothing from the others. Call it always, after `enter`'s guard is dropped and before
+    /// anybody may reap the process (its number could be another's then). With v2 it takes 10 us on a busy machine and
+    /// up to 20 ms on an idle one, during which the process runs. One that is gone is no error.
+    pub(crate) fn add(&self, pid: Pid) -> io::Result<()> {
         let mut first = Ok(());
         let born_inside = self.born_inside.load(Ordering::Relaxed);
         let unmoved = |room: &&Room| room.version == Version::V2 || !born_inside;
         for room in self.rooms.iter().filter(unmoved) {
             let mut moved = Vec::new();
-            for _round in 0..ROUNDS {
+            for _round in 0..MOVES {
                 let tree = tree(pid);
                 let new: Vec<Pid> = tree
                     .into_iter()
@@ -79,9 +87,6 @@ impl Cage {
                     break;
                 }
                 for one in new {
-                    if one != pid {
-                        first = first.and(bound(one));
-                    }
                     for id in ids(room.version, one) {
                         first = first.and(room.take(id));
                     }
@@ -95,8 +100,7 @@ impl Cage {
     /// Whether the whole tree is held from its birth, so that nothing of it can be outside. What started a daemon before
     /// it was put into a cage v2 left that daemon outside: there, look for marks, too.
     pub(crate) fn is_certain(&self) -> bool {
-        let born_inside = self.born_inside.load(Ordering::Relaxed);
-        born_inside && self.ender().is_some_and(|room| room.version == Version::V1)
+        self.birthplace().is_some()
     }
 
     /// Kills everything in it. Call again while `is_empty` is `Some(false)`.
@@ -131,6 +135,28 @@ impl Cage {
         self.rooms.iter().map(|room| room.dir.as_path())
     }
 
+    /// Whether one process alone is inside, beside the thread that started it, for certain.
+    pub(super) fn is_single(&self) -> bool {
+        self.birthplace().and_then(Room::count) == Some(2)
+    }
+
+    /// The processes of the tree of one that was just started: all, where they are born inside; otherwise those that can
+    /// be found as its children.
+    fn processes(&self, pid: Pid) -> Vec<Pid> {
+        let members = self.birthplace().and_then(|room| members(&room.dir));
+        match members {
+            Some(all) => all.into_iter().filter_map(Pid::from_raw).collect(),
+            None => tree(pid),
+        }
+    }
+
+    /// The control group in which every process of the tree is from its birth, if there is one.
+    fn birthplace(&self) -> Option<&Room> {
+        let born_inside = self.born_inside.load(Ordering::Relaxed);
+        self.ender()
+            .filter(|room| born_inside && room.version == Version::V1)
+    }
+
     fn ender(&self) -> Option<&Room> {
         self.rooms.iter().find(|room| room.ends)
     }
@@ -149,6 +175,44 @@ impl Drop for Cage {
 
 // === impl Inside ===
 
+impl Inside<'_> {
+    /// Does something that is inherited with a process that this thread just started, and with all that the process
+    /// started before that. `act` says whether it changed anything. What fails with one keeps nothing from the others.
+    /// Where it is `thorough`, processes that are just being forked are waited for.
+    pub(crate) fn each(
+        &self,
+        pid: Pid,
+        thorough: bool,
+        act: impl Fn(Pid) -> io::Result<bool>,
+    ) -> io::Result<()> {
+        let mut first = act(pid).map(drop);
+        let mut seen = HashSet::from([pid]);
+        for look in 0..LOOKS {
+            if self.cage.is_single() && !(thorough && look == 0) {
+                return first;
+            }
+            if thorough {
+                thread::sleep(FORK);
+            }
+            let mut changed = false;
+            for one in self.cage.processes(pid) {
+                if seen.insert(one) {
+                    match act(one) {
+                        Ok(this) => changed |= this,
+                        Err(error) => first = first.and(Err(error)),
+                    }
+                }
+            }
+            if !changed {
+                return first;
+            }
+        }
+        first.and(Err(io::Error::other(
+            "it starts processes faster than they can be found",
+        )))
+    }
+}
+
 impl Drop for Inside<'_> {
     fn drop(&mut self) {
         self.cage.yard.leave();
@@ -164,7 +228,7 @@ impl Drop for Inside<'_> {
 }
 
 /// A process and those it started, as far as they are still its own.
-fn tree(pid: Pid) -> Vec<Pid> {
+pub(super) fn tree(pid: Pid) -> Vec<Pid> {
     let mut found = vec![pid];
     let mut next = 0;
     while let Some(parent) = found.get(next).copied() {

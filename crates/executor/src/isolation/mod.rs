@@ -21,12 +21,13 @@ mod yard;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use cage::Cage;
+pub(crate) use cage::{Cage, Inside};
 pub use level::{Cgroup, Level, Missing};
 pub(crate) use ruleset::Ruleset;
 
 use hierarchy::{Controller, Hierarchy};
 use level::Found;
+use rlimits::Bounds;
 use yard::Yard;
 
 /// Puts processes within their bounds. One for an executor.
@@ -69,6 +70,7 @@ impl Isolator {
         executor_id: &str,
         [executor_dir, data_dir]: [&Path; 2],
     ) -> Self {
+        rlimits::prepare();
         let why = level::why(hierarchies);
         let yard = Yard::new(executor_id, &sweep::record(executor_dir), hierarchies);
         let has = |controller: &Controller| yard.has(*controller);
@@ -114,10 +116,15 @@ impl Isolator {
         Cage::new(&self.yard, name, limits)
     }
 
-    /// Bounds by process, set on `pid` right after it was started: no core files, open files, size of a file, and
-    /// memory where no control group bounds it. A process that is gone already is no error.
-    pub(crate) fn rlimits(&self, pid: Pid, limits: &Limits) -> io::Result<()> {
-        rlimits::set(pid, limits, !self.level.memory)
+    /// Bounds by process, set on `pid` right after it was started, and on what it started since: open files, size of a
+    /// file, and memory where no control group bounds it. Call it with the rights of the process's user. A process that
+    /// is gone already is no error. Takes some milliseconds where the function asks for one of these.
+    pub(crate) fn bound(&self, inside: &Inside<'_>, pid: Pid, limits: &Limits) -> io::Result<()> {
+        let bounds = Bounds::new(limits, !self.level.memory);
+        if bounds.are_none() {
+            return Ok(());
+        }
+        inside.each(pid, bounds.asked_for, |one| bounds.set(one))
     }
 
     /// Removes the executor's own control groups, at its end.

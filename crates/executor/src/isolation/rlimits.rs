@@ -1,39 +1,100 @@
 //! Bounds that the kernel keeps by process.
 
+use std::fs;
 use std::io;
 
 use rustix::io::Errno;
-use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
 
 use crate::protocol::Limits;
 
-/// Sets the bounds. `memory` says that no control group bounds the memory: then that which a process can write to is
-/// bounded, for each of them. (The address space is no measure: runtimes such as Node reserve gigabytes that they never
-/// use. The number of processes can be bounded by user only, and not for root: that is left to control groups.)
-pub(super) fn set(pid: Pid, limits: &Limits, memory: bool) -> io::Result<()> {
-    let bounds = [
-        (Resource::Core, Some(0)),
-        (Resource::Nofile, limits.open_files),
-        (Resource::Fsize, limits.file_bytes),
-        (Resource::Data, limits.memory_bytes.filter(|_| memory)),
-    ];
-    for (resource, value) in bounds {
-        let Some(value) = value else { continue };
-        match bound(pid, resource, value) {
-            Err(Errno::SRCH) => return Ok(()),
-            done => done?,
-        }
+const FILES: &str = "Max open files";
+
+/// Bounds for the processes of one function.
+pub(super) struct Bounds {
+    /// With their names in `/proc/PID/limits`.
+    all: Vec<(Resource, &'static str, Rlimit)>,
+    /// Whether the function asks for one of them.
+    pub(super) asked_for: bool,
+}
+
+/// Prepares this process: what it starts writes no core files.
+pub(super) fn prepare() {
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    if let Err(error) = setrlimit(Resource::Core, none) {
+        tracing::warn!(%error, "functions may write core files");
     }
-    Ok(())
+}
+
+// === impl Bounds ===
+
+impl Bounds {
+    /// `memory` says that no control group bounds the memory: then that which a process can write to is bounded, for
+    /// each of them. (The address space is no measure: runtimes such as Node reserve gigabytes that they never use. The
+    /// number of processes can be bounded by user only, and not for root: that is left to control groups.)
+    pub(super) fn new(limits: &Limits, memory: bool) -> Self {
+        let asked = [
+            (Resource::Nofile, FILES, limits.open_files),
+            (Resource::Fsize, "Max file size", limits.file_bytes),
+            (
+                Resource::Data,
+                "Max data size",
+                limits.memory_bytes.filter(|_| memory),
+            ),
+        ];
+        let asked = asked.into_iter();
+        let all: Vec<_> = asked
+            .filter_map(|(resource, name, value)| Some((resource, name, bound(resource, value?))))
+            .collect();
+        let asked_for = !all.is_empty();
+        Self { all, asked_for }
+    }
+
+    /// Whether there is nothing to be set.
+    pub(super) fn are_none(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// Sets them on a process; one that is gone is no error. Says whether it did not have all of them before.
+    pub(super) fn set(&self, pid: Pid) -> io::Result<bool> {
+        let mut changed = false;
+        for (resource, name, bound) in &self.all {
+            match prlimit(Some(pid), *resource, *bound) {
+                Ok(before) => changed |= before != *bound,
+                Err(Errno::SRCH) => return Ok(false),
+                // It took another user since it was started, and has what it inherited.
+                Err(Errno::PERM) if current(pid, name) == Some(*bound) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(changed)
+    }
+}
+
+/// A bound of any process.
+fn current(pid: Pid, name: &str) -> Option<Rlimit> {
+    let text = fs::read_to_string(format!("/proc/{}/limits", pid.as_raw_nonzero())).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    let mut words = line.split_whitespace();
+    let mut next = || match words.next()? {
+        "unlimited" => Some(None),
+        word => word.parse().ok().map(Some),
+    };
+    Some(Rlimit {
+        current: next()?,
+        maximum: next()?,
+    })
 }
 
 /// The process may not raise it again. What is above the executor's own bound stays at that.
-fn bound(pid: Pid, resource: Resource, value: u64) -> Result<(), Errno> {
+fn bound(resource: Resource, value: u64) -> Rlimit {
     let most = getrlimit(resource).maximum.unwrap_or(u64::MAX);
     let value = Some(value.min(most));
-    let new = Rlimit {
+    Rlimit {
         current: value,
         maximum: value,
-    };
-    prlimit(Some(pid), resource, new).map(drop)
+    }
 }

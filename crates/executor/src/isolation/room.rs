@@ -136,11 +136,16 @@ impl Room {
         kill_folder(&self.dir);
     }
 
+    /// With v1: how many processes and threads are in it, the dead included that nobody waited for.
+    pub(super) fn count(&self) -> Option<u64> {
+        number(self.count.as_ref()?)
+    }
+
     /// Whether nobody is in it; unreadable counts as not.
     pub(super) fn is_empty(&self) -> bool {
         match self.version {
             // The list of members is dear.
-            Version::V1 if self.count.as_ref().and_then(number) == Some(0) => true,
+            Version::V1 if self.count() == Some(0) => true,
             Version::V1 => members(&self.dir).is_some_and(|all| all.is_empty()),
             Version::V2 => {
                 let told = fs::read_to_string(self.dir.join("cgroup.events")).ok();

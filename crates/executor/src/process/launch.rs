@@ -57,6 +57,13 @@ struct Birth {
     cage: Cage,
 }
 
+/// A process that was started.
+struct Born {
+    child: Child,
+    /// Why it was killed at once, if it was: it could not be put within its bounds.
+    unbounded: Option<String>,
+}
+
 /// The process's ends of its pipes.
 struct Ends {
     stdin: Stdio,
@@ -97,8 +104,9 @@ impl Launcher {
         let keep_stdout = request.keep_stdout;
         family::add_mark(&mark);
         match self.spawn_in(&home, &scratch, request).await {
-            Ok((child, cage, pipes)) => Ok(Spawned::new(Parts {
-                child,
+            Ok((born, cage, pipes)) => Ok(Spawned::new(Parts {
+                child: born.child,
+                unbounded: born.unbounded,
                 cage,
                 mark,
                 scratch,
@@ -125,7 +133,7 @@ impl Launcher {
         home: &Path,
         scratch: &Scratch,
         request: SpawnRequest,
-    ) -> Result<(Child, Cage, Pipes), StartError> {
+    ) -> Result<(Born, Cage, Pipes), StartError> {
         if let Some(credentials) = &request.credentials {
             write_credentials(scratch.path(), credentials).map_err(StartError::Scratch)?;
         }
@@ -142,8 +150,8 @@ impl Launcher {
             cage: cage.map_err(StartError::Spawn)?,
         };
         let act = move |account: Option<&Account>| birth.give(ends, account);
-        let (cage, child) = self.nurseries.act(&spec, home, act).await?;
-        Ok((child?, cage, pipes))
+        let (cage, born) = self.nurseries.act(&spec, home, act).await?;
+        Ok((born?, cage, pipes))
     }
 }
 
@@ -151,20 +159,34 @@ impl Launcher {
 
 impl Birth {
     /// On the function's thread. The cage comes back in any case: it is to be removed by somebody who may.
-    fn give(self, ends: Ends, account: Option<&Account>) -> (Cage, Result<Child, StartError>) {
-        let child = self.spawn(ends, account);
-        if let Ok(child) = &child
-            && let Err(error) = self.bind(child)
-        {
-            let spec = &self.request.spec;
-            let function = &spec.name;
-            tracing::error!(function, %error, "a process could not be put within its bounds");
-            if spec.isolation == Isolation::Required {
-                // It may have begun: so it counts as started, and is seen to end by a signal.
-                let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
-            }
+    fn give(self, ends: Ends, account: Option<&Account>) -> (Cage, Result<Born, StartError>) {
+        let born = self.spawn(ends, account).map(|(child, bounded)| {
+            let added = self.cage.add(Pid::from_child(&child));
+            let unbounded = match (bounded, added) {
+                (Err(bounded), Err(added)) => Some(format!("{bounded}; {added}")),
+                (bounded, added) => bounded.and(added).err().map(|error| error.to_string()),
+            };
+            let unbounded = unbounded.filter(|why| self.may_not_be(&child, why));
+            Born { child, unbounded }
+        });
+        (self.cage, born)
+    }
+
+    /// A process could not be put within its bounds: says whether it was killed for that. It may have begun, so it counts
+    /// as started.
+    fn may_not_be(&self, child: &Child, why: &str) -> bool {
+        let spec = &self.request.spec;
+        let function = &spec.name;
+        tracing::error!(
+            function,
+            why,
+            "a process could not be put within its bounds"
+        );
+        let required = spec.isolation == Isolation::Required;
+        if required {
+            let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
         }
-        (self.cage, child)
+        required
     }
 
     /// The program is looked for here, too: where its folder hangs, other functions go on.
@@ -187,33 +209,35 @@ impl Birth {
         Ok(command)
     }
 
-    fn spawn(&self, ends: Ends, account: Option<&Account>) -> Result<Child, StartError> {
+    /// Starts it, and sets the bounds by process. That is done as the function's user: root may do it for others only
+    /// with a right of its own.
+    fn spawn(
+        &self,
+        ends: Ends,
+        account: Option<&Account>,
+    ) -> Result<(Child, io::Result<()>), StartError> {
         let mut command = self.command(ends)?;
-        let _inside = self.cage.enter().map_err(StartError::Spawn)?;
+        let inside = self.cage.enter().map_err(StartError::Spawn)?;
+        let mut spawn = || -> io::Result<_> {
+            let child = command.spawn()?;
+            let pid = Pid::from_child(&child);
+            family::add_child(pid);
+            // Before it is moved, which may take long: what it starts meanwhile has them too.
+            let limits = &self.request.spec.limits;
+            let bounded = self.surroundings.isolation.bound(&inside, pid, limits);
+            Ok((child, bounded))
+        };
         let spawned = match account {
-            None => command.spawn(),
+            None => spawn(),
             Some(account) => {
                 let top = self.surroundings.isolation.data_dir();
                 account
                     .own(&self.scratch, top)
                     .map_err(StartError::Scratch)?;
-                account.act(|| command.spawn())?
+                account.act(spawn)?
             }
         };
         spawned.map_err(StartError::Spawn)
-    }
-
-    fn bind(&self, child: &Child) -> io::Result<()> {
-        let pid = Pid::from_child(child);
-        family::add_child(pid);
-        let limits = &self.request.spec.limits;
-        let bound = |pid| self.surroundings.isolation.rlimits(pid, limits);
-        // Before it is moved, which may take long: what it starts meanwhile has them too.
-        let bounded = bound(pid);
-        match (bounded, self.cage.add(pid, bound)) {
-            (Err(bounded), Err(added)) => Err(io::Error::other(format!("{bounded}; {added}"))),
-            (bounded, added) => bounded.and(added),
-        }
     }
 }
 

@@ -45,6 +45,8 @@ pub(crate) struct Spawned {
     /// Until it is handed over to those who wait for what could not be ended.
     main: Option<Main>,
     status: Option<ExitStatus>,
+    /// Why it was killed at its start, if it was: it could not be put within its bounds.
+    unbounded: Option<String>,
     tree: Arc<Tree>,
     scratch: Arc<Scratch>,
     tap: Tap,
@@ -62,7 +64,7 @@ pub(crate) struct Memory(Arc<Tree>);
 
 /// How a process was over.
 pub(crate) struct Reclaimed {
-    /// `Exited`, `Signaled`, `MemoryLimit` or `ScratchLimit`.
+    /// `Exited`, `Signaled`, `Unbounded`, `MemoryLimit` or `ScratchLimit`.
     pub(crate) how: How,
     /// The beginning of stdout.
     pub(crate) result: Bytes,
@@ -76,6 +78,8 @@ pub(crate) struct Reclaimed {
 /// What a process is made of.
 pub(super) struct Parts {
     pub(super) child: Child,
+    /// See [`Spawned`].
+    pub(super) unbounded: Option<String>,
     pub(super) cage: Cage,
     pub(super) mark: Vec<u8>,
     pub(super) scratch: Scratch,
@@ -137,6 +141,7 @@ impl Spawned {
         Self {
             main: Some(Main::new(parts.child, leader)),
             status: None,
+            unbounded: parts.unbounded,
             tree,
             scratch,
             tap,
@@ -262,6 +267,9 @@ impl Spawned {
     }
 
     fn how(&self) -> How {
+        if let Some(why) = &self.unbounded {
+            return How::Unbounded(why.clone());
+        }
         let status = self.known_status();
         match (status.code(), status.signal()) {
             // Also if it ended well: something that it started was killed for that.

@@ -123,12 +123,13 @@ impl Cause {
 
 /// Reason and sentence of a run that did not end well by itself.
 fn failure(how: How) -> (&'static str, String) {
-    let limit = how.limit().unwrap_or_default().to_owned();
+    let limit = how.limit().unwrap_or_default();
     match how {
         How::Exited(code) => ("exit_code", format!("the process ended with code {code}")),
         How::Signaled(signal) => ("signal", format!("signal {signal} ended the process")),
         How::MemoryLimit => ("memory_limit", limit),
         How::ScratchLimit => ("scratch_limit", limit),
+        How::Unbounded(_) => ("not_isolated", limit),
         How::Reported { kind, message } if kind.is_empty() => ("reported", message),
         How::Reported { kind, message } => ("reported", format!("{kind}: {message}")),
         How::Crashed { code, signal } => {

@@ -1,7 +1,16 @@
 //! What cages bound and tell.
 
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::Mutex;
+
+use rustix::process::{Signal, kill_process};
+
 use super::*;
+use crate::isolation::cage::tree;
 use crate::isolation::hierarchy::Controller;
+use crate::isolation::rlimits::Bounds;
+use crate::isolation::yard::locked;
 
 /// An isolator that can bound this, or `None`, said aloud.
 fn bounding(test: &str, site: &Site, controller: Controller) -> Option<Isolator> {
@@ -201,8 +210,11 @@ fn bounds_by_process_are_set() {
         memory_bytes: Some(64 << 20),
         ..Limits::default()
     };
+    let isolator = site.isolator();
     let mut child = Command::new("sleep").arg("4711.05").spawn().unwrap();
-    super::super::rlimits::set(pid(&child), &limits, true).unwrap();
+    let bounds = Bounds::new(&limits, true);
+    assert!(bounds.set(pid(&child)).unwrap());
+    assert!(!bounds.set(pid(&child)).unwrap(), "they were set before");
     let text = read(Path::new(&format!("/proc/{}/limits", child.id())));
     let found = |name: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(name));
@@ -219,7 +231,98 @@ fn bounds_by_process_are_set() {
     child.kill().unwrap();
     let number = pid(&child);
     child.wait().unwrap();
+    assert!(!bounds.set(number).unwrap());
+    closed(&site, &isolator);
+}
+
+#[test]
+fn who_took_another_user_has_what_it_inherited() {
+    let mut command = Command::new("sh");
+    let script = "ulimit -n 33; exec setpriv --reuid=65534 --clear-groups sleep 4711.08";
+    let mut child = command.args(["-c", script]).spawn().unwrap();
+    let set = |open_files| {
+        let limits = Limits {
+            open_files: Some(open_files),
+            ..Limits::default()
+        };
+        Bounds::new(&limits, false).set(pid(&child))
+    };
+    if !rustix::process::geteuid().is_root() {
+        skipped("bounds of another user", "only root can start it");
+    } else {
+        let name = format!("/proc/{}/comm", child.id());
+        eventually("it is there", || read(Path::new(&name)) == "sleep");
+        assert!(!set(33).unwrap());
+        // With the right to, it is set; without it, that is told.
+        let other = set(32);
+        assert!(other.is_err() || other.is_ok_and(|changed| changed));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// With no control groups, or those of v1.
+#[test]
+fn what_a_process_started_before_its_bounds_is_found() {
+    for version in [None, Some(Version::V1)] {
+        let site = Site::new();
+        let some = hierarchy::find().into_iter();
+        let some: Vec<_> = some.filter(|one| Some(one.version) == version).collect();
+        let record = sweep::record(&site.executor);
+        let yard = Arc::new(Yard::new(&site.id, &record, &some));
+        if version.is_some() && yard.versions().is_empty() {
+            skipped("early processes", "no control groups v1 can be made");
+            continue;
+        }
+        let cage = Cage::new(&yard, "early", &Limits::default()).unwrap();
+        let inside = cage.enter().unwrap();
+        let script = "sleep 4711.06 & bash -c 'sleep 4711.06 & wait' & wait";
+        let mut command = Command::new("bash");
+        command.arg("-c").arg(script).env(MARK, mark());
+        let mut child = command.spawn().unwrap();
+        eventually("all are there", || running("sleep 4711.06") == 2);
+        for thorough in [false, true] {
+            let found = Mutex::new(BTreeSet::new());
+            let find = |one: Pid| {
+                let new = locked(&found).insert(one.as_raw_nonzero());
+                assert!(new, "{one:?} twice");
+                Err(io::Error::other("not bounded"))
+            };
+            // Who cannot be bounded keeps nothing from the others.
+            let each = inside.each(pid(&child), thorough, find);
+            assert_eq!(each.unwrap_err().to_string(), "not bounded");
+            assert_eq!(locked(&found).len(), 4, "{version:?}");
+        }
+        drop(inside);
+        for one in tree(pid(&child)) {
+            kill_process(one, Signal::KILL).unwrap();
+        }
+        child.wait().unwrap();
+        eventually("all are gone", || running("sleep 4711.06") == 0);
+        cage.remove();
+        yard.close();
+    }
+}
+
+/// The common case costs no look at other processes.
+#[test]
+fn a_process_that_is_alone_is_seen_to_be() {
+    let site = Site::new();
     let isolator = site.isolator();
-    isolator.rlimits(number, &limits).unwrap();
+    let cage = isolator.cage("alone", &Limits::default()).unwrap();
+    let inside = cage.enter().unwrap();
+    if !(isolator.level().pids && cage.is_certain()) {
+        return skipped("a process alone", &isolator.level().to_string());
+    }
+    let mut child = Command::new("sleep").arg("4711.07").spawn().unwrap();
+    assert!(cage.is_single());
+    let mut other = Command::new("sleep").arg("4711.07").spawn().unwrap();
+    assert!(!cage.is_single());
+    drop(inside);
+    for child in [&mut child, &mut other] {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    cage.remove();
     closed(&site, &isolator);
 }

@@ -158,7 +158,7 @@ fn caged(cage: &Cage, script: &str) -> Child {
         .stdout(Stdio::piped());
     let mut child = command.spawn().unwrap();
     drop(inside);
-    cage.add(pid(&child), |_child| Ok(())).unwrap();
+    cage.add(pid(&child)).unwrap();
     drop(child.stdin.take());
     child
 }

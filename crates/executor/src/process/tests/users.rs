@@ -7,6 +7,7 @@ use tripline_skipped::skipped;
 
 use super::{Bench, keys};
 use crate::instance::StartError;
+use crate::protocol::Limits;
 
 const USER: &str = "nobody";
 
@@ -98,4 +99,22 @@ async fn an_unknown_user_starts_nothing() {
         assert!(matches!(error, StartError::NoUser(_)), "{error}");
     }
     assert!(!bench.scratch().exists());
+}
+
+#[tokio::test]
+async fn its_bounds_are_set_without_further_rights_of_root() {
+    if !is_root("bounds of functions with a user") {
+        return;
+    }
+    let script = "until [ -e go ]; do sleep 0.01; done; ulimit -Hn";
+    let mut bench = Bench::script(script).with_limits(Limits {
+        open_files: Some(17),
+        ..Limits::default()
+    });
+    bench.spec.user = Some(USER.to_owned());
+    open(bench.dir.path());
+    open(bench.data.path());
+    let run = bench.start().await.unwrap();
+    std::fs::write(bench.dir.path().join("go"), "").unwrap();
+    assert_eq!(run.end().await.result, "17\n");
 }

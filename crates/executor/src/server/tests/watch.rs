@@ -260,6 +260,11 @@ async fn every_way_to_end_has_its_reason() {
             "memory_limit",
             Some("it used more memory than its limit"),
         ),
+        (
+            How::Unbounded("no".to_owned()),
+            "not_isolated",
+            Some("`isolation = \"required\"`, but it could not be put within its bounds: no"),
+        ),
         (reported, "reported", Some("ValueError: no")),
         (
             crashed,
