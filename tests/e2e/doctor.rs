@@ -203,14 +203,20 @@ fn a_key_that_others_can_read_is_refused_like_any_secret() {
 
 #[test]
 fn few_descriptors_are_doubtful() {
-    let hub = Hub::prepare("[functions.f]\ncommand = [\"true\"]\n");
-    match doctor_under(&hub, &["prlimit", "--nofile=128"]) {
+    let hub = Hub::prepare("[functions.f]\ncommand = [\"true\"]\nconcurrency = 100\n");
+    match doctor_under(&hub, &["prlimit", "--nofile=128:1024"]) {
         Ok(said) => {
             is(
                 &said,
                 "open files",
                 "doubtful",
                 "128 may be open, about 1536 are needed",
+            );
+            is(
+                &said,
+                "open files of the executor",
+                "doubtful",
+                "1024 may be open, about 1728 are needed",
             );
             assert_eq!(said.code, 0, "{said:?}");
         }

@@ -284,3 +284,35 @@ command = ["sh", "-c", 'if true <>/dev/tty; then echo reached; else echo none; f
     // A Ctrl-C for the hub does not reach it either.
     assert_eq!(stat(executor.pid)[3], executor.pid.to_string());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_executor_takes_all_the_descriptors_that_it_may_have() {
+    let mut hub = Hub::prepare(
+        r#"
+[functions.patient]
+command = ["sh", "-c", 'echo ready; while [ ! -e go ]; do sleep 0.1; done; ulimit -Sn']
+concurrency = 30
+timeout = "5m"
+"#,
+    );
+    start_by(&mut hub, r#"prlimit --nofile=100:4000 "$program" "$@""#);
+    hub.launch().await;
+    let mut ids = Vec::new();
+    for _ in 0..30 {
+        ids.push(hub.invoke("patient", "x").await);
+    }
+    // All at the same time.
+    for id in &ids {
+        wrote(&hub, id, 1).await;
+    }
+    hub.write("go", "");
+    for id in &ids {
+        let ended = hub.ended(id).await;
+        assert_eq!(ended["state"], "succeeded", "{ended}");
+        assert_eq!(
+            written(&hub, id).await,
+            ["ready", "100"],
+            "functions get what was given"
+        );
+    }
+}

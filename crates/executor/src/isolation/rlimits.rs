@@ -2,11 +2,16 @@
 
 use std::fs;
 use std::io;
+use std::sync::LazyLock;
 
 use rustix::io::Errno;
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
 
 use crate::protocol::Limits;
+
+/// The bound of open files that this process was started with, if it has a higher one now. There is one for the whole
+/// process, whoever prepares it.
+static GIVEN_FILES: LazyLock<Option<Rlimit>> = LazyLock::new(take_files);
 
 const FILES: &str = "Max open files";
 
@@ -18,14 +23,34 @@ pub(super) struct Bounds {
     pub(super) asked_for: bool,
 }
 
-/// Prepares this process: what it starts writes no core files.
+/// Prepares this process: it may open as many files as it can get, since each run takes a dozen; and what it starts
+/// writes no core files.
 pub(super) fn prepare() {
+    LazyLock::force(&GIVEN_FILES);
     let none = Rlimit {
         current: Some(0),
         maximum: Some(0),
     };
     if let Err(error) = setrlimit(Resource::Core, none) {
         tracing::warn!(%error, "functions may write core files");
+    }
+}
+
+fn take_files() -> Option<Rlimit> {
+    let given = getrlimit(Resource::Nofile);
+    let all = Rlimit {
+        current: given.maximum,
+        ..given
+    };
+    if given.current == given.maximum {
+        return None;
+    }
+    match setrlimit(Resource::Nofile, all) {
+        Ok(()) => Some(given),
+        Err(error) => {
+            tracing::warn!(%error, "no more files may be open than was given");
+            None
+        }
     }
 }
 
@@ -46,10 +71,15 @@ impl Bounds {
             ),
         ];
         let asked = asked.into_iter();
-        let all: Vec<_> = asked
+        let mut all: Vec<_> = asked
             .filter_map(|(resource, name, value)| Some((resource, name, bound(resource, value?))))
             .collect();
         let asked_for = !all.is_empty();
+        if limits.open_files.is_none()
+            && let Some(given) = *GIVEN_FILES
+        {
+            all.push((Resource::Nofile, FILES, given));
+        }
         Self { all, asked_for }
     }
 

@@ -26,6 +26,8 @@ const SYNCS: usize = 20;
 const SLOW_SYNC: Duration = Duration::from_millis(20);
 /// Below the first the journal soon takes no more events, below the second very soon.
 const FREE: (u64, u64) = (1 << 30, 100 << 20);
+/// Descriptors that the executor holds for one run: pipes, the process, and its control groups.
+const FILES_OF_RUN: u64 = 16;
 /// 2025-01-01. The hub is younger.
 const BORN_MS: i64 = 1_735_689_600_000;
 
@@ -46,6 +48,11 @@ pub(super) fn checks(config: &Arc<Config>, checks: &mut Checks) {
     checks.add_blocking("disk sync", move || disk(&dir));
     let connections = u64::from(config.gateway.bounds.max_connections);
     checks.add_blocking("open files", move || open_files(connections));
+    let programs = config.functions.iter();
+    let programs = programs.filter(|function| matches!(function.runs, Runs::Program(_)));
+    let runs = programs.map(|one| u64::from(one.function.concurrency.get()));
+    let runs = runs.sum();
+    checks.add_blocking("open files of the executor", move || files_of_runs(runs));
     for (name, tls) in [
         ("gateway", &config.gateway.tls),
         ("admin", &config.admin.tls),
@@ -266,17 +273,28 @@ fn open_files(connections: u64) -> Finding {
     // Beside connections: the journal, logs, the executor, and what triggers hold.
     let needed = connections + 512;
     let soft = getrlimit(Resource::Nofile).current;
-    let what = |limit| format!("{limit} may be open, about {needed} are needed");
-    match soft {
-        Some(limit) if limit < needed => Finding::doubtful(
-            what(limit.to_string()),
-            format!(
-                "`ulimit -n {needed}` where the hub is started, `LimitNOFILE=` under systemd, or fewer `max_connections`"
-            ),
-        ),
-        limit => Finding::good(what(
-            limit.map_or("any number".to_owned(), |limit| limit.to_string()),
-        )),
+    let mend = format!(
+        "`ulimit -n {needed}` where the hub is started, `LimitNOFILE=` under systemd, or fewer `max_connections`"
+    );
+    enough_files(soft, needed, mend)
+}
+
+/// The executor is started by the hub, and takes all that it may have.
+fn files_of_runs(runs: u64) -> Finding {
+    let needed = runs.saturating_mul(FILES_OF_RUN) + 128;
+    let hard = getrlimit(Resource::Nofile).maximum;
+    let mend = format!(
+        "`ulimit -Hn {needed}` where the hub is started, `LimitNOFILE=` under systemd, or less `concurrency`: runs that find none left fail"
+    );
+    enough_files(hard, needed, mend)
+}
+
+fn enough_files(limit: Option<u64>, needed: u64, mend: String) -> Finding {
+    let shown = limit.map_or("any number".to_owned(), |limit| limit.to_string());
+    let what = format!("{shown} may be open, about {needed} are needed");
+    match limit {
+        Some(limit) if limit < needed => Finding::doubtful(what, mend),
+        _ => Finding::good(what),
     }
 }
 
