@@ -22,8 +22,9 @@ const MOVES: usize = 5;
 /// How often processes are looked for with which nothing was done yet, at most.
 const LOOKS: usize = 50;
 
-/// Time between two such looks: a process that is being forked shows up within it.
-const FORK: Duration = Duration::from_millis(2);
+/// How often a process is looked at that may still be within a fork that it began before, and the time between.
+const WAITS: usize = 50;
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// The processes of one run or instance, held together by the kernel where it can. Without any control group every
 /// answer is `None` or `false`, and the tree has to be ended by process group and marks.
@@ -187,23 +188,25 @@ impl Inside<'_> {
     ) -> io::Result<()> {
         let mut first = act(pid).map(drop);
         let mut seen = HashSet::from([pid]);
+        let mut changed = vec![pid];
         for look in 0..LOOKS {
             if self.cage.is_single() && !(thorough && look == 0) {
                 return first;
             }
             if thorough {
-                thread::sleep(FORK);
+                changed.iter().copied().for_each(let_forks_end);
             }
-            let mut changed = false;
+            changed.clear();
             for one in self.cage.processes(pid) {
                 if seen.insert(one) {
                     match act(one) {
-                        Ok(this) => changed |= this,
+                        Ok(true) => changed.push(one),
+                        Ok(false) => {}
                         Err(error) => first = first.and(Err(error)),
                     }
                 }
             }
-            if !changed {
+            if changed.is_empty() {
                 return first;
             }
         }
@@ -223,6 +226,27 @@ impl Drop for Inside<'_> {
             if let Err(error) = room.bound_pids(0) {
                 tracing::error!(%error, "the number of processes could not be bounded");
             }
+        }
+    }
+}
+
+/// Waits until a process cannot be within a fork any more that it began before this call: each of its threads was seen
+/// asleep, or they have been busy for so long that it is given up. What such a fork makes shows up at its end.
+fn let_forks_end(pid: Pid) {
+    for id in ids(Version::V1, pid) {
+        let (pid, id) = (pid.as_raw_nonzero(), id.as_raw_nonzero());
+        let path = format!("/proc/{pid}/task/{id}/stat");
+        let is_busy = || {
+            let stat = fs::read_to_string(&path).unwrap_or_default();
+            // The name before may hold anything. Waiting for a disk is part of a fork, too.
+            let state = stat.rsplit_once(") ").map(|(_, rest)| rest);
+            state.is_some_and(|state| state.starts_with(['R', 'D']))
+        };
+        for _wait in 0..WAITS {
+            if !is_busy() {
+                break;
+            }
+            thread::sleep(PAUSE);
         }
     }
 }

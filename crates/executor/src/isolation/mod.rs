@@ -118,7 +118,8 @@ impl Isolator {
 
     /// Bounds by process, set on `pid` right after it was started, and on what it started since: open files, size of a
     /// file, and memory where no control group bounds it. Call it with the rights of the process's user. A process that
-    /// is gone already is no error. Takes some milliseconds where the function asks for one of these.
+    /// is gone already is no error. Where the function asks for one of these it takes until the process is asleep once,
+    /// for 50 ms at most for each thread.
     pub(crate) fn bound(&self, inside: &Inside<'_>, pid: Pid, limits: &Limits) -> io::Result<()> {
         let bounds = Bounds::new(limits, !self.level.memory);
         if bounds.are_none() {

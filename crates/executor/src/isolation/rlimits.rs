@@ -3,6 +3,8 @@
 use std::fs;
 use std::io;
 use std::sync::LazyLock;
+use std::thread;
+use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
@@ -14,6 +16,10 @@ use crate::protocol::Limits;
 static GIVEN_FILES: LazyLock<Option<Rlimit>> = LazyLock::new(take_files);
 
 const FILES: &str = "Max open files";
+
+/// How often a process is tried that is not the user's yet, and the time between.
+const LOADING: usize = 50;
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// Bounds for the processes of one function.
 pub(super) struct Bounds {
@@ -92,13 +98,21 @@ impl Bounds {
     pub(super) fn set(&self, pid: Pid) -> io::Result<bool> {
         let mut changed = false;
         for (resource, name, bound) in &self.all {
-            match prlimit(Some(pid), *resource, *bound) {
-                Ok(before) => changed |= before != *bound,
-                Err(Errno::SRCH) => return Ok(false),
-                // It took another user since it was started, and has what it inherited.
-                Err(Errno::PERM) if current(pid, name) == Some(*bound) => {}
-                Err(error) => return Err(error.into()),
-            }
+            let mut tries = 0;
+            let before = loop {
+                match prlimit(Some(pid), *resource, *bound) {
+                    Err(Errno::SRCH) => return Ok(false),
+                    // It took another user since it was started, and has what it inherited.
+                    Err(Errno::PERM) if current(pid, name) == Some(*bound) => break *bound,
+                    // Its program is being loaded: up to the end of that it could still be root again.
+                    Err(Errno::PERM) if tries < LOADING => {
+                        tries += 1;
+                        thread::sleep(PAUSE);
+                    }
+                    done => break done?,
+                }
+            };
+            changed |= before != *bound;
         }
         Ok(changed)
     }
