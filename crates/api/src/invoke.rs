@@ -10,7 +10,9 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use sha2::{Digest, Sha256};
-use tripline_listener::{Acceptance, AnswerRoom, Problem, idempotency_key, read_body, refuse_packed};
+use tripline_listener::{
+    Acceptance, AnswerRoom, Problem, idempotency_key, read_body, refuse_packed,
+};
 use tripline_model::{
     End, Event, Execution, FunctionName, Identity, Offer, Receipt, Rejected, RequestId, Stopping,
 };

@@ -3,14 +3,15 @@
 mod accepting;
 mod ending;
 mod keeping;
+mod retention;
 
 use std::future::Future;
 use std::sync::Arc;
 
 use tripline_journal::{JournalOptions, MemoryJournal, SqliteJournal};
-use tripline_model::{Cursors, ManualClock};
+use tripline_model::{Cursors, End, Ending, ManualClock, RequestId};
 
-use crate::support::clock;
+use crate::support::{at, clock};
 
 /// A journal under test, with its clock.
 pub(crate) struct Subject {
@@ -36,4 +37,10 @@ fn subject<J: tripline_journal::Journal>(journal: Arc<J>, clock: Arc<ManualClock
         journal,
         clock,
     }
+}
+
+/// Ends an invocation, so many seconds after the beginning.
+async fn end(s: &Subject, id: RequestId, end: End, seconds: u64) {
+    let ending = Ending::new(end, at(seconds), "test");
+    s.journal.finish(id, ending).await.unwrap();
 }
