@@ -8,7 +8,11 @@ use super::canaries::{CONFIG, places};
 
 /// Fields that hold a secret or say where one is, and the places of [`CONFIG`] that fill them. A field that is not here
 /// needs a place there, and a line here.
-const FIELDS: [(&str, &[&str]); 11] = [
+const FIELDS: [(&str, &[&str]); 10] = [
+    (
+        "crates/trigger/src/auth.rs: Bearer",
+        &["bearer", "s3-bearer"],
+    ),
     (
         "crates/tripline/src/config/http_function.rs: headers",
         &["http-header"],
@@ -23,7 +27,6 @@ const FIELDS: [(&str, &[&str]); 11] = [
         &["role-secret"],
     ),
     ("crates/tripline/src/config/traces.rs: headers", &["traces"]),
-    ("triggers/http/src/config.rs: Bearer", &["bearer"]),
     (
         "triggers/kafka/src/config.rs: Secret",
         &[
@@ -34,7 +37,6 @@ const FIELDS: [(&str, &[&str]); 11] = [
             "kafka-store-password",
         ],
     ),
-    ("triggers/s3/src/config.rs: Bearer", &["s3-bearer"]),
     (
         "triggers/s3/src/config.rs: access_key",
         &["s3-access", "s3-closed-access"],
@@ -59,6 +61,7 @@ fn config_sources() -> Vec<PathBuf> {
     for kind in fs::read_dir(root.join("triggers")).unwrap().flatten() {
         sources.push(kind.path().join("src/config.rs"));
     }
+    sources.push(root.join("crates/trigger/src/auth.rs"));
     sources.retain(|path| path.is_file() && !path.ends_with("tests.rs"));
     sources
         .iter()
