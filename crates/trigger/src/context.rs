@@ -166,6 +166,11 @@ impl TriggerContext {
         self.seat.board.fact(name, value.into());
     }
 
+    /// Takes a fact back that is not known any more.
+    pub fn no_fact(&self, name: &'static str) {
+        self.seat.board.no_fact(name);
+    }
+
     /// Identifies this hub's data for ever (UUID text): for default consumer groups and the like.
     pub fn hub_id(&self) -> &str {
         &self.seat.ports.hub_id

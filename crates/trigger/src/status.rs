@@ -289,6 +289,11 @@ impl Board {
         }
     }
 
+    /// Takes a fact back.
+    pub(crate) fn no_fact(&self, name: &str) {
+        self.inner().facts.remove(name);
+    }
+
     /// The longest time for which this run went on without trouble.
     pub(crate) fn longest_health(&self) -> Duration {
         self.inner().longest_health()

@@ -48,11 +48,27 @@ impl StoreError {
                 }
                 printable(&told)
             }
-            (Some(status), None) => status.to_string(),
+            (Some(status), None) => without_words(status, content_type(err)),
             (None, _) => causes(err),
         };
         Self { what, why }
     }
+}
+
+fn content_type<E>(err: &SdkError<E>) -> Option<&str> {
+    err.raw_response()?.headers().get("content-type")
+}
+
+/// An answer that has no error of a store in it. Consoles and other web servers give their pages for everything.
+fn without_words(status: u16, content_type: Option<&str>) -> String {
+    let is_page = content_type.is_some_and(|kind| kind.starts_with("text/html"));
+    if !is_page && !(200..300).contains(&status) {
+        return status.to_string();
+    }
+    let kind = content_type.unwrap_or("of no content type");
+    printable(&format!(
+        "{status}, but the answer ({kind}) is none of a store: is `endpoint` the address of its S3 API, not of its console?"
+    ))
 }
 
 /// An error with all its causes, in one line.
@@ -70,4 +86,22 @@ pub(crate) fn causes(err: &dyn Error) -> String {
 fn printable(told: &str) -> String {
     let line = told.replace(is_hazardous, " ");
     line.chars().take(MAX_CAUSES_CHARS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_told_from_the_answer_of_a_store() {
+        assert_eq!(without_words(404, Some("application/xml")), "404");
+        assert_eq!(without_words(403, None), "403");
+        for (status, kind) in [(200, "text/html; charset=utf-8"), (404, "text/html")] {
+            let told = without_words(status, Some(kind));
+            assert!(told.starts_with(&format!("{status}, but the answer ({kind})")));
+            assert!(told.ends_with("not of its console?"), "{told}");
+        }
+        let told = without_words(200, Some("application/json"));
+        assert!(told.contains("S3 API"), "{told}");
+    }
 }

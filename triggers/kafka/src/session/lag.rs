@@ -78,11 +78,15 @@ impl Session {
                     .max(if stable > 0 { stable.min(high) } else { high });
             }
         }
-        let lag = self.lag();
-        self.show_lag(lag as f64);
-        self.setup.cx.fact("lag", lag);
         if is_well(statistics) {
+            let lag = self.lag();
+            self.show_lag(lag as f64);
+            self.setup.cx.fact("lag", lag);
             self.setup.health.update(|state| state.brokers = None);
+        } else {
+            // What waits at a broker that does not answer is known to nobody.
+            self.show_lag(f64::NAN);
+            self.setup.cx.no_fact("lag");
         }
     }
 

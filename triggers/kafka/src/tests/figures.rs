@@ -1,5 +1,6 @@
 //! What is told of a consumer, and of one that is no more.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,7 +11,7 @@ use metrics::{
 use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::Consumer;
-use rdkafka::statistics::Statistics;
+use rdkafka::statistics::{Broker, ConsumerGroup, Statistics};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tripline_trigger::FactValue;
@@ -54,6 +55,24 @@ impl Recorder for OneGauge {
     }
 }
 
+/// Of a consumer whose brokers and group answer.
+fn well() -> Statistics {
+    let broker = Broker {
+        nodeid: 1,
+        state: "UP".to_owned(),
+        ..Broker::default()
+    };
+    let group = ConsumerGroup {
+        state: "up".to_owned(),
+        ..ConsumerGroup::default()
+    };
+    Statistics {
+        brokers: HashMap::from([("one".to_owned(), broker)]),
+        cgrp: Some(group),
+        ..Statistics::default()
+    }
+}
+
 #[tokio::test]
 async fn a_lag_that_nobody_measures_any_more_is_no_number() {
     let around = TestContext::new("orders");
@@ -74,12 +93,20 @@ async fn a_lag_that_nobody_measures_any_more_is_no_number() {
         let callbacks = Callbacks::new(Session::new(setup));
         let consumer: Client = ClientConfig::new().create_with_context(callbacks).unwrap();
         let callbacks = consumer.context();
-        callbacks.stats(Statistics::default());
-        assert!(recorder.value() == 0.0);
+        for (statistics, is_known) in [
+            (Statistics::default(), false),
+            (well(), true),
+            (Statistics::default(), false),
+            (well(), true),
+        ] {
+            callbacks.stats(statistics);
+            assert_eq!(recorder.value() == 0.0, is_known);
+            assert_eq!(recorder.value().is_nan(), !is_known);
+        }
         callbacks.session().close(&consumer);
         assert!(recorder.value().is_nan());
         // Words that come while the consumer leaves its group.
-        callbacks.stats(Statistics::default());
+        callbacks.stats(well());
         assert!(recorder.value().is_nan());
     });
 }
