@@ -7,13 +7,13 @@ use tokio::time::Instant;
 use tripline_journal::{Accepted, Health};
 use tripline_model::{Identity, MAX_ATTRIBUTE_BYTES, Offer, Receipt, Rejected, RequestId};
 
-use crate::hub::Hub;
 use crate::lane::Lane;
 use crate::limiter::{BEGIN, Charge, OverLimit, Scope, Source};
+use crate::shared::Shared;
 
 /// An event that may come in, with what it took.
 pub(crate) struct Ticket {
-    hub: Arc<Hub>,
+    shared: Arc<Shared>,
     pub(crate) lane: Arc<Lane>,
     pub(crate) offer: Arc<Offer>,
     /// The id that it gets if the happening is new.
@@ -45,9 +45,9 @@ pub(crate) enum Known {
     New(Box<Refusal>),
 }
 
-// === impl Hub ===
+// === impl Shared ===
 
-impl Hub {
+impl Shared {
     /// Admits an event, or says why not.
     pub(crate) fn admit(
         self: &Arc<Self>,
@@ -187,7 +187,7 @@ impl Hub {
         charge: Option<Charge>,
     ) -> Ticket {
         Ticket {
-            hub: self.clone(),
+            shared: self.clone(),
             lane,
             offer,
             request_id,
@@ -212,9 +212,9 @@ impl Drop for Ticket {
             return;
         }
         if let Some(charge) = &self.charge {
-            self.hub.limiter().give_back(charge);
+            self.shared.limiter().give_back(charge);
         }
-        self.hub.leave(&self.lane);
+        self.shared.leave(&self.lane);
     }
 }
 

@@ -75,7 +75,6 @@ impl Census {
         }
         counter!("tripline_recovered_total", "function" => function.clone())
             .absolute(self.recovered);
-        #[expect(clippy::cast_precision_loss, reason = "gauges of bounded numbers")]
         let (waiting, running) = (self.waiting as f64, self.running as f64);
         gauge!("tripline_queued", "function" => function.clone()).set(waiting);
         gauge!("tripline_running", "function" => function).set(running);

@@ -8,14 +8,14 @@ use tripline_journal::{Accepted, JournalError, NewInvocation};
 use tripline_model::{Invocation, InvocationState, Offer, Receipt, Rejected, RequestId};
 
 use crate::admission::{Ticket, answer};
-use crate::hub::Hub;
+use crate::shared::Shared;
 
 /// Events in one hand-over, at most.
 pub(crate) const BATCH: usize = 1000;
 
-// === impl Hub ===
+// === impl Shared ===
 
-impl Hub {
+impl Shared {
     /// Accepts admitted events. One answer for each, in order. The work belongs to the hub: when the caller goes away,
     /// what was handed over is still booked.
     pub(crate) async fn accept(
@@ -28,8 +28,8 @@ impl Hub {
         }
         let began = Instant::now();
         let batch: Vec<_> = tickets.iter().map(on_its_way).collect();
-        let hub = self.clone();
-        let commit = async move { hub.commit(tickets, batch, began).await };
+        let shared = self.clone();
+        let commit = async move { shared.commit(tickets, batch, began).await };
         let task = self.tasks.spawn(commit);
         let lost = || vec![Err(Rejected::Unknown); count];
         task.await.unwrap_or_else(|_| lost())

@@ -9,10 +9,10 @@ use tripline_journal::{Journal, JournalError, LogStore};
 use tripline_model::{Clock, Function, FunctionName};
 use tripline_runtime::Runtime;
 
-use crate::hub::{Hub, Outside};
 use crate::ids::Mint;
 use crate::lane::Lane;
 use crate::recovery::{just_accepted, recover};
+use crate::shared::{Outside, Shared};
 use crate::{DispatcherConfig, DispatcherHandle, Entropy};
 
 /// How long killed runs may take to be reclaimed and their ends to be written.
@@ -24,7 +24,7 @@ const CLOSE: Duration = Duration::from_secs(5);
 /// Owns every task of the dispatcher. Dropped without [`Dispatcher::shutdown`], it stops starting, and the tasks of what
 /// runs go on for as long as tokio runs them.
 pub struct Dispatcher {
-    pub(crate) hub: Arc<Hub>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 /// What a dispatcher is made of.
@@ -99,23 +99,23 @@ impl Dispatcher {
             mint: Mint::new(parts.entropy),
             recent,
         };
-        let hub = Arc::new(Hub::new(parts.config, lanes, outside));
-        hub.take_up(left);
-        for lane in hub.lanes.values() {
-            hub.tasks.spawn(hub.clone().feed(lane.clone()));
+        let shared = Arc::new(Shared::new(parts.config, lanes, outside));
+        shared.take_up(left);
+        for lane in shared.lanes.values() {
+            shared.tasks.spawn(shared.clone().feed(lane.clone()));
         }
-        hub.tasks.spawn(hub.clone().expire());
-        Ok(Self { hub })
+        shared.tasks.spawn(shared.clone().expire());
+        Ok(Self { shared })
     }
 
     /// A handle for triggers and the API.
     pub fn handle(&self) -> DispatcherHandle {
-        DispatcherHandle(self.hub.clone())
+        DispatcherHandle(self.shared.clone())
     }
 
     /// Resolves when the journal failed, with its words: the hub cannot go on and should exit.
     pub async fn failure(&self) -> String {
-        let mut failure = self.hub.failure();
+        let mut failure = self.shared.failure();
         match failure.wait_for(Option::is_some).await {
             Ok(why) => why.clone().unwrap_or_default(),
             // The sender lives in the hub, which `self` holds.
@@ -127,24 +127,27 @@ impl Dispatcher {
     /// time, what still runs is left alone where its runtime outlives the hub: it stays `running`, and the next life
     /// takes it up. Elsewhere it is killed and ends as `terminated`. Waiting work stays for the next life.
     pub async fn shutdown(self) {
-        let hub = &self.hub;
-        hub.drain();
-        hub.tasks.close();
-        if timeout(hub.config.drain, hub.tasks.wait()).await.is_err() {
-            hub.let_go();
-            let reclaimed = timeout(RECLAIM, hub.tasks.wait()).await;
+        let shared = &self.shared;
+        shared.drain();
+        shared.tasks.close();
+        if timeout(shared.config.drain, shared.tasks.wait())
+            .await
+            .is_err()
+        {
+            shared.let_go();
+            let reclaimed = timeout(RECLAIM, shared.tasks.wait()).await;
             if reclaimed.is_err() {
                 tracing::error!("some runs could not be ended in time");
             }
         }
-        hub.closed.cancel();
-        let _ = timeout(CLOSE, hub.tasks.wait()).await;
+        shared.closed.cancel();
+        let _ = timeout(CLOSE, shared.tasks.wait()).await;
     }
 }
 
 impl Drop for Dispatcher {
     fn drop(&mut self) {
-        self.hub.drain();
-        self.hub.closed.cancel();
+        self.shared.drain();
+        self.shared.closed.cancel();
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tripline_journal::JournalError;
 use tripline_model::End;
 
-use crate::hub::Hub;
 use crate::lane::Lane;
+use crate::shared::Shared;
 
 /// How often to look.
 const EVERY: Duration = Duration::from_secs(1);
@@ -15,9 +15,9 @@ const EVERY: Duration = Duration::from_secs(1);
 /// Invocations ended in one step.
 const STEP: usize = 500;
 
-// === impl Hub ===
+// === impl Shared ===
 
-impl Hub {
+impl Shared {
     /// Looks at every function again and again until the hub halts.
     pub(crate) async fn expire(self: Arc<Self>) {
         while self.nap(EVERY).await {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tripline_model::Invocation;
 use tripline_runtime::StopSignal;
 
-use crate::hub::{Hub, Stoppable};
 use crate::lane::Lane;
+use crate::shared::{Shared, Stoppable};
 
 /// How long to wait before a journal that could not be read is asked again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -18,9 +18,9 @@ pub(crate) struct Next {
     pub(crate) signal: StopSignal,
 }
 
-// === impl Hub ===
+// === impl Shared ===
 
-impl Hub {
+impl Shared {
     /// Starts what waits, one after the other, until the hub halts. The only place from which anything is started.
     pub(crate) async fn feed(self: Arc<Self>, lane: Arc<Lane>) {
         loop {
@@ -32,9 +32,9 @@ impl Hub {
             let Some(next) = self.next(&lane).await else {
                 return;
             };
-            let (hub, lane) = (self.clone(), lane.clone());
+            let (shared, lane) = (self.clone(), lane.clone());
             self.tasks.spawn(async move {
-                hub.invoke(&lane, next, slot).await;
+                shared.invoke(&lane, next, slot).await;
                 // Something may have been put back.
                 lane.work.notify_one();
             });

@@ -12,7 +12,7 @@ use tripline_model::{
     RequestId, Stopping,
 };
 
-use crate::hub::Hub;
+use crate::shared::Shared;
 use crate::waiters::Waiters;
 use crate::{FunctionStatus, TerminateError, TerminateOutcome};
 
@@ -24,7 +24,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// A cheap handle to the running dispatcher.
 #[derive(Clone)]
-pub struct DispatcherHandle(pub(crate) Arc<Hub>);
+pub struct DispatcherHandle(pub(crate) Arc<Shared>);
 
 // === impl DispatcherHandle ===
 
@@ -36,9 +36,9 @@ impl DispatcherHandle {
         id: RequestId,
         grace: bool,
     ) -> Result<TerminateOutcome, TerminateError> {
-        let hub = self.0.clone();
+        let shared = self.0.clone();
         // In a task of the hub: a caller who hangs up must not leave an end without its bookkeeping.
-        let stopping = async move { hub.terminate(id, grace).await };
+        let stopping = async move { shared.terminate(id, grace).await };
         let stopped = self.0.tasks.spawn(stopping).await;
         stopped.unwrap_or_else(|failed| {
             let source = JournalError::Unavailable(failed.to_string());

@@ -10,9 +10,9 @@ use tripline_model::{End, Ending, Invocation, InvocationState};
 use tripline_runtime::StopSignal;
 
 use crate::feeder::Next;
-use crate::hub::{HUB_STOPPED, Hub};
 use crate::lane::Lane;
 use crate::run::{Begin, Over};
+use crate::shared::{HUB_STOPPED, Shared};
 use crate::slots::Slot;
 
 /// How long to wait after a start that the journal could not record.
@@ -38,9 +38,9 @@ enum Outcome {
     Gone,
 }
 
-// === impl Hub ===
+// === impl Shared ===
 
-impl Hub {
+impl Shared {
     /// Takes one invocation to its end, or puts it back unstarted. The slot is free when nothing of it is alive.
     pub(crate) async fn invoke(&self, lane: &Lane, next: Next, slot: Slot) {
         let (id, signal) = (next.invocation.request_id, next.signal.clone());

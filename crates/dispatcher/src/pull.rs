@@ -14,9 +14,9 @@ use tripline_model::{Offer, Receipt, Rejected};
 
 use crate::admission::{Known, Refusal, Ticket};
 use crate::commit::BATCH;
-use crate::hub::Hub;
 use crate::lane::Lane;
 use crate::limiter::{Scope, Source};
+use crate::shared::Shared;
 
 /// Events in one turn while others wait in line.
 const SHARED_TURN: usize = 100;
@@ -40,7 +40,7 @@ type Ordered = (Arc<Offer>, Option<Result<Receipt, Rejected>>);
 
 /// The places in line that a source holds.
 struct Lines<'a> {
-    hub: &'a Hub,
+    shared: &'a Shared,
     waits: [Option<Arc<Mutex<()>>>; 3],
     held: [Option<OwnedMutexGuard<()>>; 3],
     /// Events with which it stands in the hub's.
@@ -50,9 +50,9 @@ struct Lines<'a> {
 /// Counts a source for as long as it offers.
 struct Pulling<'a>(&'a AtomicUsize);
 
-// === impl Hub ===
+// === impl Shared ===
 
-impl Hub {
+impl Shared {
     /// Offers events in order, waiting while a bound that passes stands in the way.
     pub(crate) async fn pull(
         self: &Arc<Self>,
@@ -169,7 +169,7 @@ impl Hub {
         let trigger = trigger.and_then(|name| self.trigger_lines.get(name));
         let function = lane.map(|lane| lane.line.clone());
         Lines {
-            hub: self,
+            shared: self,
             waits: [trigger.cloned(), function, Some(self.line.clone())],
             held: [None, None, None],
             wanted: 0,
@@ -185,7 +185,7 @@ impl Lines<'_> {
         for place in 0..HUB {
             self.stand_in(place).await;
         }
-        self.want(events.min(self.hub.quantum()));
+        self.want(events.min(self.shared.quantum()));
         self.stand_in(HUB).await;
     }
 
@@ -196,7 +196,7 @@ impl Lines<'_> {
     }
 
     fn want(&mut self, events: usize) {
-        self.hub.limiter().want(self.wanted, events);
+        self.shared.limiter().want(self.wanted, events);
         self.wanted = events;
     }
 

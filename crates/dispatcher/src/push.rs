@@ -7,8 +7,8 @@ use tripline_model::{Identity, Offer, Receipt, Rejected, TriggerName};
 
 use crate::admission::{Known, Ticket};
 use crate::commit::BATCH;
-use crate::hub::Hub;
 use crate::limiter::Source;
+use crate::shared::Shared;
 
 /// The answers of one batch, some of which the journal still has to give.
 #[derive(Default)]
@@ -20,9 +20,9 @@ struct Batch {
     blocked: HashMap<(Option<TriggerName>, String), Rejected>,
 }
 
-// === impl Hub ===
+// === impl Shared ===
 
-impl Hub {
+impl Shared {
     /// Offers events in order, without waiting for limits.
     pub(crate) async fn push(
         self: &Arc<Self>,
@@ -46,7 +46,7 @@ impl Hub {
 impl Batch {
     async fn offer(
         &mut self,
-        hub: &Arc<Hub>,
+        shared: &Arc<Shared>,
         offer: Offer,
         out: &mut Vec<Result<Receipt, Rejected>>,
     ) {
@@ -55,24 +55,24 @@ impl Batch {
             self.answers.push(Some(Err(rejected)));
             return;
         }
-        let mut admitted = hub.admit(Arc::new(offer), Source::Push);
+        let mut admitted = shared.admit(Arc::new(offer), Source::Push);
         if let Err(refusal) = admitted {
             if refusal.passing.is_none() || self.tickets.is_empty() {
                 admitted = Err(refusal);
             } else {
                 // Those before it may be repeats, which give back what they took. Else a batch that is larger than a
                 // limit would, however often it is offered, never be accepted as a whole.
-                self.settle(hub, out).await;
+                self.settle(shared, out).await;
                 if let Some(rejected) = self.blocking(stream.as_ref()) {
                     self.answers.push(Some(Err(rejected)));
                     return;
                 }
-                admitted = hub.admit(refusal.offer, Source::Push);
+                admitted = shared.admit(refusal.offer, Source::Push);
             }
         }
         let known = match admitted {
             Ok(ticket) => Known::Admitted(ticket),
-            Err(refusal) => hub.recognise(refusal).await,
+            Err(refusal) => shared.recognise(refusal).await,
         };
         let answer = match known {
             Known::Admitted(ticket) => {
@@ -100,9 +100,9 @@ impl Batch {
     }
 
     /// Hands over what was admitted, and moves all answers out.
-    async fn settle(&mut self, hub: &Arc<Hub>, out: &mut Vec<Result<Receipt, Rejected>>) {
+    async fn settle(&mut self, shared: &Arc<Shared>, out: &mut Vec<Result<Receipt, Rejected>>) {
         let streams: Vec<_> = self.tickets.iter().map(|one| stream(&one.offer)).collect();
-        let receipts = hub.accept(std::mem::take(&mut self.tickets)).await;
+        let receipts = shared.accept(std::mem::take(&mut self.tickets)).await;
         for (stream, receipt) in streams.into_iter().zip(&receipts) {
             if let Err(rejected) = receipt {
                 self.block(stream, rejected);

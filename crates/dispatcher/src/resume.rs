@@ -8,17 +8,17 @@ use tracing::Instrument;
 use tripline_model::{Execution, Function, FunctionName, Invocation, RequestId};
 use tripline_runtime::{Runtime, Stop};
 
-use crate::hub::{Hub, Stoppable};
 use crate::lane::Lane;
 use crate::recovery::Recovered;
 use crate::run::{Begin, Over};
+use crate::shared::{Shared, Stoppable};
 
 /// How a run is stopped whose function is not there any more.
 const FUNCTION_REMOVED: Stop = Stop::Kill("function_removed");
 
-// === impl Hub ===
+// === impl Shared ===
 
-impl Hub {
+impl Shared {
     /// Takes up what was left. Call it before anything is started: the slots are taken when it returns.
     pub(crate) fn take_up(self: &Arc<Self>, left: Recovered) {
         for (invocation, runtime) in left.resumed {
@@ -44,15 +44,15 @@ impl Hub {
         self.stoppers().insert(id, stoppable);
         lane.census().resumed();
         let slot = lane.slots.take_any();
-        let hub = self.clone();
+        let shared = self.clone();
         self.tasks.spawn(async move {
             let span = tracing::info_span!("invocation", request_id = %id, %function);
             let begin = Begin::Resume(runtime.as_ref());
-            let over = hub.see_through(&lane, begin, invocation, signal);
+            let over = shared.see_through(&lane, begin, invocation, signal);
             let over = over.instrument(span).await;
-            hub.stoppers().remove(&id);
+            shared.stoppers().remove(&id);
             if over == Over::Durable {
-                hub.reclaim(Some(&lane), runtime.as_ref(), id).await;
+                shared.reclaim(Some(&lane), runtime.as_ref(), id).await;
             }
             drop(slot);
         });
@@ -67,9 +67,9 @@ impl Hub {
     ) {
         let lane = self.lanes.get(function).cloned();
         let slot = lane.as_ref().map(|lane| lane.slots.take_any());
-        let hub = self.clone();
+        let shared = self.clone();
         self.tasks.spawn(async move {
-            hub.reclaim(lane.as_deref(), runtime.as_ref(), id).await;
+            shared.reclaim(lane.as_deref(), runtime.as_ref(), id).await;
             drop(slot);
         });
     }

@@ -10,9 +10,9 @@ use tripline_journal::JournalError;
 use tripline_model::{End, Ending, Invocation, NOT_STARTED, RequestId, contain};
 use tripline_runtime::{Runtime, Start, Stop, StopSignal};
 
-use crate::hub::Hub;
 use crate::lane::Lane;
 use crate::output::InvocationLog;
+use crate::shared::Shared;
 
 /// The first and the longest wait before the record of an end is written again.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -35,9 +35,9 @@ pub(crate) enum Over {
     Unknown,
 }
 
-// === impl Hub ===
+// === impl Shared ===
 
-impl Hub {
+impl Shared {
     /// Asks the runtime, once, waits for the end, and makes it durable.
     pub(crate) async fn see_through(
         &self,

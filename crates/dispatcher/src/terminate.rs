@@ -6,7 +6,7 @@ use tripline_journal::JournalError;
 use tripline_model::{End, Ending, Invocation, InvocationState, RequestId};
 use tripline_runtime::Stop;
 
-use crate::hub::Hub;
+use crate::shared::Shared;
 
 /// What a stop request did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,9 +47,9 @@ const LOOKS: u32 = 50;
 /// How long to wait between two looks.
 const PAUSE: Duration = Duration::from_millis(10);
 
-// === impl Hub ===
+// === impl Shared ===
 
-impl Hub {
+impl Shared {
     pub(crate) async fn terminate(
         &self,
         id: RequestId,

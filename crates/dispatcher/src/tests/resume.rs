@@ -27,8 +27,8 @@ async fn a_life_with(world: &World, kind: &str) -> RequestId {
 
 /// As a crash: what runs is left alone.
 async fn leave(dispatcher: Dispatcher) {
-    dispatcher.hub.drain();
-    dispatcher.hub.let_go();
+    dispatcher.shared.drain();
+    dispatcher.shared.let_go();
     dispatcher.shutdown().await;
 }
 

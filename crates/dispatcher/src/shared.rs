@@ -1,4 +1,4 @@
-//! What all parts of a dispatcher share.
+//! What all parts of a dispatcher work on.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -23,8 +23,8 @@ use crate::waiters::Waiters;
 /// How runs are stopped when the hub stops. What was not started by then stays in the queue.
 pub(crate) const HUB_STOPPED: Stop = Stop::Kill("hub_stopped");
 
-/// See the module.
-pub(crate) struct Hub {
+/// One for a dispatcher.
+pub(crate) struct Shared {
     pub(crate) config: DispatcherConfig,
     pub(crate) lanes: BTreeMap<FunctionName, Arc<Lane>>,
     pub(crate) journal: Arc<dyn Journal>,
@@ -100,9 +100,9 @@ impl Stoppable {
     }
 }
 
-// === impl Hub ===
+// === impl Shared ===
 
-impl Hub {
+impl Shared {
     pub(crate) fn new(config: DispatcherConfig, lanes: Vec<Lane>, outside: Outside) -> Self {
         let limits = lanes.iter().filter_map(|lane| {
             let function = &lane.function;
