@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tripline_api::{AllowedHosts, ApiState};
@@ -12,7 +13,7 @@ use tripline_dispatcher::{
 };
 use tripline_executor::client::Executors;
 use tripline_journal::{Journal, LogStore, Retention};
-use tripline_listener::{Bearer, Gateway};
+use tripline_listener::{Bearer, Gateway, Listener};
 use tripline_model::{Clock, Cursors, Dispatch};
 use tripline_runtime::Runtime;
 use tripline_trigger::{Ports, Supervised, Supervisor, TriggerState, TriggerStatus};
@@ -59,51 +60,41 @@ pub(super) struct Hub {
 }
 
 impl Hub {
+    /// Whatever can fail or wait comes before the dispatcher: it starts what waits as soon as it is there, and a hub that
+    /// does not come up must leave that waiting.
     pub(super) async fn start(
-        config: Config,
+        mut config: Config,
         folder: &Path,
         secrets: HostSecrets,
     ) -> Result<Self, ServeError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let data_dir: PathBuf = folder.join(&config.hub.data_dir).components().collect();
         let functions = Functions::resolve(&config, folder, &secrets)?;
-        // The last line of a log may come that long before the end that its record is kept from.
-        let timeouts = config.functions.iter().map(|one| one.function.timeout);
-        let longest_run = timeouts.max().unwrap_or_default();
         let storage = Storage::open(&data_dir, Arc::clone(&clock)).await?;
         let metrics = telemetry::start_metrics()?;
-
-        // Whatever else can fail comes before the dispatcher: it starts what waits as soon as it is there, and a hub that
-        // does not come up must leave that waiting.
         let gateway_door = doors::gateway(&config.gateway, folder).await?;
         let admin_door = doors::admin(&config.admin, folder).await?;
         let token = admin_token(&data_dir, &gateway_door, &admin_door)?;
+        let gateway = Gateway::new();
+        let routes = |one: &TriggerConfig| (one.name.clone(), one.trigger.routes());
+        let routes = Routes::reserve(&gateway, config.triggers.iter().map(routes))?;
+        storage.note_triggers(&config, clock.now()).await;
         let journal = Arc::clone(&storage.journal) as Arc<dyn Journal>;
         let (journal, exporter) = match &config.traces {
             Some(traces) => traced(traces, journal, &clock, &secrets)?,
             None => (journal, None),
         };
-        let logs = Arc::clone(&storage.logs) as Arc<dyn LogStore>;
         let share = config.traces.as_ref().map(|traces| traces.share);
         let runtimes = Runtimes::start(functions, &data_dir, &clock, share).await?;
-        let dispatcher =
-            start_dispatcher(&config, journal, logs, runtimes.all, Arc::clone(&clock)).await;
-        let dispatcher = match dispatcher {
+        let parts = dispatcher_parts(&config, journal, &storage, runtimes.all, &clock);
+        let dispatcher = match Dispatcher::start(parts).await {
             Ok(dispatcher) => dispatcher,
             Err(error) => {
                 runtimes.executors.close().await;
-                return Err(error);
+                return Err(error.into());
             }
         };
-        // Nothing from here on waits or fails: a signal that ends the start cannot come between.
-
-        let there: Vec<_> = config.triggers.iter().map(|one| one.name.clone()).collect();
-        let noted = storage.journal.register_triggers(&there, clock.now()).await;
-        if let Err(error) = noted {
-            tracing::warn!(%error, "it could not be noted which triggers were removed");
-        }
-
-        let gateway = Gateway::new();
+        // Nothing from here on fails or waits: not even a signal that ends the start can come between.
         let ports = Ports {
             dispatch: Arc::new(dispatcher.handle()),
             cursors: Arc::clone(&storage.journal) as Arc<dyn Cursors>,
@@ -112,15 +103,55 @@ impl Hub {
             secrets: Arc::new(secrets),
             hub_id: storage.journal.hub_id().into(),
         };
-        let triggers = supervised(config.triggers, &ports.dispatch);
-        let routes = Routes::reserve(&gateway, &triggers)?;
-        let supervisor = Supervisor::start(triggers, &ports);
-
-        let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
-        let upkeep = Upkeep {
-            journal: Arc::clone(&storage.journal) as Arc<dyn Journal>,
-            logs: Arc::clone(&storage.logs) as Arc<dyn LogStore>,
+        let triggers = supervised(std::mem::take(&mut config.triggers), &ports.dispatch);
+        let hub = Self {
+            data_dir,
+            gateway_url: gateway_door.url,
+            admin_url: admin_door.url,
+            gateway,
+            storage,
+            dispatcher,
+            executors: runtimes.executors,
+            stopping: CancellationToken::new(),
+            supervisor: Supervisor::start(triggers, &ports),
+            tasks: TaskTracker::new(),
+            closing: CancellationToken::new(),
+        };
+        hub.keep_up(&config, &clock, &metrics);
+        if let Some(exporter) = exporter {
+            hub.tasks.spawn(exporter.run(hub.closing.clone()));
+        }
+        hub.open_gateway(gateway_door.listener, routes);
+        let api = ApiState {
+            unmet: runtimes.unmet,
+            dispatch: Arc::new(hub.dispatcher.handle()),
+            control: Arc::new(hub.dispatcher.handle()),
+            journal: Arc::clone(&hub.storage.journal) as Arc<dyn Journal>,
+            logs: Arc::clone(&hub.storage.logs) as Arc<dyn LogStore>,
+            triggers: hub.supervisor.triggers(),
             clock,
+            token: Bearer::new(token.expose()),
+            hosts: AllowedHosts::new(admin_door.listener.local_addr(), &config.admin.hosts),
+            max_event_bytes: usize::try_from(config.hub.max_event_bytes).unwrap_or(usize::MAX),
+            metrics: hub.figures(metrics),
+            not_ready: not_ready(hub.dispatcher.handle()),
+            // A quarter of the connections is left for everything else.
+            max_followers: (config.admin.bounds.max_connections as usize * 3 / 4).max(1),
+            closing: hub.stopping.clone(),
+        };
+        hub.open_admin(admin_door.listener, api);
+        hub.tasks.close();
+        Ok(hub)
+    }
+
+    fn keep_up(&self, config: &Config, clock: &Arc<dyn Clock>, metrics: &PrometheusHandle) {
+        // The last line of a log may come that long before the end that its record is kept from.
+        let timeouts = config.functions.iter().map(|one| one.function.timeout);
+        let longest_run = timeouts.max().unwrap_or_default();
+        let upkeep = Upkeep {
+            journal: Arc::clone(&self.storage.journal) as Arc<dyn Journal>,
+            logs: Arc::clone(&self.storage.logs) as Arc<dyn LogStore>,
+            clock: Arc::clone(clock),
             retention: Retention {
                 keep_ended: config.hub.keep_ended,
                 keep_at_least: KEEP_AT_LEAST,
@@ -130,61 +161,32 @@ impl Hub {
             keep_logs: config.hub.keep_logs.saturating_add(longest_run),
             metrics: metrics.clone(),
         };
-        tasks.spawn(upkeep.run(closing.clone()));
-        if let Some(exporter) = exporter {
-            tasks.spawn(exporter.run(closing.clone()));
-        }
-        let stopping = CancellationToken::new();
-        let figures = figures::text(figures::Sources {
-            dispatcher: dispatcher.handle(),
-            triggers: supervisor.triggers(),
-            journal: Arc::clone(&storage.journal) as Arc<dyn Journal>,
-            data_dir: data_dir.clone(),
-            recorder: metrics,
-        });
-        let api = ApiState {
-            unmet: runtimes.unmet,
-            dispatch: Arc::new(dispatcher.handle()),
-            control: Arc::new(dispatcher.handle()),
-            journal: Arc::clone(&storage.journal) as Arc<dyn Journal>,
-            logs: Arc::clone(&storage.logs) as Arc<dyn LogStore>,
-            triggers: supervisor.triggers(),
-            clock: Arc::new(SystemClock),
-            token: Bearer::new(token.expose()),
-            hosts: AllowedHosts::new(admin_door.listener.local_addr(), &config.admin.hosts),
-            max_event_bytes: usize::try_from(config.hub.max_event_bytes).unwrap_or(usize::MAX),
-            metrics: figures,
-            not_ready: not_ready(dispatcher.handle()),
-            // A quarter of the connections is left for everything else.
-            max_followers: (config.admin.bounds.max_connections as usize * 3 / 4).max(1),
-            closing: stopping.clone(),
-        };
-        let (gateway_url, admin_url) = (gateway_door.url, admin_door.url);
-        let (listener, router) = (gateway_door.listener, gateway.router());
-        let (triggers, closed) = (supervisor.triggers(), closing.clone());
-        tasks.spawn(async move {
-            routes.mounted(&triggers).await;
-            listener.serve(router, closed, REQUESTS_END).await;
-        });
-        tasks.spawn(admin_door.listener.serve(
-            tripline_api::router(api),
-            closing.clone(),
-            REQUESTS_END,
-        ));
-        tasks.close();
-        Ok(Self {
-            data_dir,
-            gateway_url,
-            admin_url,
-            gateway,
-            storage,
-            dispatcher,
-            executors: runtimes.executors,
-            stopping,
-            supervisor,
-            tasks,
-            closing,
+        self.tasks.spawn(upkeep.run(self.closing.clone()));
+    }
+
+    fn figures(&self, recorder: PrometheusHandle) -> Arc<dyn Fn() -> String + Send + Sync> {
+        figures::text(figures::Sources {
+            dispatcher: self.dispatcher.handle(),
+            triggers: self.supervisor.triggers(),
+            journal: Arc::clone(&self.storage.journal) as Arc<dyn Journal>,
+            data_dir: self.data_dir.clone(),
+            recorder,
         })
+    }
+
+    fn open_gateway(&self, listener: Listener, routes: Routes) {
+        let (router, triggers) = (self.gateway.router(), self.supervisor.triggers());
+        let closing = self.closing.clone();
+        self.tasks.spawn(async move {
+            routes.mounted(&triggers).await;
+            listener.serve(router, closing, REQUESTS_END).await;
+        });
+    }
+
+    fn open_admin(&self, listener: Listener, api: ApiState) {
+        let (router, closing) = (tripline_api::router(api), self.closing.clone());
+        self.tasks
+            .spawn(listener.serve(router, closing, REQUESTS_END));
     }
 
     /// Functions, with what they have to do.
@@ -255,39 +257,32 @@ fn traced(
     Ok((journal, Some(exporter)))
 }
 
-async fn start_dispatcher(
+fn dispatcher_parts(
     config: &Config,
     journal: Arc<dyn Journal>,
-    logs: Arc<dyn LogStore>,
+    storage: &Storage,
     runtimes: Vec<Arc<dyn Runtime>>,
-    clock: Arc<dyn Clock>,
-) -> Result<Dispatcher, ServeError> {
-    let bounds = DispatcherConfig {
-        qps: config.hub.qps,
-        push_share_percent: config.hub.push_share_percent,
-        trigger_qps: config
-            .triggers
-            .iter()
-            .filter_map(|trigger| Some((trigger.name.clone(), trigger.qps?)))
-            .collect(),
-        max_queued: config.hub.max_queued,
-        max_event_bytes: config.hub.max_event_bytes,
-        drain: config.hub.drain,
-    };
-    let parts = DispatcherParts {
-        config: bounds,
-        functions: config
-            .functions
-            .iter()
-            .map(|one| one.function.clone())
-            .collect(),
+    clock: &Arc<dyn Clock>,
+) -> DispatcherParts {
+    let limits = config.triggers.iter();
+    let limits = limits.filter_map(|one| Some((one.name.clone(), one.qps?)));
+    let functions = config.functions.iter().map(|one| one.function.clone());
+    DispatcherParts {
+        config: DispatcherConfig {
+            qps: config.hub.qps,
+            push_share_percent: config.hub.push_share_percent,
+            trigger_qps: limits.collect(),
+            max_queued: config.hub.max_queued,
+            max_event_bytes: config.hub.max_event_bytes,
+            drain: config.hub.drain,
+        },
+        functions: functions.collect(),
         journal,
-        logs,
+        logs: Arc::clone(&storage.logs) as Arc<dyn LogStore>,
         runtimes,
-        clock,
+        clock: Arc::clone(clock),
         entropy: entropy(),
-    };
-    Ok(Dispatcher::start(parts).await?)
+    }
 }
 
 /// Why the hub takes no events, for `/readyz`.

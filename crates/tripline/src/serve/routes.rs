@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tripline_listener::{Gateway, Route, RouteRefused};
 use tripline_model::TriggerName;
-use tripline_trigger::{Supervised, TriggerState, Triggers};
+use tripline_trigger::{TriggerState, Triggers};
 
 /// How long the gateway waits for triggers that are starting. Connections wait with it, and some object stores hang up
 /// after three seconds.
@@ -22,13 +22,13 @@ impl Routes {
     /// Reserves the routes of all triggers, also of those that do not run: their callers are theirs alone.
     pub(super) fn reserve(
         gateway: &Gateway,
-        triggers: &[Supervised],
+        triggers: impl IntoIterator<Item = (TriggerName, Vec<Route>)>,
     ) -> Result<Self, RouteRefused> {
         let mut routes = Vec::new();
-        for one in triggers {
-            for route in one.trigger.routes() {
+        for (name, wanted) in triggers {
+            for route in wanted {
                 gateway.reserve(&route)?;
-                routes.push((one.name.clone(), route));
+                routes.push((name.clone(), route));
             }
         }
         let gateway = gateway.clone();

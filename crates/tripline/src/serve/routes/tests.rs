@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use tokio::time::{Instant, sleep};
 use tripline_listener::GatewayHandler;
 use tripline_trigger::testkit::{TestContext, test_function};
-use tripline_trigger::{Supervisor, Trigger, TriggerContext, TriggerError};
+use tripline_trigger::{Supervised, Supervisor, Trigger, TriggerContext, TriggerError};
 
 use super::*;
 
@@ -61,7 +61,9 @@ async fn waited(enabled: bool, start: Start) -> (Duration, bool) {
         enabled,
         trigger: Box::new(Door(start)),
     }];
-    let routes = Routes::reserve(&gateway, &triggers).expect("one route alone");
+    let wanted = triggers.iter();
+    let wanted = wanted.map(|one| (one.name.clone(), one.trigger.routes()));
+    let routes = Routes::reserve(&gateway, wanted).expect("one route alone");
     let supervisor = Supervisor::start(triggers, &around.ports());
     let began = Instant::now();
     routes.mounted(&supervisor.triggers()).await;
