@@ -93,7 +93,6 @@ async fn drained_rate(
 
 async fn rate(url: &str, count: u64, connections: usize) -> Outcome<(f64, Vec<f64>)> {
     let answered = closed_loop(url, count, connections).await?;
-    #[expect(clippy::cast_precision_loss, reason = "a small number")]
     let rate = count as f64 / answered.took.as_secs_f64();
     Ok((rate, answered.millis))
 }

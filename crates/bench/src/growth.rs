@@ -67,7 +67,6 @@ pub(crate) async fn run(program: &Path, pairs: u32) -> Outcome<Report> {
     let took = began.elapsed().as_secs_f64();
     let left = records(&removing.stop()?).await?;
     let removed = before + u64::from(pairs) * COUNT - left;
-    #[expect(clippy::cast_precision_loss, reason = "a small number")]
     report.figure("removed_per_second", removed as f64 / took);
     report.goal("old records are removed meanwhile", removed > 0);
     let ratio = report.median_ratio();
@@ -88,7 +87,6 @@ async fn recover(program: &Path, report: &mut Report) -> Outcome<()> {
     let began = Instant::now();
     let hub = Hub::launch(program, folder, setup).await?;
     let took = began.elapsed().as_secs_f64();
-    #[expect(clippy::cast_precision_loss, reason = "memory is small")]
     let mib = hub.own_resident_bytes() as f64 / f64::from(1 << 20);
     report.figure("recovery_seconds", took);
     report.figure("recovery_mib", mib);
@@ -114,7 +112,6 @@ async fn rate(hub: &Hub) -> Outcome<f64> {
         (hub.succeeded().await? - before >= COUNT).then_some(())
     })
     .await?;
-    #[expect(clippy::cast_precision_loss, reason = "a small number")]
     let rate = COUNT as f64 / answered.took.as_secs_f64();
     Ok(rate)
 }

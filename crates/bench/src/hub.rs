@@ -200,7 +200,6 @@ impl Hub {
     pub(crate) async fn lateness_ms(&self) -> Outcome<Vec<f64>> {
         let late = |one: &Value| {
             let (event, accepted) = (millis(&one["event"]["time"])?, millis(&one["accepted_at"])?);
-            #[expect(clippy::cast_precision_loss, reason = "a small number")]
             Ok(accepted.saturating_sub(event) as f64)
         };
         self.invocations().await?.iter().map(late).collect()

@@ -35,7 +35,6 @@ pub(crate) async fn run(program: &Path, pairs: u32) -> Outcome<Report> {
         let before = hub.cpu_seconds();
         tokio::time::sleep(WATCHED).await;
         let cpu = (hub.cpu_seconds() - before) / WATCHED.as_secs_f64() * 100.0;
-        #[expect(clippy::cast_precision_loss, reason = "memory is small")]
         let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
         let resident = mib(hub.own_resident_bytes());
         report.figure("cpu_percent", cpu);

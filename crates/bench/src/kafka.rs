@@ -89,7 +89,6 @@ async fn hub_rate(program: &Path, kafka: &Kafka, topic: &str) -> Outcome<f64> {
     Ok(per_second(RECORDS - first, began.elapsed()))
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a small number")]
 fn per_second(count: u64, took: Duration) -> f64 {
     count as f64 / took.as_secs_f64()
 }

@@ -32,7 +32,6 @@ pub(crate) async fn run(program: &Path, pairs: u32) -> Outcome<Report> {
         }
         moments.sort_unstable();
         let (first, last) = (moments[0], moments[moments.len() - 1]);
-        #[expect(clippy::cast_precision_loss, reason = "small numbers")]
         let (worst, seen, share) = (
             worst_second(&moments) as f64,
             worst_second_outside(&spans) as f64,
@@ -44,7 +43,6 @@ pub(crate) async fn run(program: &Path, pairs: u32) -> Outcome<Report> {
         report.figure("share_used", share);
         report.ratio(share);
     }
-    #[expect(clippy::cast_precision_loss, reason = "a small number")]
     let exact = ["worst_second", "worst_second_outside"]
         .iter()
         .all(|figure| report.largest(figure) <= LIMIT as f64);

@@ -63,6 +63,5 @@ async fn resident(program: &Path, instances: u32) -> Outcome<f64> {
         settled.then_some(())
     })
     .await?;
-    #[expect(clippy::cast_precision_loss, reason = "memory is small")]
     Ok(last as f64 / 1024.0)
 }

@@ -141,12 +141,6 @@ pub(crate) fn summary(values: &[f64]) -> Summary {
 /// The value below which `share` (0 to 1) of them lie.
 pub(crate) fn quantile(values: &mut [f64], share: f64) -> f64 {
     values.sort_by(f64::total_cmp);
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
-        reason = "an index into a short list"
-    )]
     let index = ((values.len() as f64 * share) as usize).min(values.len().saturating_sub(1));
     values.get(index).copied().unwrap_or(f64::NAN)
 }

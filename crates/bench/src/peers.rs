@@ -149,9 +149,7 @@ async fn measured(
     let began = Instant::now();
     let mut answered = patient_loop(url, COUNT, CONNECTIONS).await?;
     let (runs, at) = ran(ledger, COUNT + 1).await;
-    #[expect(clippy::cast_precision_loss, reason = "small numbers")]
     let (count, runs, memory) = (COUNT as f64, (runs - 1) as f64, memory() as f64);
-    #[expect(clippy::cast_precision_loss, reason = "small numbers")]
     let (broken, answers) = (answered.broken as f64, answered.millis.len() as f64);
     report.figure(names.broken_calls, broken);
     report.figure(

@@ -105,7 +105,6 @@ async fn rate<F: Future<Output = Outcome<()>> + Send + 'static>(
     while let Some(done) = tasks.join_next().await {
         done??;
     }
-    #[expect(clippy::cast_precision_loss, reason = "a small number")]
     let count = COUNT as f64;
     Ok(count / begin.elapsed().as_secs_f64())
 }

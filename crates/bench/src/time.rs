@@ -15,7 +15,6 @@ pub(crate) fn micros() -> u64 {
 }
 
 /// Milliseconds from one moment to another, both in microseconds.
-#[expect(clippy::cast_precision_loss, reason = "spans are short")]
 pub(crate) fn millis_between(from: u64, to: u64) -> f64 {
     to.saturating_sub(from) as f64 / 1000.0
 }

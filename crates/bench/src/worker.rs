@@ -84,7 +84,6 @@ async fn hub_rate(hub: &Hub, url: &str, count: u64) -> Outcome<f64> {
     Ok(per_second(count, begin))
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a small number")]
 fn per_second(count: u64, begin: Instant) -> f64 {
     count as f64 / begin.elapsed().as_secs_f64()
 }

@@ -157,7 +157,6 @@ impl Invocation {
 fn is_chosen(id: RequestId, share: f64) -> bool {
     let random = id.as_bytes()[9..].iter();
     let number = random.fold(0_u64, |sum, byte| (sum << 8) | u64::from(*byte));
-    #[expect(clippy::cast_precision_loss, reason = "a share needs no more")]
     let place = number as f64 / (1_u64 << 56) as f64;
     place < share
 }

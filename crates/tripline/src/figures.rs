@@ -123,7 +123,6 @@ fn flag(is: bool) -> f64 {
 /// What cannot be read on this system is left out.
 fn show(name: &'static str, value: Option<u64>) {
     if let Some(value) = value {
-        #[expect(clippy::cast_precision_loss, reason = "gauges are floating point")]
         gauge!(name).set(value as f64);
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::{Document, Secret, SecretError, SecretRef, StringOrSecret};
 
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 #[test]
 fn a_secret_is_a_reference_and_its_value_is_never_shown() {
     check(

@@ -30,7 +30,7 @@ use crate::protocol::Credentials;
 /// How long killed processes may take to disappear before they are waited for outside.
 const END: Duration = Duration::from_secs(5);
 
-/// How long the pipes of a dead tree may take to run empty before somebody else is looked for who holds them.
+/// How long the pipes of a dead tree may take to run empty before it is looked for others who hold them.
 const DRAIN: Duration = Duration::from_millis(200);
 
 /// How long what was read may take to be passed on, before an output that takes nothing more is given up.

@@ -23,7 +23,7 @@ pub(super) type Slot = OwnedSemaphorePermit;
 
 /// One warm instance. Dropping it ends it.
 pub(super) struct Warm {
-    /// Nothing else is called so.
+    /// Unique on this machine.
     pub(super) name: String,
     pub(super) desk: Arc<Desk>,
     pub(super) tap: Tap,
