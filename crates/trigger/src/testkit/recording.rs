@@ -110,9 +110,9 @@ impl RecordingDispatch {
     /// # Panics
     /// They do not arrive within [`PATIENCE`].
     pub async fn wait_offered(&self, count: usize) -> Vec<Offer> {
-        let there = || Some(self.offered()).filter(|offers| offers.len() >= count);
-        self.wait_for("offered", count, there, || self.offered().len())
-            .await
+        let so_far = || self.ledger().offered.len();
+        self.wait_for("offered", count, so_far).await;
+        self.offered()
     }
 
     /// Waits until `count` offers have been accepted and returns all that are.
@@ -120,34 +120,22 @@ impl RecordingDispatch {
     /// # Panics
     /// They are not within [`PATIENCE`].
     pub async fn wait_accepted(&self, count: usize) -> Vec<(RequestId, Offer)> {
-        let there = || Some(self.accepted()).filter(|offers| offers.len() >= count);
-        self.wait_for("accepted", count, there, || self.accepted().len())
-            .await
+        let so_far = || self.ledger().accepted.len();
+        self.wait_for("accepted", count, so_far).await;
+        self.accepted()
     }
 
-    async fn wait_for<T>(
-        &self,
-        what: &str,
-        count: usize,
-        there: impl Fn() -> Option<T>,
-        so_far: impl Fn() -> usize,
-    ) -> T {
+    async fn wait_for(&self, what: &str, count: usize, so_far: impl Fn() -> usize) {
         let mut changes = self.changes.subscribe();
         let wait = async {
-            loop {
-                if let Some(found) = there() {
-                    return found;
-                }
+            while so_far() < count {
                 // The sender is in `self`: it cannot be gone.
                 let _ = changes.changed().await;
             }
         };
-        match timeout(PATIENCE, wait).await {
-            Ok(found) => found,
-            Err(_) => panic!(
-                "{} of {count} events were {what} within {PATIENCE:?}",
-                so_far()
-            ),
+        if timeout(PATIENCE, wait).await.is_err() {
+            let so_far = so_far();
+            panic!("{so_far} of {count} events were {what} within {PATIENCE:?}");
         }
     }
 
