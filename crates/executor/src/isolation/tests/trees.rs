@@ -106,7 +106,8 @@ fn children_that_slipped_through_are_moved() {
     cage.add(pid(&child)).unwrap();
     cage.kill_all();
     child.wait().unwrap();
-    eventually("all are gone", || running("sleep 4712.05") == 0);
+    eventually("empty", || cage.is_empty() == Some(true));
+    assert_eq!(running("sleep 4712.05"), 0);
     cage.remove();
     yard.close();
     assert!(site.left().is_empty());
