@@ -16,6 +16,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use landlock::{
     ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, LandlockStatus, PathBeneath,
@@ -42,11 +43,15 @@ pub(crate) struct Ruleset {
 /// A folder on the way to the data directory, as it was.
 struct Folder {
     path: PathBuf,
-    changed: Changed,
+    /// `None` if it had just changed: what came next could have the same time.
+    changed: Option<Changed>,
     entries: Vec<(Vec<u8>, u64)>,
 }
 
 type Changed = (i64, u64);
+
+/// File systems take the time of a change from a clock that ticks at least as often.
+const TICK: Duration = Duration::from_millis(20);
 
 /// The version of Landlock's interface that the kernel has; really tried, on a thread that is given up for it.
 pub(super) fn landlock_abi() -> Option<u32> {
@@ -134,7 +139,7 @@ impl Ruleset {
 impl Folder {
     fn read(path: &Path) -> io::Result<Self> {
         // Before the entries: what changes meanwhile shows as changed.
-        let changed = changed(path)?;
+        let changed = settled(changed(path)?);
         let folder = File::open(path)?;
         let mut buffer = Vec::with_capacity(16 * 1024);
         let mut list = RawDir::new(&folder, buffer.spare_capacity_mut());
@@ -156,7 +161,7 @@ impl Folder {
 
     /// Busy folders such as `/tmp` change all the time: only other entries count.
     fn is_current(&mut self) -> bool {
-        if changed(&self.path).is_ok_and(|now| now == self.changed) {
+        if changed(&self.path).is_ok_and(|now| Some(now) == self.changed) {
             return true;
         }
         match Self::read(&self.path) {
@@ -232,6 +237,21 @@ fn changed(path: &Path) -> io::Result<Changed> {
     let about: Stat = rustix::fs::stat(path)?;
     #[allow(clippy::unnecessary_cast, reason = "the type differs by architecture")]
     Ok((about.st_mtime as i64, about.st_mtime_nsec as u64))
+}
+
+/// The time of a change after which a further one has another time.
+fn settled(changed: Changed) -> Option<Changed> {
+    let (seconds, nanos) = (
+        u64::try_from(changed.0).ok()?,
+        u32::try_from(changed.1).ok()?,
+    );
+    let at = UNIX_EPOCH.checked_add(Duration::new(seconds, nanos))?;
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the clock of the file system, which is the kernel's"
+    )]
+    let age = SystemTime::now().duration_since(at).ok()?;
+    (age > TICK).then_some(changed)
 }
 
 fn as_path(name: &[u8]) -> &Path {
