@@ -47,6 +47,14 @@ async fn call(hub: &Hub, path: &str, body: &[u8]) -> Option<(u16, String)> {
     ))
 }
 
+/// Receipts of so many good calls, and a run that goes on until it may end.
+async fn with_a_run(hub: &Hub, calls: usize) -> (Vec<String>, String) {
+    let receipts = good_calls(hub, calls).await;
+    let stays = hub.invoke("stay", "x").await;
+    hub.begun(&stays).await;
+    (receipts, stays)
+}
+
 /// After the disk works again: every receipt is known, calls go well, and nothing of the ledger is there twice.
 async fn all_is_known(hub: &Hub, receipts: &[String]) {
     for id in receipts {
@@ -63,9 +71,7 @@ async fn on_a_dead_disk_nothing_is_promised_and_the_hub_ends() {
     let Some((mut hub, disk)) = hub_on(|at| Disk::mount(test, 200, at)).await else {
         return;
     };
-    let mut receipts = good_calls(&hub, 5).await;
-    let stays = hub.invoke("stay", "x").await;
-    hub.begun(&stays).await;
+    let (mut receipts, stays) = with_a_run(&hub, 5).await;
     let executors = hub.executors();
     let gateway = hub.gateway("/note");
     disk.cut_power();
@@ -123,9 +129,7 @@ async fn a_full_disk_refuses_events_keeps_ends_and_heals() {
     let Some((hub, _disk)) = hub_on(|at| Disk::mount(test, 200, at)).await else {
         return;
     };
-    let mut receipts = good_calls(&hub, 3).await;
-    let stays = hub.invoke("stay", "x").await;
-    hub.begun(&stays).await;
+    let (mut receipts, stays) = with_a_run(&hub, 3).await;
     let ballast = hub.path("data/ballast");
     fill_until_refused(&hub, &ballast).await;
     // What runs has its end, and it is kept.
@@ -148,9 +152,7 @@ async fn a_hub_starts_on_a_full_disk_and_records_the_end_of_what_ran() {
     let Some((mut hub, _disk)) = hub_on(|at| Disk::mount(test, 200, at)).await else {
         return;
     };
-    let mut receipts = good_calls(&hub, 3).await;
-    let stays = hub.invoke("stay", "x").await;
-    hub.begun(&stays).await;
+    let (mut receipts, stays) = with_a_run(&hub, 3).await;
     let ballast = hub.path("data/ballast");
     fill_until_refused(&hub, &ballast).await;
     for signal in [Signal::SIGTERM, Signal::SIGKILL] {

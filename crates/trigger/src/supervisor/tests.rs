@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::time::{Instant, sleep};
 use tripline_model::{Event, Identity, Rejected, Timestamp};
 
-use crate::testkit::{TestContext, test_function};
+use crate::testkit::TestContext;
 use crate::{Trigger, TriggerContext, TriggerError};
 
 type Script = Box<dyn Fn(usize, TriggerContext) -> Act + Send + Sync>;
@@ -92,13 +92,7 @@ impl Fixture {
             script: Box::new(script),
             runs: Arc::clone(&runs),
         };
-        let supervised = Supervised {
-            name: around.name().clone(),
-            kind: "scripted".to_owned(),
-            function: test_function("work"),
-            enabled,
-            trigger: Box::new(trigger),
-        };
+        let supervised = around.supervised(trigger, enabled);
         let supervisor = Supervisor::start(vec![supervised], &around.ports());
         Self {
             triggers: supervisor.triggers(),

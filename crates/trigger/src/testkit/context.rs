@@ -18,7 +18,7 @@ use tripline_model::{
 use super::{MemoryCursors, PATIENCE, RecordingDispatch};
 use crate::context::{Ports, Seat};
 use crate::status::Board;
-use crate::{Trigger, TriggerContext, TriggerError, TriggerState, TriggerStatus};
+use crate::{Supervised, Trigger, TriggerContext, TriggerError, TriggerState, TriggerStatus};
 
 /// Everything around one trigger: a recording hub, notes, a clock that stands still, a gateway, secrets.
 pub struct TestContext {
@@ -177,6 +177,17 @@ impl TestContext {
             board,
             shutdown,
             tasks,
+        }
+    }
+
+    /// `trigger` as a hub gives it to its [`Supervisor`](crate::Supervisor), with [`TestContext::ports`].
+    pub fn supervised(&self, trigger: impl Trigger, enabled: bool) -> Supervised {
+        Supervised {
+            name: self.name.clone(),
+            kind: "test".to_owned(),
+            function: self.function.clone(),
+            enabled,
+            trigger: Box::new(trigger),
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::mpsc::sync_channel;
 use tokio::time::{Instant, timeout};
 
 use super::{House, PATIENCE, eventually};
-use crate::instance::{How, LAST_WAIT};
+use crate::instance::How;
 
 #[tokio::test]
 async fn runs_beyond_the_maximum_wait_for_an_instance() {
@@ -174,7 +174,7 @@ fn the_end_of_a_run_does_not_wait_for_a_start_that_hangs() {
         waiting.instance.kill();
         waiting.wait().await;
         tokio::time::pause();
-        let (done, ()) = tokio::join!(waiting.reclaim(), tokio::time::advance(LAST_WAIT * 2));
+        let (done, ()) = tokio::join!(waiting.reclaim(), tokio::time::advance(PATIENCE));
         tokio::time::resume();
         assert!(matches!(done.exit.how, How::NotReady { .. }));
         let mut late = done.exit.remains.expect("the start remains");

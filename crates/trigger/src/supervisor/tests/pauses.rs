@@ -65,13 +65,7 @@ impl Life {
             notes,
             fails,
         };
-        let supervised = Supervised {
-            name: around.name().clone(),
-            kind: "diarist".to_owned(),
-            function: test_function("work"),
-            enabled,
-            trigger: Box::new(trigger),
-        };
+        let supervised = around.supervised(trigger, enabled);
         let supervisor = Supervisor::start(vec![supervised], &around.ports());
         Self {
             triggers: supervisor.triggers(),

@@ -5,8 +5,8 @@ use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use tokio::time::{Instant, sleep};
 use tripline_listener::GatewayHandler;
-use tripline_trigger::testkit::{TestContext, test_function};
-use tripline_trigger::{Supervised, Supervisor, Trigger, TriggerContext, TriggerError};
+use tripline_trigger::testkit::TestContext;
+use tripline_trigger::{Supervisor, Trigger, TriggerContext, TriggerError};
 
 use super::*;
 
@@ -54,13 +54,7 @@ impl Trigger for Door {
 async fn waited(enabled: bool, start: Start) -> (Duration, bool) {
     let around = TestContext::new("door");
     let gateway = around.gateway().clone();
-    let triggers = vec![Supervised {
-        name: around.name().clone(),
-        kind: "door".to_owned(),
-        function: test_function("work"),
-        enabled,
-        trigger: Box::new(Door(start)),
-    }];
+    let triggers = vec![around.supervised(Door(start), enabled)];
     let wanted = triggers.iter();
     let wanted = wanted.map(|one| (one.name.clone(), one.trigger.routes()));
     let routes = Routes::reserve(&gateway, wanted).expect("one route alone");

@@ -1,6 +1,6 @@
 //! Pauses: what was due in one never fires, whatever becomes of the hub meanwhile.
 
-use tripline_trigger::{Supervised, Supervisor};
+use tripline_trigger::Supervisor;
 
 use super::*;
 
@@ -8,14 +8,8 @@ const EVERY_TEN: &str = "schedule = '*/10 * * * * *'";
 
 /// One life of a hub, with one timer.
 fn life(around: &TestContext, enabled: bool) -> Supervisor {
-    let supervised = Supervised {
-        name: around.name().clone(),
-        kind: "cron".to_owned(),
-        function: tripline_trigger::testkit::test_function("work"),
-        enabled,
-        trigger: Box::new(timer(EVERY_TEN)),
-    };
-    Supervisor::start(vec![supervised], &around.ports())
+    let timer = around.supervised(timer(EVERY_TEN), enabled);
+    Supervisor::start(vec![timer], &around.ports())
 }
 
 async fn stopped(supervisor: Supervisor) {

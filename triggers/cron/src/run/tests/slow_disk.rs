@@ -8,7 +8,7 @@ use tripline_model::{
     TriggerName,
 };
 use tripline_trigger::testkit::{MemoryCursors, PATIENCE};
-use tripline_trigger::{Ports, Supervised, Supervisor};
+use tripline_trigger::{Ports, Supervisor};
 
 use super::*;
 
@@ -102,6 +102,8 @@ async fn a_tick_that_holds_the_last_place_itself_is_not_given_up() {
     let clock = FollowingClock::new();
     let around = around(&clock, None);
     let (name, ports) = (around.name().clone(), around.ports());
+    let text = "schedule = '5 0 12 * * *'\nmisfire_deadline = '10s'";
+    let supervised = around.supervised(timer(text), true);
     let disk = Arc::new(SlowDisk {
         around,
         on_the_way: Mutex::default(),
@@ -110,14 +112,6 @@ async fn a_tick_that_holds_the_last_place_itself_is_not_given_up() {
         dispatch: disk.clone(),
         cursors: disk.clone(),
         ..ports
-    };
-    let text = "schedule = '5 0 12 * * *'\nmisfire_deadline = '10s'";
-    let supervised = Supervised {
-        name: name.clone(),
-        kind: "cron".to_owned(),
-        function: tripline_trigger::testkit::test_function("work"),
-        enabled: true,
-        trigger: Box::new(timer(text)),
     };
     let supervisor = Supervisor::start(vec![supervised], &ports);
     let dealt_with = async {
