@@ -66,7 +66,7 @@ fn drive(consumer: &Client, topics: &[String], stop: &CancellationToken) -> Endi
         }
     };
     consumer.context().session().connected(cluster);
-    learn_topics(consumer, topics);
+    learn_topics(consumer, topics, stop);
     let names: Vec<&str> = topics.iter().map(String::as_str).collect();
     if let Err(error) = consumer.subscribe(&names) {
         return Ending::Failed(format!("the topics cannot be subscribed to: {error}"));
@@ -120,8 +120,11 @@ fn turn(consumer: &Client) {
 
 /// Asks for the topics before the group does, so that their ids are known when partitions are planned, and which
 /// partitions are older than this consumer.
-fn learn_topics(consumer: &Client, topics: &[String]) {
+fn learn_topics(consumer: &Client, topics: &[String], stop: &CancellationToken) {
     for topic in topics {
+        if stop.is_cancelled() {
+            return;
+        }
         if let Ok(count) = partitions(consumer, topic) {
             consumer.context().session().learn_partitions(topic, count);
         }

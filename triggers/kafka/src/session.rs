@@ -243,6 +243,11 @@ impl Session {
         true
     }
 
+    /// Whether nobody waits for more answers of the brokers: each may take seconds.
+    fn is_stopping(&self) -> bool {
+        self.is_closing || self.setup.cx.shutdown().is_cancelled()
+    }
+
     fn give_up(&mut self, why: String) {
         self.ending.get_or_insert(Ending::Rebuild(why));
     }

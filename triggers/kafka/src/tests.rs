@@ -22,6 +22,9 @@ use crate::config::{GroupProtocol, KafkaConfig, NullValue, Reset, Setting};
 use crate::pacing::Pacing;
 use crate::properties::misplaced;
 
+/// What the hub gives its triggers to stop, before it cuts them off.
+const STOP: Duration = Duration::from_secs(10);
+
 /// A trigger in a hurry, from the beginning of `topic`.
 struct Hasty {
     config: KafkaConfig,

@@ -6,12 +6,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use tokio::sync::Notify;
 use tripline_model::{CursorEntry, CursorError, Cursors, TriggerName};
 
 /// [`Cursors`] in memory. Give the same one to a second context to play a restart of the hub.
 #[derive(Debug, Default)]
 pub struct MemoryCursors {
     kept: Mutex<Kept>,
+    watermark_asked: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -32,6 +34,11 @@ impl MemoryCursors {
     /// Makes every call fail with `failure`, or none any more.
     pub fn fail(&self, failure: Option<CursorError>) {
         self.kept().failure = failure;
+    }
+
+    /// Waits until the trigger asks how far a stream is, which it does as it finds out where to begin.
+    pub async fn wait_watermark_asked(&self) {
+        self.watermark_asked.notified().await;
     }
 
     /// All notes of a trigger in the order of their keys.
@@ -126,6 +133,7 @@ impl Cursors for MemoryCursors {
         trigger: &TriggerName,
         stream: &str,
     ) -> Result<Option<u64>, CursorError> {
+        self.watermark_asked.notify_one();
         let key = (trigger.clone(), stream.to_owned());
         Ok(self.working()?.watermarks.get(&key).copied())
     }

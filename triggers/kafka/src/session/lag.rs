@@ -147,6 +147,9 @@ impl Session {
         }
         let mut all_well = true;
         for topic in self.setup.config.topics.clone() {
+            if self.is_stopping() {
+                return;
+            }
             let trouble = match consumer.fetch_metadata(Some(&topic), ANSWER_WITHIN) {
                 Ok(metadata) => {
                     let found = metadata.topics().iter().find(|found| found.name() == topic);
@@ -206,6 +209,9 @@ impl Session {
             .filter(|place| Some(*place) > last.as_ref());
         let asked: Vec<Place> = after.take(ASKED_AT_ONCE).cloned().collect();
         for place in asked {
+            if self.is_stopping() {
+                return;
+            }
             match consumer.fetch_watermarks(&place.0, place.1, ANSWER_WITHIN) {
                 Ok((_, end)) => {
                     let seen = self.lag.seen.entry(place.clone()).or_default();

@@ -27,7 +27,7 @@ impl Session {
     pub(crate) fn assigned(&mut self, consumer: &Client, given: &TopicPartitionList) {
         let places: Vec<Place> = places(given);
         let mut starts = TopicPartitionList::new();
-        let plans = if self.is_closing {
+        let plans = if self.is_stopping() {
             Err("the consumer is being closed".to_owned())
         } else {
             self.plan_all(consumer, &places)
@@ -140,6 +140,10 @@ impl Session {
         for (place, committed) in self.committed_offsets(consumer, places)? {
             if Instant::now() >= until {
                 return Err("the brokers take too long to tell where partitions begin".to_owned());
+            }
+            // Each answer may take seconds, and there may be hundreds to wait for.
+            if self.is_stopping() {
+                return Err("the trigger is to stop".to_owned());
             }
             let mut facts = self.facts(consumer, &place, committed)?;
             let topic = topics.get(&place.0);

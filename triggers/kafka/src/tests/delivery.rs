@@ -9,11 +9,9 @@ use tripline_trigger::TriggerState;
 use tripline_trigger::testkit::TestContext;
 
 use super::brokers::{Brokers, numbers, probe};
-use super::{Hasty, all_values, until, until_fact, values};
+use super::{Hasty, STOP, all_values, until, until_fact, values};
 use crate::config::Reset;
 use crate::positions::{Note, note_key, stream};
-
-const STOP: Duration = Duration::from_secs(5);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_once_in_order_across_a_restart() {

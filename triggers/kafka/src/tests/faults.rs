@@ -9,9 +9,7 @@ use tripline_trigger::testkit::TestContext;
 use tripline_trigger::{FactValue, TriggerState};
 
 use super::brokers::{Brokers, numbers, probe};
-use super::{Hasty, all_values, until, until_fact};
-
-const STOP: Duration = Duration::from_secs(5);
+use super::{Hasty, STOP, all_values, until, until_fact};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn brokers_that_go_are_told_and_come_back_by_themselves() {
@@ -49,6 +47,18 @@ async fn a_start_without_brokers_is_trouble_and_ends_in_time() {
     run.wait_state(TriggerState::Troubled).await;
     let error = run.status().error.expect("trouble has words");
     assert!(error.contains(&servers), "{error}");
+    run.stop(STOP).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_does_not_wait_until_all_partitions_are_planned() {
+    let brokers = Brokers::start(1).with_topic("slow", 60);
+    let around = TestContext::new("orders");
+    let run = around.run(Hasty::new(&brokers.servers, "slow").build());
+    around.cursors().wait_watermark_asked().await;
+    // From here on the plan takes some twenty seconds.
+    let answer = Duration::from_millis(400);
+    brokers.ask(move |mock| mock.broker_round_trip_time(1, answer).unwrap());
     run.stop(STOP).await.unwrap();
 }
 

@@ -8,18 +8,14 @@ mod records;
 mod topic;
 mod topics;
 
-use std::time::Duration;
-
 use tokio::task::JoinSet;
 use tripline_skipped::skipped;
 use tripline_trigger::testkit::{ChaosProxy, TestContext};
 
 use super::brokers::numbers;
-use super::{all_values, until};
+use super::{STOP, all_values, until};
 use crate::config::GroupProtocol;
 use topic::Topic;
-
-const STOP: Duration = Duration::from_secs(10);
 
 /// The broker's address, or a note that there is none.
 fn broker(test: &str, variable: &str) -> Option<String> {

@@ -1,14 +1,10 @@
 //! Several hubs in one group.
 
-use std::time::Duration;
-
 use tripline_trigger::TriggerState;
 use tripline_trigger::testkit::TestContext;
 
 use super::brokers::{Brokers, numbers, probe};
-use super::{Hasty, all_values, until, until_fact};
-
-const STOP: Duration = Duration::from_secs(5);
+use super::{Hasty, STOP, all_values, until, until_fact};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hubs_share_a_topic_and_lose_nothing() {
