@@ -13,14 +13,20 @@ const INSTALL_LIMIT: Duration = Duration::from_secs(600);
 
 /// The interpreter, and a folder with `packages` for its `PYTHONPATH`. They have compiled parts, so the folder is for one
 /// interpreter; another `version` gets another folder.
+///
+/// The interpreter itself, not what `python3` may be instead: a version manager's stand-in does more than it is asked to,
+/// and fails where that fails.
 pub(super) fn installed(
     name: &str,
     version: &str,
     packages: &[&str],
 ) -> Outcome<(PathBuf, PathBuf)> {
-    let python = process::require("python3")?;
-    let ask = "import sys; print(sys.implementation.cache_tag)";
-    let tag = said(program(&python)?.args(["-c", ask]))?;
+    let ask = "import sys; print(sys.implementation.cache_tag, sys.executable)";
+    let told = said(program(process::require("python3")?)?.args(["-c", ask]))?;
+    let (tag, python) = told
+        .split_once(' ')
+        .ok_or_else(|| Failure::new(format!("python3 said {told:?} of itself")))?;
+    let python = PathBuf::from(python);
     let home = repo::tools()?.join(format!("{name}-{version}-{tag}"));
     if !home.is_dir() {
         eprintln!("==> {name} {version}: installing it, once (about a minute)");

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::failure::{Failure, Outcome};
 use crate::process;
 use crate::repo;
-use crate::services::{Services, named, program, step};
+use crate::services::{Services, named, program, python, step};
 use crate::time::Stopwatch;
 
 const PYTHON_CLIENT: &str = "awslambdaric==4.2.2";
@@ -69,24 +69,11 @@ fn provide_one(
     }
 }
 
-/// A folder for `PYTHONPATH`. It has compiled parts, so it is for one interpreter, which is exported, too.
+/// A folder for `PYTHONPATH`, which is for one interpreter; that is exported, too.
 fn python(services: &mut Services) -> Outcome<PathBuf> {
-    let ask = "import sys; print(sys.executable, sys.implementation.cache_tag)";
-    let told = said(program(process::require("python3")?)?.args(["-c", ask]))?;
-    let (interpreter, tag) = told
-        .split_once(' ')
-        .ok_or_else(|| Failure::new(format!("python3 said {told:?} of itself")))?;
     let (_, version) = PYTHON_CLIENT.split_once("==").unwrap_or_default();
-    let home = repo::tools()?.join(format!("worker-python-{version}-{tag}"));
-    if !home.is_dir() {
-        let partial = partial("worker-python-")?;
-        let mut command = program(interpreter)?;
-        command
-            .args(["-m", "pip", "install", "--no-input", "--target"])
-            .args([partial.path().as_os_str(), PYTHON_CLIENT.as_ref()]);
-        install(&mut command, PYTHON_CLIENT, partial, &home)?;
-    }
-    services.export("TRIPLINE_TEST_WORKER_PYTHON_PROGRAM", interpreter);
+    let (interpreter, home) = python::installed("worker-python", version, &[PYTHON_CLIENT])?;
+    services.export("TRIPLINE_TEST_WORKER_PYTHON_PROGRAM", interpreter.display());
     Ok(home)
 }
 
