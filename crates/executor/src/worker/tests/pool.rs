@@ -174,7 +174,7 @@ fn the_end_of_a_run_does_not_wait_for_a_start_that_hangs() {
         waiting.instance.kill();
         waiting.wait().await;
         tokio::time::pause();
-        let (done, ()) = tokio::join!(waiting.reclaim(), tokio::time::advance(PATIENCE));
+        let (done, ()) = tokio::join!(waiting.reclaim(), tokio::time::advance(PATIENCE * 2));
         tokio::time::resume();
         assert!(matches!(done.exit.how, How::NotReady { .. }));
         let mut late = done.exit.remains.expect("the start remains");
