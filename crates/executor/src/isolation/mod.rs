@@ -8,32 +8,32 @@ use rustix::process::Pid;
 
 use crate::protocol::{FunctionSpec, Limits};
 
-mod cage;
 mod delegation;
+mod group;
+mod groups;
 mod hierarchy;
 mod level;
+mod pool;
 mod rlimits;
-mod room;
 mod ruleset;
 mod sweep;
-mod yard;
 
 #[cfg(test)]
 mod tests;
 
-pub(crate) use cage::{Cage, Inside};
+pub(crate) use groups::{Groups, Inside};
 pub use level::{Cgroup, Level, Missing};
 pub(crate) use ruleset::Ruleset;
 
 use hierarchy::{Controller, Hierarchy};
 use level::Found;
+use pool::GroupPool;
 use rlimits::Bounds;
-use yard::Yard;
 
 /// Puts processes within their bounds. One for an executor.
 pub(crate) struct Isolator {
     level: Level,
-    yard: Arc<Yard>,
+    pool: Arc<GroupPool>,
     data_dir: PathBuf,
 }
 
@@ -72,16 +72,16 @@ impl Isolator {
     ) -> Self {
         rlimits::prepare();
         let why = level::why(hierarchies);
-        let yard = Yard::new(executor_id, &sweep::record(executor_dir), hierarchies);
-        let has = |controller: &Controller| yard.has(*controller);
+        let pool = GroupPool::new(executor_id, &sweep::record(executor_dir), hierarchies);
+        let has = |controller: &Controller| pool.has(*controller);
         let found = Found {
-            versions: yard.versions(),
+            versions: pool.versions(),
             controllers: Controller::ALL.into_iter().filter(has).collect(),
             why,
         };
         Self {
             level: Level::new(found, landlock_abi),
-            yard: Arc::new(yard),
+            pool: Arc::new(pool),
             data_dir: data_dir.to_owned(),
         }
     }
@@ -110,10 +110,10 @@ impl Isolator {
         }
     }
 
-    /// A cage with the limits set, as far as they can be. Call it on an unrestricted thread, not on a nursery's: it
+    /// Groups with the limits set, as far as they can be. Call it on an unrestricted thread, not on a spawner's: it
     /// opens files that functions may not.
-    pub(crate) fn cage(&self, name: &str, limits: &Limits) -> io::Result<Cage> {
-        Cage::new(&self.yard, name, limits)
+    pub(crate) fn groups(&self, name: &str, limits: &Limits) -> io::Result<Groups> {
+        Groups::new(&self.pool, name, limits)
     }
 
     /// Bounds by process, set on `pid` right after it was started, and on what it started since: open files, size of a
@@ -130,6 +130,6 @@ impl Isolator {
 
     /// Removes the executor's own control groups, at its end.
     pub(crate) fn close(&self) {
-        self.yard.close();
+        self.pool.close();
     }
 }

@@ -25,7 +25,7 @@ use landlock::{
 use rustix::fs::{FileType, Mode, OFlags, RawDir, Stat};
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 
-use super::yard::locked;
+use super::pool::locked;
 
 /// Rights that are known today; those that the kernel does not know are left out by the crate.
 const RIGHTS: ABI = ABI::V10;

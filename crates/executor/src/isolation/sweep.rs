@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rustix::fs::statfs;
 
-use super::room;
+use super::group;
 
 /// What the names of all folders of ours start with.
 pub(super) const PREFIX: &str = "tripline-";
@@ -84,7 +84,7 @@ fn kill(path: &Path) {
     }
     for folder in folders(path).iter().chain([&path.to_owned()]) {
         let _without_pids = fs::write(folder.join("pids.max"), "0");
-        room::kill_folder(folder);
+        group::kill_folder(folder);
     }
 }
 

@@ -15,18 +15,18 @@ use tokio::net::unix::pipe;
 use super::account::Account;
 use super::credentials::write_credentials;
 use super::environment::{self, EXECUTOR, MARK};
-use super::nursery::Nurseries;
 use super::scratch::{self, Scratch};
 use super::spawned::{Parts, Pipes};
+use super::spawners::Spawners;
 use super::{Spawned, Surroundings, family, program};
 use crate::instance::StartError;
-use crate::isolation::Cage;
+use crate::isolation::Groups;
 use crate::protocol::{Credentials, FunctionSpec, Isolation};
 
 /// Starts processes of functions. One per starter; it keeps the threads that functions are started from.
 pub(crate) struct Launcher {
     surroundings: Surroundings,
-    nurseries: Nurseries,
+    spawners: Spawners,
 }
 
 /// A process that is to be started.
@@ -48,17 +48,17 @@ pub(crate) struct SpawnRequest {
 }
 
 /// What the function's thread needs to start the process.
-struct Birth {
+struct Prepared {
     request: SpawnRequest,
     /// See [`Launcher::mark_of`].
     mark: String,
     surroundings: Surroundings,
     scratch: PathBuf,
-    cage: Cage,
+    groups: Groups,
 }
 
 /// A process that was started.
-struct Born {
+struct Started {
     child: Child,
     /// Why it was killed at once, if it was: it could not be put within its bounds.
     unbounded: Option<String>,
@@ -78,10 +78,10 @@ impl Launcher {
         if let Err(error) = family::become_subreaper() {
             tracing::warn!(%error, "orphans of functions cannot be adopted");
         }
-        let nurseries = Nurseries::new(surroundings.isolation.clone());
+        let spawners = Spawners::new(surroundings.isolation.clone());
         Self {
             surroundings,
-            nurseries,
+            spawners,
         }
     }
 
@@ -104,10 +104,10 @@ impl Launcher {
         let keep_stdout = request.keep_stdout;
         family::add_mark(&mark);
         match self.spawn_in(&home, &scratch, request).await {
-            Ok((born, cage, pipes)) => Ok(Spawned::new(Parts {
-                child: born.child,
-                unbounded: born.unbounded,
-                cage,
+            Ok((started, groups, pipes)) => Ok(Spawned::new(Parts {
+                child: started.child,
+                unbounded: started.unbounded,
+                groups,
                 mark,
                 scratch,
                 pipes,
@@ -133,43 +133,43 @@ impl Launcher {
         home: &Path,
         scratch: &Scratch,
         request: SpawnRequest,
-    ) -> Result<(Born, Cage, Pipes), StartError> {
+    ) -> Result<(Started, Groups, Pipes), StartError> {
         if let Some(credentials) = &request.credentials {
             write_credentials(scratch.path(), credentials).map_err(StartError::Scratch)?;
         }
         let pipes = Pipes::new(request.stdin.clone());
         let (pipes, ends) = pipes.map_err(StartError::Spawn)?;
         let isolation = &self.surroundings.isolation;
-        let cage = isolation.cage(&request.name, &request.spec.limits);
+        let groups = isolation.groups(&request.name, &request.spec.limits);
         let spec = request.spec.clone();
-        let birth = Birth {
+        let prepared = Prepared {
             mark: self.mark_of(&request),
             request,
             surroundings: self.surroundings.clone(),
             scratch: scratch.path().to_owned(),
-            cage: cage.map_err(StartError::Spawn)?,
+            groups: groups.map_err(StartError::Spawn)?,
         };
-        let act = move |account: Option<&Account>| birth.give(ends, account);
-        let (cage, born) = self.nurseries.act(&spec, home, act).await?;
-        Ok((born?, cage, pipes))
+        let act = move |account: Option<&Account>| prepared.start(ends, account);
+        let (groups, started) = self.spawners.act(&spec, home, act).await?;
+        Ok((started?, groups, pipes))
     }
 }
 
-// === impl Birth ===
+// === impl Prepared ===
 
-impl Birth {
-    /// On the function's thread. The cage comes back in any case: it is to be removed by somebody who may.
-    fn give(self, ends: Ends, account: Option<&Account>) -> (Cage, Result<Born, StartError>) {
-        let born = self.spawn(ends, account).map(|(child, bounded)| {
-            let added = self.cage.add(Pid::from_child(&child));
+impl Prepared {
+    /// On the function's thread. The groups come back in any case: they are to be removed by somebody who may.
+    fn start(self, ends: Ends, account: Option<&Account>) -> (Groups, Result<Started, StartError>) {
+        let started = self.spawn(ends, account).map(|(child, bounded)| {
+            let added = self.groups.add(Pid::from_child(&child));
             let unbounded = match (bounded, added) {
                 (Err(bounded), Err(added)) => Some(format!("{bounded}; {added}")),
                 (bounded, added) => bounded.and(added).err().map(|error| error.to_string()),
             };
             let unbounded = unbounded.filter(|why| self.may_not_be(&child, why));
-            Born { child, unbounded }
+            Started { child, unbounded }
         });
-        (self.cage, born)
+        (self.groups, started)
     }
 
     /// A process could not be put within its bounds: says whether it was killed for that. It may have begun, so it counts
@@ -217,7 +217,7 @@ impl Birth {
         account: Option<&Account>,
     ) -> Result<(Child, io::Result<()>), StartError> {
         let mut command = self.command(ends)?;
-        let inside = self.cage.enter().map_err(StartError::Spawn)?;
+        let inside = self.groups.enter().map_err(StartError::Spawn)?;
         let mut spawn = || -> io::Result<_> {
             let child = command.spawn()?;
             let pid = Pid::from_child(&child);

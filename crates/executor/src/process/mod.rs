@@ -12,13 +12,13 @@ mod family;
 mod inherited;
 mod launch;
 mod lines;
-mod nursery;
 mod program;
 mod pump;
 mod remains;
 mod removal;
 mod scratch;
 mod spawned;
+mod spawners;
 mod starter;
 mod tap;
 #[cfg(test)]

@@ -24,7 +24,7 @@ use super::scratch::{Scratch, used_bytes};
 use super::tap::{Gauge, Tap};
 use super::tree::Tree;
 use crate::instance::{How, Remains};
-use crate::isolation::Cage;
+use crate::isolation::Groups;
 use crate::protocol::Credentials;
 
 /// How long killed processes may take to disappear before they are waited for outside.
@@ -80,7 +80,7 @@ pub(super) struct Parts {
     pub(super) child: Child,
     /// See [`Spawned`].
     pub(super) unbounded: Option<String>,
-    pub(super) cage: Cage,
+    pub(super) groups: Groups,
     pub(super) mark: Vec<u8>,
     pub(super) scratch: Scratch,
     pub(super) pipes: Pipes,
@@ -103,7 +103,7 @@ impl Spawned {
     pub(super) fn new(parts: Parts) -> Self {
         let leader = Pid::from_child(&parts.child);
         let pipes = parts.pipes;
-        let tree = Arc::new(Tree::new(leader, parts.mark, parts.cage));
+        let tree = Arc::new(Tree::new(leader, parts.mark, parts.groups));
         let scratch = Arc::new(parts.scratch);
         let give_up = CancellationToken::new();
         let result = Kept::new(parts.keep_stdout);

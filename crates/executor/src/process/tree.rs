@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::family;
-use crate::isolation::Cage;
+use crate::isolation::Groups;
 
 /// Time for killed processes to disappear before they are looked for again: at first, and at most.
 const PAUSE: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(50)];
@@ -31,7 +31,7 @@ pub(super) struct Tree {
     leader: Pid,
     /// `NAME=value` of the variable that all of its processes have, and no others.
     mark: Vec<u8>,
-    cage: Mutex<Option<Cage>>,
+    groups: Mutex<Option<Groups>>,
     /// Whether everything that carries the mark has to be looked for.
     suspect: AtomicBool,
     /// Whether the main process was waited for.
@@ -45,11 +45,11 @@ pub(super) struct Tree {
 // === impl Tree ===
 
 impl Tree {
-    pub(super) fn new(leader: Pid, mark: Vec<u8>, cage: Cage) -> Self {
+    pub(super) fn new(leader: Pid, mark: Vec<u8>, groups: Groups) -> Self {
         Self {
             leader,
             mark,
-            cage: Mutex::new(Some(cage)),
+            groups: Mutex::new(Some(groups)),
             suspect: AtomicBool::new(false),
             waited: AtomicBool::new(false),
             group_gone: AtomicBool::new(false),
@@ -70,7 +70,7 @@ impl Tree {
     pub(super) fn kill(&self) {
         self.suspect();
         self.reach_group(Some(Signal::KILL));
-        self.with_cage(Cage::kill_all);
+        self.with_groups(Groups::kill_all);
         self.killed_at.get_or_init(Instant::now);
         self.killed.cancel();
     }
@@ -114,15 +114,15 @@ impl Tree {
     /// One round of killing: whether nobody was there to be killed.
     async fn is_gone(&self) -> bool {
         let group_gone = self.is_group_gone();
-        let cage_gone = self.with_cage(|cage| match cage.is_empty() {
+        let groups_gone = self.with_groups(|groups| match groups.is_empty() {
             Some(false) => {
-                cage.kill_all();
-                Some(cage.is_empty() == Some(true))
+                groups.kill_all();
+                Some(groups.is_empty() == Some(true))
             }
             empty => empty,
         });
         let certain = self.is_certain();
-        match cage_gone.flatten() {
+        match groups_gone.flatten() {
             Some(gone) if certain => gone && group_gone,
             gone => {
                 let marked_gone = !self.suspect.load(Ordering::Relaxed) || self.kill_marked().await;
@@ -171,37 +171,37 @@ impl Tree {
 
     /// Whether nothing can have escaped.
     pub(super) fn is_certain(&self) -> bool {
-        self.with_cage(Cage::is_certain) == Some(true)
+        self.with_groups(Groups::is_certain) == Some(true)
     }
 
     pub(super) fn peak_memory(&self) -> Option<u64> {
-        self.with_cage(Cage::peak_memory).flatten()
+        self.with_groups(Groups::peak_memory).flatten()
     }
 
     pub(super) fn memory_exceeded(&self) -> bool {
-        self.with_cage(Cage::memory_exceeded) == Some(true)
+        self.with_groups(Groups::memory_exceeded) == Some(true)
     }
 
     /// Gives back what is left of it. Once, when it is gone.
     pub(super) fn remove(&self) {
-        if let Some(cage) = self.lock().take() {
-            cage.remove();
+        if let Some(groups) = self.lock().take() {
+            groups.remove();
             family::remove_mark(&self.mark);
         }
     }
 
-    fn with_cage<T>(&self, ask: impl FnOnce(&Cage) -> T) -> Option<T> {
+    fn with_groups<T>(&self, ask: impl FnOnce(&Groups) -> T) -> Option<T> {
         self.lock().as_ref().map(ask)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Cage>> {
-        self.cage.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Groups>> {
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Tree {
     fn drop(&mut self) {
-        // What was not waited for is killed and removed by whoever keeps the cages.
+        // What was not waited for is killed and removed by whoever keeps the groups.
         self.remove();
     }
 }

@@ -14,12 +14,12 @@ use tempfile::TempDir;
 use tripline_skipped::skipped;
 
 use super::hierarchy::{self, Hierarchy, Version};
-use super::yard::Yard;
-use super::{Cage, Isolator, Ruleset, ruleset, sweep};
+use super::pool::GroupPool;
+use super::{Groups, Isolator, Ruleset, ruleset, sweep};
 use crate::protocol::{FunctionSpec, Isolation, Kind, Limits};
 
-mod cages;
 mod files;
+mod groups;
 mod levels;
 mod trees;
 
@@ -67,10 +67,10 @@ impl Site {
     }
 
     /// With only some of the hierarchies that there are; `None` when there is none of them.
-    fn yard(&self, which: impl Fn(&Hierarchy) -> bool) -> Option<Arc<Yard>> {
+    fn pool(&self, which: impl Fn(&Hierarchy) -> bool) -> Option<Arc<GroupPool>> {
         let some: Vec<Hierarchy> = hierarchy::find().into_iter().filter(which).collect();
-        let yard = Yard::new(&self.id, &sweep::record(&self.executor), &some);
-        (!yard.versions().is_empty()).then(|| Arc::new(yard))
+        let pool = GroupPool::new(&self.id, &sweep::record(&self.executor), &some);
+        (!pool.versions().is_empty()).then(|| Arc::new(pool))
     }
 
     fn spec(&self) -> FunctionSpec {
@@ -146,9 +146,9 @@ fn shell(site: &Site, script: &str) -> Command {
     command
 }
 
-/// Starts a script in a cage, as executors do. Its input ends when it is in for certain.
-fn caged(cage: &Cage, script: &str) -> Child {
-    let inside = cage.enter().unwrap();
+/// Starts a script in its groups, as executors do. Its input ends when it is in for certain.
+fn in_groups(groups: &Groups, script: &str) -> Child {
+    let inside = groups.enter().unwrap();
     let mut command = Command::new("bash");
     command.arg("-c").arg(script).process_group(0);
     command.env(MARK, mark());
@@ -158,7 +158,7 @@ fn caged(cage: &Cage, script: &str) -> Child {
         .stdout(Stdio::piped());
     let mut child = command.spawn().unwrap();
     drop(inside);
-    cage.add(pid(&child)).unwrap();
+    groups.add(pid(&child)).unwrap();
     drop(child.stdin.take());
     child
 }

@@ -7,23 +7,23 @@ const DAEMONS: &str = "trap '' TERM HUP INT
 for i in 1 2 3; do (setsid bash -c \"trap '' TERM; (sleep NUMBER &) ; sleep NUMBER\" &) ; done
 exec sleep NUMBER";
 
-fn ends_daemons(yard: &Arc<Yard>, number: &str, wait: &str) {
-    let cage = Cage::new(yard, "daemons", &Limits::default()).unwrap();
+fn ends_daemons(pool: &Arc<GroupPool>, number: &str, wait: &str) {
+    let groups = Groups::new(pool, "daemons", &Limits::default()).unwrap();
     let script = format!("{wait}\n{}", DAEMONS.replace("NUMBER", number));
-    let mut child = caged(&cage, &script);
-    assert_eq!(cage.is_certain(), wait.is_empty());
+    let mut child = in_groups(&groups, &script);
+    assert_eq!(groups.is_certain(), wait.is_empty());
     let words = format!("sleep {number}");
     eventually("all are there", || running(&words) == 7);
-    assert_eq!(cage.is_empty(), Some(false));
-    cage.kill_all();
+    assert_eq!(groups.is_empty(), Some(false));
+    groups.kill_all();
     child.wait().unwrap();
     eventually("empty", || {
-        cage.kill_all();
-        cage.is_empty() == Some(true)
+        groups.kill_all();
+        groups.is_empty() == Some(true)
     });
     assert_eq!(running(&words), 0);
-    cage.remove();
-    yard.close();
+    groups.remove();
+    pool.close();
 }
 
 #[test]
@@ -32,9 +32,9 @@ fn daemons_end_with_all_control_groups() {
     let v1 = hierarchy::find()
         .iter()
         .any(|one| one.version == Version::V1);
-    let wait = if v1 { "" } else { "read -r caged" };
-    match site.yard(|_all| true) {
-        Some(yard) => ends_daemons(&yard, "4712.01", wait),
+    let wait = if v1 { "" } else { "read -r inside" };
+    match site.pool(|_all| true) {
+        Some(pool) => ends_daemons(&pool, "4712.01", wait),
         None => skipped("daemons", "no control groups can be made"),
     }
     assert!(site.left().is_empty());
@@ -43,8 +43,8 @@ fn daemons_end_with_all_control_groups() {
 #[test]
 fn daemons_end_with_v2_alone() {
     let site = Site::new();
-    match site.yard(|one| one.version == Version::V2) {
-        Some(yard) => ends_daemons(&yard, "4712.02", "read -r caged"),
+    match site.pool(|one| one.version == Version::V2) {
+        Some(pool) => ends_daemons(&pool, "4712.02", "read -r inside"),
         None => skipped("daemons with v2", "no control groups v2 can be made"),
     }
     assert!(site.left().is_empty());
@@ -54,8 +54,8 @@ fn daemons_end_with_v2_alone() {
 fn daemons_end_with_the_memory_hierarchy_of_v1_alone() {
     let site = Site::new();
     let memory = |one: &Hierarchy| one.controllers == [hierarchy::Controller::Memory];
-    match site.yard(memory) {
-        Some(yard) => ends_daemons(&yard, "4712.03", ""),
+    match site.pool(memory) {
+        Some(pool) => ends_daemons(&pool, "4712.03", ""),
         None => skipped(
             "daemons with v1 memory",
             "no such control groups can be made",
@@ -75,14 +75,14 @@ fn forking_without_end_is_ended() {
         pids: Some(40),
         ..Limits::default()
     };
-    let cage = isolator.cage("bomb", &limits).unwrap();
-    let mut child = caged(&cage, "f() { sleep 4712.04 & (f &) ; f; }; f");
+    let groups = isolator.groups("bomb", &limits).unwrap();
+    let mut child = in_groups(&groups, "f() { sleep 4712.04 & (f &) ; f; }; f");
     eventually("it has grown", || running("sleep 4712.04") > 15);
-    cage.kill_all();
+    groups.kill_all();
     child.wait().unwrap();
-    eventually("empty", || cage.is_empty() == Some(true));
+    eventually("empty", || groups.is_empty() == Some(true));
     assert_eq!(running("sleep 4712.04"), 0);
-    cage.remove();
+    groups.remove();
     isolator.close();
     assert!(site.left().is_empty());
 }
@@ -90,10 +90,10 @@ fn forking_without_end_is_ended() {
 #[test]
 fn children_that_slipped_through_are_moved() {
     let site = Site::new();
-    let Some(yard) = site.yard(|one| one.version == Version::V2) else {
+    let Some(pool) = site.pool(|one| one.version == Version::V2) else {
         return skipped("slipped children", "no control groups v2 can be made");
     };
-    let cage = Cage::new(&yard, "slipped", &Limits::default()).unwrap();
+    let groups = Groups::new(&pool, "slipped", &Limits::default()).unwrap();
     let script = "sleep 4712.05 & bash -c 'sleep 4712.05 & wait' & wait";
     let mut command = Command::new("bash");
     let mut child = command
@@ -103,13 +103,13 @@ fn children_that_slipped_through_are_moved() {
         .spawn()
         .unwrap();
     eventually("all are there", || running("sleep 4712.05") == 2);
-    cage.add(pid(&child)).unwrap();
-    cage.kill_all();
+    groups.add(pid(&child)).unwrap();
+    groups.kill_all();
     child.wait().unwrap();
-    eventually("empty", || cage.is_empty() == Some(true));
+    eventually("empty", || groups.is_empty() == Some(true));
     assert_eq!(running("sleep 4712.05"), 0);
-    cage.remove();
-    yard.close();
+    groups.remove();
+    pool.close();
     assert!(site.left().is_empty());
 }
 
@@ -117,12 +117,12 @@ fn children_that_slipped_through_are_moved() {
 fn a_process_that_is_gone_can_be_added() {
     let site = Site::new();
     let isolator = site.isolator();
-    let cage = isolator.cage("gone", &Limits::default()).unwrap();
+    let groups = isolator.groups("gone", &Limits::default()).unwrap();
     let mut child = Command::new("true").spawn().unwrap();
     let number = pid(&child);
     child.wait().unwrap();
-    cage.add(number).unwrap();
-    cage.remove();
+    groups.add(number).unwrap();
+    groups.remove();
     isolator.close();
     assert!(site.left().is_empty());
 }
@@ -131,18 +131,18 @@ fn a_process_that_is_gone_can_be_added() {
 fn what_a_dead_executor_left_is_swept() {
     let site = Site::new();
     let isolator = site.isolator();
-    if isolator.yard.versions().is_empty() {
+    if isolator.pool.versions().is_empty() {
         return skipped("sweep", &isolator.level().to_string());
     }
     let limits = Limits {
         cpu_millis: Some(1000),
         ..Limits::default()
     };
-    let cage = isolator.cage("left", &limits).unwrap();
-    let mut child = caged(&cage, "setsid sleep 4712.06 & sleep 4712.06");
+    let groups = isolator.groups("left", &limits).unwrap();
+    let mut child = in_groups(&groups, "setsid sleep 4712.06 & sleep 4712.06");
     eventually("all are there", || running("sleep 4712.06") == 2);
     // An executor that is killed does not get to drop anything.
-    std::mem::forget((cage, isolator));
+    std::mem::forget((groups, isolator));
     assert!(!site.left().is_empty());
     sweep::sweep(&site.executor).unwrap();
     child.wait().unwrap();
@@ -172,11 +172,11 @@ fn a_record_that_names_other_folders_harms_nothing() {
 }
 
 #[test]
-fn a_restricted_thread_can_start_within_a_cage() {
+fn a_restricted_thread_can_start_within_groups() {
     let site = Site::new();
     for version in [Version::V1, Version::V2] {
-        let Some(yard) = site.yard(|one| one.version == version) else {
-            skipped("cages for restricted threads", &format!("no {version:?}"));
+        let Some(pool) = site.pool(|one| one.version == version) else {
+            skipped("groups for restricted threads", &format!("no {version:?}"));
             continue;
         };
         let rules = Ruleset::new(&site.data, &site.site, &site.scratch()).unwrap();
@@ -184,20 +184,20 @@ fn a_restricted_thread_can_start_within_a_cage() {
             pids: Some(2),
             ..Limits::default()
         };
-        let cage = Cage::new(&yard, "restricted", &limits).unwrap();
+        let groups = Groups::new(&pool, "restricted", &limits).unwrap();
         let start = || {
             rules.restrict_this_thread().unwrap();
-            caged(&cage, "sleep 4712.07 & wait")
+            in_groups(&groups, "sleep 4712.07 & wait")
         };
         let mut child = thread::scope(|scope| scope.spawn(start).join().unwrap());
         eventually("it is there", || running("sleep 4712.07") == 1);
-        assert_eq!(cage.is_empty(), Some(false));
-        cage.kill_all();
+        assert_eq!(groups.is_empty(), Some(false));
+        groups.kill_all();
         child.wait().unwrap();
-        eventually("empty", || cage.is_empty() == Some(true));
+        eventually("empty", || groups.is_empty() == Some(true));
         assert_eq!(running("sleep 4712.07"), 0);
-        cage.remove();
-        yard.close();
+        groups.remove();
+        pool.close();
         assert!(site.left().is_empty());
         fs::remove_file(sweep::record(&site.executor)).unwrap();
     }

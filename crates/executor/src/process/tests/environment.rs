@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use tripline_model::RequestId;
 
-use super::{Bench, NOW, has_cages, keys};
+use super::{Bench, NOW, has_groups, keys};
 use crate::instance::{How, Job, StartError, Starter};
 use crate::process::ProcessStarter;
 
@@ -90,7 +90,7 @@ async fn a_scratch_serves_again_only_if_it_is_as_new() {
         ),
     ] {
         let bench = Bench::script(&format!("{leave}; {script}"));
-        let certain = has_cages(&bench, "scratch directories that serve again");
+        let certain = has_groups(&bench, "scratch directories that serve again");
         let starter = ProcessStarter::new(bench.surroundings());
         let mut said = Vec::new();
         for _ in 0..2 {

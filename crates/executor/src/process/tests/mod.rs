@@ -5,8 +5,8 @@ mod ends;
 mod environment;
 mod limits;
 mod nasty;
-mod nursery;
 mod output;
+mod spawners;
 mod trees;
 mod users;
 
@@ -252,7 +252,7 @@ fn is_alive(pid: &str) -> bool {
 }
 
 /// Whether processes can be held together for certain here; says so where a test depends on it.
-fn has_cages(bench: &Bench, what: &str) -> bool {
+fn has_groups(bench: &Bench, what: &str) -> bool {
     let surroundings = bench.surroundings();
     let level = surroundings.isolation.level();
     let certain = level.cgroup == Cgroup::V1 && level.pids;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tripline_model::LogStream;
 use tripline_skipped::skipped;
 
-use super::{Bench, eventually, has_cages, is_alive};
+use super::{Bench, eventually, has_groups, is_alive};
 use crate::instance::How;
 use crate::protocol::{Isolation, Limits};
 
@@ -44,7 +44,7 @@ async fn children_and_daemons_die_with_the_run_whatever_its_end() {
         for code in ["0", "7"] {
             // Without control groups a daemon of a run that ended well is found by `tend_orphans`, not by its end.
             let bench = nasty(&[what, code]);
-            if what == "daemon" && code == "0" && !has_cages(&bench, "a daemon after success") {
+            if what == "daemon" && code == "0" && !has_groups(&bench, "a daemon after success") {
                 continue;
             }
             let exit = bench.run().await;
@@ -55,10 +55,10 @@ async fn children_and_daemons_die_with_the_run_whatever_its_end() {
 }
 
 #[tokio::test]
-async fn who_cannot_be_told_from_others_dies_by_its_cage() {
+async fn who_cannot_be_told_from_others_dies_by_its_group() {
     for code in ["0", "7"] {
         let bench = nasty(&["stranger", code]);
-        if has_cages(&bench, "a process without marks") {
+        if has_groups(&bench, "a process without marks") {
             bench.run().await;
             assert!(!is_alive(&bench.file("pid").await));
         }
@@ -126,7 +126,7 @@ async fn forks_without_end_are_bounded_and_ended() {
         ..Limits::default()
     };
     let bench = nasty(&["bomb"]).with_limits(limits);
-    if has_cages(&bench, "a fork bomb") {
+    if has_groups(&bench, "a fork bomb") {
         let run = bench.start().await.unwrap();
         bench.file("up").await;
         tokio::time::timeout(Duration::from_secs(2), std::future::pending::<()>())

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
 use super::Bench;
-use crate::process::nursery::Nurseries;
+use crate::process::spawners::Spawners;
 use crate::protocol::Isolation;
 
 #[tokio::test]
@@ -12,15 +12,15 @@ async fn starts_go_on_where_no_further_thread_can_be_had() {
     let mut bench = Bench::script("");
     // Rules may be outdated any time, where other tests make folders, and need a new thread.
     bench.spec.isolation = Isolation::None;
-    let mut nurseries = Nurseries::new(bench.surroundings().isolation);
+    let mut spawners = Spawners::new(bench.surroundings().isolation);
     let home = bench.executor_dir().join("scratch/resize");
     let spec = Arc::new(bench.spec.clone());
-    nurseries.act(&spec, &home, |_| ()).await.unwrap();
+    spawners.act(&spec, &home, |_| ()).await.unwrap();
     // More than there are addresses.
-    nurseries.stack_bytes = 1 << 47;
+    spawners.stack_bytes = 1 << 47;
     let (release, released) = sync_channel::<()>(1);
-    let busy = nurseries.act(&spec, &home, move |_| released.recv().unwrap());
-    let next = nurseries.act(&spec, &home, |_| ());
+    let busy = spawners.act(&spec, &home, move |_| released.recv().unwrap());
+    let next = spawners.act(&spec, &home, |_| ());
     // In this order.
     let (busy, next, ()) = tokio::join!(busy, next, async { release.send(()).unwrap() });
     busy.unwrap();

@@ -1,4 +1,4 @@
-//! One control group of one cage: its limits, who is in it, and what the kernel tells of it.
+//! One control group of one run or instance: its limits, who is in it, and what the kernel tells of it.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -11,19 +11,19 @@ use rustix::process::{Pid, Signal, getpid, kill_process};
 use crate::protocol::Limits;
 
 use super::hierarchy::{Controller, Version};
-use super::yard::Plot;
+use super::pool::Parent;
 
 /// The period in which a share of the processors is given out, in microseconds.
 const CPU_PERIOD: u64 = 100_000;
 
-/// Memory that a finished run may leave counted (files it read) in a room that is used again.
+/// Memory that a finished run may leave counted (files it read) in a group that is used again.
 const LEFTOVER: u64 = 1 << 20;
 
 /// How often processes that fork while they are killed are looked for again.
 const ROUNDS: usize = 50;
 
-/// A control group of one cage. The files are opened beforehand: a restricted thread could not.
-pub(super) struct Room {
+/// A control group of one run or instance. The files are opened beforehand: a restricted thread could not.
+pub(super) struct Group {
     pub(super) version: Version,
     pub(super) ends: bool,
     pub(super) dir: PathBuf,
@@ -33,51 +33,51 @@ pub(super) struct Room {
     count: Option<File>,
     /// Takes processes (v2) or threads (v1).
     entry: File,
-    /// Bounds the processes, where that is this room's part.
+    /// Bounds the processes, where that is this group's part.
     pids: Option<File>,
     pids_limit: Option<u64>,
     /// What the kernel tells of its kills for want of memory, with a limit of its own. Open, like `peak`.
     kills: Option<File>,
 }
 
-// === impl Room ===
+// === impl Group ===
 
-impl Room {
-    pub(super) fn new(plot: &Plot, name: &str, limits: &Limits) -> io::Result<Self> {
-        let dir = plot.path.join(name);
+impl Group {
+    pub(super) fn new(parent: &Parent, name: &str, limits: &Limits) -> io::Result<Self> {
+        let dir = parent.path.join(name);
         fs::create_dir(&dir)?;
-        Self::in_folder(plot, dir.clone(), limits).inspect_err(|_error| {
+        Self::in_folder(parent, dir.clone(), limits).inspect_err(|_error| {
             let _gone = fs::remove_dir(&dir);
         })
     }
 
-    fn in_folder(plot: &Plot, dir: PathBuf, limits: &Limits) -> io::Result<Self> {
-        let has = |controller| plot.controllers.contains(&controller);
+    fn in_folder(parent: &Parent, dir: PathBuf, limits: &Limits) -> io::Result<Self> {
+        let has = |controller| parent.controllers.contains(&controller);
         if let Some(bytes) = limits.memory_bytes.filter(|_| has(Controller::Memory)) {
-            bound_memory(plot.version, &dir, bytes)?;
+            bound_memory(parent.version, &dir, bytes)?;
         }
         if let Some(millis) = limits.cpu_millis.filter(|_| has(Controller::Cpu)) {
-            bound_cpu(plot.version, &dir, millis)?;
+            bound_cpu(parent.version, &dir, millis)?;
         }
-        let entry = match plot.version {
+        let entry = match parent.version {
             Version::V1 => "tasks",
             Version::V2 => "cgroup.procs",
         };
         let writable = |file: &str| File::options().write(true).open(dir.join(file));
-        let kills = match plot.version {
+        let kills = match parent.version {
             Version::V1 => "memory.oom_control",
             Version::V2 => "memory.events",
         };
         let memory_limited = limits.memory_bytes.is_some() && has(Controller::Memory);
-        let room = Self {
-            version: plot.version,
-            ends: plot.ends,
+        let group = Self {
+            version: parent.version,
+            ends: parent.ends,
             peak: has(Controller::Memory)
-                .then(|| open_peak(plot.version, &dir))
+                .then(|| open_peak(parent.version, &dir))
                 .flatten(),
             count: File::open(dir.join("pids.current"))
                 .ok()
-                .filter(|_| plot.version == Version::V1),
+                .filter(|_| parent.version == Version::V1),
             entry: writable(entry)?,
             pids: has(Controller::Pids)
                 .then(|| writable("pids.max"))
@@ -86,8 +86,8 @@ impl Room {
             kills: File::open(dir.join(kills)).ok().filter(|_| memory_limited),
             dir,
         };
-        room.bound_pids(1)?;
-        Ok(room)
+        group.bound_pids(1)?;
+        Ok(group)
     }
 
     /// Puts the calling thread into it, which only v1 can.

@@ -12,11 +12,11 @@ use rustix::process::Pid;
 
 use crate::protocol::Limits;
 
+use super::group::{Group, members};
 use super::hierarchy::Version;
-use super::room::{Room, members};
-use super::yard::Yard;
+use super::pool::GroupPool;
 
-/// How often children that were started meanwhile are looked for when a process is put into its cage.
+/// How often children that were started meanwhile are looked for when a process is put into its groups.
 const MOVES: usize = 5;
 
 /// How often processes are looked for with which nothing was done yet, at most.
@@ -28,27 +28,27 @@ const PAUSE: Duration = Duration::from_millis(1);
 
 /// The processes of one run or instance, held together by the kernel where it can. Without any control group every
 /// answer is `None` or `false`, and the tree has to be ended by process group and marks.
-pub(crate) struct Cage {
-    yard: Arc<Yard>,
-    rooms: Vec<Room>,
+pub(crate) struct Groups {
+    pool: Arc<GroupPool>,
+    all: Vec<Group>,
     reusable: bool,
     born_inside: AtomicBool,
     killed: AtomicBool,
 }
 
-/// While it lives, the thread that made it is inside a cage.
+/// While it lives, the thread that made it is inside the groups.
 pub(crate) struct Inside<'a> {
-    cage: &'a Cage,
+    groups: &'a Groups,
 }
 
-// === impl Cage ===
+// === impl Groups ===
 
-impl Cage {
-    pub(super) fn new(yard: &Arc<Yard>, name: &str, limits: &Limits) -> io::Result<Self> {
-        let (rooms, reusable) = yard.rooms(name, limits)?;
+impl Groups {
+    pub(super) fn new(pool: &Arc<GroupPool>, name: &str, limits: &Limits) -> io::Result<Self> {
+        let (all, reusable) = pool.groups(name, limits)?;
         Ok(Self {
-            yard: Arc::clone(yard),
-            rooms,
+            pool: Arc::clone(pool),
+            all,
             reusable,
             born_inside: AtomicBool::new(false),
             killed: AtomicBool::new(false),
@@ -56,13 +56,13 @@ impl Cage {
     }
 
     /// Puts the calling thread into it until the guard is dropped, so that what it starts meanwhile is born inside:
-    /// `let inside = cage.enter()?; let child = command.spawn(); drop(inside);` on the nursery thread, restricted or not.
+    /// `let inside = groups.enter()?; let child = command.spawn(); drop(inside);` on a spawner's thread, restricted or not.
     /// 7 us and no gap with control groups v1; nothing with v2, which cannot move threads: `add` is for that.
     pub(crate) fn enter(&self) -> io::Result<Inside<'_>> {
-        let inside = Inside { cage: self };
-        for room in &self.rooms {
-            room.bound_pids(1)?;
-            room.enter()?;
+        let inside = Inside { groups: self };
+        for group in &self.all {
+            group.bound_pids(1)?;
+            group.enter()?;
         }
         self.born_inside.store(true, Ordering::Relaxed);
         Ok(inside)
@@ -75,8 +75,8 @@ impl Cage {
     pub(crate) fn add(&self, pid: Pid) -> io::Result<()> {
         let mut first = Ok(());
         let born_inside = self.born_inside.load(Ordering::Relaxed);
-        let unmoved = |room: &&Room| room.version == Version::V2 || !born_inside;
-        for room in self.rooms.iter().filter(unmoved) {
+        let unmoved = |group: &&Group| group.version == Version::V2 || !born_inside;
+        for group in self.all.iter().filter(unmoved) {
             let mut moved = Vec::new();
             for _round in 0..MOVES {
                 let tree = tree(pid);
@@ -88,8 +88,8 @@ impl Cage {
                     break;
                 }
                 for one in new {
-                    for id in ids(room.version, one) {
-                        first = first.and(room.take(id));
+                    for id in ids(group.version, one) {
+                        first = first.and(group.take(id));
                     }
                     moved.push(one);
                 }
@@ -99,7 +99,7 @@ impl Cage {
     }
 
     /// Whether the whole tree is held from its birth, so that nothing of it can be outside. What started a daemon before
-    /// it was put into a cage v2 left that daemon outside: there, look for marks, too.
+    /// it was put into a group of v2 left that daemon outside: there, look for marks, too.
     pub(crate) fn is_certain(&self) -> bool {
         self.birthplace().is_some()
     }
@@ -107,44 +107,44 @@ impl Cage {
     /// Kills everything in it. Call again while `is_empty` is `Some(false)`.
     pub(crate) fn kill_all(&self) {
         self.killed.store(true, Ordering::Relaxed);
-        if let Some(room) = self.ender() {
-            room.kill();
+        if let Some(group) = self.ender() {
+            group.kill();
         }
     }
 
     /// Whether nothing is alive in it; `None` when nobody can tell.
     pub(crate) fn is_empty(&self) -> Option<bool> {
-        self.ender().map(Room::is_empty)
+        self.ender().map(Group::is_empty)
     }
 
     /// The most memory it used at a time, in bytes, files that it read or wrote included.
     pub(crate) fn peak_memory(&self) -> Option<u64> {
-        self.rooms.iter().find_map(Room::peak_memory)
+        self.all.iter().find_map(Group::peak_memory)
     }
 
     /// Whether the kernel killed in it because of the memory limit.
     pub(crate) fn memory_exceeded(&self) -> bool {
-        self.rooms.iter().any(Room::memory_exceeded)
+        self.all.iter().any(Group::memory_exceeded)
     }
 
-    /// Gives the cage back. Call when it is empty; what is not is killed, and removed later. Dropping does the same.
+    /// Gives the groups back. Call when they are empty; what is not is killed, and removed later. Dropping does the same.
     pub(crate) fn remove(self) {}
 
     /// Its control groups.
     #[cfg(test)]
     pub(super) fn folders(&self) -> impl Iterator<Item = &std::path::Path> {
-        self.rooms.iter().map(|room| room.dir.as_path())
+        self.all.iter().map(|group| group.dir.as_path())
     }
 
     /// Whether one process alone is inside, beside the thread that started it, for certain.
     pub(super) fn is_single(&self) -> bool {
-        self.birthplace().and_then(Room::count) == Some(2)
+        self.birthplace().and_then(Group::count) == Some(2)
     }
 
     /// The processes of the tree of one that was just started: all, where they are born inside; otherwise those that can
     /// be found as its children.
     fn processes(&self, pid: Pid) -> Vec<Pid> {
-        let members = self.birthplace().and_then(|room| members(&room.dir));
+        let members = self.birthplace().and_then(|group| members(&group.dir));
         match members {
             Some(all) => all.into_iter().filter_map(Pid::from_raw).collect(),
             None => tree(pid),
@@ -152,25 +152,25 @@ impl Cage {
     }
 
     /// The control group in which every process of the tree is from its birth, if there is one.
-    fn birthplace(&self) -> Option<&Room> {
+    fn birthplace(&self) -> Option<&Group> {
         let born_inside = self.born_inside.load(Ordering::Relaxed);
         self.ender()
-            .filter(|room| born_inside && room.version == Version::V1)
+            .filter(|group| born_inside && group.version == Version::V1)
     }
 
-    fn ender(&self) -> Option<&Room> {
-        self.rooms.iter().find(|room| room.ends)
+    fn ender(&self) -> Option<&Group> {
+        self.all.iter().find(|group| group.ends)
     }
 }
 
-impl Drop for Cage {
+impl Drop for Groups {
     fn drop(&mut self) {
         if self.is_empty() != Some(true) {
             self.kill_all();
         }
-        let rooms = std::mem::take(&mut self.rooms);
+        let all = std::mem::take(&mut self.all);
         let killed = self.killed.load(Ordering::Relaxed);
-        self.yard.give_back(rooms, self.reusable && !killed);
+        self.pool.give_back(all, self.reusable && !killed);
     }
 }
 
@@ -190,14 +190,14 @@ impl Inside<'_> {
         let mut seen = HashSet::from([pid]);
         let mut changed = vec![pid];
         for look in 0..LOOKS {
-            if self.cage.is_single() && !(thorough && look == 0) {
+            if self.groups.is_single() && !(thorough && look == 0) {
                 return first;
             }
             if thorough {
                 changed.iter().copied().for_each(let_forks_end);
             }
             changed.clear();
-            for one in self.cage.processes(pid) {
+            for one in self.groups.processes(pid) {
                 if seen.insert(one) {
                     match act(one) {
                         Ok(true) => changed.push(one),
@@ -218,12 +218,12 @@ impl Inside<'_> {
 
 impl Drop for Inside<'_> {
     fn drop(&mut self) {
-        self.cage.yard.leave();
-        if self.cage.killed.load(Ordering::Relaxed) {
+        self.groups.pool.leave();
+        if self.groups.killed.load(Ordering::Relaxed) {
             return;
         }
-        for room in &self.cage.rooms {
-            if let Err(error) = room.bound_pids(0) {
+        for group in &self.groups.all {
+            if let Err(error) = group.bound_pids(0) {
                 tracing::error!(%error, "the number of processes could not be bounded");
             }
         }

@@ -1,4 +1,4 @@
-//! What cages bound and tell.
+//! What groups bound and tell.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -7,15 +7,15 @@ use std::sync::Mutex;
 use rustix::process::{Signal, kill_process};
 
 use super::*;
-use crate::isolation::cage::tree;
+use crate::isolation::groups::tree;
 use crate::isolation::hierarchy::Controller;
+use crate::isolation::pool::locked;
 use crate::isolation::rlimits::Bounds;
-use crate::isolation::yard::locked;
 
 /// An isolator that can bound this, or `None`, said aloud.
 fn bounding(test: &str, site: &Site, controller: Controller) -> Option<Isolator> {
     let isolator = site.isolator();
-    if isolator.yard.has(controller) {
+    if isolator.pool.has(controller) {
         return Some(isolator);
     }
     isolator.close();
@@ -43,21 +43,21 @@ fn memory_over_the_limit_is_told() {
         memory_bytes: Some(32 << 20),
         ..Limits::default()
     };
-    let cage = isolator.cage("eats too much", &limits).unwrap();
-    caged(&cage, &eater(200)).wait().unwrap();
-    assert!(cage.memory_exceeded());
-    assert!(cage.peak_memory().unwrap() <= 32 << 20);
-    eventually("empty", || cage.is_empty() == Some(true));
-    cage.remove();
+    let groups = isolator.groups("eats too much", &limits).unwrap();
+    in_groups(&groups, &eater(200)).wait().unwrap();
+    assert!(groups.memory_exceeded());
+    assert!(groups.peak_memory().unwrap() <= 32 << 20);
+    eventually("empty", || groups.is_empty() == Some(true));
+    groups.remove();
 
-    let cage = isolator.cage("eats enough", &limits).unwrap();
-    let output = caged(&cage, &eater(8)).wait_with_output().unwrap();
+    let groups = isolator.groups("eats enough", &limits).unwrap();
+    let output = in_groups(&groups, &eater(8)).wait_with_output().unwrap();
     assert_eq!(
         String::from_utf8_lossy(&output.stdout),
         format!("{}\n", 8 << 20)
     );
-    assert!(!cage.memory_exceeded());
-    cage.remove();
+    assert!(!groups.memory_exceeded());
+    groups.remove();
     closed(&site, &isolator);
 }
 
@@ -67,17 +67,17 @@ fn the_peak_is_told_without_a_limit() {
     let Some(isolator) = bounding("peak memory", &site, Controller::Memory) else {
         return;
     };
-    let cage = isolator.cage("r", &Limits::default()).unwrap();
-    caged(&cage, &eater(64)).wait().unwrap();
-    let peak = cage.peak_memory().unwrap();
+    let groups = isolator.groups("r", &Limits::default()).unwrap();
+    in_groups(&groups, &eater(64)).wait().unwrap();
+    let peak = groups.peak_memory().unwrap();
     assert!((64 << 20..96 << 20).contains(&peak), "{peak}");
-    assert!(!cage.memory_exceeded());
-    cage.remove();
-    let cage = isolator.cage("r", &Limits::default()).unwrap();
-    caged(&cage, "true").wait().unwrap();
-    let peak = cage.peak_memory().unwrap();
+    assert!(!groups.memory_exceeded());
+    groups.remove();
+    let groups = isolator.groups("r", &Limits::default()).unwrap();
+    in_groups(&groups, "true").wait().unwrap();
+    let peak = groups.peak_memory().unwrap();
     assert!(peak < 16 << 20, "{peak} is not of this run");
-    cage.remove();
+    groups.remove();
     closed(&site, &isolator);
 }
 
@@ -91,28 +91,28 @@ fn processes_are_bounded() {
         pids: Some(4),
         ..Limits::default()
     };
-    let cage = isolator.cage("r", &limits).unwrap();
+    let groups = isolator.groups("r", &limits).unwrap();
     let script = "for i in 1 2 3 4 5 6 7 8 9; do sleep 4711.02 & done; wait";
-    let mut child = caged(&cage, script);
+    let mut child = in_groups(&groups, script);
     eventually("as many as may be", || running("sleep 4711.02") == 3);
-    cage.kill_all();
+    groups.kill_all();
     child.wait().unwrap();
     eventually("none is left", || running("sleep 4711.02") == 0);
-    cage.remove();
+    groups.remove();
     // The thread that starts it does not count.
     let one = Limits {
         pids: Some(1),
         ..Limits::default()
     };
-    let cage = isolator.cage("r", &one).unwrap();
-    assert!(caged(&cage, "exit 0").wait().unwrap().success());
+    let groups = isolator.groups("r", &one).unwrap();
+    assert!(in_groups(&groups, "exit 0").wait().unwrap().success());
     assert!(
-        !caged(&cage, "exec sh -c 'sleep 0 & wait $!'")
+        !in_groups(&groups, "exec sh -c 'sleep 0 & wait $!'")
             .wait()
             .unwrap()
             .success()
     );
-    cage.remove();
+    groups.remove();
     closed(&site, &isolator);
 }
 
@@ -126,9 +126,9 @@ fn processor_time_is_bounded() {
         cpu_millis: Some(100),
         ..Limits::default()
     };
-    let cage = isolator.cage("r", &limits).unwrap();
-    let mut child = caged(&cage, "while :; do :; done");
-    let folders: Vec<PathBuf> = cage.folders().map(|dir| dir.join("cpu.stat")).collect();
+    let groups = isolator.groups("r", &limits).unwrap();
+    let mut child = in_groups(&groups, "while :; do :; done");
+    let folders: Vec<PathBuf> = groups.folders().map(|dir| dir.join("cpu.stat")).collect();
     let throttled = || {
         let texts = folders
             .iter()
@@ -141,26 +141,26 @@ fn processor_time_is_bounded() {
             .any(|line| line.starts_with("nr_throttled ") && line != "nr_throttled 0")
     };
     eventually("held back", throttled);
-    cage.kill_all();
+    groups.kill_all();
     child.wait().unwrap();
-    cage.remove();
+    groups.remove();
     closed(&site, &isolator);
 }
 
 #[test]
-fn a_cage_without_limits_is_used_again_and_one_with_limits_is_not() {
+fn groups_without_limits_are_used_again_and_those_with_limits_are_not() {
     let site = Site::new();
     let isolator = site.isolator();
-    if isolator.yard.versions().is_empty() {
-        return skipped("cages used again", &isolator.level().to_string());
+    if isolator.pool.versions().is_empty() {
+        return skipped("groups used again", &isolator.level().to_string());
     }
     let folders = |limits: &Limits| {
-        let cage = isolator.cage("../../r", limits).unwrap();
-        let mut child = caged(&cage, "sleep 0.1 & exit 0");
+        let groups = isolator.groups("../../r", limits).unwrap();
+        let mut child = in_groups(&groups, "sleep 0.1 & exit 0");
         child.wait().unwrap();
-        eventually("empty", || cage.is_empty() == Some(true));
-        let folders: Vec<PathBuf> = cage.folders().map(Path::to_owned).collect();
-        cage.remove();
+        eventually("empty", || groups.is_empty() == Some(true));
+        let folders: Vec<PathBuf> = groups.folders().map(Path::to_owned).collect();
+        groups.remove();
         folders
     };
     let limited = Limits {
@@ -187,12 +187,12 @@ fn a_cage_without_limits_is_used_again_and_one_with_limits_is_not() {
 fn what_was_not_empty_is_removed_later() {
     let site = Site::new();
     let isolator = site.isolator();
-    if isolator.yard.versions().is_empty() {
-        return skipped("busy cages", &isolator.level().to_string());
+    if isolator.pool.versions().is_empty() {
+        return skipped("busy groups", &isolator.level().to_string());
     }
-    let cage = isolator.cage("r", &Limits::default()).unwrap();
-    let mut child = caged(&cage, "sleep 4711.04 & sleep 4711.04");
-    drop(cage);
+    let groups = isolator.groups("r", &Limits::default()).unwrap();
+    let mut child = in_groups(&groups, "sleep 4711.04 & sleep 4711.04");
+    drop(groups);
     child.wait().unwrap();
     eventually("killed", || running("sleep 4711.04") == 0);
     eventually("removed", || {
@@ -269,13 +269,13 @@ fn what_a_process_started_before_its_bounds_is_found() {
         let some = hierarchy::find().into_iter();
         let some: Vec<_> = some.filter(|one| Some(one.version) == version).collect();
         let record = sweep::record(&site.executor);
-        let yard = Arc::new(Yard::new(&site.id, &record, &some));
-        if version.is_some() && yard.versions().is_empty() {
+        let pool = Arc::new(GroupPool::new(&site.id, &record, &some));
+        if version.is_some() && pool.versions().is_empty() {
             skipped("early processes", "no control groups v1 can be made");
             continue;
         }
-        let cage = Cage::new(&yard, "early", &Limits::default()).unwrap();
-        let inside = cage.enter().unwrap();
+        let groups = Groups::new(&pool, "early", &Limits::default()).unwrap();
+        let inside = groups.enter().unwrap();
         let script = "sleep 4711.06 & bash -c 'sleep 4711.06 & wait' & wait";
         let mut command = Command::new("bash");
         command.arg("-c").arg(script).env(MARK, mark());
@@ -299,8 +299,8 @@ fn what_a_process_started_before_its_bounds_is_found() {
         }
         child.wait().unwrap();
         eventually("all are gone", || running("sleep 4711.06") == 0);
-        cage.remove();
-        yard.close();
+        groups.remove();
+        pool.close();
     }
 }
 
@@ -309,20 +309,20 @@ fn what_a_process_started_before_its_bounds_is_found() {
 fn a_process_that_is_alone_is_seen_to_be() {
     let site = Site::new();
     let isolator = site.isolator();
-    let cage = isolator.cage("alone", &Limits::default()).unwrap();
-    let inside = cage.enter().unwrap();
-    if !(isolator.level().pids && cage.is_certain()) {
+    let groups = isolator.groups("alone", &Limits::default()).unwrap();
+    let inside = groups.enter().unwrap();
+    if !(isolator.level().pids && groups.is_certain()) {
         return skipped("a process alone", &isolator.level().to_string());
     }
     let mut child = Command::new("sleep").arg("4711.07").spawn().unwrap();
-    assert!(cage.is_single());
+    assert!(groups.is_single());
     let mut other = Command::new("sleep").arg("4711.07").spawn().unwrap();
-    assert!(!cage.is_single());
+    assert!(!groups.is_single());
     drop(inside);
     for child in [&mut child, &mut other] {
         child.kill().unwrap();
         child.wait().unwrap();
     }
-    cage.remove();
+    groups.remove();
     closed(&site, &isolator);
 }

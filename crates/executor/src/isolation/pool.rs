@@ -1,4 +1,4 @@
-//! The executor's own part of the control groups: a folder in each hierarchy, in which cages are made.
+//! The executor's own part of the control groups: a folder in each hierarchy, in which those of runs are made and kept.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -9,39 +9,39 @@ use std::sync::{Mutex, PoisonError};
 use crate::protocol::Limits;
 
 use super::delegation;
+use super::group::Group;
 use super::hierarchy::{Controller, Hierarchy, Version};
-use super::room::Room;
 use super::sweep;
 
-/// Sets of rooms without limits that are kept for the next run, at most.
+/// Sets of groups without limits that are kept for the next run, at most.
 const KEPT: usize = 64;
 
 /// The folders of one executor, one in each hierarchy that is used.
-pub(super) struct Yard {
-    plots: Vec<Plot>,
-    /// Empty, without limits, in the order of the plots that every cage uses.
-    kept: Mutex<Vec<Vec<Room>>>,
+pub(super) struct GroupPool {
+    parents: Vec<Parent>,
+    /// Empty, without limits, in the order of the parents that every run uses.
+    kept: Mutex<Vec<Vec<Group>>>,
     /// What could not be removed yet.
-    left: Mutex<Vec<Room>>,
+    left: Mutex<Vec<Group>>,
     next: AtomicU64,
 }
 
 /// A folder of ours in one hierarchy.
-pub(super) struct Plot {
+pub(super) struct Parent {
     pub(super) version: Version,
     pub(super) controllers: Vec<Controller>,
     pub(super) path: PathBuf,
-    /// Whether every cage has a room here, or only those with a limit that is set here.
+    /// Whether every run has a group here, or only those with a limit that is set here.
     pub(super) always: bool,
-    /// Ends what is in a cage.
+    /// Whether its groups are what ends a run.
     pub(super) ends: bool,
     /// With v1: brings a thread back to where the executor is.
     back: Option<File>,
 }
 
-// === impl Plot ===
+// === impl Parent ===
 
-impl Plot {
+impl Parent {
     /// Makes the folder and, with v2, has the controllers bound what is in it.
     fn new(hierarchy: &Hierarchy, id: &str, record: &Path) -> io::Result<Self> {
         let name = format!("{}{id}", sweep::PREFIX);
@@ -86,79 +86,86 @@ impl Plot {
     }
 }
 
-// === impl Yard ===
+// === impl GroupPool ===
 
-impl Yard {
+impl GroupPool {
     /// Makes the folders where that is possible; what it makes is noted in `record` first.
     pub(super) fn new(id: &str, record: &Path, hierarchies: &[Hierarchy]) -> Self {
-        let mut plots: Vec<Plot> = hierarchies
+        let mut parents: Vec<Parent> = hierarchies
             .iter()
             .filter_map(|hierarchy| {
-                Plot::new(hierarchy, id, record)
+                Parent::new(hierarchy, id, record)
                     .inspect_err(|error| {
                         tracing::info!(%error, own = %hierarchy.own.display(), "no control group can be made here");
                     })
                     .ok()
             })
             .collect();
-        choose(&mut plots);
-        let yard = Self {
-            plots,
+        choose(&mut parents);
+        let pool = Self {
+            parents,
             kept: Mutex::default(),
             left: Mutex::default(),
             next: AtomicU64::new(0),
         };
-        yard.without_unused()
+        pool.without_unused()
     }
 
     /// Whether a limit of this kind can be set.
     pub(super) fn has(&self, controller: Controller) -> bool {
-        self.plots.iter().any(|plot| plot.has(controller))
+        self.parents.iter().any(|parent| parent.has(controller))
     }
 
     /// Which versions are in use.
     pub(super) fn versions(&self) -> Vec<Version> {
-        self.plots.iter().map(|plot| plot.version).collect()
+        self.parents.iter().map(|parent| parent.version).collect()
     }
 
-    /// Rooms for a cage with these limits, and whether they may be kept for another.
-    pub(super) fn rooms(&self, name: &str, limits: &Limits) -> io::Result<(Vec<Room>, bool)> {
+    /// Groups for a run with these limits, and whether they may be kept for another.
+    pub(super) fn groups(&self, name: &str, limits: &Limits) -> io::Result<(Vec<Group>, bool)> {
         self.remove_left();
         let unbounded =
             limits.memory_bytes.is_none() && limits.cpu_millis.is_none() && limits.pids.is_none();
-        if unbounded && let Some(rooms) = locked(&self.kept).pop() {
-            return Ok((rooms, true));
+        if unbounded && let Some(groups) = locked(&self.kept).pop() {
+            return Ok((groups, true));
         }
         let name = self.named(name);
-        let mut rooms = Vec::new();
-        for plot in self.plots.iter().filter(|plot| plot.wanted(limits)) {
-            match Room::new(plot, &name, limits) {
-                Ok(room) => rooms.push(room),
+        let mut groups = Vec::new();
+        for parent in self.parents.iter().filter(|parent| parent.wanted(limits)) {
+            match Group::new(parent, &name, limits) {
+                Ok(group) => groups.push(group),
                 Err(error) => {
-                    locked(&self.left).extend(rooms);
+                    locked(&self.left).extend(groups);
                     self.remove_left();
                     return Err(error);
                 }
             }
         }
-        Ok((rooms, unbounded))
+        Ok((groups, unbounded))
     }
 
-    /// Takes rooms back. Reusable are those that had no limits and are empty without a kill.
-    pub(super) fn give_back(&self, rooms: Vec<Room>, reusable: bool) {
+    /// Takes groups back. Reusable are those that had no limits and are empty without a kill.
+    pub(super) fn give_back(&self, groups: Vec<Group>, reusable: bool) {
         let mut kept = locked(&self.kept);
-        if reusable && kept.len() < KEPT && rooms.iter().all(Room::renewed) {
-            kept.push(rooms);
+        if reusable && kept.len() < KEPT && groups.iter().all(Group::renewed) {
+            kept.push(groups);
             return;
         }
         drop(kept);
-        let busy: Vec<Room> = rooms.into_iter().filter(|room| !room.removed()).collect();
+        let busy: Vec<Group> = groups
+            .into_iter()
+            .filter(|group| !group.removed())
+            .collect();
         locked(&self.left).extend(busy);
     }
 
     /// Brings the calling thread back to where the executor is.
     pub(super) fn leave(&self) {
-        for mut back in self.plots.iter().filter_map(|plot| plot.back.as_ref()) {
+        for mut back in self
+            .parents
+            .iter()
+            .filter_map(|parent| parent.back.as_ref())
+        {
             if let Err(error) = back.write_all(b"0") {
                 tracing::error!(%error, "a thread could not leave a control group");
             }
@@ -167,27 +174,27 @@ impl Yard {
 
     /// Removes everything that is empty.
     pub(super) fn close(&self) {
-        let kept: Vec<Vec<Room>> = locked(&self.kept).drain(..).collect();
+        let kept: Vec<Vec<Group>> = locked(&self.kept).drain(..).collect();
         locked(&self.left).extend(kept.into_iter().flatten());
         self.remove_left();
-        for plot in &self.plots {
+        for parent in &self.parents {
             // What is busy is in the record, and swept by whoever removes the executor's folder.
-            let _busy = fs::remove_dir(&plot.path);
+            let _busy = fs::remove_dir(&parent.path);
         }
     }
 
     fn remove_left(&self) {
-        locked(&self.left).retain(|room| {
-            room.kill();
-            !room.removed()
+        locked(&self.left).retain(|group| {
+            group.kill();
+            !group.removed()
         });
     }
 
     fn without_unused(mut self) -> Self {
-        self.plots.retain(|plot| {
-            let used = plot.always || plot.has(Controller::Cpu);
+        self.parents.retain(|parent| {
+            let used = parent.always || parent.has(Controller::Cpu);
             if !used {
-                let _busy = fs::remove_dir(&plot.path);
+                let _busy = fs::remove_dir(&parent.path);
             }
             used
         });
@@ -206,25 +213,28 @@ impl Yard {
     }
 }
 
-impl Drop for Yard {
+impl Drop for GroupPool {
     fn drop(&mut self) {
         self.close();
     }
 }
 
-/// Decides who ends a cage and what every cage has. v1 with the number of processes comes first: a thread enters it
+/// Decides which groups end a run and which every run has. v1 with the number of processes comes first: a thread enters it
 /// without waiting, what it starts is born inside, and a tree that may not fork is ended for certain. v2 ends a tree with
 /// one write, but processes have to be moved into it, for which the kernel waits up to 20 ms on an idle machine.
-fn choose(plots: &mut [Plot]) {
-    let v1_pids = plots
+fn choose(parents: &mut [Parent]) {
+    let v1_pids = parents
         .iter()
-        .position(|plot| plot.version == Version::V1 && plot.has(Controller::Pids));
-    let v2 = plots.iter().position(|plot| plot.version == Version::V2);
-    if let Some(ender) = v1_pids.or(v2).or((!plots.is_empty()).then_some(0)) {
-        plots[ender].ends = true;
+        .position(|parent| parent.version == Version::V1 && parent.has(Controller::Pids));
+    let v2 = parents
+        .iter()
+        .position(|parent| parent.version == Version::V2);
+    if let Some(ender) = v1_pids.or(v2).or((!parents.is_empty()).then_some(0)) {
+        parents[ender].ends = true;
     }
-    for plot in plots {
-        plot.always = plot.ends || plot.has(Controller::Memory) || plot.has(Controller::Pids);
+    for parent in parents {
+        parent.always =
+            parent.ends || parent.has(Controller::Memory) || parent.has(Controller::Pids);
     }
 }
 

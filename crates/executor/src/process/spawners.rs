@@ -36,16 +36,16 @@ const IDLE: Duration = Duration::from_secs(60);
 const STACK_BYTES: usize = 256 * 1024;
 
 /// The threads of one starter's functions.
-pub(super) struct Nurseries {
+pub(super) struct Spawners {
     isolation: Arc<Isolator>,
-    threads: Arc<Mutex<HashMap<String, Nursery>>>,
-    room: Semaphore,
+    threads: Arc<Mutex<HashMap<String, Spawner>>>,
+    starts: Semaphore,
     /// Of a new thread.
     pub(super) stack_bytes: usize,
 }
 
 /// The threads of one function.
-struct Nursery {
+struct Spawner {
     spec: Arc<FunctionSpec>,
     /// `None` where nothing is restricted.
     ruleset: Option<Arc<Ruleset>>,
@@ -62,22 +62,22 @@ type Queue = Arc<Mutex<Receiver<Task>>>;
 type Task = Box<dyn FnOnce(Result<Option<&Account>, StartError>) + Send>;
 
 /// What a thread begins with.
-struct Cradle {
+struct SpawnerThread {
     function: String,
     ruleset: Option<Arc<Ruleset>>,
     user: Option<String>,
     tasks: Queue,
-    threads: Arc<Mutex<HashMap<String, Nursery>>>,
+    threads: Arc<Mutex<HashMap<String, Spawner>>>,
 }
 
-// === impl Nurseries ===
+// === impl Spawners ===
 
-impl Nurseries {
+impl Spawners {
     pub(super) fn new(isolation: Arc<Isolator>) -> Self {
         Self {
             isolation,
             threads: Arc::default(),
-            room: Semaphore::new(MAX_STARTS),
+            starts: Semaphore::new(MAX_STARTS),
             stack_bytes: STACK_BYTES,
         }
     }
@@ -90,7 +90,7 @@ impl Nurseries {
         home: &Path,
         act: impl FnOnce(Option<&Account>) -> T + Send + 'static,
     ) -> Result<T, StartError> {
-        let _room = self.room.acquire().await.map_err(|_| ended())?;
+        let _start = self.starts.acquire().await.map_err(|_| ended())?;
         let (answer, answered) = oneshot::channel();
         let task: Task = Box::new(move |rights| {
             let _ = answer.send(rights.map(act));
@@ -99,8 +99,8 @@ impl Nurseries {
         loop {
             {
                 let mut threads = lock(&self.threads);
-                if let Some(nursery) = self.current(&mut threads, spec, made)? {
-                    self.hand_over(nursery, task)?;
+                if let Some(spawner) = self.current(&mut threads, spec, made)? {
+                    self.hand_over(spawner, task)?;
                     break;
                 }
             }
@@ -112,26 +112,26 @@ impl Nurseries {
     /// The threads that start the function as it is now: those that are there, or new ones with what was `made`.
     fn current<'t>(
         &self,
-        threads: &'t mut HashMap<String, Nursery>,
+        threads: &'t mut HashMap<String, Spawner>,
         spec: &Arc<FunctionSpec>,
         made: Option<Option<Arc<Ruleset>>>,
-    ) -> Result<Option<&'t mut Nursery>, StartError> {
+    ) -> Result<Option<&'t mut Spawner>, StartError> {
         let there = threads.get(&spec.name);
-        if !there.is_some_and(|nursery| nursery.fits(spec)) {
+        if !there.is_some_and(|spawner| spawner.fits(spec)) {
             let Some(ruleset) = made else {
                 return Ok(None);
             };
-            threads.insert(spec.name.clone(), self.raise(spec, ruleset)?);
+            threads.insert(spec.name.clone(), self.make(spec, ruleset)?);
         }
         Ok(threads.get_mut(&spec.name))
     }
 
-    fn hand_over(&self, nursery: &mut Nursery, task: Task) -> Result<(), StartError> {
-        let pending = nursery.pending.clone();
-        let busy = pending.load(Ordering::Relaxed) >= nursery.threads;
+    fn hand_over(&self, spawner: &mut Spawner, task: Task) -> Result<(), StartError> {
+        let pending = spawner.pending.clone();
+        let busy = pending.load(Ordering::Relaxed) >= spawner.threads;
         if busy
-            && nursery.threads < MAX_THREADS
-            && let Err(error) = self.add_thread(nursery)
+            && spawner.threads < MAX_THREADS
+            && let Err(error) = self.add_thread(spawner)
         {
             // Those that are there come to it, too.
             tracing::warn!(%error, "a function gets no further thread to be started from");
@@ -142,7 +142,7 @@ impl Nurseries {
             pending.fetch_sub(1, Ordering::Relaxed);
         });
         // There is room for as many as `MAX_STARTS` allows.
-        nursery.tasks.try_send(counted).map_err(|_| ended())
+        spawner.tasks.try_send(counted).map_err(|_| ended())
     }
 
     /// What the function may reach. The folders on the way may have many entries, and other runs wait for the calling
@@ -166,13 +166,13 @@ impl Nurseries {
         spawn_blocking(make).await.map_err(|_| ended())?
     }
 
-    fn raise(
+    fn make(
         &self,
         spec: &Arc<FunctionSpec>,
         ruleset: Option<Arc<Ruleset>>,
-    ) -> Result<Nursery, StartError> {
+    ) -> Result<Spawner, StartError> {
         let (sender, tasks) = sync_channel(MAX_STARTS);
-        let mut nursery = Nursery {
+        let mut spawner = Spawner {
             spec: spec.clone(),
             ruleset,
             tasks: sender,
@@ -180,31 +180,31 @@ impl Nurseries {
             threads: 0,
             pending: Arc::default(),
         };
-        self.add_thread(&mut nursery)?;
-        Ok(nursery)
+        self.add_thread(&mut spawner)?;
+        Ok(spawner)
     }
 
-    fn add_thread(&self, nursery: &mut Nursery) -> Result<(), StartError> {
-        let cradle = Cradle {
-            function: nursery.spec.name.clone(),
-            ruleset: nursery.ruleset.clone(),
-            user: nursery.spec.user.clone(),
-            tasks: nursery.queue.clone(),
+    fn add_thread(&self, spawner: &mut Spawner) -> Result<(), StartError> {
+        let body = SpawnerThread {
+            function: spawner.spec.name.clone(),
+            ruleset: spawner.ruleset.clone(),
+            user: spawner.spec.user.clone(),
+            tasks: spawner.queue.clone(),
             threads: self.threads.clone(),
         };
         thread::Builder::new()
-            .name("nursery".to_owned())
+            .name("spawner".to_owned())
             .stack_size(self.stack_bytes)
-            .spawn(|| cradle.live())
+            .spawn(|| body.live())
             .map_err(StartError::Spawn)?;
-        nursery.threads += 1;
+        spawner.threads += 1;
         Ok(())
     }
 }
 
-// === impl Nursery ===
+// === impl Spawner ===
 
-impl Nursery {
+impl Spawner {
     fn fits(&self, spec: &Arc<FunctionSpec>) -> bool {
         let same = Arc::ptr_eq(&self.spec, spec) || self.spec == *spec;
         same && self
@@ -214,9 +214,9 @@ impl Nursery {
     }
 }
 
-// === impl Cradle ===
+// === impl SpawnerThread ===
 
-impl Cradle {
+impl SpawnerThread {
     /// What the thread does.
     fn live(self) {
         let account = self.restrict();
@@ -250,7 +250,7 @@ impl Cradle {
         let mut threads = lock(&self.threads);
         let ours = threads
             .get_mut(&self.function)
-            .filter(|nursery| Arc::ptr_eq(&nursery.queue, &self.tasks))?;
+            .filter(|spawner| Arc::ptr_eq(&spawner.queue, &self.tasks))?;
         let Ok(queue) = self.tasks.try_lock() else {
             // Another thread waits for tasks.
             ours.threads -= 1;
