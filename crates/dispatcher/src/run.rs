@@ -132,7 +132,11 @@ impl Shared {
             }
             pause = AGAIN.1.min(pause * 2);
         }
-        tracing::info!(state = end.as_str(), reason = ending.reason, "ended");
+        // A thousand a second end well, and each is in the journal: a line of each would cost more than it says.
+        match end {
+            End::Succeeded => tracing::debug!("succeeded"),
+            _ => tracing::info!(state = end.as_str(), reason = ending.reason, "ended"),
+        }
         if let Some(duration_ms) = ending.duration_ms {
             let name = lane.function.name.to_string();
             let span = Duration::from_millis(duration_ms);
