@@ -53,6 +53,14 @@ pub(super) fn list(connection: &Connection, query: &Query) -> rusqlite::Result<P
 }
 
 fn page(connection: &Connection, query: &Query, bounds: Bounds) -> rusqlite::Result<Page> {
+    // One state of the journal for all statements: what starts meanwhile would be missing, and the page look like the last.
+    let snapshot = connection.unchecked_transaction()?;
+    let page = page_of(&snapshot, query, bounds)?;
+    snapshot.finish()?;
+    Ok(page)
+}
+
+fn page_of(connection: &Connection, query: &Query, bounds: Bounds) -> rusqlite::Result<Page> {
     let mut filling = Filling::new(query, bounds);
     let range = Range::of(query);
     if query.state == Some(InvocationState::Accepted) && query.trigger.is_none() {

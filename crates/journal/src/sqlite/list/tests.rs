@@ -108,6 +108,52 @@ async fn a_page_looks_at_a_bounded_number_of_records_and_the_next_goes_on_there(
 }
 
 #[tokio::test]
+async fn a_page_does_not_look_like_the_last_when_what_waits_starts_meanwhile() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = open(dir.path());
+    let mut newest = RequestId::floor(Timestamp::from_millis(0));
+    for second in 0..6 {
+        newest = accept(&journal, "f", second).await;
+    }
+    let path = dir.path().join("journal.db");
+    let mut reader = schema::open_reader(&path).unwrap();
+    let query = Query {
+        state: Some(InvocationState::Accepted),
+        limit: 2,
+        ..Query::default()
+    };
+    // It starts after each step of the reader in turn.
+    for moment in 1.. {
+        let writer = Connection::open(&path).unwrap();
+        let set = move |state: u8| {
+            let sql = "UPDATE invocations SET state = ?1 WHERE id = ?2";
+            writer.execute(sql, rusqlite::params![state, newest.as_bytes()])
+        };
+        let (tell, told) = sync_channel(1);
+        let mut step = 0;
+        let start = move || {
+            step += 1;
+            if step == moment {
+                set(1).unwrap();
+                tell.send(()).unwrap();
+            }
+            false
+        };
+        reader.progress_handler(1, Some(start)).unwrap();
+        let page = list(&reader, &query).unwrap();
+        reader.progress_handler(0, None::<fn() -> bool>).unwrap();
+        assert!(page.next.is_some(), "after step {moment}: {page:?}");
+        if told.try_recv().is_err() {
+            assert!(moment > 100, "{moment} steps are no list");
+            break;
+        }
+        let writer = Connection::open(&path).unwrap();
+        let sql = "UPDATE invocations SET state = 0 WHERE id = ?1";
+        writer.execute(sql, [newest.as_bytes()]).unwrap();
+    }
+}
+
+#[tokio::test]
 async fn every_walk_is_along_an_index_in_the_order_of_the_answer() {
     let dir = tempfile::tempdir().unwrap();
     let _journal = open(dir.path());
