@@ -201,6 +201,9 @@ pub trait Journal: Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<(), JournalError>;
 
+    /// The invocation accepted first of those that were found lost at `since` or later.
+    async fn oldest_lost(&self, since: Timestamp) -> Result<Option<RequestId>, JournalError>;
+
     /// Removes what retention no longer keeps, in small steps between which other writes go on.
     async fn purge(&self, retention: &Retention, now: Timestamp) -> Result<Purged, JournalError>;
 

@@ -61,8 +61,9 @@ pub trait LogStore: Send + Sync + 'static {
     /// Waits until everything appended before is readable.
     async fn flush(&self) -> Result<(), LogError>;
 
-    /// Removes the logs that were last written to before `before`, a whole day's file at a time; says how many days.
-    async fn purge(&self, before: Timestamp) -> Result<u64, LogError>;
+    /// Removes the logs that were last written to before `before`, a whole day's file at a time, and none from the day on
+    /// when `spared` was accepted; says how many days.
+    async fn purge(&self, before: Timestamp, spared: Option<RequestId>) -> Result<u64, LogError>;
 
     /// Writes out what was appended, then closes.
     async fn close(&self);

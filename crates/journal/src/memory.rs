@@ -205,6 +205,10 @@ impl Journal for MemoryJournal {
         Ok(())
     }
 
+    async fn oldest_lost(&self, since: Timestamp) -> Result<Option<RequestId>, JournalError> {
+        Ok(self.reading()?.oldest_lost(since))
+    }
+
     async fn purge(&self, retention: &Retention, now: Timestamp) -> Result<Purged, JournalError> {
         Ok(self.writing()?.purge(retention, now))
     }

@@ -291,6 +291,12 @@ impl Journal for SqliteJournal {
             .await
     }
 
+    async fn oldest_lost(&self, since: Timestamp) -> Result<Option<RequestId>, JournalError> {
+        self.readers
+            .read(move |connection| read::oldest_lost(connection, since))
+            .await
+    }
+
     async fn purge(&self, retention: &Retention, now: Timestamp) -> Result<Purged, JournalError> {
         self.forget(retention, now).await
     }

@@ -159,10 +159,11 @@ async fn a_day_goes_when_nothing_of_it_was_written_lately() {
         let lines = vec![line(id(1), "a"), late, line(next_day, "n")];
         store.append(lines).await.unwrap();
         store.flush().await.unwrap();
-        assert_eq!(store.purge(NOW.plus(DAY)).await, Ok(0));
+        assert_eq!(store.purge(NOW.plus(DAY), None).await, Ok(0));
         assert_eq!(texts(&store, id(1), 0, 9).await, numbered(&["a"]));
         let after = NOW.plus(DAY + Duration::from_secs(1));
-        assert_eq!(store.purge(after).await, Ok(1));
+        assert_eq!(store.purge(after, Some(id(1))).await, Ok(0), "spared");
+        assert_eq!(store.purge(after, Some(next_day)).await, Ok(1));
         assert_eq!(texts(&store, id(1), 0, 9).await, []);
         assert_eq!(texts(&store, next_day, 0, 9).await, numbered(&["n"]));
     })
@@ -364,13 +365,13 @@ async fn a_day_that_cannot_be_read_keeps_no_other_and_goes_when_it_is_old() {
     std::fs::write(&damaged, "no database").unwrap();
     let store = SqliteLogStore::open(dir.path()).unwrap();
     // It was just written.
-    assert_eq!(store.purge(NOW.minus(DAY)).await, Ok(9));
+    assert_eq!(store.purge(NOW.minus(DAY), None).await, Ok(9));
     assert!(damaged.exists());
     let file = std::fs::File::options().write(true).open(&damaged).unwrap();
     let old =
         std::time::UNIX_EPOCH + Duration::from_millis(NOW.as_millis().unsigned_abs()) - DAY * 2;
     file.set_modified(old).unwrap();
-    assert_eq!(store.purge(NOW.minus(DAY)).await, Ok(1));
+    assert_eq!(store.purge(NOW.minus(DAY), None).await, Ok(1));
     assert!(!damaged.exists());
     store.close().await;
 }
@@ -383,7 +384,7 @@ async fn a_day_that_cannot_be_removed_keeps_no_other_and_is_named() {
     store.flush().await.unwrap();
     let stuck = dir.path().join("2020-02-02.db");
     std::fs::create_dir(&stuck).unwrap();
-    let error = store.purge(NOW.plus(DAY * 400)).await.unwrap_err();
+    let error = store.purge(NOW.plus(DAY * 400), None).await.unwrap_err();
     assert!(
         error.to_string().contains(stuck.to_str().unwrap()),
         "{error}"

@@ -285,6 +285,10 @@ impl Journal for Between {
         self.journal.register_triggers(present, now).await
     }
 
+    async fn oldest_lost(&self, since: Timestamp) -> Result<Option<RequestId>, JournalError> {
+        self.journal.oldest_lost(since).await
+    }
+
     async fn purge(&self, retention: &Retention, now: Timestamp) -> Result<Purged, JournalError> {
         self.remove(retention, now).await
     }

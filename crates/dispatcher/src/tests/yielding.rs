@@ -187,6 +187,10 @@ impl Journal for Yielding {
         self.inner.register_triggers(present, now).await
     }
 
+    async fn oldest_lost(&self, since: Timestamp) -> Result<Option<RequestId>, JournalError> {
+        self.inner.oldest_lost(since).await
+    }
+
     async fn purge(&self, retention: &Retention, now: Timestamp) -> Result<Purged, JournalError> {
         self.inner.purge(retention, now).await
     }

@@ -92,7 +92,7 @@ impl LogStore for MemoryLogStore {
         self.open().map(drop)
     }
 
-    async fn purge(&self, before: Timestamp) -> Result<u64, LogError> {
+    async fn purge(&self, before: Timestamp, spared: Option<RequestId>) -> Result<u64, LogError> {
         const DAY: i64 = 86_400_000;
         let day = |id: &RequestId| id.timestamp().as_millis().div_euclid(DAY);
         let mut state = self.open()?;
@@ -103,8 +103,9 @@ impl LogStore for MemoryLogStore {
                 *newest = line.at.max(*newest);
             }
         }
-        let over = |day: &i64, newest: &Timestamp| {
-            *newest < before && (day + 1) * DAY <= before.as_millis()
+        let over = |at: &i64, newest: &Timestamp| {
+            let is_spared = spared.is_some_and(|id| day(&id) <= *at);
+            !is_spared && *newest < before && (at + 1) * DAY <= before.as_millis()
         };
         newest.retain(|day, newest| over(day, newest));
         state.logs.retain(|id, _| !newest.contains_key(&day(id)));

@@ -146,10 +146,15 @@ impl LogStore for SqliteLogStore {
         done.await.map_err(|_| LogError::Closed)
     }
 
-    async fn purge(&self, before: Timestamp) -> Result<u64, LogError> {
+    async fn purge(&self, before: Timestamp, spared: Option<RequestId>) -> Result<u64, LogError> {
         self.readers.forget();
         let (reply, done) = oneshot::channel();
-        self.send(Command::Purge(before, reply)).await?;
+        self.send(Command::Purge {
+            before,
+            spared,
+            reply,
+        })
+        .await?;
         let removed = done.await.map_err(|_| LogError::Closed)?;
         // A read meanwhile may have opened a file that is gone now.
         self.readers.forget();

@@ -30,8 +30,12 @@ pub(super) enum Command {
     Lines(Vec<NewLine>, OwnedSemaphorePermit),
     /// To answer when everything before is written.
     Flush(oneshot::Sender<()>),
-    /// To remove days last written to before a time.
-    Purge(Timestamp, oneshot::Sender<Result<u64, LogError>>),
+    /// See [`LogStore::purge`](crate::LogStore::purge).
+    Purge {
+        before: Timestamp,
+        spared: Option<RequestId>,
+        reply: oneshot::Sender<Result<u64, LogError>>,
+    },
 }
 
 /// What the writer thread owns.
@@ -91,7 +95,11 @@ impl Writer {
                         batch.permits.push(permit);
                     }
                     Some(Command::Flush(reply)) => batch.flushed.push(reply),
-                    Some(Command::Purge(before, reply)) => break Some((before, reply)),
+                    Some(Command::Purge {
+                        before,
+                        spared,
+                        reply,
+                    }) => break Some((before, spared, reply)),
                     None => break None,
                 }
                 next = batch.has_room().then(|| queue.try_recv().ok()).flatten();
@@ -102,8 +110,8 @@ impl Writer {
                 // Whoever asked may have gone.
                 let _ = reply.send(());
             }
-            if let Some((before, reply)) = purge {
-                let _ = reply.send(self.purge(before));
+            if let Some((before, spared, reply)) = purge {
+                let _ = reply.send(self.purge(before, spared));
             }
         }
     }
@@ -189,11 +197,11 @@ impl Writer {
         Ok(())
     }
 
-    fn purge(&mut self, before: Timestamp) -> Result<u64, LogError> {
+    fn purge(&mut self, before: Timestamp, spared: Option<RequestId>) -> Result<u64, LogError> {
         let failed = |error: &dyn std::error::Error| LogError::Failed(error.to_string());
         let (mut removed, mut left) = (0, Vec::new());
         for day in Day::all(&self.dir).map_err(|e| failed(&e))? {
-            if day.end() > before {
+            if day.end() > before || spared.is_some_and(|id| Day::of(id) <= day) {
                 continue;
             }
             // One that fails keeps no other.

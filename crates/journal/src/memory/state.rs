@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use tripline_model::{
-    CursorEntry, Ending, Execution, FunctionName, Identity, Invocation, InvocationState, Offer,
-    RequestId, Timestamp, Transition, TriggerName,
+    CursorEntry, End, Ending, Execution, FunctionName, Identity, Invocation, InvocationState,
+    Offer, RequestId, Timestamp, Transition, TriggerName,
 };
 
 use crate::{
@@ -277,6 +277,16 @@ impl State {
             self.gone.entry(via.clone()).or_insert(now);
         }
         self.gone.retain(|via, _| !present.contains(via));
+    }
+
+    /// See [`crate::Journal::oldest_lost`].
+    pub(super) fn oldest_lost(&self, since: Timestamp) -> Option<RequestId> {
+        let lost = |i: &&Invocation| {
+            let ending = i.ending.as_ref();
+            ending.is_some_and(|ending| ending.end == End::Lost && ending.at >= since)
+        };
+        let all = self.invocations.values().filter(lost);
+        all.map(|one| one.request_id).min()
     }
 
     /// Removes ended records past their time, then the oldest ends until the rest fits, and notes of triggers long gone.

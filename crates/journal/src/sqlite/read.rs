@@ -5,12 +5,13 @@ use std::collections::HashSet;
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Params, ffi, named_params, params};
 use tripline_model::{
-    CursorEntry, FunctionName, Identity, Invocation, InvocationState, Offer, RequestId, Timestamp,
-    TriggerName,
+    CursorEntry, End, FunctionName, Identity, Invocation, InvocationState, Offer, RequestId,
+    Timestamp, TriggerName,
 };
 
 use super::identity::{self, Spans};
 use super::row;
+use super::schema::PAGE_BYTES;
 use crate::{Accepted, Portion};
 
 /// See [`crate::Journal::find_identity`].
@@ -146,6 +147,22 @@ pub(super) fn cursors(
     rows.collect()
 }
 
+/// See [`crate::Journal::oldest_lost`].
+pub(super) fn oldest_lost(
+    connection: &Connection,
+    since: Timestamp,
+) -> rusqlite::Result<Option<RequestId>> {
+    let lost = row::state_code(InvocationState::Ended(End::Lost));
+    let sql = format!(
+        "SELECT id FROM invocations INDEXED BY troubled
+         WHERE state > 2 AND state = {lost} AND ended_at >= ?1 ORDER BY id LIMIT 1"
+    );
+    connection
+        .prepare_cached(&sql)?
+        .query_row([since.as_millis()], |found| row::id(found, 0))
+        .optional()
+}
+
 /// Bytes of the file that hold something.
 pub(super) fn used_bytes(connection: &Connection) -> rusqlite::Result<u64> {
     let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
@@ -153,25 +170,41 @@ pub(super) fn used_bytes(connection: &Connection) -> rusqlite::Result<u64> {
     Ok((pages * pragma("page_size")?).unsigned_abs())
 }
 
-/// What a record takes beside its event's data, near enough, in bytes.
+/// What a record takes beside its event's data and attributes, near enough, in bytes.
 const RECORD_BYTES: u64 = 512;
 
-/// Bytes of events that wait or run, near enough.
+/// Bytes of an entry that lie in the tree of a table without rowids, at most and where it has pages of its own, at least;
+/// and what each of those pages takes of it. From SQLite's file format, for pages of 8 KiB.
+const IN_TREE: (u64, u64) = (2030, 1003);
+const IN_PAGE: u64 = PAGE_BYTES - 4;
+
+/// Bytes that events which wait or run take of the file, near enough.
 pub(super) fn open_bytes(connection: &Connection) -> rusqlite::Result<u64> {
     // Each half has its own index.
-    let open = connection.query_row(
-        "SELECT sum(n), sum(bytes) FROM (
-         SELECT count(*) AS n, coalesce(sum(data_len), 0) AS bytes FROM invocations WHERE state = 0
-         UNION ALL SELECT count(*), coalesce(sum(data_len), 0) FROM invocations WHERE state = 1)",
-        [],
-        |found| {
-            Ok((
-                found.get::<_, i64>(0)?.unsigned_abs(),
-                found.get::<_, i64>(1)?.unsigned_abs(),
-            ))
-        },
-    );
-    open.map(|(count, bytes)| bytes + count * RECORD_BYTES)
+    let mut select = connection.prepare_cached(
+        "SELECT data_len, octet_length(extensions) FROM invocations WHERE state = 0
+         UNION ALL SELECT data_len, octet_length(extensions) FROM invocations WHERE state = 1",
+    )?;
+    let mut rows = select.query([])?;
+    let mut bytes = 0;
+    while let Some(found) = rows.next()? {
+        let length = |at| Ok::<_, rusqlite::Error>(found.get::<_, Option<i64>>(at)?.unwrap_or(0));
+        let (data, attributes) = (length(0)?.unsigned_abs(), length(1)?.unsigned_abs());
+        bytes += in_file(data) + in_file(attributes + RECORD_BYTES);
+    }
+    Ok(bytes)
+}
+
+/// Bytes of the file that an entry of that length takes. What does not fit into its tree gets whole pages.
+fn in_file(length: u64) -> u64 {
+    let (most, least) = IN_TREE;
+    let Some(beyond) = length.checked_sub(least).filter(|_| length > most) else {
+        return length;
+    };
+    match beyond % IN_PAGE {
+        rest if rest + least <= most => least + rest + beyond / IN_PAGE * PAGE_BYTES,
+        _ => least + (beyond / IN_PAGE + 1) * PAGE_BYTES,
+    }
 }
 
 const PAYLOAD: &str = "SELECT data FROM payloads WHERE id = ?1";

@@ -78,7 +78,6 @@ impl Hub {
         let gateway = Gateway::new();
         let routes = |one: &TriggerConfig| (one.name.clone(), one.trigger.routes());
         let routes = Routes::reserve(&gateway, config.triggers.iter().map(routes))?;
-        storage.note_triggers(&config, clock.now()).await;
         let journal = Arc::clone(&storage.journal) as Arc<dyn Journal>;
         let (journal, exporter) = match &config.traces {
             Some(traces) => traced(traces, journal, &clock, &secrets)?,
@@ -152,6 +151,7 @@ impl Hub {
             journal: Arc::clone(&self.storage.journal) as Arc<dyn Journal>,
             logs: Arc::clone(&self.storage.logs) as Arc<dyn LogStore>,
             clock: Arc::clone(clock),
+            triggers: config.triggers.iter().map(|one| one.name.clone()).collect(),
             retention: Retention {
                 keep_ended: config.hub.keep_ended,
                 keep_at_least: KEEP_AT_LEAST,

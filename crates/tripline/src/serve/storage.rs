@@ -3,11 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use tripline_journal::{Journal, JournalOptions, OpenError, SqliteJournal, SqliteLogStore};
-use tripline_model::{Clock, Timestamp};
+use tripline_journal::{JournalOptions, OpenError, SqliteJournal, SqliteLogStore};
+use tripline_model::Clock;
 
 use super::ServeError;
-use crate::config::Config;
 
 /// Journal and logs of one data directory, which is this process's alone from now on.
 pub(super) struct Storage {
@@ -32,12 +31,5 @@ impl Storage {
             source: std::io::Error::other(error),
         };
         Ok(opening.await.map_err(failed)??)
-    }
-    /// Notes which triggers there are: what removed ones noted down is forgotten one day. A hub without that note works.
-    pub(super) async fn note_triggers(&self, config: &Config, now: Timestamp) {
-        let there: Vec<_> = config.triggers.iter().map(|one| one.name.clone()).collect();
-        if let Err(error) = self.journal.register_triggers(&there, now).await {
-            tracing::warn!(%error, "it could not be noted which triggers were removed");
-        }
     }
 }

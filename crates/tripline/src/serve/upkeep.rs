@@ -7,7 +7,7 @@ use std::time::Duration;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 use tripline_journal::{Journal, LogStore, Retention};
-use tripline_model::Clock;
+use tripline_model::{Clock, Timestamp, TriggerName};
 
 use crate::telemetry::METRICS_UPKEEP;
 
@@ -19,6 +19,8 @@ pub(super) struct Upkeep {
     pub(super) journal: Arc<dyn Journal>,
     pub(super) logs: Arc<dyn LogStore>,
     pub(super) clock: Arc<dyn Clock>,
+    /// Those that there are, enabled or not.
+    pub(super) triggers: Vec<TriggerName>,
     pub(super) retention: Retention,
     pub(super) keep_logs: Duration,
     pub(super) metrics: PrometheusHandle,
@@ -52,11 +54,14 @@ impl Upkeep {
 
     async fn purge(&self) {
         let now = self.clock.now();
-        // Whole files: that is soon done.
-        if let Err(error) = self.logs.purge(now.minus(self.keep_logs)).await {
-            tracing::warn!(%error, "old logs could not be removed");
+        self.purge_logs(now).await;
+        let mut retention = self.retention;
+        if let Err(error) = self.journal.register_triggers(&self.triggers, now).await {
+            tracing::warn!(%error, "it cannot be noted which triggers there are");
+            // The journal may take one of them for removed.
+            retention.keep_removed = Duration::MAX;
         }
-        match self.journal.purge(&self.retention, now).await {
+        match self.journal.purge(&retention, now).await {
             Ok(purged) => {
                 if purged.invocations > 0 {
                     tracing::info!(invocations = purged.invocations, "forgot old invocations");
@@ -71,4 +76,24 @@ impl Upkeep {
             Err(error) => tracing::warn!(%error, "old invocations could not be removed"),
         }
     }
+
+    /// A run that was lost ended when that was found: days after its last line, where the hub was away for so long.
+    async fn purge_logs(&self, now: Timestamp) {
+        let before = now.minus(self.keep_logs);
+        // Whole files: that is soon done.
+        let purged = match self.journal.oldest_lost(before).await {
+            Ok(spared) => self
+                .logs
+                .purge(before, spared)
+                .await
+                .map_err(|e| e.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(error) = purged {
+            tracing::warn!(error, "old logs could not be removed");
+        }
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tripline_journal::Retention;
+use tripline_journal::{NewInvocation, Retention};
 use tripline_model::{CursorEntry, End, Identity, InvocationState, TriggerName};
 
 use super::{each, end};
@@ -121,14 +121,52 @@ async fn a_backlog_above_the_size_costs_nothing_that_has_ended() {
             max_bytes: 1 << 20,
             ..FOREVER
         };
-        for _ in 0..40 {
+        // Pages of a file are shared less well by data of some sizes.
+        for (count, data, attribute) in [
+            (40_u64, 100_000, 0),
+            (2000, 2500, 0),
+            (500, 12_000, 0),
+            (200, 0, 9000),
+        ] {
             let mut new = new_at(at(3), offer("f", Identity::Unique));
             let event = &mut Arc::make_mut(&mut new.offer).event;
-            event.data = Some(vec![b'x'; 100_000].into());
-            s.journal.accept(vec![new]).await.unwrap();
+            event.data = Some(vec![b'x'; data].into());
+            event.extensions = [("long".to_owned(), "x".repeat(attribute))].into();
+            let again = |n| NewInvocation {
+                request_id: id_at(at(3 + n)),
+                ..new.clone()
+            };
+            s.journal
+                .accept((0..count).map(again).collect())
+                .await
+                .unwrap();
+            s.journal.purge(&retention, at(60)).await.unwrap();
+            let left = s.journal.get(ended).await.unwrap();
+            assert!(left.is_some(), "{data} bytes and {attribute}");
         }
-        s.journal.purge(&retention, at(60)).await.unwrap();
-        assert!(s.journal.get(ended).await.unwrap().is_some());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_oldest_of_those_lately_found_lost_is_told() {
+    each(|s| async move {
+        let mut ids = Vec::new();
+        for (second, how, ended) in [
+            (0, End::Lost, 10),
+            (1, End::Failed, 99),
+            (2, End::Lost, 60),
+            (3, End::Lost, 50),
+        ] {
+            let id = accept(&*s.journal, "f", at(second)).await;
+            s.journal.start(id, at(second)).await.unwrap();
+            end(&s, id, how, ended).await;
+            ids.push(id);
+        }
+        for (since, oldest) in [(10, Some(0)), (11, Some(2)), (51, Some(2)), (61, None)] {
+            let found = s.journal.oldest_lost(at(since)).await;
+            assert_eq!(found, Ok(oldest.map(|n: usize| ids[n])), "since {since}");
+        }
     })
     .await;
 }

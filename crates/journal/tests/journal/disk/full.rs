@@ -234,7 +234,7 @@ async fn old_logs_are_removed_from_a_disk_without_a_free_byte() {
     let mut ballast = std::fs::File::create(disk.at.join("ballast")).unwrap();
     while ballast.write_all(&[1; 4096]).is_ok() {}
     let store = SqliteLogStore::open(&logs).unwrap();
-    assert_eq!(store.purge(at(3 * 86_400)).await, Ok(1));
+    assert_eq!(store.purge(at(3 * 86_400), None).await, Ok(1));
     assert_eq!(std::fs::read_dir(&logs).unwrap().count(), 0);
     store.close().await;
 }
