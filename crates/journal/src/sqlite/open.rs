@@ -103,6 +103,7 @@ fn prepare(
         place: data_dir::Place::of(&path).map_err(failed_at(&path))?,
         lock,
         moving: false,
+        is_kept: false,
         look_again: None,
     };
     writer.begin();
@@ -125,7 +126,10 @@ fn prepare(
 pub(crate) fn try_to_read(path: &Path) -> Result<(), OpenError> {
     refuse_damage(path)?;
     let connection = schema::open_reader(path)?;
-    schema::refuse_others(&connection, path)?;
+    if schema::refuse_others(&connection, path)? {
+        // Nothing is in it yet.
+        return Ok(());
+    }
     match original::is_copy(&connection, path) {
         Ok(true) => Err(OpenError::Copied {
             path: path.to_owned(),

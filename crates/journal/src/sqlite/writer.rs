@@ -43,6 +43,8 @@ pub(super) struct Writer {
     pub(super) lock: DirLock,
     /// Whether the log is being moved.
     pub(super) moving: bool,
+    /// Whether the file may not grow: the disk was full, and the file had free pages.
+    pub(super) is_kept: bool,
     /// On a full disk: when to look for room again.
     pub(super) look_again: Option<Instant>,
 }

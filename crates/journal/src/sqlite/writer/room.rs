@@ -25,6 +25,10 @@ impl Writer {
     /// There is no room: from now on events are refused, and ends have the reserve.
     pub(super) fn enter_full(&mut self) {
         self.note_full();
+        if self.is_kept {
+            // It is the file that is full. The disk may have had room for long.
+            self.look_again = None;
+        }
         if let Err(error) = self.reserve.release() {
             tracing::error!(%error, "the reserve could not be given to the journal");
         }
@@ -53,6 +57,7 @@ impl Writer {
     /// Whether there is room for events, on the disk or in the file. Takes the reserve, if so.
     fn find_room(&mut self) -> bool {
         let found = if self.reserve.make().is_ok() {
+            self.is_kept = false;
             self.log.fit(self.reserve.bytes());
             schema::let_grow(&self.connection, true).map(|()| true)
         } else {
@@ -76,6 +81,7 @@ impl Writer {
         }
         self.log.fit(self.reserve.part());
         schema::let_grow(&self.connection, false)?;
+        self.is_kept = true;
         tracing::info!(
             "the journal goes on in the free pages of its file, which the disk cannot let grow"
         );

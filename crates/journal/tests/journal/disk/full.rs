@@ -33,6 +33,12 @@ impl SmallDisk {
         let mounted = mount.is_ok_and(|done| done.status.success());
         mounted.then_some(Self { at, _dir: dir })
     }
+
+    fn enlarge(&self) {
+        let mut mount = Command::new("mount");
+        mount.args(["-o", "remount,size=40m"]).arg(&self.at);
+        assert!(mount.status().unwrap().success());
+    }
 }
 
 impl Drop for SmallDisk {
@@ -208,6 +214,17 @@ async fn a_journal_that_filled_its_disk_goes_on_in_its_own_free_pages() {
             .unwrap()
             .is_empty()
         {}
+    }
+    let free = journal.purge(&keep(0), at(10_000)).await.unwrap();
+    assert!(free.invocations > 0);
+    fill_with_results(&journal, at(10_000)).await;
+    journal.purge(&keep(0), at(20_000)).await.unwrap();
+    accept_when_there_is_room(&journal).await;
+    disk.enlarge();
+    // Far more than the file has free pages for, and none is refused.
+    for n in 0..200 {
+        let accepted = journal.accept(vec![large()]).await;
+        assert!(accepted.is_ok(), "{n}: {accepted:?}");
     }
     journal.close().await;
 }
