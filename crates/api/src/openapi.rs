@@ -321,7 +321,7 @@ refusals! {
 }
 refusals! {
     /// The store cannot be used.
-    Unavailable: Store 503 "The journal or the logs cannot be used now"
+    Unavailable: Store 503 "The journal or the logs cannot be used now, or other large answers take all the memory there is for them (`answers_full`)"
 }
 refusals! {
     /// A call was refused, or a sync function did not succeed.
@@ -330,6 +330,6 @@ refusals! {
     Reused 422 "The idempotency key was used for another request",
     Limit 429 "Over the limit of events a second, or too many wrong tokens came from this address; see `retry-after`",
     Failed 502 "A sync function failed, was stopped or lost",
-    Now 503 "The hub takes no events now; or the run of a sync function was never started, or may go on while the hub stops (`not_waited_for`)",
+    Now 503 "The hub takes no events now; or the run of a sync function was never started, or may go on while the hub stops (`not_waited_for`), or succeeded while there was no room for its result (`answers_full`: ask for `/v1/invocations/{id}/result`)",
     Late 504 "A sync function took too long, or was not started within its timeout"
 }
