@@ -163,8 +163,9 @@ impl Shared {
 
     /// Lets go of everything that runs, because the hub stops: leaves what outlives it, kills the rest.
     pub(crate) fn let_go(&self) {
-        self.leave.cancel();
         let stoppers = self.stoppers();
+        // Who is told to leave waits for these, and is counted.
+        self.leave.cancel();
         let (left, killed): (Vec<_>, Vec<_>) = stoppers.values().partition(|one| one.outlives_hub);
         let (left, running) = (left.len(), killed.len());
         tracing::info!(left, "leaving what goes on without the hub");
