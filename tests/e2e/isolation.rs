@@ -40,13 +40,20 @@ async fn a_function_does_not_reach_the_hub_or_its_neighbours() {
     let (hub_pid, executor_pid) = (hub.pid(), hub.executors()[0].pid);
     let data = hub.path("data").display().to_string();
 
+    let of_threads = |attempt| {
+        format!("for thread in $(ls /proc/{executor_pid}/task); do {attempt} && break; done")
+    };
     let attempts = [
         format!("cat /proc/{hub_pid}/environ"),
-        format!("head -c 1 /proc/{hub_pid}/mem"),
+        format!("true < /proc/{hub_pid}/mem"),
         format!("readlink /proc/{hub_pid}/fd/0"),
         format!("cat /proc/{executor_pid}/environ"),
         format!("kill -0 {hub_pid}"),
         format!("kill -0 {executor_pid}"),
+        // The thread that started the function is one of these, and in the same Landlock domain.
+        of_threads("kill -9 $thread"),
+        of_threads("true < /proc/$thread/mem"),
+        of_threads("cat /proc/$thread/environ"),
         format!("cat {data}/admin.token"),
         format!("cat {data}/executors/*/key"),
         format!("echo x >> {data}/journal.db"),
@@ -80,6 +87,7 @@ async fn a_function_does_not_reach_the_hub_or_its_neighbours() {
     );
     // stdin, stdout, stderr, and the one `ls` opens itself.
     assert!(text.contains(&"4"), "open descriptors: {text:#?}");
+    assert_eq!(hub.executors()[0].pid, executor_pid);
 }
 
 #[tokio::test(flavor = "multi_thread")]

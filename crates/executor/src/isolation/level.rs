@@ -27,6 +27,8 @@ pub struct Level {
     pub cpu: bool,
     /// The version of Landlock's interface; without it functions reach all files of their user.
     pub landlock_abi: Option<u32>,
+    /// Functions cannot signal the thread of the executor that started them, which Landlock alone lets them.
+    pub signal_filter: bool,
     /// Functions cannot get more rights through set-user-id programs. Every Linux has it.
     pub no_new_privs: bool,
     /// Functions can run as another user.
@@ -71,6 +73,11 @@ pub(super) struct Found {
 const DELEGATE: &str = "run Tripline as a service with `Delegate=yes` in its unit, or as root where control groups can be written";
 const KERNEL: &str =
     "use a Linux 6.12 or newer with `landlock` in its list of security modules (`lsm=` at boot)";
+const SECCOMP: &str =
+    "run it on x86-64 or ARM64, and allow the system call `seccomp`, which a container may forbid";
+
+/// The version of Landlock from which on it keeps signals.
+pub(super) const SIGNALS_ABI: u32 = 6;
 
 // === impl Found ===
 
@@ -130,7 +137,12 @@ fn probe(base: &Path) -> io::Result<()> {
 // === impl Level ===
 
 impl Level {
-    pub(super) fn new(found: Found, landlock_abi: Option<u32>) -> Self {
+    /// `signal_filter` is `None` where there is no need of one.
+    pub(super) fn new(
+        found: Found,
+        landlock_abi: Option<u32>,
+        signal_filter: Option<io::Result<()>>,
+    ) -> Self {
         let has = |controller| found.controllers.contains(&controller);
         let cgroup = match (&found.versions[..], &found.controllers[..]) {
             ([], _) => Cgroup::None,
@@ -144,11 +156,13 @@ impl Level {
             pids: has(Controller::Pids),
             cpu: has(Controller::Cpu),
             landlock_abi,
+            signal_filter: matches!(signal_filter, Some(Ok(()))),
             no_new_privs: true,
             user_switch: rustix::process::geteuid().is_root(),
             missing: Vec::new(),
         };
-        level.missing = level.all_missing(&found.why);
+        let no_filter = signal_filter.and_then(Result::err);
+        level.missing = level.all_missing(&found.why, no_filter);
         level
     }
 
@@ -166,6 +180,7 @@ impl Level {
             (PIDS, pids.is_some() && !self.pids),
             (TREE, self.cgroup == Cgroup::None),
             (FILES, self.landlock_abi.is_none()),
+            (EXECUTOR, !self.signal_filter),
         ];
         let unmet: Vec<String> = self
             .missing
@@ -188,9 +203,11 @@ impl Level {
         [self.to_string()].into_iter().chain(missing).collect()
     }
 
-    fn all_missing(&self, why: &str) -> Vec<Missing> {
+    fn all_missing(&self, why: &str, no_filter: Option<io::Error>) -> Vec<Missing> {
         let kernel = "this kernel does not offer Landlock";
         let older = "this kernel's Landlock is older than version 6";
+        let filtered = no_filter.is_none();
+        let no_filter = no_filter.map_or(String::new(), |error| error.to_string());
         let table = [
             (MEMORY, self.memory, why, DELEGATE),
             (PIDS, self.pids, why, DELEGATE),
@@ -199,10 +216,11 @@ impl Level {
             (FILES, self.landlock_abi.is_some(), kernel, KERNEL),
             (
                 SIGNALS,
-                self.landlock_abi.is_none_or(|abi| abi >= 6),
+                self.landlock_abi.is_none_or(|abi| abi >= SIGNALS_ABI),
                 older,
                 KERNEL,
             ),
+            (EXECUTOR, filtered, &no_filter, SECCOMP),
             (
                 USER,
                 self.user_switch,
@@ -228,6 +246,7 @@ const CPU: &str = "a limit for processor time";
 const TREE: &str = "the certain end of all processes of a function";
 const FILES: &str = "keeping functions out of the data directory and other processes";
 const SIGNALS: &str = "keeping functions from signalling other processes of their user";
+const EXECUTOR: &str = "keeping functions from signalling the executor that starts them";
 const USER: &str = "running a function as another user";
 
 impl fmt::Display for Level {

@@ -16,6 +16,7 @@ mod level;
 mod pool;
 mod rlimits;
 mod ruleset;
+mod seccomp;
 mod sweep;
 
 #[cfg(test)]
@@ -40,12 +41,20 @@ pub(crate) struct Isolator {
 /// Looks at what can be enforced here, without an executor. Blocks for some milliseconds.
 pub fn level() -> Level {
     let found = Found::probed(&hierarchy::find());
-    Level::new(found, ruleset::landlock_abi())
+    let landlock_abi = ruleset::landlock_abi();
+    Level::new(found, landlock_abi, signal_filter(landlock_abi))
 }
 
 /// Ends everything that a dead executor left in its control groups, and removes them. Blocks, for at most 10 s a folder.
 pub(crate) fn sweep(executor_dir: &Path) -> io::Result<()> {
     sweep::sweep(executor_dir)
+}
+
+/// Whether what Landlock leaves open of signals can be closed; `None` where it keeps none. Functions then signal the
+/// executor anyway, and a filter would only take something from them.
+fn signal_filter(landlock_abi: Option<u32>) -> Option<io::Result<()>> {
+    let scoped = landlock_abi.is_some_and(|abi| abi >= level::SIGNALS_ABI);
+    scoped.then(seccomp::probe)
 }
 
 // === impl Isolator ===
@@ -80,7 +89,7 @@ impl Isolator {
             why,
         };
         Self {
-            level: Level::new(found, landlock_abi),
+            level: Level::new(found, landlock_abi, signal_filter(landlock_abi)),
             pool: Arc::new(pool),
             data_dir: data_dir.to_owned(),
         }
@@ -104,10 +113,11 @@ impl Isolator {
     /// The rules for a function. `scratch` (`scratch/<function>`) exists. Where the kernel has no Landlock the rules are
     /// `no_new_privs` alone. An error means: do not start it (never run it unrestricted instead).
     pub(crate) fn ruleset(&self, spec: &FunctionSpec, scratch: &Path) -> io::Result<Ruleset> {
-        match self.level.landlock_abi {
-            Some(_) => Ruleset::new(&self.data_dir, &spec.working_dir, scratch),
-            None => Ok(Ruleset::without_landlock()),
-        }
+        let ruleset = match self.level.landlock_abi {
+            Some(_) => Ruleset::new(&self.data_dir, &spec.working_dir, scratch)?,
+            None => Ruleset::without_landlock(),
+        };
+        Ok(ruleset.with_signal_filter(self.level.signal_filter))
     }
 
     /// Groups with the limits set, as far as they can be. Call it on an unrestricted thread, not on a spawner's: it

@@ -26,6 +26,7 @@ use rustix::fs::{FileType, Mode, OFlags, RawDir, Stat};
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 
 use super::pool::locked;
+use super::seccomp;
 
 /// Rights that are known today; those that the kernel does not know are left out by the crate.
 const RIGHTS: ABI = ABI::V10;
@@ -37,6 +38,8 @@ const SETTINGS: &str = "/sys";
 pub(crate) struct Ruleset {
     /// `None` where the kernel has no Landlock.
     rules: Option<RulesetCreated>,
+    /// See [`super::seccomp`].
+    signal_filter: bool,
     way: Mutex<Vec<Folder>>,
 }
 
@@ -78,6 +81,7 @@ impl Ruleset {
     pub(super) fn without_landlock() -> Self {
         Self {
             rules: None,
+            signal_filter: false,
             way: Mutex::default(),
         }
     }
@@ -108,8 +112,17 @@ impl Ruleset {
         rules = with_rule(rules, scratch, AccessFs::from_all(RIGHTS))?;
         Ok(Self {
             rules: Some(rules),
+            signal_filter: false,
             way: Mutex::new(way),
         })
+    }
+
+    /// Whether signals to the thread that is restricted are refused, too.
+    pub(super) fn with_signal_filter(self, signal_filter: bool) -> Self {
+        Self {
+            signal_filter,
+            ..self
+        }
     }
 
     /// Restricts the calling thread, and all processes that it starts, for ever. Use a fresh thread.
@@ -123,6 +136,9 @@ impl Ruleset {
                 give_up_rights()?;
             }
             None => nix::sys::prctl::set_no_new_privs()?,
+        }
+        if self.signal_filter {
+            seccomp::refuse_signals_to_this_thread()?;
         }
         Ok(())
     }

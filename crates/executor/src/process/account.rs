@@ -57,7 +57,8 @@ impl Account {
     }
 
     /// Does something as the user. A program that is started meanwhile keeps nothing of the executor's rights.
-    /// Meanwhile, processes of the user may signal this thread, unless their Landlock domain forbids it.
+    /// Meanwhile, processes of the user may signal this thread, unless their Landlock domain forbids it, or, where they
+    /// were started from this very thread and so are in its domain, their filter of system calls.
     pub(super) fn act<T>(&self, act: impl FnOnce() -> T) -> Result<T, StartError> {
         set_thread_res_uid(self.uid, self.uid, Uid::ROOT)
             .map_err(|_| StartError::NoUser(self.name.clone()))?;

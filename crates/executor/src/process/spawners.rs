@@ -1,8 +1,8 @@
 //! The threads that functions are started from: each function has its own.
 //!
-//! What restricts a process (`no_new_privs`, a Landlock domain, groups of a user) can be set on a thread, and all that
-//! the thread starts inherits it. So nothing has to be done between fork and exec, and the standard library stays on
-//! `posix_spawn`: the other way costs a third of the speed, and much more in a large process.
+//! What restricts a process (`no_new_privs`, a Landlock domain, a filter of system calls, groups of a user) can be set on
+//! a thread, and all that the thread starts inherits it. So nothing has to be done between fork and exec, and the
+//! standard library stays on `posix_spawn`: the other way costs a third of the speed, and much more in a large process.
 
 use std::collections::HashMap;
 use std::io;

@@ -113,7 +113,7 @@ fn found(versions: &[Version], controllers: &[Controller]) -> Found {
 #[test]
 fn what_cannot_be_enforced_is_named() {
     let mut spec = Site::new().spec();
-    let bare = Level::new(found(&[], &[]), None);
+    let bare = Level::new(found(&[], &[]), None, None);
     let said = bare.check(&spec).unwrap_err();
     assert!(
         said.contains("certain end") && said.contains("data directory"),
@@ -128,19 +128,47 @@ fn what_cannot_be_enforced_is_named() {
         "{said}"
     );
 
-    let kill_only = Level::new(found(&[Version::V2], &[]), Some(7));
+    let kill_only = Level::new(found(&[Version::V2], &[]), Some(7), Some(Ok(())));
     let said = kill_only.check(&spec).unwrap_err();
     assert!(
         said.contains("memory") && !said.contains("certain end"),
         "{said}"
     );
-    let full = Level::new(found(&[Version::V2], &Controller::ALL), Some(7));
+    let full = Level::new(
+        found(&[Version::V2], &Controller::ALL),
+        Some(7),
+        Some(Ok(())),
+    );
     assert_eq!(full.check(&spec), Ok(()));
 }
 
 #[test]
+fn signals_to_the_executor_are_said_to_be_open_where_landlock_would_close_them() {
+    let spec = Site::new().spec();
+    let level = |abi, filter| Level::new(found(&[Version::V2], &Controller::ALL), abi, filter);
+    let refused = || Some(Err(std::io::Error::other("no seccomp here")));
+    let open = level(Some(6), refused());
+    assert!(!open.signal_filter);
+    let said = open.check(&spec).unwrap_err();
+    assert!(
+        said.contains("the executor") && said.contains("no seccomp here"),
+        "{said}"
+    );
+    assert!(level(Some(6), Some(Ok(()))).signal_filter);
+    // All signals are open there, which is said already.
+    let older = level(Some(5), None);
+    assert!(!older.signal_filter);
+    assert_eq!(older.check(&spec), Ok(()));
+    let lines = older.lines();
+    assert!(
+        !lines.iter().any(|line| line.contains("the executor")),
+        "{lines:?}"
+    );
+}
+
+#[test]
 fn the_level_is_said_with_reasons_and_remedies() {
-    let bare = Level::new(found(&[], &[]), Some(5));
+    let bare = Level::new(found(&[], &[]), Some(5), None);
     assert_eq!(bare.cgroup, Cgroup::None);
     let lines = bare.lines();
     assert!(lines[0].starts_with("no control groups"), "{lines:?}");
@@ -157,7 +185,7 @@ fn the_level_is_said_with_reasons_and_remedies() {
         "{lines:?}"
     );
     let kind = |versions: &[Version], controllers: &[Controller]| {
-        Level::new(found(versions, controllers), None).cgroup
+        Level::new(found(versions, controllers), None, None).cgroup
     };
     assert_eq!(kind(&[Version::V2], &[]), Cgroup::KillOnly);
     assert_eq!(

@@ -21,6 +21,7 @@ use crate::protocol::{FunctionSpec, Isolation, Kind, Limits};
 mod files;
 mod groups;
 mod levels;
+mod signals;
 mod trees;
 
 const MARK: &str = "TRIPLINE_ISOLATION_TEST";
