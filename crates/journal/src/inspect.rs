@@ -1,16 +1,18 @@
 //! Looks at a data directory that no hub uses, and changes nothing in it.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
+use tripline_model::Execution;
 
 use crate::OpenError;
 use crate::error::how_to_adopt;
 use crate::logs::unreadable_days;
-use crate::sqlite::{Records, Tail, keep_out, look, records, try_to_read};
+use crate::sqlite::{Records, Tail, keep_out, look, reader, records, try_to_read};
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -36,6 +38,19 @@ pub struct Finding {
     pub lost: String,
     /// What to do.
     pub mend: Cow<'static, str>,
+}
+
+/// What a journal knows of a function.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KnownFunction {
+    /// Its name.
+    pub name: String,
+    /// The mode it is locked to; `None` for one that was removed from the configuration and of which something is left.
+    pub execution: Option<Execution>,
+    /// Invocations that wait for their start.
+    pub waiting: u64,
+    /// Invocations that were started and have no end yet.
+    pub running: u64,
 }
 
 /// For damage to the journal: a hub on what is left might run what has run.
@@ -92,6 +107,55 @@ pub fn would_open(dir: &Path) -> Result<(), OpenError> {
             source,
         }),
     }
+}
+
+/// The functions that the journal in `dir` knows, or of which it has something open; none where there is no journal. A hub
+/// may use the directory meanwhile: what its next start would change is asked before that one is stopped.
+///
+/// # Errors
+/// The journal cannot be read.
+pub fn known_functions(dir: &Path) -> Result<Vec<KnownFunction>, OpenError> {
+    let path = dir.join("journal.db");
+    match fs::metadata(&path) {
+        Ok(about) if about.len() > 0 => {}
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(OpenError::Io {
+                path,
+                source: error,
+            });
+        }
+        _ => return Ok(Vec::new()),
+    }
+    let Some(connection) = reader(&path)? else {
+        return Ok(Vec::new());
+    };
+    functions(&connection).map_err(|error| OpenError::Unusable {
+        path,
+        reason: error.to_string(),
+    })
+}
+
+fn functions(connection: &Connection) -> rusqlite::Result<Vec<KnownFunction>> {
+    let mut known: BTreeMap<String, KnownFunction> = BTreeMap::new();
+    let mut select = connection.prepare("SELECT name, execution FROM functions")?;
+    let mut rows = select.query([])?;
+    while let Some(found) = rows.next()? {
+        let execution: String = found.get(1)?;
+        known.entry(found.get(0)?).or_default().execution = Execution::parse(&execution);
+    }
+    let mut select =
+        connection.prepare("SELECT function, state, n FROM counts WHERE state <= 1 AND n > 0")?;
+    let mut rows = select.query([])?;
+    while let Some(found) = rows.next()? {
+        let one = known.entry(found.get(0)?).or_default();
+        let open = match found.get(1)? {
+            0 => &mut one.waiting,
+            _ => &mut one.running,
+        };
+        *open = found.get::<_, i64>(2)?.unsigned_abs();
+    }
+    let named = |(name, one)| KnownFunction { name, ..one };
+    Ok(known.into_iter().map(named).collect())
 }
 
 // === impl Inspection ===

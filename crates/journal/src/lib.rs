@@ -12,7 +12,7 @@ mod memory;
 mod sqlite;
 
 pub use error::{JournalError, LogError, OpenError};
-pub use inspect::{Finding, Inspection, inspect, would_open};
+pub use inspect::{Finding, Inspection, KnownFunction, inspect, known_functions, would_open};
 pub use journal::{
     Accepted, Health, Journal, NewInvocation, Page, Portion, Purged, Query, Retention,
 };

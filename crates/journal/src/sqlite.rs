@@ -39,7 +39,7 @@ use crate::{
     Query, Retention,
 };
 pub(crate) use data_dir::keep_out;
-pub(crate) use open::try_to_read;
+pub(crate) use open::{reader, try_to_read};
 pub use original::Copied;
 pub(crate) use records::{Records, records};
 pub(crate) use wal::{Tail, look};

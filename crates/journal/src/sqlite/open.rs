@@ -5,6 +5,7 @@ use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
+use rusqlite::Connection;
 use tokio::sync::{Semaphore, mpsc};
 use tripline_model::Clock;
 
@@ -125,11 +126,9 @@ fn prepare(
 /// Refuses what [`open`] would refuse, and changes nothing.
 pub(crate) fn try_to_read(path: &Path) -> Result<(), OpenError> {
     refuse_damage(path)?;
-    let connection = schema::open_reader(path)?;
-    if schema::refuse_others(&connection, path)? {
-        // Nothing is in it yet.
+    let Some(connection) = reader(path)? else {
         return Ok(());
-    }
+    };
     match original::is_copy(&connection, path) {
         Ok(true) => Err(OpenError::Copied {
             path: path.to_owned(),
@@ -137,6 +136,14 @@ pub(crate) fn try_to_read(path: &Path) -> Result<(), OpenError> {
         Ok(false) => Ok(()),
         Err(error) => Err(schema::unusable(path)(error)),
     }
+}
+
+/// A connection that cannot write, to a journal that this version can read; a hub may use it meanwhile. `None` if nothing
+/// is in it yet.
+pub(crate) fn reader(path: &Path) -> Result<Option<Connection>, OpenError> {
+    let connection = schema::open_reader(path)?;
+    let is_empty = schema::refuse_others(&connection, path)?;
+    Ok((!is_empty).then_some(connection))
 }
 
 /// SQLite would take the log up to the damage, and forget without a word what comes after.

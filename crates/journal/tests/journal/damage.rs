@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 use tripline_journal::{
-    Copied, Inspection, Journal, JournalError, JournalOptions, OpenError, Portion, SqliteJournal,
-    inspect,
+    Copied, Inspection, Journal, JournalError, JournalOptions, KnownFunction, OpenError, Portion,
+    SqliteJournal, inspect, known_functions,
 };
-use tripline_model::{End, Ending, RequestId};
+use tripline_model::{End, Ending, Execution, RequestId};
 
 use crate::support::*;
 
@@ -256,6 +256,38 @@ async fn data_in_which_a_bit_changed_is_named_and_not_run() {
     let rest = journal.queued(&f, &none, Portion::ALL).await.unwrap();
     assert_eq!(rest.len(), receipts.len() - 1, "the others can be run");
     journal.close().await;
+}
+
+#[tokio::test]
+async fn which_functions_there_are_is_known_with_and_without_a_hub() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(known_functions(dir.path()).unwrap(), [], "no journal yet");
+    let journal = open(dir.path());
+    let both = [
+        (function("f"), Execution::Async),
+        (function("g"), Execution::Sync),
+    ];
+    journal.register_functions(&both).await.unwrap();
+    let f = accept(&journal, "f", at(0)).await;
+    let ended = accept(&journal, "f", at(1)).await;
+    accept(&journal, "gone", at(2)).await;
+    journal.start(f, at(3)).await.unwrap();
+    let ending = Ending::new(End::Cancelled, at(3), "terminated");
+    journal.finish(ended, ending).await.unwrap();
+    let known = |name: &str, execution, waiting, running| KnownFunction {
+        name: name.to_owned(),
+        execution,
+        waiting,
+        running,
+    };
+    let all = [
+        known("f", Some(Execution::Async), 0, 1),
+        known("g", Some(Execution::Sync), 0, 0),
+        known("gone", None, 1, 0),
+    ];
+    assert_eq!(known_functions(dir.path()).unwrap(), all, "beside a hub");
+    journal.close().await;
+    assert_eq!(known_functions(dir.path()).unwrap(), all);
 }
 
 #[tokio::test]

@@ -32,12 +32,8 @@ const FILES_OF_RUN: u64 = 16;
 const BORN_MS: i64 = 1_735_689_600_000;
 
 /// Begins the checks that need a configuration.
-pub(super) fn checks(config: &Arc<Config>, checks: &mut Checks) {
-    let data_dir: PathBuf = config
-        .folder
-        .join(&config.hub.data_dir)
-        .components()
-        .collect();
+pub(super) fn checks(config: &Arc<Config>, data_dir: &Path, checks: &mut Checks) {
+    let data_dir = data_dir.to_owned();
     let finding = user(config);
     checks.add("user", async { finding });
     let dir = data_dir.clone();

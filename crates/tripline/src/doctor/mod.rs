@@ -3,11 +3,12 @@
 //! Every check has a deadline, and all run side by side. Nothing is changed: no event is taken in, no function is run.
 
 mod functions;
+mod known;
 mod machine;
 mod outside;
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -85,7 +86,13 @@ fn findings(config: Option<Config>) -> io::Result<Vec<Finding>> {
         checks.add("clock", machine::clock());
         if let Some(config) = config {
             let config = Arc::new(config);
-            machine::checks(&config, &mut checks);
+            let data_dir: PathBuf = config
+                .folder
+                .join(&config.hub.data_dir)
+                .components()
+                .collect();
+            machine::checks(&config, &data_dir, &mut checks);
+            known::checks(&config, &data_dir, &mut checks);
             outside::checks(&config, &mut checks);
         }
         checks.all().await

@@ -39,15 +39,8 @@ const KEEP_THREADS: Duration = Duration::from_secs(150);
 /// Why a hub did not start.
 #[derive(Debug, thiserror::Error)]
 enum ServeError {
-    #[error(
-        "function `{function}` was created with execution = \"{locked}\", which cannot be changed to \"{wanted}\"\n  \
-         = help: give it a new name, or remove it from the configuration, start the hub once, and add it again"
-    )]
-    ExecutionLocked {
-        function: String,
-        locked: &'static str,
-        wanted: &'static str,
-    },
+    #[error("{}\n  = help: {}", .0, ExecutionLocked::HELP)]
+    ExecutionLocked(ExecutionLocked),
     #[error("{}", told(.0))]
     Secret(#[from] SecretError),
     /// Several, one after the other.
@@ -76,6 +69,24 @@ enum ServeError {
     Traces(#[from] ExporterError),
     #[error("metrics: {0}")]
     Metrics(#[from] metrics_exporter_prometheus::BuildError),
+}
+
+/// A function that is not what it was created as.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "function `{function}` was created with execution = \"{locked}\", which cannot be changed to \"{wanted}\""
+)]
+pub(crate) struct ExecutionLocked {
+    pub(crate) function: String,
+    pub(crate) locked: &'static str,
+    pub(crate) wanted: &'static str,
+}
+
+// === impl ExecutionLocked ===
+
+impl ExecutionLocked {
+    /// What to do.
+    pub(crate) const HELP: &str = "give it a new name, or remove it from the configuration, start the hub once, and add it again";
 }
 
 /// How long work on other threads may go on at the end.
@@ -120,7 +131,7 @@ pub(crate) fn serve(file: &Path, out: &mut impl Write, errors: &mut impl Write) 
 impl ServeError {
     fn exit(&self) -> Exit {
         match self {
-            Self::ExecutionLocked { .. } | Self::Secret(_) | Self::Secrets(_) | Self::Route(_) => {
+            Self::ExecutionLocked(_) | Self::Secret(_) | Self::Secrets(_) | Self::Route(_) => {
                 Exit::Usage
             }
             Self::Open(_)
@@ -143,11 +154,11 @@ impl From<DispatcherError> for ServeError {
                 function,
                 locked,
                 wanted,
-            }) => Self::ExecutionLocked {
+            }) => Self::ExecutionLocked(ExecutionLocked {
                 function: function.to_string(),
                 locked: locked.as_str(),
                 wanted: wanted.as_str(),
-            },
+            }),
             other => Self::Start(other),
         }
     }
