@@ -160,8 +160,11 @@ pub(crate) enum StartError {
     #[error("{0} cannot be passed to a process: it has a NUL byte or an empty or impossible name")]
     Unpassable(String),
     /// The user is not known here.
-    #[error("there is no user `{0}`, or the executor may not start processes for it")]
+    #[error("there is no user `{0}`")]
     NoUser(String),
+    /// Only root may start processes of other users.
+    #[error("processes of the user `{0}` cannot be started: the hub is not root's")]
+    NotAsUser(String),
     /// The machine cannot enforce what the function requires.
     #[error("`isolation = \"required\"`, but {0}")]
     NotIsolated(String),

@@ -16,4 +16,4 @@ mod tests;
 mod worker;
 
 pub use isolation::{Cgroup, Level, Missing, level};
-pub use process::{close_inherited_descriptors, leave_session};
+pub use process::{check_user, close_inherited_descriptors, leave_session};

@@ -24,6 +24,18 @@ pub(super) struct Account {
     groups: Vec<Gid>,
 }
 
+/// Whether this process could start functions with the rights of the user `name`, and if not, why. Blocks.
+///
+/// # Errors
+/// Why not, in a sentence.
+pub fn check_user(name: &str) -> Result<(), String> {
+    let account = Account::find(name).map_err(|error| error.to_string())?;
+    if account.is_another() && !geteuid().is_root() {
+        return Err(StartError::NotAsUser(account.name).to_string());
+    }
+    Ok(())
+}
+
 // === impl Account ===
 
 impl Account {
@@ -53,7 +65,7 @@ impl Account {
     pub(super) fn take_groups(&self) -> Result<(), StartError> {
         set_thread_groups(&self.groups)
             .and_then(|()| set_thread_res_gid(self.gid, self.gid, self.gid))
-            .map_err(|_| StartError::NoUser(self.name.clone()))
+            .map_err(|_| StartError::NotAsUser(self.name.clone()))
     }
 
     /// Does something as the user. A program that is started meanwhile keeps nothing of the executor's rights.
@@ -61,7 +73,7 @@ impl Account {
     /// were started from this very thread and so are in its domain, their filter of system calls.
     pub(super) fn act<T>(&self, act: impl FnOnce() -> T) -> Result<T, StartError> {
         set_thread_res_uid(self.uid, self.uid, Uid::ROOT)
-            .map_err(|_| StartError::NoUser(self.name.clone()))?;
+            .map_err(|_| StartError::NotAsUser(self.name.clone()))?;
         let done = act();
         set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT)
             .expect("a thread whose saved user is root can be root again");

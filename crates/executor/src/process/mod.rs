@@ -30,6 +30,7 @@ use std::sync::Arc;
 
 use crate::isolation::Isolator;
 
+pub use self::account::check_user;
 pub(crate) use self::credentials::write_credentials;
 pub(crate) use self::family::tend_orphans;
 pub use self::inherited::{close_inherited_descriptors, leave_session};

@@ -296,6 +296,7 @@ fn ended() -> StartError {
 fn again(error: &StartError) -> StartError {
     match error {
         StartError::NoUser(name) => StartError::NoUser(name.clone()),
+        StartError::NotAsUser(name) => StartError::NotAsUser(name.clone()),
         StartError::Spawn(error) => StartError::Spawn(io::Error::other(error.to_string())),
         other => StartError::Spawn(io::Error::other(other.to_string())),
     }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use serde_json::{Value, json};
-use tripline_executor::Level;
 use tripline_executor::protocol::Isolation;
+use tripline_executor::{Level, check_user};
 
 use crate::config::{Config, Runs};
 use crate::serve::spec;
@@ -17,6 +17,8 @@ pub(super) struct Verdict {
     unmet: Option<String>,
     /// Whether it will not run because of that.
     refused: bool,
+    /// Why it will not run, if that is because of its `user`.
+    no_user: Option<String>,
 }
 
 // === impl Verdict ===
@@ -24,7 +26,7 @@ pub(super) struct Verdict {
 impl Verdict {
     /// Whether it will not run here.
     pub(super) fn is_refused(&self) -> bool {
-        self.refused
+        self.refused || self.no_user.is_some()
     }
 }
 
@@ -40,6 +42,7 @@ pub(super) fn verdicts(config: &Config, level: &Level) -> Vec<Verdict> {
         let spec = spec(function, program, &config.folder, BTreeMap::new());
         let unmet = level.check(&spec).err();
         Verdict {
+            no_user: spec.user.as_deref().and_then(|user| check_user(user).err()),
             function: spec.name,
             refused: unmet.is_some() && spec.isolation == Isolation::Required,
             unmet,
@@ -51,8 +54,8 @@ pub(super) fn verdicts(config: &Config, level: &Level) -> Vec<Verdict> {
 pub(super) fn to_json(level: &Level, verdicts: &[Verdict]) -> Value {
     let function = |verdict: &Verdict| {
         json!({
-            "function": verdict.function, "enforced": verdict.unmet.is_none(),
-            "unmet": verdict.unmet, "refused": verdict.refused,
+            "function": verdict.function, "enforced": verdict.unmet.is_none() && verdict.no_user.is_none(),
+            "unmet": verdict.no_user.as_ref().or(verdict.unmet.as_ref()), "refused": verdict.is_refused(),
         })
     };
     let functions: Vec<_> = verdicts.iter().map(function).collect();
@@ -65,12 +68,46 @@ pub(super) fn say(level: &Level, verdicts: &[Verdict], out: &mut impl Write) -> 
         writeln!(out, "{name:<10} {line}")?;
     }
     for verdict in verdicts {
-        let what = match (&verdict.unmet, verdict.refused) {
-            (None, _) => "everything it asks for is enforced".to_owned(),
-            (Some(unmet), true) => format!("WILL NOT RUN, isolation is required: {unmet}"),
-            (Some(unmet), false) => format!("runs, but {unmet}"),
+        let what = match (&verdict.no_user, &verdict.unmet) {
+            (Some(why), _) => format!("WILL NOT RUN: {why}"),
+            (None, None) => "everything it asks for is enforced".to_owned(),
+            (None, Some(unmet)) if verdict.refused => {
+                format!("WILL NOT RUN, isolation is required: {unmet}")
+            }
+            (None, Some(unmet)) => format!("runs, but {unmet}"),
         };
         writeln!(out, "{:<10} {what}", verdict.function)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use tripline_executor::level;
+
+    use super::*;
+    use crate::kinds::kinds;
+
+    #[test]
+    fn a_function_whose_user_is_not_there_does_not_run() {
+        let text = "[functions.f]\ncommand = ['true']\nuser = 'no-such-user'\n";
+        let config = Config::read(Path::new("tripline.toml"), text, &kinds())
+            .unwrap_or_else(|errors| panic!("{errors}"));
+        let level = level();
+        let found = verdicts(&config, &level);
+        assert!(found[0].is_refused());
+        let mut said = Vec::new();
+        say(&level, &found, &mut said).unwrap();
+        let said = String::from_utf8(said).unwrap();
+        let line = "\nf          WILL NOT RUN: there is no user `no-such-user`\n";
+        assert!(said.ends_with(line), "{said}");
+        let json = &to_json(&level, &found)["functions"][0];
+        assert_eq!(json["unmet"], "there is no user `no-such-user`");
+        assert_eq!(
+            (&json["enforced"], &json["refused"]),
+            (&false.into(), &true.into())
+        );
+    }
 }

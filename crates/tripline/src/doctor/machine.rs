@@ -11,6 +11,7 @@ use std::time::Duration;
 use rustix::process::{Resource, getrlimit};
 use tokio::process::Command;
 use tokio::time::Instant;
+use tripline_executor::check_user;
 use tripline_journal::{JournalOptions, OpenError, would_open};
 use tripline_listener::TlsFiles;
 use tripline_model::{Clock, Timestamp};
@@ -70,6 +71,10 @@ pub(super) fn checks(config: &Arc<Config>, data_dir: &Path, checks: &mut Checks)
             let (folder, word) = (config.folder.clone(), program.command[0].clone());
             let name = format!("program of {}", function.function.name);
             checks.add_blocking(&name, move || self::program(&folder, &word));
+            if let Some(user) = program.user.clone() {
+                let name = format!("user of {}", function.function.name);
+                checks.add_blocking(&name, move || user_of(&user));
+            }
         }
     }
 }
@@ -110,6 +115,17 @@ fn user(config: &Config) -> Finding {
         what,
         "run the hub as a user of its own, or give functions a `user`",
     )
+}
+
+/// Whether functions can get the rights of `name`.
+fn user_of(name: &str) -> Finding {
+    match check_user(name) {
+        Ok(()) => Finding::good(format!("`{name}` is there")),
+        Err(why) => Finding::bad(
+            why,
+            "every run would fail: make the user (`useradd --system NAME`) and run the hub as root, or take `user` out",
+        ),
+    }
 }
 
 fn directory(dir: &Path) -> Finding {

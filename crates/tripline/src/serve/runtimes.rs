@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use tripline_credentials::Roles;
 use tripline_executor::client::{Executors, ExecutorsConfig};
-use tripline_executor::level;
 use tripline_executor::protocol::FunctionSpec;
+use tripline_executor::{check_user, level};
 use tripline_model::{Clock, FunctionName};
 use tripline_runtime::{Credentials, ExecutorRuntime, HttpRuntime, Remote, Runtime};
 
@@ -53,6 +53,9 @@ impl Runtimes {
         for (function, what) in &unmet {
             tracing::warn!(%function, "{what}");
         }
+        for (function, why) in without_user(&functions.programs) {
+            tracing::warn!(%function, "{why}: its runs will fail");
+        }
         let client = executors.client();
         client.declare(functions.programs);
         tracing::info!(level = client.level(), "executor");
@@ -78,6 +81,14 @@ impl Runtimes {
             unmet,
         })
     }
+}
+
+/// Functions whose user is not there, or not to be had.
+fn without_user(programs: &[FunctionSpec]) -> impl Iterator<Item = (&str, String)> {
+    programs.iter().filter_map(|spec| {
+        let why = check_user(spec.user.as_deref()?).err()?;
+        Some((spec.name.as_str(), why))
+    })
 }
 
 fn unmet(programs: &[FunctionSpec]) -> HashMap<FunctionName, String> {

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use tripline_skipped::skipped;
 
+use super::super::check_user;
 use super::{Bench, keys};
 use crate::instance::StartError;
 use crate::protocol::Limits;
@@ -96,9 +97,16 @@ async fn an_unknown_user_starts_nothing() {
     bench.spec.user = Some("no-such-user".to_owned());
     for _again in 0..2 {
         let error = bench.start().await.err().unwrap();
-        assert!(matches!(error, StartError::NoUser(_)), "{error}");
+        assert_eq!(error.to_string(), "there is no user `no-such-user`");
     }
     assert!(!bench.scratch().exists());
+    assert_eq!(
+        check_user("no-such-user"),
+        Err("there is no user `no-such-user`".to_owned())
+    );
+    if rustix::process::geteuid().is_root() {
+        assert_eq!(check_user(USER), Ok(()));
+    }
 }
 
 #[tokio::test]
