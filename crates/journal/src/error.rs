@@ -90,6 +90,12 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
     },
+    /// No hub has ever used the directory.
+    #[error("{} has no journal: name the data directory", .dir.display())]
+    NoJournal {
+        /// The directory.
+        dir: PathBuf,
+    },
     /// The operating system refused.
     #[error("{}: {source}", .path.display())]
     Io {
@@ -98,6 +104,16 @@ pub enum OpenError {
         /// What it said.
         source: std::io::Error,
     },
+}
+
+// === impl OpenError ===
+
+impl OpenError {
+    /// What to do, where the message does not say it.
+    pub fn help(&self) -> Option<&'static str> {
+        matches!(self, Self::Newer { .. })
+            .then_some("start the newer tripline, or put back the backup from before the upgrade")
+    }
 }
 
 /// The data directory that a file lies in, as it is named on a command line.

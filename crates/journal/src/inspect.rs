@@ -60,26 +60,37 @@ const START: &str = "nothing: the next start of the hub puts it right";
 const LOGS_ONLY: &str =
     "remove this file with the hub stopped, if its logs may go; the journal does not need it";
 
-/// Looks at the data directory `dir`. `Locked` while a hub uses it.
+/// Looks at the data directory `dir`.
+///
+/// # Errors
+/// It cannot be looked at: `Locked` while a hub uses it, `NoJournal` where no hub ever was, `Newer` where a newer version
+/// was, which alone knows what fits.
 pub fn inspect(dir: &Path) -> Result<Inspection, OpenError> {
     // The directory itself must be there.
     fs::read_dir(dir).map_err(|source| OpenError::Io {
         path: dir.to_owned(),
         source,
     })?;
-    let _kept_out = keep_out(dir)?;
+    let kept_out = keep_out(dir)?;
     let journal = dir.join("journal.db");
     let mut inspection = Inspection::default();
     match fs::metadata(&journal) {
         Ok(_) => inspection.look_at_journal(&journal)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => inspection.note(Finding {
-            is_damage: true,
-            file: journal,
-            what: "there is no journal".to_owned(),
-            lost: "everything, if a hub has ever used this directory".to_owned(),
-            mend: "name the directory that the hub uses; a hub makes a journal where there is none"
-                .into(),
-        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // A hub leaves its lock.
+            if kept_out.is_none() {
+                return Err(OpenError::NoJournal {
+                    dir: dir.to_owned(),
+                });
+            }
+            inspection.note(Finding {
+                is_damage: true,
+                file: journal,
+                what: "there is no journal, and a hub has used this directory".to_owned(),
+                lost: "everything, if it was not killed before it had made one".to_owned(),
+                mend: GO_BACK.into(),
+            });
+        }
         Err(source) => {
             return Err(OpenError::Io {
                 path: journal,
@@ -195,8 +206,9 @@ impl Inspection {
                 mend: GO_BACK.into(),
             }),
         }
-        match records(path) {
+        match reader(path).and_then(|_readable| records(path)) {
             Ok(records) => self.judge(path, records),
+            Err(newer @ OpenError::Newer { .. }) => return Err(newer),
             Err(error) => self.note(Finding {
                 is_damage: true,
                 file: path.to_owned(),

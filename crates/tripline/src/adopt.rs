@@ -13,6 +13,7 @@ use tripline_model::{Clock, OLD_COPY};
 use crate::args::CopyAge;
 use crate::cli::Exit;
 use crate::clock::SystemClock;
+use crate::journal::with_help;
 
 /// Invocations that are ended in one transaction.
 const STEP: usize = 500;
@@ -26,11 +27,11 @@ struct Ended {
 /// Why a journal could not be adopted.
 #[derive(Debug, thiserror::Error)]
 enum AdoptError {
-    #[error(transparent)]
+    #[error("{}", with_help(.0))]
     Open(#[from] OpenError),
     #[error(transparent)]
     Journal(#[from] JournalError),
-    #[error("it is damaged, or there is no journal: `tripline journal check {}` says what is lost", .0.display())]
+    #[error("it is damaged: `tripline journal check {}` says what is lost", .0.display())]
     Damaged(PathBuf),
     #[error("it was not copied from another place: a hub takes it as it is")]
     Original,
@@ -59,7 +60,9 @@ pub(crate) fn adopt(
         }
         Err(error) => {
             let exit = match error {
-                AdoptError::Open(OpenError::Locked { .. }) => Exit::Usage,
+                AdoptError::Open(OpenError::Locked { .. } | OpenError::NoJournal { .. }) => {
+                    Exit::Usage
+                }
                 _ => Exit::Failed,
             };
             return exit.once_said(writeln!(errors, "error: {error}"));

@@ -185,7 +185,7 @@ Examples:
 Exit codes:
   0  whole, or the next start puts it right
   1  damaged: something is lost that was told as kept; or a copy, which a hub refuses
-  2  it cannot be looked at: there is nothing, or a hub uses it";
+  2  it cannot be looked at: there is nothing, a hub uses it, or a newer tripline wrote it";
 
 const ADOPT_HELP: &str = "\
 Examples:
@@ -195,4 +195,4 @@ Examples:
 Exit codes:
   0  it is the journal now
   1  it is damaged, or no copy, or cannot be opened
-  2  wrong usage, or a hub uses it";
+  2  wrong usage, there is no journal, or a hub uses it";

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use serde_json::{Value, json};
-use tripline_journal::{Inspection, inspect};
+use tripline_journal::{Inspection, OpenError, inspect};
 
 use crate::cli::Exit;
 
@@ -18,9 +18,13 @@ pub(crate) fn check(
     let found = match inspect(dir) {
         Ok(found) => found,
         Err(error) => {
+            let help = error.help();
             let said = match as_json {
-                true => writeln!(out, "{}", json!({ "message": error.to_string() })),
-                false => writeln!(errors, "error: {error}"),
+                true => {
+                    let error = json!({ "message": error.to_string(), "help": help });
+                    writeln!(out, "{error}")
+                }
+                false => writeln!(errors, "error: {}", with_help(&error)),
             };
             return Exit::Usage.once_said(said);
         }
@@ -34,6 +38,14 @@ pub(crate) fn check(
         false => Exit::Done,
     };
     exit.once_said(said)
+}
+
+/// Why a data directory cannot be opened, and what to do.
+pub(crate) fn with_help(error: &OpenError) -> String {
+    match error.help() {
+        Some(help) => format!("{error}\n  = help: {help}"),
+        None => error.to_string(),
+    }
 }
 
 /// Whether it is whole, and if not, what it is.

@@ -25,7 +25,7 @@ mod token;
 mod traces;
 
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -72,10 +72,20 @@ fn there_is_one() -> Option<PathBuf> {
 /// The data directory that is named, else that of the configuration, as other commands find it.
 fn data_dir(named: Option<PathBuf>, errors: &mut impl Write) -> Result<PathBuf, Exit> {
     let env = |name: &str| std::env::var(name).ok();
-    match named {
-        Some(dir) => Ok(dir),
+    let dir = match named {
+        Some(dir) => dir,
         None => cli::own_data_dir(&env)
-            .map_err(|failure| Exit::Usage.once_said(writeln!(errors, "error: {failure}"))),
+            .map_err(|failure| Exit::Usage.once_said(writeln!(errors, "error: {failure}")))?,
+    };
+    Ok(plain(&dir))
+}
+
+/// The same path as people write it: `./data` beside `conf/tripline.toml` is `conf/data`.
+fn plain(path: &Path) -> PathBuf {
+    let shown: PathBuf = path.components().collect();
+    match shown.strip_prefix(".") {
+        Ok(below) if below != Path::new("") => below.to_owned(),
+        _ => shown,
     }
 }
 

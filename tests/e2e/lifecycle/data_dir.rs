@@ -144,6 +144,11 @@ async fn a_check_says_whether_it_is_whole_and_changes_nothing() {
     assert!(said.stderr.contains("`tripline journal check "), "{said:?}");
     let said = hub.cli(&["journal", "check", "nowhere"]);
     assert_eq!(said.code, 2, "{said:?}");
+    fs::create_dir(hub.path("empty")).unwrap();
+    let said = hub.cli(&["journal", "check", "./empty/."]);
+    assert_eq!(said.code, 2, "{said:?}");
+    let none = "error: empty has no journal: name the data directory\n";
+    assert_eq!(said.stderr, none);
 }
 
 /// What the data directory keeps: journal and logs, but not SQLite's index of a log, which is made anew.

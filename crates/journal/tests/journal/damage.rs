@@ -302,3 +302,37 @@ async fn a_directory_in_use_is_left_alone() {
     journal.close().await;
     assert!(inspect(&dir.path().join("nowhere")).is_err());
 }
+
+#[tokio::test]
+async fn what_cannot_be_judged_is_not_called_whole_or_damaged() {
+    let dir = tempfile::tempdir().unwrap();
+    let empty = inspect(dir.path());
+    assert!(
+        matches!(empty, Err(OpenError::NoJournal { .. })),
+        "{empty:?}"
+    );
+    open(dir.path()).close().await;
+    let path = dir.path().join("journal.db");
+    let set = |name: &str, value: i64| {
+        let newer = rusqlite::Connection::open(&path).unwrap();
+        newer.pragma_update(None, name, value).unwrap();
+    };
+    set("user_version", 1_000);
+    let Err(error @ OpenError::Newer { found: 1_000, .. }) = inspect(dir.path()) else {
+        panic!("a newer version wrote it");
+    };
+    assert!(error.help().is_some_and(|help| help.contains("newer")));
+    set("user_version", 4);
+    assert!(!inspect(dir.path()).unwrap().is_damaged());
+    set("application_id", 1);
+    let found = inspect(dir.path()).unwrap();
+    assert!(found.is_damaged(), "a hub refuses it");
+
+    fs::remove_file(&path).unwrap();
+    let found = inspect(dir.path()).unwrap();
+    assert!(
+        words(&found).contains("a hub has used"),
+        "{}",
+        words(&found)
+    );
+}

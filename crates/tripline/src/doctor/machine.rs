@@ -166,9 +166,9 @@ fn directory(dir: &Path) -> Finding {
         // A hub runs on it, which has opened it.
         Ok(()) | Err(OpenError::Locked { .. }) => {}
         Err(error) => {
-            let mend =
+            let more =
                 format!("the hub refuses it as it is; `tripline journal check {shown}` says more");
-            return Finding::bad(error.to_string(), mend);
+            return Finding::bad(error.to_string(), error.help().map_or(more, str::to_owned));
         }
     }
     if mode & 0o066 != 0 {

@@ -8,7 +8,7 @@ mod machine;
 mod outside;
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use tripline_executor::level;
 use crate::check::load;
 use crate::cli::Exit;
 use crate::config::Config;
+use crate::plain;
 
 /// The longest time for one check.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -86,11 +87,7 @@ fn findings(config: Option<Config>) -> io::Result<Vec<Finding>> {
         checks.add("clock", machine::clock());
         if let Some(config) = config {
             let config = Arc::new(config);
-            let data_dir: PathBuf = config
-                .folder
-                .join(&config.hub.data_dir)
-                .components()
-                .collect();
+            let data_dir = plain(&config.folder.join(&config.hub.data_dir));
             machine::checks(&config, &data_dir, &mut checks);
             known::checks(&config, &data_dir, &mut checks);
             outside::checks(&config, &mut checks);

@@ -24,6 +24,7 @@ use tripline_runtime::HttpTargetError;
 use crate::check::load;
 use crate::cli::Exit;
 use crate::config::Config;
+use crate::journal::with_help;
 use crate::secrets::HostSecrets;
 use crate::signals::StopSignals;
 use crate::traces::ExporterError;
@@ -46,7 +47,7 @@ enum ServeError {
     /// Several, one after the other.
     #[error("{0}")]
     Secrets(String),
-    #[error("{0}")]
+    #[error("{}", with_help(.0))]
     Open(#[from] OpenError),
     #[error("{0}")]
     Start(DispatcherError),
