@@ -9,7 +9,7 @@ use reqwest::{Method, RequestBuilder, Response, Url};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use serde_json::Value;
 
-use super::failure::Failure;
+use super::failure::{Failure, TOKEN_HELP};
 use super::locate::Hub;
 use super::trouble::{self, last_cause};
 
@@ -26,6 +26,8 @@ pub(crate) struct AdminClient<'a> {
     http: reqwest::Client,
     url: Url,
     token: String,
+    /// Where the token was found.
+    token_from: String,
     /// Says that an answer takes its time.
     remark: &'a (dyn Fn(&str) + Sync),
 }
@@ -69,6 +71,7 @@ impl<'a> AdminClient<'a> {
             http,
             url: hub.url,
             token: hub.token,
+            token_from: hub.token_from,
             remark,
         })
     }
@@ -197,6 +200,10 @@ impl<'a> AdminClient<'a> {
             Failure::NoRoute => Err(Failure::Refused(format!(
                 "what answers at {} is not the admin API; is it the gateway? `tripline serve` prints where both are",
                 self.url
+            ))),
+            Failure::Unauthorised(words) => Err(Failure::Unauthorised(format!(
+                "{words}\nAsked was {} with {}: another token was made since, or another hub answers there\n{TOKEN_HELP}",
+                self.url, self.token_from
             ))),
             failure => Err(failure),
         }

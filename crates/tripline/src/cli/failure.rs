@@ -90,7 +90,8 @@ impl Failure {
         }
     }
 
-    /// From an answer that is not a success: reads the problem document, if it is one.
+    /// From an answer that is not a success: reads the problem document, if it is one. Who asked knows where, and with
+    /// which token.
     pub(crate) fn from_answer(status: u16, body: &[u8]) -> Self {
         let problem: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
         let text = |key: &str| problem.get(key).and_then(Value::as_str).map(one_line);
@@ -108,7 +109,7 @@ impl Failure {
         if text("type").as_deref() == Some("urn:tripline:unknown_route") {
             Self::NoRoute
         } else if status == 401 || status == 403 {
-            Self::Unauthorised(format!("{words}\n{TOKEN_HELP}"))
+            Self::Unauthorised(words)
         } else {
             Self::Refused(words)
         }
@@ -130,7 +131,7 @@ mod tests {
         assert_eq!(failure.to_string(), "Over the limit: of the hub\\u{1b}[2J");
         assert_eq!(failure.exit(), Exit::Failed);
         let failure = Failure::from_answer(401, b"<html>");
-        assert!(failure.to_string().starts_with("HTTP 401\nThe token"));
+        assert_eq!(failure.to_string(), "HTTP 401");
         assert_eq!(failure.exit(), Exit::Unauthorised);
         let body = br#"{"title":"T","request_id":"r","accepted":"unknown"}"#;
         let words = Failure::from_answer(503, body).to_string();

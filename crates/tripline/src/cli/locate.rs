@@ -10,6 +10,7 @@ use toml::de::DeTable;
 
 use super::failure::{Failure, TOKEN_HELP};
 use super::{ClientOptions, Env};
+use crate::plain;
 
 /// Where a hub listens when nothing else is said.
 pub(crate) const DEFAULT_ADMIN: &str = "http://127.0.0.1:8081";
@@ -24,6 +25,8 @@ pub(crate) struct Hub {
     pub(crate) url: Url,
     /// The bearer token.
     pub(crate) token: String,
+    /// Where the token was found, in words.
+    pub(crate) token_from: String,
 }
 
 /// Finds the hub out of the options, the environment and the files that a hub leaves in its data directory.
@@ -37,18 +40,28 @@ pub(crate) fn locate(options: &ClientOptions, env: Env<'_>) -> Result<Hub, Failu
             None => parse_url(DEFAULT_ADMIN)?,
         },
     };
-    let token = match (env("TRIPLINE_TOKEN"), &options.token_file) {
-        (Some(token), _) => token,
-        (None, Some(path)) => read_small(path)?
-            .ok_or_else(|| Failure::Usage(format!("there is no token file {}", path.display())))?,
-        (None, None) => token_in(&data_dir, &url)?,
+    let of_file = |path: &Path| format!("the token in {}", plain(path).display());
+    let (token, token_from) = match (env("TRIPLINE_TOKEN"), &options.token_file) {
+        (Some(token), _) => (token, "the token in TRIPLINE_TOKEN".to_owned()),
+        (None, Some(path)) => {
+            let none = || Failure::Usage(format!("there is no token file {}", path.display()));
+            (read_small(path)?.ok_or_else(none)?, of_file(path))
+        }
+        (None, None) => {
+            let path = data_dir.path.join("admin.token");
+            (token_in(&data_dir, &path, &url)?, of_file(&path))
+        }
     };
     let token = token.trim().to_owned();
     if token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic()) {
         let words = "the token is empty or has characters that no token has";
         return Err(Failure::Unauthorised(format!("{words}\n{TOKEN_HELP}")));
     }
-    Ok(Hub { url, token })
+    Ok(Hub {
+        url,
+        token,
+        token_from,
+    })
 }
 
 /// The data directory of the hub of this folder, or of the configuration that the environment names.
@@ -120,14 +133,13 @@ fn parse_url(text: &str) -> Result<Url, Failure> {
     })
 }
 
-fn token_in(data_dir: &DataDir, url: &Url) -> Result<String, Failure> {
+fn token_in(data_dir: &DataDir, path: &Path, url: &Url) -> Result<String, Failure> {
     // A token that merely lies around here belongs to a hub of this machine: it is not sent to another one.
     if !data_dir.named && !is_loopback(url) {
         let words = format!("no token was named for {url}, and it is not on this machine");
         return Err(Failure::Unauthorised(format!("{words}\n{TOKEN_HELP}")));
     }
-    let path = data_dir.path.join("admin.token");
-    read_small(&path)?.ok_or_else(|| {
+    read_small(path)?.ok_or_else(|| {
         let words = format!("there is no token in {}", path.display());
         Failure::Unauthorised(format!("{words}\n{TOKEN_HELP}"))
     })

@@ -9,7 +9,7 @@ mod runtimes;
 mod storage;
 mod upkeep;
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::time::Duration;
 
@@ -51,7 +51,7 @@ enum ServeError {
     Open(#[from] OpenError),
     #[error("{0}")]
     Start(DispatcherError),
-    #[error("{0}")]
+    #[error("{}{}", .0, free_it(.0))]
     Listen(#[from] ListenError),
     #[error("{0}")]
     Route(#[from] RouteRefused),
@@ -184,6 +184,16 @@ fn all_there(config: &Config, secrets: &HostSecrets) -> Result<(), ServeError> {
     }
 }
 
+/// What to do about an address that is taken.
+fn free_it(error: &ListenError) -> String {
+    match error {
+        ListenError::Bind { name, source, .. } if source.kind() == ErrorKind::AddrInUse => format!(
+            "\n  = help: another program has it (a hub?): stop it, or set `listen` in [{name}]"
+        ),
+        _ => String::new(),
+    }
+}
+
 /// What is wrong with a secret, and what to do.
 fn told(error: &SecretError) -> String {
     format!("{error}\n  = help: {}", secrets::mend(error))
@@ -238,5 +248,26 @@ async fn run(config: Config, out: &mut impl Write) -> Result<Exit, ServeError> {
             tracing::warn!("{name} again: ending at once; functions on this machine go on, and the next hub finds them");
             Ok(Exit::Failed)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use tripline_listener::ListenerLimits;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_taken_address_is_told_with_its_key() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap();
+        let limits = ListenerLimits::default();
+        let refused = tripline_listener::Listener::bind("admin", address, limits, None).await;
+        let error = ServeError::from(refused.err().expect("it is taken")).to_string();
+        let help =
+            "\n  = help: another program has it (a hub?): stop it, or set `listen` in [admin]";
+        assert!(error.ends_with(help), "{error}");
     }
 }

@@ -46,6 +46,9 @@ fn all_from_the_data_directory() {
         got,
         ("http://127.0.0.1:9999/".to_owned(), "t0ken".to_owned())
     );
+    let hub = locate(&with_dir(&dir.path().join(".")), &no_env);
+    let from = format!("the token in {}", dir.path().join("admin.token").display());
+    assert_eq!(hub.ok().map(|hub| hub.token_from), Some(from));
     let bare = data_dir(Some("t0ken"), None);
     assert_eq!(
         found(&with_dir(bare.path()), &no_env).0,
@@ -129,7 +132,8 @@ fn a_token_that_lies_around_does_not_travel() {
         ("http://192.0.2.1:8081", false),
         ("http://localhost.evil.example", false),
     ] {
-        let token = token_in(&lying_around, &Url::parse(url).unwrap());
+        let path = lying_around.path.join("admin.token");
+        let token = token_in(&lying_around, &path, &Url::parse(url).unwrap());
         assert_eq!(token.is_ok(), goes, "{url}");
     }
     std::fs::remove_dir_all(&lying_around.path).unwrap();

@@ -131,6 +131,11 @@ async fn nobody_there_and_not_allowed_have_their_own_exit_codes() {
         ran.err.contains("missing or wrong") && ran.err.contains("TRIPLINE_TOKEN"),
         "{ran:?}"
     );
+    let asked = format!(
+        "Asked was {}/ with the token in TRIPLINE_TOKEN: another token was made since, or another hub answers there",
+        hub.url
+    );
+    assert!(ran.err.contains(&asked), "{ran:?}");
     assert!(!ran.err.contains("s3cret"), "{ran:?}");
 
     let gone = FakeHub::gone().await;
