@@ -3,6 +3,7 @@
 //! | variable | value |
 //! |---|---|
 //! | `PATH` | a constant, unless the function's own `env` sets it |
+//! | `PYTHONUNBUFFERED` | 1, unless the function's own `env` sets it |
 //! | `TMPDIR` | its scratch directory, unless the function's own `env` sets it |
 //! | the function's own `env` | as in the config; it replaces none of the following |
 //! | `AWS_ACCESS_KEY_ID` `AWS_SECRET_ACCESS_KEY` `AWS_SESSION_TOKEN` | keys of the function's role, if it has one; not in a warm instance |
@@ -40,7 +41,13 @@ pub(super) fn set(
     request: &SpawnRequest,
     scratch: &Path,
 ) -> Result<(), StartError> {
-    command.env_clear().env("PATH", PATH).env("TMPDIR", scratch);
+    command
+        .env_clear()
+        .env("PATH", PATH)
+        // Python holds back what it prints into a pipe: nobody could follow it, a kill would lose it, and what a warm
+        // instance printed for one event would be found in the log of another.
+        .env("PYTHONUNBUFFERED", "1")
+        .env("TMPDIR", scratch);
     for (name, value) in &request.spec.env {
         set_one(command, name, value.expose().as_ref())?;
     }

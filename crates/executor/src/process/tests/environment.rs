@@ -31,6 +31,7 @@ async fn exactly_what_is_promised() {
         "AWS_SESSION_TOKEN=token1".to_owned(),
         "CE_ID=größe".to_owned(),
         "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
+        "PYTHONUNBUFFERED=1".to_owned(),
         "TENCENTCLOUD_SECRETID=AKIA1".to_owned(),
         "TENCENTCLOUD_SECRETKEY=secret1".to_owned(),
         "TENCENTCLOUD_SESSIONTOKEN=token1".to_owned(),
@@ -51,9 +52,12 @@ async fn exactly_what_is_promised() {
 }
 
 #[tokio::test]
-async fn the_path_is_the_functions_own_if_it_sets_one() {
-    let bench = Bench::command(&["env", "-0"]).with_env("PATH", "/bin:/usr/bin");
-    assert!(variables(&bench.run().await.result).contains("PATH=/bin:/usr/bin"));
+async fn what_is_given_by_default_is_the_functions_own_if_it_sets_it() {
+    let bench = Bench::command(&["env", "-0"])
+        .with_env("PATH", "/bin:/usr/bin")
+        .with_env("PYTHONUNBUFFERED", "");
+    let found = variables(&bench.run().await.result);
+    assert!(found.contains("PATH=/bin:/usr/bin") && found.contains("PYTHONUNBUFFERED="));
 }
 
 #[tokio::test]
