@@ -149,7 +149,7 @@ Examples:
 
 Exit codes:
   0  stopped as it was told
-  1  it could not start, or cannot go on
+  1  it could not start, cannot go on, or was told twice
   2  the configuration is wrong, or a secret is missing";
 
 const CHECK_HELP: &str = "\

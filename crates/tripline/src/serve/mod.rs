@@ -15,11 +15,11 @@ use std::time::Duration;
 
 use tripline_config::{SecretError, Secrets};
 use tripline_credentials::StsError;
-use tripline_dispatcher::DispatcherError;
+use tripline_dispatcher::{DispatcherError, FunctionStatus};
 use tripline_executor::client::ClientError;
 use tripline_journal::{JournalError, OpenError};
 use tripline_listener::{ListenError, RouteRefused};
-use tripline_runtime::HttpTargetError;
+use tripline_runtime::{HttpRuntime, HttpTargetError};
 
 use crate::check::load;
 use crate::cli::Exit;
@@ -209,6 +209,7 @@ async fn run(config: Config, out: &mut impl Write) -> Result<Exit, ServeError> {
         folder: folder.clone(),
     };
     all_there(&config, &secrets)?;
+    let drain = config.hub.drain;
     let mut signals = StopSignals::take().map_err(io("signals"))?;
     let hub = tokio::select! {
         hub = Hub::start(config, &folder, secrets) => hub?,
@@ -239,7 +240,7 @@ async fn run(config: Config, out: &mut impl Write) -> Result<Exit, ServeError> {
         }
     };
     match &stop {
-        Ok(name) => tracing::info!("{name}: stopping; a second signal ends at once"),
+        Ok(name) => tracing::info!("{name}: {}", stopping(&hub.functions(), drain)),
         Err(why) => tracing::error!(why, "the hub cannot go on: stopping"),
     }
     tokio::select! {
@@ -251,6 +252,36 @@ async fn run(config: Config, out: &mut impl Write) -> Result<Exit, ServeError> {
     }
 }
 
+/// What is waited for from now on. A call of an `http` function is the hub's own, and ends with it.
+fn stopping(functions: &[FunctionStatus], drain: Duration) -> String {
+    let (calls, runs): (Vec<_>, Vec<_>) = functions
+        .iter()
+        .partition(|one| one.function.runtime == HttpRuntime::KIND);
+    let running = |these: Vec<&FunctionStatus>| these.iter().map(|one| one.running).sum::<u64>();
+    let (runs, calls) = (running(runs), running(calls));
+    let runs = match runs {
+        0 => None,
+        1 => Some(format!(
+            "1 run may end within {drain:?}, then it goes on without the hub"
+        )),
+        _ => Some(format!(
+            "{runs} runs may end within {drain:?}, then they go on without the hub"
+        )),
+    };
+    let calls = match calls {
+        0 => None,
+        1 => Some(format!(
+            "1 call of an http function may end within {drain:?}, then it is ended"
+        )),
+        _ => Some(format!(
+            "{calls} calls of http functions may end within {drain:?}, then they are ended"
+        )),
+    };
+    let said = ["stopping".to_owned()].into_iter().chain(runs).chain(calls);
+    let last = "a second signal ends at once".to_owned();
+    said.chain([last]).collect::<Vec<_>>().join("; ")
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
@@ -258,6 +289,43 @@ mod tests {
     use tripline_listener::ListenerLimits;
 
     use super::*;
+
+    fn running(name: &str, runtime: &'static str, running: u64) -> FunctionStatus {
+        let text = format!("[functions.{name}]\ncommand = ['true']\n");
+        let config = Config::read(Path::new("tripline.toml"), &text, &crate::kinds());
+        let config = config.unwrap_or_else(|errors| panic!("{errors}"));
+        let mut function = config.functions[0].function.clone();
+        function.runtime = runtime;
+        FunctionStatus {
+            function,
+            queued: 7,
+            running,
+            reclaim_pending: 0,
+        }
+    }
+
+    #[test]
+    fn a_stop_says_what_it_waits_for() {
+        let said = |all: &[FunctionStatus]| stopping(all, Duration::from_secs(30));
+        assert_eq!(
+            said(&[running("f", "process", 0)]),
+            "stopping; a second signal ends at once"
+        );
+        assert_eq!(
+            said(&[running("f", "process", 1)]),
+            "stopping; 1 run may end within 30s, then it goes on without the hub; a second signal ends at once"
+        );
+        let all = [
+            running("f", "process", 1),
+            running("g", "worker", 2),
+            running("h", "http", 1),
+        ];
+        assert_eq!(
+            said(&all),
+            "stopping; 3 runs may end within 30s, then they go on without the hub; \
+             1 call of an http function may end within 30s, then it is ended; a second signal ends at once"
+        );
+    }
 
     #[tokio::test]
     async fn a_taken_address_is_told_with_its_key() {
