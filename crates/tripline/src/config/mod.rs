@@ -11,6 +11,7 @@ mod program;
 mod role;
 mod traces;
 mod trigger;
+mod uses;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -44,6 +45,7 @@ pub struct Config {
     pub triggers: Vec<TriggerConfig>,
     /// The folder of the file: relative paths start here, and functions run here.
     pub folder: PathBuf,
+    secret_uses: Vec<uses::Use>,
 }
 
 impl Config {
@@ -56,7 +58,19 @@ impl Config {
             Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
             _ => PathBuf::from("."),
         };
-        Document::new(path.display().to_string(), text).read(|root| read_root(root, kinds, folder))
+        let document = Document::new(path.display().to_string(), text);
+        let config = document.read(|root| read_root(root, kinds, folder))?;
+        Ok(Self {
+            secret_uses: uses::uses(text),
+            ..config
+        })
+    }
+
+    /// Which keys use a secret: `used by [triggers.uploads] access_key (line 12)`.
+    pub(crate) fn who_uses(&self, secret: &SecretRef) -> String {
+        let uses = self.secret_uses.iter().filter(|(of, _)| of == secret);
+        let keys: Vec<_> = uses.map(|(_, key)| key.as_str()).collect();
+        format!("used by {}", keys.join(", "))
     }
 
     /// Every secret the configuration refers to.
@@ -136,6 +150,7 @@ fn read_root(root: &mut Table<'_>, kinds: &Registry, folder: PathBuf) -> Option<
         functions,
         triggers,
         folder,
+        secret_uses: Vec::new(),
     })
 }
 

@@ -28,7 +28,8 @@ pub(super) fn checks(config: &Arc<Config>, checks: &mut Checks) {
     for Named(reference) in all {
         let secrets = Arc::clone(&secrets);
         let name = format!("secret {reference}");
-        checks.add_blocking(&name, move || secret(&secrets, &reference));
+        let uses = config.who_uses(&reference);
+        checks.add_blocking(&name, move || secret(&secrets, &reference, &uses));
     }
     for function in &config.functions {
         let name = &function.function.name;
@@ -87,14 +88,14 @@ impl Ord for Named {
     }
 }
 
-fn secret(secrets: &HostSecrets, reference: &SecretRef) -> Finding {
+fn secret(secrets: &HostSecrets, reference: &SecretRef, uses: &str) -> Finding {
     match secrets.resolve(reference) {
         Ok(_) if secrets.is_doubtful(reference) => Finding::doubtful(
             "it is there, in a file of another user that anybody here can get at",
             "take others' rights to it away, unless it is mounted where only the hub sees it",
         ),
         Ok(_) => Finding::good("it is there"),
-        Err(error) => Finding::bad(error.to_string(), secrets::mend(&error)),
+        Err(error) => Finding::bad(format!("{error}; {uses}"), secrets::mend(&error)),
     }
 }
 

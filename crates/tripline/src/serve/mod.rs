@@ -9,6 +9,7 @@ mod runtimes;
 mod storage;
 mod upkeep;
 
+use std::collections::BTreeSet;
 use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::time::Duration;
@@ -44,7 +45,7 @@ enum ServeError {
     ExecutionLocked(ExecutionLocked),
     #[error("{}", told(.0))]
     Secret(#[from] SecretError),
-    /// Several, one after the other.
+    /// All that are missing, one after the other.
     #[error("{0}")]
     Secrets(String),
     #[error("{}", with_help(.0))]
@@ -167,21 +168,17 @@ impl From<DispatcherError> for ServeError {
 
 /// Resolves every secret once, so that one start names all that are missing.
 fn all_there(config: &Config, secrets: &HostSecrets) -> Result<(), ServeError> {
-    let resolved = config
-        .secrets()
-        .into_iter()
-        .map(|one| secrets.resolve(&one));
-    let mut missing: Vec<SecretError> = resolved.filter_map(Result::err).collect();
-    match missing.len() {
-        0 => Ok(()),
-        1 => Err(missing.remove(0).into()),
-        _ => {
-            let mut told: Vec<String> = missing.iter().map(told).collect();
-            told.sort_unstable();
-            told.dedup();
-            Err(ServeError::Secrets(told.join("\nerror: ")))
-        }
+    let missing = config.secrets().into_iter().filter_map(|one| {
+        let error = secrets.resolve(&one).err()?;
+        let (uses, mend) = (config.who_uses(&one), secrets::mend(&error));
+        Some(format!("{error}; {uses}\n  = help: {mend}"))
+    });
+    let missing: BTreeSet<String> = missing.collect();
+    if missing.is_empty() {
+        return Ok(());
     }
+    let told: Vec<String> = missing.into_iter().collect();
+    Err(ServeError::Secrets(told.join("\nerror: ")))
 }
 
 /// What to do about an address that is taken.
