@@ -171,6 +171,17 @@ fn directory(dir: &Path) -> Finding {
             return Finding::bad(error.to_string(), error.help().map_or(more, str::to_owned));
         }
     }
+    if me == 0 && found.uid() != 0 {
+        let what = format!(
+            "{shown} belongs to user {0}, and this looked with root's rights: the hub may find less than this did",
+            found.uid()
+        );
+        let mend = format!(
+            "run this as the hub is run (`sudo -u '#{}' …`)",
+            found.uid()
+        );
+        return Finding::doubtful(what, mend);
+    }
     if mode & 0o066 != 0 {
         let what = format!("others can look into {shown}, until the hub starts and shuts them out");
         return Finding::doubtful(what, format!("chmod 700 {shown}"));
@@ -400,5 +411,29 @@ impl Drop for Trial {
     fn drop(&mut self) {
         // Nothing can be done about one that stays; it is small and says whose it is.
         let _ = fs::remove_file(&self.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::chown;
+
+    use super::super::Verdict;
+    use super::*;
+
+    #[test]
+    fn root_is_told_that_it_sees_more_than_the_hub() {
+        // Nobody else gets that far: what belongs to others is refused before.
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o700)).unwrap();
+        assert_eq!(directory(dir.path()).verdict, Verdict::Good);
+        chown(dir.path(), Some(65_534), None).unwrap();
+        let found = directory(dir.path());
+        assert_eq!(found.verdict, Verdict::Doubtful);
+        assert!(found.what.contains("root's rights"), "{}", found.what);
+        assert!(found.mend.contains("sudo -u '#65534'"), "{}", found.mend);
     }
 }

@@ -25,6 +25,10 @@ use crate::plain;
 /// The longest time for one check.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Said where there is no configuration: what is good then is not the hub.
+const NOTHING_ELSE: &str =
+    "no configuration: ./tripline.toml is not there; only the machine was looked at";
+
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
@@ -66,10 +70,16 @@ pub(crate) fn doctor(
     };
     let said = if as_json {
         let mut all = functions::to_json(&level, &verdicts);
+        all["configuration"] = json!(file);
         all["checks"] = findings.iter().map(Finding::to_json).collect();
         writeln!(out, "{all}")
     } else {
-        functions::say(&level, &verdicts, out).and_then(|()| say(&findings, out))
+        functions::say(&level, &verdicts, out)
+            .and_then(|()| say(&findings, out))
+            .and_then(|()| match file {
+                Some(_) => Ok(()),
+                None => writeln!(out, "{NOTHING_ELSE}"),
+            })
     };
     let is_bad = findings.iter().any(|one| one.verdict == Verdict::Bad)
         || verdicts.iter().any(functions::Verdict::is_refused);
@@ -192,4 +202,27 @@ fn say(findings: &[Finding], out: &mut impl Write) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(file: Option<&Path>, as_json: bool) -> String {
+        let (mut out, mut errors) = (Vec::new(), Vec::new());
+        doctor(file, as_json, &mut out, &mut errors);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn no_configuration_is_not_passed_over() {
+        let last = format!("\n{NOTHING_ELSE}\n");
+        assert!(said(None, false).ends_with(&last));
+        let json: serde_json::Value = serde_json::from_str(&said(None, true)).unwrap();
+        assert!(json["configuration"].is_null(), "{json}");
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("tripline.toml");
+        std::fs::write(&file, "").unwrap();
+        assert!(!said(Some(&file), false).contains("no configuration"));
+    }
 }
