@@ -127,6 +127,9 @@ fn the_environment_names_the_configuration() {
         let named = under(&[command, "none.toml"]);
         assert!(named.contains("none.toml: No such file"), "{named}");
     }
+    let mut command = hub.command(&["check"]);
+    let done = command.env("TRIPLINE_CONFIG", "").output().unwrap();
+    assert!(done.status.success(), "empty is as good as unset: {done:?}");
     for command in ["check", "adopt"] {
         let age: &[&str] = if command == "adopt" { &["--old"] } else { &[] };
         let said = under(&[&["journal", command], age].concat());

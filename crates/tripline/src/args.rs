@@ -32,24 +32,14 @@ pub(crate) enum Command {
     /// Run the hub until it is told to stop (SIGTERM or Ctrl-C drains, a second one ends at once)
     #[command(after_help = SERVE_HELP)]
     Serve {
-        /// The configuration
-        #[arg(
-            env = "TRIPLINE_CONFIG",
-            hide_env_values = true,
-            default_value = "tripline.toml"
-        )]
-        file: PathBuf,
+        /// The configuration [env: TRIPLINE_CONFIG] [default: ./tripline.toml]
+        file: Option<PathBuf>,
     },
     /// Check a configuration without network or disk; every error at once
     #[command(after_help = CHECK_HELP)]
     Check {
-        /// The configuration
-        #[arg(
-            env = "TRIPLINE_CONFIG",
-            hide_env_values = true,
-            default_value = "tripline.toml"
-        )]
-        file: PathBuf,
+        /// The configuration [env: TRIPLINE_CONFIG] [default: ./tripline.toml]
+        file: Option<PathBuf>,
         /// One JSON object an error
         #[arg(long)]
         json: bool,
@@ -61,8 +51,8 @@ pub(crate) enum Command {
     /// has 10 seconds.
     #[command(after_help = DOCTOR_HELP)]
     Doctor {
-        /// The configuration to look at [default: ./tripline.toml; where there is none, only the machine is looked at]
-        #[arg(env = "TRIPLINE_CONFIG", hide_env_values = true)]
+        /// The configuration to look at [env: TRIPLINE_CONFIG] [default: ./tripline.toml; where there is none, only the
+        /// machine is looked at]
         file: Option<PathBuf>,
         /// One JSON object; where the configuration is wrong, one an error, as of `check`
         #[arg(long)]

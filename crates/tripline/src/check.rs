@@ -1,26 +1,39 @@
 //! `tripline check`: a configuration, without network or disk beyond the file itself.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 
 use serde_json::json;
 use tripline_config::MAX_DOCUMENT_BYTES;
 
-use crate::cli::Exit;
 use crate::cli::escape::one_line;
+use crate::cli::{CONFIG_HERE, Exit};
 use crate::config::Config;
 use crate::kinds::kinds;
+
+/// What to do where no configuration is.
+const NAME_IT: &str = "name the configuration: `tripline serve FILE`, or TRIPLINE_CONFIG";
 
 /// Reads a configuration file and its errors, for `check` and `serve` alike.
 pub(crate) fn load(file: &Path) -> Result<Config, Failure> {
     let shown = file.display().to_string();
-    let unreadable = |why: String| Failure::Unreadable(format!("{}: {why}", one_line(&shown)));
+    let unreadable = |why: String| Failure::Unreadable {
+        message: format!("{}: {why}", one_line(&shown)),
+        help: None,
+    };
     let mut bytes = Vec::new();
     // One byte more than a document may have: the reader itself says that it is too long.
     let limit = MAX_DOCUMENT_BYTES as u64 + 1;
     std::fs::File::open(file)
         .and_then(|open| open.take(limit).read_to_end(&mut bytes))
-        .map_err(|error| unreadable(error.to_string()))?;
+        .map_err(|error| match error.kind() {
+            // It may be that nobody named it.
+            ErrorKind::NotFound if file == Path::new(CONFIG_HERE) => Failure::Unreadable {
+                message: format!("there is no {CONFIG_HERE} here"),
+                help: Some(NAME_IT),
+            },
+            _ => unreadable(error.to_string()),
+        })?;
     let is_cut = bytes.len() > MAX_DOCUMENT_BYTES;
     let text = match String::from_utf8(bytes) {
         Ok(text) => text,
@@ -39,7 +52,10 @@ pub(crate) fn load(file: &Path) -> Result<Config, Failure> {
 /// Why there is no configuration.
 pub(crate) enum Failure {
     /// The file cannot be read as text.
-    Unreadable(String),
+    Unreadable {
+        message: String,
+        help: Option<&'static str>,
+    },
     /// What is wrong in it.
     Wrong(tripline_config::ConfigErrors),
 }
@@ -50,10 +66,13 @@ impl Failure {
     /// Says it: on `out` as JSON, one object an error, else on `errors`.
     pub(crate) fn say(&self, as_json: bool, out: &mut impl Write, errors: &mut impl Write) -> Exit {
         let said = match self {
-            Self::Unreadable(message) if as_json => {
-                writeln!(out, "{}", json!({ "message": message }))
+            Self::Unreadable { message, help } if as_json => {
+                writeln!(out, "{}", json!({ "message": message, "help": help }))
             }
-            Self::Unreadable(message) => writeln!(errors, "error: {message}"),
+            Self::Unreadable { message, help } => {
+                let help = help.map_or(String::new(), |help| format!("\n  = help: {help}"));
+                writeln!(errors, "error: {message}{help}")
+            }
             Self::Wrong(found) if as_json => found.iter().try_for_each(|error| {
                 let line = json!({
                     "file": error.file, "line": error.line, "column": error.column,
@@ -89,4 +108,24 @@ pub(crate) fn check(
 
 fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_named_no_configuration_is_told_how() {
+        let said = |file: &str, as_json: bool| {
+            let (mut out, mut errors) = (Vec::new(), Vec::new());
+            let exit = check(Path::new(file), as_json, &mut out, &mut errors);
+            assert_eq!(exit, Exit::Usage);
+            String::from_utf8([out, errors].concat()).unwrap()
+        };
+        // There is none where tests run.
+        let none = format!("error: there is no tripline.toml here\n  = help: {NAME_IT}\n");
+        assert_eq!(said("tripline.toml", false), none);
+        assert!(said("tripline.toml", true).contains(NAME_IT));
+        assert!(!said("nowhere/tripline.toml", false).contains("help"));
+    }
 }

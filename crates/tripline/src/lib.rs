@@ -41,10 +41,10 @@ pub fn main() -> ExitCode {
     let (mut out, mut errors) = (io::stdout(), io::stderr());
     install_tls();
     let exit = match Args::parse().command {
-        Command::Serve { file } => serve::serve(&file, &mut out, &mut errors),
-        Command::Check { file, json } => check::check(&file, json, &mut out, &mut errors),
+        Command::Serve { file } => serve::serve(&config(file), &mut out, &mut errors),
+        Command::Check { file, json } => check::check(&config(file), json, &mut out, &mut errors),
         Command::Doctor { file, json } => {
-            let file = file.or_else(there_is_one);
+            let file = file.or_else(config_of_environment).or_else(there_is_one);
             doctor::doctor(file.as_deref(), json, &mut out, &mut errors)
         }
         Command::Journal(JournalCommand::Check { dir, json }) => match data_dir(dir, &mut errors) {
@@ -63,7 +63,18 @@ pub fn main() -> ExitCode {
     ExitCode::from(exit as u8)
 }
 
-/// The configuration of this folder.
+/// The configuration that is named, else that of the environment, else that of this folder.
+fn config(named: Option<PathBuf>) -> PathBuf {
+    let named = named.or_else(config_of_environment);
+    named.unwrap_or_else(|| cli::CONFIG_HERE.into())
+}
+
+fn config_of_environment() -> Option<PathBuf> {
+    let named = std::env::var_os(cli::CONFIG_VARIABLE)?;
+    (!named.is_empty()).then(|| named.into())
+}
+
+/// The configuration of this folder, if there is one.
 fn there_is_one() -> Option<PathBuf> {
     let here = PathBuf::from(cli::CONFIG_HERE);
     here.exists().then_some(here)

@@ -16,6 +16,8 @@ use crate::plain;
 pub(crate) const DEFAULT_ADMIN: &str = "http://127.0.0.1:8081";
 /// The configuration, where nothing else is said.
 pub(crate) const CONFIG_HERE: &str = "tripline.toml";
+/// Names another configuration; empty is as good as unset.
+pub(crate) const CONFIG_VARIABLE: &str = "TRIPLINE_CONFIG";
 /// Most bytes read of a token, address or config file.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
@@ -85,7 +87,8 @@ fn data_dir(options: &ClientOptions, env: Env<'_>) -> Result<DataDir, Failure> {
     let given = options
         .config
         .clone()
-        .or_else(|| env("TRIPLINE_CONFIG").map(PathBuf::from));
+        .or_else(|| env(CONFIG_VARIABLE).map(PathBuf::from))
+        .filter(|config| *config != Path::new(""));
     let named = given.is_some();
     let config = given.unwrap_or_else(|| PathBuf::from(CONFIG_HERE));
     let path = match read_small(&config)? {

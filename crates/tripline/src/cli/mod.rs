@@ -29,7 +29,7 @@ pub use args::{
     TriggerAction, TriggersArgs,
 };
 pub use failure::Exit;
-pub(crate) use locate::{CONFIG_HERE, own_data_dir};
+pub(crate) use locate::{CONFIG_HERE, CONFIG_VARIABLE, own_data_dir};
 
 /// Reads the environment.
 pub(crate) type Env<'a> = &'a (dyn Fn(&str) -> Option<String> + Sync);

@@ -174,3 +174,11 @@ fn the_config_can_be_named_by_the_environment() {
         ("http://127.0.0.1:9999/", "t0ken")
     );
 }
+
+#[test]
+fn an_empty_variable_names_no_configuration() {
+    let env = |name: &str| (name == CONFIG_VARIABLE).then(String::new);
+    // As without one: there is no tripline.toml where tests run.
+    let dir = own_data_dir(&env).map_err(|failure| failure.to_string());
+    assert_eq!(dir, Ok("data".into()));
+}
