@@ -76,7 +76,8 @@ pub struct InvokeArgs {
     /// Idempotency key: the same key and data again give the same RequestId
     #[arg(long, value_name = "KEY")]
     pub key: Option<String>,
-    /// Print the log until the invocation has ended; exit 1 unless it succeeded
+    /// Print the log until the invocation has ended; exit 1 unless it succeeded. Of a sync function the result is
+    /// printed, and the log on standard error
     #[arg(long, short)]
     pub follow: bool,
     /// How the hub is found.

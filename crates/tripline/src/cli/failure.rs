@@ -52,6 +52,9 @@ certificate does with --admin URL"
     /// The hub answered with a problem.
     #[error("{0}")]
     Refused(String),
+    /// The hub answered with a problem of this invocation.
+    #[error("{words}")]
+    OfRun { words: String, request_id: String },
     /// It has nothing where every admin API has something.
     #[error("there is nothing at this path")]
     NoRoute,
@@ -84,7 +87,7 @@ impl Failure {
                 Exit::Unreachable
             }
             Self::Unauthorised(_) => Exit::Unauthorised,
-            Self::Refused(_) | Self::NoRoute => Exit::Failed,
+            Self::Refused(_) | Self::OfRun { .. } | Self::NoRoute => Exit::Failed,
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
             Self::Output(_) => Exit::Failed,
         }
@@ -100,7 +103,8 @@ impl Failure {
             Some(detail) => format!("{title}: {detail}"),
             None => title.into_owned(),
         };
-        if let Some(id) = text("request_id") {
+        let id = text("request_id");
+        if let Some(id) = &id {
             words.push_str(&format!("\nRequestId: {id}"));
         }
         if text("accepted").as_deref() == Some("unknown") {
@@ -110,6 +114,9 @@ impl Failure {
             Self::NoRoute
         } else if status == 401 || status == 403 {
             Self::Unauthorised(words)
+        } else if let Some(id) = id {
+            let request_id = id.into_owned();
+            Self::OfRun { words, request_id }
         } else {
             Self::Refused(words)
         }

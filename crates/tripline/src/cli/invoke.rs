@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::args::InvokeArgs;
 use super::client::AdminClient;
 use super::failure::{Exit, Failure};
-use super::logs::{Shape, follow_to_end};
+use super::logs::{Shape, follow_to_end, print_aside};
 use super::table::text;
 use super::{Terminal, escape, invocations};
 
@@ -37,7 +37,14 @@ pub(crate) async fn invoke(
         }
         headers.push((name, value));
     }
-    let answer = client.invoke(&args.function, &headers, data).await?;
+    let answer = match client.invoke(&args.function, &headers, data).await {
+        Err(Failure::OfRun { words, request_id }) if args.follow => {
+            // A sync function that did not end well.
+            print_aside(&request_id, client, terminal).await;
+            return Err(Failure::OfRun { words, request_id });
+        }
+        answer => answer?,
+    };
     if !answer.is_receipt {
         // A sync function: the answer is its result, and it has ended already.
         if args.follow {
@@ -45,6 +52,10 @@ pub(crate) async fn invoke(
             writeln!(terminal.err, "RequestId: {id}")?;
         }
         invocations::write_document(&answer.body, terminal)?;
+        if args.follow {
+            terminal.out.flush()?;
+            print_aside(&answer.request_id, client, terminal).await;
+        }
         return Ok(Exit::Done);
     }
     let receipt: Value = serde_json::from_slice(&answer.body).map_err(|_| client.stranger())?;

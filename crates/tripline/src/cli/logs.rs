@@ -1,5 +1,6 @@
 //! `logs`: prints the log of an invocation, as it is now or live to its end.
 
+use std::io;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -52,6 +53,20 @@ pub(crate) async fn logs(
     if args.follow {
         return follow_to_end(&args.request_id, shape, client, terminal).await;
     }
+    let last = print(&args.request_id, shape, client, terminal).await?;
+    if last == 0 {
+        say_why_nothing(&args.request_id, client, terminal).await?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Prints what there is, and answers the number of the last line.
+async fn print(
+    request_id: &str,
+    shape: Shape,
+    client: &AdminClient<'_>,
+    terminal: &mut Terminal<'_>,
+) -> Result<u64, Failure> {
     let (mut after, mut printer) = (0, Printer::new(shape));
     loop {
         let query = [
@@ -59,7 +74,7 @@ pub(crate) async fn logs(
             ("after", after.to_string()),
             ("limit", PAGE.to_string()),
         ];
-        let path = ["v1", "invocations", &args.request_id, "logs"];
+        let path = ["v1", "invocations", request_id, "logs"];
         let page = client.get(&path, &query).await?;
         let lines = page.as_array().ok_or_else(|| client.stranger())?;
         for line in lines {
@@ -67,13 +82,30 @@ pub(crate) async fn logs(
         }
         if lines.len() < PAGE {
             printer.end_line(terminal)?;
-            break;
+            return Ok(after);
         }
     }
-    if after == 0 {
-        say_why_nothing(&args.request_id, client, terminal).await?;
+}
+
+/// Prints a log on standard error, for a command whose output is something else. It never fails that command.
+pub(crate) async fn print_aside(
+    request_id: &str,
+    client: &AdminClient<'_>,
+    terminal: &mut Terminal<'_>,
+) {
+    let mut aside = Terminal {
+        out: &mut *terminal.err,
+        err: &mut io::sink(),
+        input: &mut io::empty(),
+        // Words on standard error are escaped wherever it leads.
+        is_terminal: true,
+        ..*terminal
+    };
+    if let Err(failure) = print(request_id, Shape::Text, client, &mut aside).await {
+        let words = escape::document(failure.to_string().as_bytes());
+        // Nobody is left to tell if even this cannot be written.
+        let _ = writeln!(terminal.err, "the log cannot be shown: {words}");
     }
-    Ok(Exit::Done)
 }
 
 /// A run that was started has a log, at least of that. Says why there is none.

@@ -51,10 +51,12 @@ async fn data_comes_from_text_a_file_or_standard_input() {
 async fn a_sync_call_prints_the_result() {
     let hub = FakeHub::start().await;
     hub.answer(CALL, 200, "done\x07");
+    let log = r#"[{"seq":1,"text":"so\u0007"}]"#;
+    hub.answer("GET /v1/invocations/the-id/logs", 200, log);
     let ran = pipe(&hub, &["invoke", "deploy", "--follow"]).await;
     assert_eq!(
         (ran.exit, &*ran.out, &*ran.err),
-        (Exit::Done, "done\x07", "RequestId: the-id\n")
+        (Exit::Done, "done\x07", "RequestId: the-id\nso\\u{7}\n")
     );
     let ran = terminal(&hub, &["invoke", "deploy"]).await;
     assert_eq!(ran.out, "done\\u{7}\n");
@@ -90,6 +92,11 @@ async fn a_refusal_is_shown_with_its_id() {
     let words = "tripline: the invocation ended as failed: exit code 3\nRequestId: r-9\n";
     assert_eq!(ran.err, words);
     assert_eq!(ran.out, "");
+    let log = r#"[{"seq":1,"text":"no such codec"}]"#;
+    hub.answer("GET /v1/invocations/r-9/logs", 200, log);
+    let ran = pipe(&hub, &["invoke", "deploy", "--follow"]).await;
+    assert_eq!((ran.exit, &*ran.out), (Exit::Failed, ""));
+    assert_eq!(ran.err, format!("no such codec\n{words}"));
 }
 
 #[tokio::test]
