@@ -12,6 +12,7 @@ use subtle::ConstantTimeEq;
 
 use crate::Problem;
 use crate::guesses::Guesses;
+use crate::serve::ListenerName;
 
 /// Lets those in who know a token. Only the token's digest is kept, and it is compared in constant time. Clones count
 /// wrong tokens together.
@@ -65,7 +66,9 @@ impl Bearer {
         if self.digest.is_some_and(|own| bool::from(own.ct_eq(&sent))) {
             return Ok(());
         }
-        self.guesses.wrong(peer, sent);
+        let listener = extensions.get::<ListenerName>();
+        let listener = listener.map_or("none", |name| name.0);
+        self.guesses.wrong(listener, peer, sent);
         Err(barred.unwrap_or(Stranger::Unknown))
     }
 }

@@ -48,8 +48,8 @@ impl Guesses {
         (one.wrong.len() >= MAX_WRONG).then(|| ends - now)
     }
 
-    /// Counts a wrong token by its digest.
-    pub(crate) fn wrong(&self, address: IpAddr, digest: [u8; 32]) {
+    /// Counts a wrong token, which came to the listener of this name, by its digest.
+    pub(crate) fn wrong(&self, listener: &str, address: IpAddr, digest: [u8; 32]) {
         let (now, group) = (Instant::now(), group(address));
         let mut tried = self.lock();
         if !tried.contains_key(&group) && tried.len() >= MAX_ADDRESSES {
@@ -68,10 +68,7 @@ impl Guesses {
         }
         one.wrong.push(digest);
         if one.wrong.len() == MAX_WRONG {
-            tracing::warn!(
-                address = %group,
-                "{MAX_WRONG} different wrong tokens within {WINDOW:?}: it is refused for the rest of that time"
-            );
+            tracing::warn!(listener, address = %group, "{}", what_follows(group));
         }
     }
 
@@ -83,6 +80,16 @@ impl Guesses {
     pub(crate) fn len(&self) -> usize {
         self.lock().len()
     }
+}
+
+/// What an address that guesses has brought about.
+fn what_follows(address: IpAddr) -> String {
+    let who = if address.is_loopback() {
+        "wrong ones from this machine are refused with 429 for the rest of that time, and the right one is let in"
+    } else {
+        "this address is refused with 429 for the rest of that time, even with the right one"
+    };
+    format!("{MAX_WRONG} different wrong tokens within {WINDOW:?}: {who}")
 }
 
 fn forget_oldest(tried: &mut HashMap<IpAddr, Tried>) {
@@ -120,7 +127,7 @@ mod tests {
     fn guess_one(guesses: &Guesses, address: &str, number: usize) {
         let mut digest = [1; 32];
         digest[..8].copy_from_slice(&number.to_be_bytes());
-        guesses.wrong(ip(address), digest);
+        guesses.wrong("gateway", ip(address), digest);
     }
 
     #[tokio::test(start_paused = true)]
@@ -136,6 +143,18 @@ mod tests {
         assert_eq!(guesses.barred(ip(HERE)), None);
         guess(&guesses, HERE, MAX_WRONG - 1);
         assert_eq!(guesses.barred(ip(HERE)), None, "it begins anew");
+    }
+
+    #[test]
+    fn what_is_said_is_true_on_loopback_too() {
+        for (address, words) in [
+            (HERE, "even with the right one"),
+            ("::1", "the right one is let in"),
+            ("::ffff:127.0.0.1", "the right one is let in"),
+        ] {
+            let said = what_follows(group(ip(address)));
+            assert!(said.ends_with(words), "{address}: {said}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

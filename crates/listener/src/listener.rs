@@ -143,6 +143,7 @@ impl Listener {
             name, socket, tls, ..
         } = self;
         let door = Arc::new(Door {
+            name,
             limits: self.limits,
             tls,
             app,

@@ -37,8 +37,13 @@ const MAX_HEADERS: usize = 100;
 /// The smallest buffer hyper agrees to work with, in bytes.
 const MIN_BUFFER_BYTES: usize = 8192;
 
+/// The listener that a request came to.
+#[derive(Clone, Copy)]
+pub(crate) struct ListenerName(pub(crate) &'static str);
+
 /// What all connections of a listener share.
 pub(crate) struct Door {
+    pub(crate) name: &'static str,
     pub(crate) limits: ListenerLimits,
     pub(crate) tls: Option<TlsAcceptor>,
     pub(crate) app: Router,
@@ -102,6 +107,7 @@ impl Door {
             let turn = turns.begin();
             request.extensions_mut().insert(ConnectInfo(peer));
             request.extensions_mut().insert(ration.clone());
+            request.extensions_mut().insert(ListenerName(self.name));
             answer(self.app.clone(), request, turn)
         });
         let max_header_bytes = self.limits.max_header_bytes;
