@@ -245,6 +245,11 @@ impl Board {
         self.inner().error = Some(tame(what));
     }
 
+    /// The keeper's word: what was wrong is not any more.
+    pub(crate) fn forgive(&self) {
+        self.inner().error = None;
+    }
+
     /// The run ended early, because of `error`; it is started again at `retry_at`.
     pub(crate) fn failed(&self, error: &str, retry_at: Timestamp) {
         let mut inner = self.inner();

@@ -124,6 +124,8 @@ impl Keeper {
 
     /// Lets the trigger note that it is paused, then says that it is.
     async fn rest(&self) {
+        // What was wrong with the last run is not wrong with a trigger that is to do nothing.
+        self.seat.board().forgive();
         let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
         let cx = TriggerContext::new(Arc::clone(&self.seat), shutdown, tasks);
         let noted = timeout(PAUSE_WITHIN, contain(self.trigger.paused(cx))).await;

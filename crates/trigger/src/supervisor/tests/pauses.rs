@@ -116,7 +116,9 @@ async fn what_a_run_tells_is_not_shown_while_nothing_runs() {
 async fn a_pause_without_a_run_is_told_as_well() {
     let life = Life::begin(true, Notes::Well, true);
     life.wait_state(TriggerState::Backoff).await;
-    life.pause().await;
+    let failed = life.triggers.get(&life.name).unwrap();
+    assert!(failed.error.is_some(), "{failed:?}");
+    assert_eq!(life.pause().await.error, None, "of a run that is over");
     assert_eq!(life.diary(), ["run", "paused"]);
     let never_ran = Life::begin(false, Notes::Well, false);
     sleep(Duration::from_secs(1)).await;
