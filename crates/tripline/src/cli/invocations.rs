@@ -1,5 +1,6 @@
 //! `ps`, `show` and `terminate`.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -212,14 +213,14 @@ fn write_invocation(invocation: &Value, terminal: &mut Terminal<'_>) -> Result<(
             attribute("data_bytes").map(|bytes| format!("{bytes} bytes")),
         ),
     ];
-    write_fields(terminal.out, &fields)?;
+    let fields = fields.map(|(name, value)| (Cow::Borrowed(name), value));
     let extensions = event.get("extensions").and_then(Value::as_object);
-    for (name, value) in extensions.into_iter().flatten() {
-        let value = value.as_str().unwrap_or_default();
-        let (name, value) = (escape::one_line(name), escape::one_line(value));
-        writeln!(terminal.out, "Event {name}  {value}")?;
-    }
-    Ok(())
+    let extensions = extensions.into_iter().flatten().map(|(name, value)| {
+        let value = value.as_str().unwrap_or_default().to_owned();
+        (Cow::Owned(format!("Event {name}")), Some(value))
+    });
+    let fields: Vec<_> = fields.into_iter().chain(extensions).collect();
+    write_fields(terminal.out, &fields)
 }
 
 /// Stops an invocation.

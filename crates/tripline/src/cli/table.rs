@@ -1,5 +1,6 @@
 //! Tables and lists of fields for people. Every cell is escaped here, so that no caller can forget to.
 
+use std::borrow::Cow;
 use std::io::Write;
 
 use comfy_table::{Cell, Table, presets};
@@ -35,16 +36,22 @@ pub(crate) fn write_table(
     Ok(())
 }
 
+/// A name that is longer does not move the values of all others.
+const MAX_NAME: usize = 32;
+
 /// Writes one field a line, values below each other; fields without a value are left out.
 pub(crate) fn write_fields(
     out: &mut (dyn Write + Send),
-    fields: &[(&str, Option<String>)],
+    fields: &[(Cow<'_, str>, Option<String>)],
 ) -> Result<(), Failure> {
-    let width = fields.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    for (name, value) in fields {
-        if let Some(value) = value {
-            writeln!(out, "{name:width$}  {}", one_line(value))?;
-        }
+    let there = fields
+        .iter()
+        .filter_map(|(name, value)| Some((one_line(name), one_line(value.as_ref()?))));
+    let there: Vec<_> = there.collect();
+    let widths = there.iter().map(|(name, _)| name.chars().count());
+    let width = widths.filter(|width| *width <= MAX_NAME).max().unwrap_or(0);
+    for (name, value) in there {
+        writeln!(out, "{name:width$}  {value}")?;
     }
     Ok(())
 }

@@ -124,18 +124,23 @@ async fn show_tells_all_and_escapes() {
         invocation().to_string(),
     );
     let ran = pipe(&hub, &["show", ID]).await;
-    for line in [
-        "Ran for        250ms",
-        "SCF code       439",
-        "Peak memory    29.72 MiB",
-        "Memory limit   128.00 MiB",
-        "Reclaim        pending: something of it is still alive and keeps its slot",
-        "Detail         exit code 1\\u{1b}[2J",
-        "Event subject  a\\nb",
-        "Result         5 bytes, cut (--result prints them)",
-        "Trigger        -",
-        "Event partition  3",
+    for (name, value) in [
+        ("Ran for", "250ms"),
+        ("SCF code", "439"),
+        ("Peak memory", "29.72 MiB"),
+        ("Memory limit", "128.00 MiB"),
+        (
+            "Reclaim",
+            "pending: something of it is still alive and keeps its slot",
+        ),
+        ("Detail", "exit code 1\\u{1b}[2J"),
+        ("Event subject", "a\\nb"),
+        ("Result", "5 bytes, cut (--result prints them)"),
+        ("Trigger", "-"),
+        // The longest name.
+        ("Event partition", "3"),
     ] {
+        let line = format!("{name:15}  {value}");
         assert!(
             ran.out.lines().any(|shown| shown == line),
             "{line}: {}",
