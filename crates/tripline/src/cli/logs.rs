@@ -199,7 +199,7 @@ async fn follow_once(
 fn say_end(end: &Value, terminal: &mut Terminal<'_>) -> Result<Exit, Failure> {
     let state = text_or_dash(end, "state");
     let reason = text(end, "detail").or_else(|| text(end, "reason"));
-    match reason.filter(|_| state != "succeeded") {
+    match reason.filter(|reason| state != "succeeded" && *reason != state) {
         Some(reason) => {
             let (state, reason) = (escape::one_line(&state), escape::one_line(&reason));
             writeln!(terminal.err, "{state}: {reason}")?;

@@ -81,6 +81,15 @@ async fn a_broken_stream_is_taken_up_where_it_broke() {
 }
 
 #[tokio::test]
+async fn a_reason_that_is_the_state_is_said_once() {
+    let hub = FakeHub::start().await;
+    let end = r#"{"state":"terminated","reason":"terminated"}"#;
+    hub.answer(LOGS, 200, format!("event: end\ndata: {end}\n\n"));
+    let ran = pipe(&hub, &["logs", "-f", "r-1"]).await;
+    assert_eq!((ran.exit, &*ran.err), (Exit::Failed, "terminated\n"));
+}
+
+#[tokio::test]
 async fn an_unknown_invocation_is_not_followed_for_ever() {
     let hub = FakeHub::start().await;
     hub.answer(LOGS, 404, r#"{"title":"there is no such invocation"}"#);
