@@ -19,6 +19,7 @@ use tripline_model::{Clock, Timestamp};
 use super::{Checks, Finding};
 use crate::clock::SystemClock;
 use crate::config::{Config, Runs};
+use crate::plain;
 use crate::serve::refuse_exposed_key;
 
 /// Writes that are timed.
@@ -379,6 +380,10 @@ fn program(folder: &Path, word: &str) -> Finding {
     };
     match places.iter().find(is_program) {
         Some(place) => Finding::good(place.display().to_string()),
+        None if word.contains('/') => Finding::bad(
+            format!("there is no program at {}", plain(&places[0]).display()),
+            "put it there (`chmod +x`), or correct `command`: its path begins in the configuration's folder",
+        ),
         None => Finding::bad(
             format!("there is no program {word:?}"),
             "install it, write its whole path in `command`, or set PATH where the hub is started",
@@ -420,6 +425,17 @@ mod tests {
 
     use super::super::Verdict;
     use super::*;
+
+    #[test]
+    fn a_program_is_told_with_the_place_where_it_was_looked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let found = program(dir.path(), "./x.sh");
+        let place = dir.path().join("x.sh").display().to_string();
+        assert_eq!(found.what, format!("there is no program at {place}"));
+        assert!(!found.mend.contains("PATH"), "{}", found.mend);
+        let found = program(dir.path(), "no-such-program-anywhere");
+        assert!(found.mend.contains("PATH"), "{}", found.mend);
+    }
 
     #[test]
     fn root_is_told_that_it_sees_more_than_the_hub() {
