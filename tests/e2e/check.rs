@@ -34,7 +34,7 @@ auth = "none"
     for words in [
         "unknown key `qsp`",
         "did you mean `qps`",
-        "is longer than 1d",
+        "25h is longer than 24h",
         "unknown key `envv`",
         "did you mean `env`?",
         "there is no function `thump`",

@@ -17,6 +17,9 @@ const DURATION_UNITS: [(&str, u64); 5] = [
     ("ms", 1),
 ];
 
+/// Shorter durations are shown in hours.
+const TWO_DAYS: Duration = Duration::from_secs(2 * 86_400);
+
 /// Units of byte sizes, largest first.
 const BYTE_UNITS: [(&str, u64); 9] = [
     ("TiB", 1 << 40),
@@ -44,12 +47,15 @@ pub struct Rate(
     pub NonZeroU32,
 );
 
-/// A duration as a person would write it: `1h30m`, `250ms`, `0s`. What it prints can be read back, if the duration is
+/// A duration as a person would write it: `1h30m`, `250ms`, `0s`, in hours up to two days (`24h`). What it prints can be read back, if the duration is
 /// whole milliseconds; a finer rest follows in `us` or `ns`.
 pub fn format_duration(duration: Duration) -> String {
     let mut shown = String::new();
     let mut seconds = duration.as_secs();
-    for (unit, milliseconds) in DURATION_UNITS.iter().filter(|(unit, _)| *unit != "ms") {
+    let in_days = duration >= TWO_DAYS;
+    let units = DURATION_UNITS.iter();
+    for (unit, milliseconds) in units.filter(|(unit, _)| *unit != "ms" && (*unit != "d" || in_days))
+    {
         let unit_seconds = milliseconds / 1_000;
         push_part(&mut shown, seconds / unit_seconds, unit);
         seconds %= unit_seconds;

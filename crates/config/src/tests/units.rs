@@ -108,7 +108,9 @@ fn durations_are_read_and_shown() {
         ("7d", 604_800_000, "7d"),
         ("1h30m", 5_400_000, "1h30m"),
         ("90m", 5_400_000, "1h30m"),
-        ("1d2h3m4s5ms", 93_784_005, "1d2h3m4s5ms"),
+        ("24h", 86_400_000, "24h"),
+        ("1d2h3m4s5ms", 93_784_005, "26h3m4s5ms"),
+        ("2d2h3m4s5ms", 180_184_005, "2d2h3m4s5ms"),
         ("1m500ms", 60_500, "1m500ms"),
     ];
     for (text, milliseconds, shown) in cases {

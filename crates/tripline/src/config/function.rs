@@ -135,9 +135,10 @@ fn refuse_timeout(table: &mut Table<'_>, timeout: Duration, max: Duration) {
         table.error("timeout", "a function needs some time", None);
     }
     if timeout > max {
+        let written: Option<String> = table.optional("timeout");
         let message = format!(
             "{} is longer than {}, the longest run this hub allows",
-            format_duration(timeout),
+            written.unwrap_or_else(|| format_duration(timeout)),
             format_duration(max)
         );
         let help = "raise `max_timeout` in [hub] if it really has to be longer".to_owned();

@@ -96,7 +96,7 @@ command = []
 env = { CE_ID = "x" }
 [functions.long]
 command = ["true"]
-timeout = "25h"
+timeout = "48h"
 [triggers.t]
 kind = "htpp"
 function = "lnog"
@@ -109,7 +109,7 @@ function = "lnog"
         "a-z",
         "there is no program in it",
         "`TRIPLINE_` are set by the hub",
-        "longer than 1d, the longest run this hub allows",
+        "48h is longer than 24h, the longest run this hub allows",
         "unknown value `htpp` for `triggers.t.kind`",
         "did you mean \"http\"?",
         "there is no function `lnog`",
