@@ -135,7 +135,7 @@ impl fmt::Display for ByteSize {
 
 impl FromToml for Rate {
     const EXPECTED: &'static str = "a whole number per second, at least 1";
-    const EXAMPLE: &'static str = "\"1000/s\"";
+    const EXAMPLE: &'static str = "1000 or \"1000/s\"";
 
     fn from_toml(value: &Value<'_>) -> Result<Self, String> {
         let number = match (value.as_wide_int(), value.as_str()) {

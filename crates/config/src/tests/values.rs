@@ -45,7 +45,7 @@ error: wrong value for `hub.qps`: this is a float
   |
 4 | qps = 1.5
   |       ^^^
-  = help: expected a whole number per second, at least 1, e.g. "1000/s"
+  = help: expected a whole number per second, at least 1, e.g. 1000 or "1000/s"
 
 error: wrong value for `hub.push_share`: this is a string
  --> tripline.toml:5:14
@@ -201,7 +201,7 @@ error: wrong value for `hub.qps`: `1000` does not end in `/s`
   |
 4 | qps = "1000"
   |       ^^^^^^
-  = help: expected a whole number per second, at least 1, e.g. "1000/s"
+  = help: expected a whole number per second, at least 1, e.g. 1000 or "1000/s"
 
 3 errors in tripline.toml
 "#,
