@@ -1,4 +1,4 @@
-//! The machine: clock, data directory, disk, limits, addresses, and the functions' programs.
+//! The machine: clock, data directory, disk, limits, and addresses.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -11,7 +11,6 @@ use std::time::Duration;
 use rustix::process::{Resource, getrlimit};
 use tokio::process::Command;
 use tokio::time::Instant;
-use tripline_executor::check_user;
 use tripline_journal::{JournalOptions, OpenError, would_open};
 use tripline_listener::TlsFiles;
 use tripline_model::{Clock, Timestamp};
@@ -19,7 +18,6 @@ use tripline_model::{Clock, Timestamp};
 use super::{Checks, Finding};
 use crate::clock::SystemClock;
 use crate::config::{Config, Runs};
-use crate::plain;
 use crate::serve::refuse_exposed_key;
 
 /// Writes that are timed.
@@ -67,17 +65,6 @@ pub(super) fn checks(config: &Arc<Config>, data_dir: &Path, checks: &mut Checks)
         let dir = data_dir.clone();
         checks.add_blocking(name, move || listener(address, &dir));
     }
-    for function in &config.functions {
-        if let Runs::Program(program) = &function.runs {
-            let (folder, word) = (config.folder.clone(), program.command[0].clone());
-            let name = format!("program of {}", function.function.name);
-            checks.add_blocking(&name, move || self::program(&folder, &word));
-            if let Some(user) = program.user.clone() {
-                let name = format!("user of {}", function.function.name);
-                checks.add_blocking(&name, move || user_of(&user));
-            }
-        }
-    }
 }
 
 /// Whether the wall clock can be believed.
@@ -116,17 +103,6 @@ fn user(config: &Config) -> Finding {
         what,
         "run the hub as a user of its own, or give functions a `user`",
     )
-}
-
-/// Whether functions can get the rights of `name`.
-fn user_of(name: &str) -> Finding {
-    match check_user(name) {
-        Ok(()) => Finding::good(format!("`{name}` is there")),
-        Err(why) => Finding::bad(
-            why,
-            "every run would fail: make the user (`useradd --system NAME`) and run the hub as root, or take `user` out",
-        ),
-    }
 }
 
 fn directory(dir: &Path) -> Finding {
@@ -364,33 +340,6 @@ fn is_held(data_dir: &Path) -> bool {
     lock.is_ok_and(|lock| matches!(lock.try_lock(), Err(fs::TryLockError::WouldBlock)))
 }
 
-/// Where the executor would find the program.
-fn program(folder: &Path, word: &str) -> Finding {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let places: Vec<PathBuf> = if word.contains('/') {
-        vec![folder.join(word)]
-    } else {
-        std::env::split_paths(&path)
-            .map(|place| place.join(word))
-            .collect()
-    };
-    let is_program = |place: &&PathBuf| {
-        fs::metadata(place)
-            .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
-    };
-    match places.iter().find(is_program) {
-        Some(place) => Finding::good(place.display().to_string()),
-        None if word.contains('/') => Finding::bad(
-            format!("there is no program at {}", plain(&places[0]).display()),
-            "put it there (`chmod +x`), or correct `command`: its path begins in the configuration's folder",
-        ),
-        None => Finding::bad(
-            format!("there is no program {word:?}"),
-            "install it, write its whole path in `command`, or set PATH where the hub is started",
-        ),
-    }
-}
-
 /// A file of its own that goes when this is dropped.
 struct Trial {
     file: File,
@@ -425,17 +374,6 @@ mod tests {
 
     use super::super::Verdict;
     use super::*;
-
-    #[test]
-    fn a_program_is_told_with_the_place_where_it_was_looked_for() {
-        let dir = tempfile::tempdir().unwrap();
-        let found = program(dir.path(), "./x.sh");
-        let place = dir.path().join("x.sh").display().to_string();
-        assert_eq!(found.what, format!("there is no program at {place}"));
-        assert!(!found.mend.contains("PATH"), "{}", found.mend);
-        let found = program(dir.path(), "no-such-program-anywhere");
-        assert!(found.mend.contains("PATH"), "{}", found.mend);
-    }
 
     #[test]
     fn root_is_told_that_it_sees_more_than_the_hub() {

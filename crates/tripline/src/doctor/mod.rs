@@ -6,6 +6,7 @@ mod functions;
 mod known;
 mod machine;
 mod outside;
+mod programs;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -99,6 +100,7 @@ fn findings(config: Option<Config>) -> io::Result<Vec<Finding>> {
             let config = Arc::new(config);
             let data_dir = plain(&config.folder.join(&config.hub.data_dir));
             machine::checks(&config, &data_dir, &mut checks);
+            programs::checks(&config, &mut checks);
             known::checks(&config, &data_dir, &mut checks);
             outside::checks(&config, &mut checks);
         }
