@@ -128,14 +128,9 @@ pub fn would_open(dir: &Path) -> Result<(), OpenError> {
 pub fn known_functions(dir: &Path) -> Result<Vec<KnownFunction>, OpenError> {
     let path = dir.join("journal.db");
     match fs::metadata(&path) {
-        Ok(about) if about.len() > 0 => {}
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(OpenError::Io {
-                path,
-                source: error,
-            });
-        }
-        _ => return Ok(Vec::new()),
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(OpenError::Io { path, source }),
     }
     let Some(connection) = reader(&path)? else {
         return Ok(Vec::new());

@@ -251,6 +251,9 @@ async fn run(config: Config, out: &mut impl Write) -> Result<Exit, ServeError> {
 
 /// What is waited for from now on. A call of an `http` function is the hub's own, and ends with it.
 fn stopping(functions: &[FunctionStatus], drain: Duration) -> String {
+    if drain.is_zero() {
+        return "stopping".to_owned();
+    }
     let (calls, runs): (Vec<_>, Vec<_>) = functions
         .iter()
         .partition(|one| one.function.runtime == HttpRuntime::KIND);
@@ -304,6 +307,8 @@ mod tests {
     #[test]
     fn a_stop_says_what_it_waits_for() {
         let said = |all: &[FunctionStatus]| stopping(all, Duration::from_secs(30));
+        let one = [running("f", "process", 1)];
+        assert_eq!(stopping(&one, Duration::ZERO), "stopping");
         assert_eq!(
             said(&[running("f", "process", 0)]),
             "stopping; a second signal ends at once"
