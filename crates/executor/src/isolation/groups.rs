@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::process::Pid;
+use tokio::time::Instant;
 
 use crate::protocol::Limits;
 
@@ -19,11 +20,10 @@ use super::pool::GroupPool;
 /// How often children that were started meanwhile are looked for when a process is put into its groups.
 const MOVES: usize = 5;
 
-/// How often processes are looked for with which nothing was done yet, at most.
-const LOOKS: usize = 50;
+/// How often processes are looked for with which nothing was done yet, also when the time for that is over.
+const LOOKS: usize = 5;
 
-/// How often a process is looked at that may still be within a fork that it began before, and the time between.
-const WAITS: usize = 50;
+/// Time between two looks at a process that may still be within a fork that it began before.
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// The processes of one run or instance, held together by the kernel where it can. Without any control group every
@@ -55,9 +55,10 @@ impl Groups {
         })
     }
 
-    /// Puts the calling thread into it until the guard is dropped, so that what it starts meanwhile is born inside:
+    /// Puts the calling thread into them until the guard is dropped, so that what it starts meanwhile is born inside:
     /// `let inside = groups.enter()?; let child = command.spawn(); drop(inside);` on a spawner's thread, restricted or not.
-    /// 7 us and no gap with control groups v1; nothing with v2, which cannot move threads: `add` is for that.
+    /// 7 us and no gap with control groups v1; nothing with v2, which cannot move threads: `add` is for that. Inside, the
+    /// thread counts as one of the processes, and shares their processor time: stay no longer than it takes to start one.
     pub(crate) fn enter(&self) -> io::Result<Inside<'_>> {
         let inside = Inside { groups: self };
         for group in &self.all {
@@ -68,7 +69,7 @@ impl Groups {
         Ok(inside)
     }
 
-    /// Puts a process that was just started into it, with children that it already has; nothing if it was born inside.
+    /// Puts a process that was just started into them, with children that it already has; nothing if it was born inside.
     /// What fails with one keeps nothing from the others. Call it always, after `enter`'s guard is dropped and before
     /// anybody may reap the process (its number could be another's then). With v2 it takes 10 us on a busy machine and
     /// up to 20 ms on an idle one, during which the process runs. One that is gone is no error.
@@ -104,7 +105,7 @@ impl Groups {
         self.birthplace().is_some()
     }
 
-    /// Kills everything in it. Call again while `is_empty` is `Some(false)`.
+    /// Kills everything in them. Call again while `is_empty` is `Some(false)`.
     pub(crate) fn kill_all(&self) {
         self.killed.store(true, Ordering::Relaxed);
         if let Some(group) = self.ender() {
@@ -112,33 +113,77 @@ impl Groups {
         }
     }
 
-    /// Whether nothing is alive in it; `None` when nobody can tell.
+    /// Whether nothing is alive in them; `None` when nobody can tell.
     pub(crate) fn is_empty(&self) -> Option<bool> {
         self.ender().map(Group::is_empty)
     }
 
-    /// The most memory it used at a time, in bytes, files that it read or wrote included.
+    /// The most memory used in them at a time, in bytes, files that were read or written included.
     pub(crate) fn peak_memory(&self) -> Option<u64> {
         self.all.iter().find_map(Group::peak_memory)
     }
 
-    /// Whether the kernel killed in it because of the memory limit.
+    /// Whether the kernel killed in them because of the memory limit.
     pub(crate) fn memory_exceeded(&self) -> bool {
         self.all.iter().any(Group::memory_exceeded)
     }
 
-    /// Gives the groups back. Call when they are empty; what is not is killed, and removed later. Dropping does the same.
+    /// Gives them back. Call when they are empty; what is not is killed, and removed later. Dropping does the same.
     pub(crate) fn remove(self) {}
 
-    /// Its control groups.
+    /// Where they are.
     #[cfg(test)]
     pub(super) fn folders(&self) -> impl Iterator<Item = &std::path::Path> {
         self.all.iter().map(|group| group.dir.as_path())
     }
 
-    /// Whether one process alone is inside, beside the thread that started it, for certain.
+    /// Does something that is inherited with a process that was just started, and with all that it started before that.
+    /// Call it outside of the groups. `act` says whether it changed anything. What fails with one keeps nothing from the
+    /// others. Where it is `thorough`, processes that are just being forked are waited for, up to the deadline.
+    pub(crate) fn each(
+        &self,
+        pid: Pid,
+        thorough: bool,
+        deadline: Instant,
+        act: impl Fn(Pid) -> io::Result<bool>,
+    ) -> io::Result<()> {
+        let mut first = act(pid).map(drop);
+        let mut seen = HashSet::from([pid]);
+        let mut changed = vec![pid];
+        let mut looks = 0;
+        while looks < LOOKS || Instant::now() < deadline {
+            if self.is_single() && !(thorough && looks == 0) {
+                return first;
+            }
+            if thorough {
+                // The rest is for those that are found then.
+                let half = deadline.saturating_duration_since(Instant::now()) / 2;
+                let until = Instant::now() + half;
+                changed.iter().for_each(|one| let_forks_end(*one, until));
+            }
+            looks += 1;
+            changed.clear();
+            for one in self.processes(pid) {
+                if seen.insert(one) {
+                    match act(one) {
+                        Ok(true) => changed.push(one),
+                        Ok(false) => {}
+                        Err(error) => first = first.and(Err(error)),
+                    }
+                }
+            }
+            if changed.is_empty() {
+                return first;
+            }
+        }
+        first.and(Err(io::Error::other(
+            "it starts processes faster than they can be found",
+        )))
+    }
+
+    /// Whether one process alone is inside, for certain.
     pub(super) fn is_single(&self) -> bool {
-        self.birthplace().and_then(Group::count) == Some(2)
+        self.birthplace().and_then(Group::count) == Some(1)
     }
 
     /// The processes of the tree of one that was just started: all, where they are born inside; otherwise those that can
@@ -176,46 +221,6 @@ impl Drop for Groups {
 
 // === impl Inside ===
 
-impl Inside<'_> {
-    /// Does something that is inherited with a process that this thread just started, and with all that the process
-    /// started before that. `act` says whether it changed anything. What fails with one keeps nothing from the others.
-    /// Where it is `thorough`, processes that are just being forked are waited for.
-    pub(crate) fn each(
-        &self,
-        pid: Pid,
-        thorough: bool,
-        act: impl Fn(Pid) -> io::Result<bool>,
-    ) -> io::Result<()> {
-        let mut first = act(pid).map(drop);
-        let mut seen = HashSet::from([pid]);
-        let mut changed = vec![pid];
-        for look in 0..LOOKS {
-            if self.groups.is_single() && !(thorough && look == 0) {
-                return first;
-            }
-            if thorough {
-                changed.iter().copied().for_each(let_forks_end);
-            }
-            changed.clear();
-            for one in self.groups.processes(pid) {
-                if seen.insert(one) {
-                    match act(one) {
-                        Ok(true) => changed.push(one),
-                        Ok(false) => {}
-                        Err(error) => first = first.and(Err(error)),
-                    }
-                }
-            }
-            if changed.is_empty() {
-                return first;
-            }
-        }
-        first.and(Err(io::Error::other(
-            "it starts processes faster than they can be found",
-        )))
-    }
-}
-
 impl Drop for Inside<'_> {
     fn drop(&mut self) {
         self.groups.pool.leave();
@@ -231,8 +236,8 @@ impl Drop for Inside<'_> {
 }
 
 /// Waits until a process cannot be within a fork any more that it began before this call: each of its threads was seen
-/// asleep, or they have been busy for so long that it is given up. What such a fork makes shows up at its end.
-fn let_forks_end(pid: Pid) {
+/// asleep, or the time for that is over. What such a fork makes shows up at its end.
+fn let_forks_end(pid: Pid, deadline: Instant) {
     for id in ids(Version::V1, pid) {
         let (pid, id) = (pid.as_raw_nonzero(), id.as_raw_nonzero());
         let path = format!("/proc/{pid}/task/{id}/stat");
@@ -242,10 +247,7 @@ fn let_forks_end(pid: Pid) {
             let state = stat.rsplit_once(") ").map(|(_, rest)| rest);
             state.is_some_and(|state| state.starts_with(['R', 'D']))
         };
-        for _wait in 0..WAITS {
-            if !is_busy() {
-                break;
-            }
+        while is_busy() && Instant::now() < deadline {
             thread::sleep(PAUSE);
         }
     }

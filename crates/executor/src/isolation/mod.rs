@@ -3,8 +3,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::process::Pid;
+use tokio::time::Instant;
 
 use crate::protocol::{FunctionSpec, Limits};
 
@@ -22,7 +24,7 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use groups::{Groups, Inside};
+pub(crate) use groups::Groups;
 pub use level::{Cgroup, Level, Missing};
 pub(crate) use ruleset::Ruleset;
 
@@ -30,6 +32,9 @@ use hierarchy::{Controller, Hierarchy};
 use level::Found;
 use pool::GroupPool;
 use rlimits::Bounds;
+
+/// How long it may take to put a process that was just started within its bounds.
+const PATIENCE: Duration = Duration::from_millis(50);
 
 /// Puts processes within their bounds. One for an executor.
 pub(crate) struct Isolator {
@@ -129,13 +134,14 @@ impl Isolator {
     /// Bounds by process, set on `pid` right after it was started, and on what it started since: open files, size of a
     /// file, and memory where no control group bounds it. Call it with the rights of the process's user. A process that
     /// is gone already is no error. Where the function asks for one of these it takes until the process is asleep once,
-    /// for 50 ms at most for each thread.
-    pub(crate) fn bound(&self, inside: &Inside<'_>, pid: Pid, limits: &Limits) -> io::Result<()> {
+    /// for 50 ms at most.
+    pub(crate) fn bound(&self, groups: &Groups, pid: Pid, limits: &Limits) -> io::Result<()> {
         let bounds = Bounds::new(limits, !self.level.memory);
         if bounds.are_none() {
             return Ok(());
         }
-        inside.each(pid, bounds.asked_for, |one| bounds.set(one))
+        let deadline = Instant::now() + PATIENCE;
+        groups.each(pid, bounds.asked_for, deadline, |one| bounds.set(one))
     }
 
     /// Removes the executor's own control groups, at its end.

@@ -217,27 +217,28 @@ impl Prepared {
         account: Option<&Account>,
     ) -> Result<(Child, io::Result<()>), StartError> {
         let mut command = self.command(ends)?;
+        let isolation = &self.surroundings.isolation;
+        if let Some(account) = account {
+            let owned = account.own(&self.scratch, isolation.data_dir());
+            owned.map_err(StartError::Scratch)?;
+        }
         let inside = self.groups.enter().map_err(StartError::Spawn)?;
-        let mut spawn = || -> io::Result<_> {
-            let child = command.spawn()?;
-            let pid = Pid::from_child(&child);
-            family::add_child(pid);
-            // Before it is moved, which may take long: what it starts meanwhile has them too.
-            let limits = &self.request.spec.limits;
-            let bounded = self.surroundings.isolation.bound(&inside, pid, limits);
-            Ok((child, bounded))
-        };
         let spawned = match account {
-            None => spawn(),
-            Some(account) => {
-                let top = self.surroundings.isolation.data_dir();
-                account
-                    .own(&self.scratch, top)
-                    .map_err(StartError::Scratch)?;
-                account.act(spawn)?
-            }
+            None => command.spawn(),
+            Some(account) => account.act(|| command.spawn())?,
         };
-        spawned.map_err(StartError::Spawn)
+        let child = spawned.map_err(StartError::Spawn)?;
+        let pid = Pid::from_child(&child);
+        family::add_child(pid);
+        // What follows may wait for the process, which must not wait for this thread then.
+        drop(inside);
+        // Before it is moved, which may take long: what it starts meanwhile has them too.
+        let bound = || isolation.bound(&self.groups, pid, &self.request.spec.limits);
+        let bounded = match account {
+            None => bound(),
+            Some(account) => account.act(bound)?,
+        };
+        Ok((child, bounded))
     }
 }
 

@@ -1,10 +1,12 @@
 //! What groups bound and tell.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::Mutex;
 
 use rustix::process::{Signal, kill_process};
+use tokio::time::Instant;
 
 use super::*;
 use crate::isolation::groups::tree;
@@ -21,6 +23,10 @@ fn bounding(test: &str, site: &Site, controller: Controller) -> Option<Isolator>
     isolator.close();
     skipped(test, &isolator.level().lines().join("; "));
     None
+}
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_millis(50)
 }
 
 fn closed(site: &Site, isolator: &Isolator) {
@@ -280,6 +286,7 @@ fn what_a_process_started_before_its_bounds_is_found() {
         let mut command = Command::new("bash");
         command.arg("-c").arg(script).env(MARK, mark());
         let mut child = command.spawn().unwrap();
+        drop(inside);
         eventually("all are there", || running("sleep 4711.06") == 2);
         for thorough in [false, true] {
             let found = Mutex::new(BTreeSet::new());
@@ -289,11 +296,10 @@ fn what_a_process_started_before_its_bounds_is_found() {
                 Err(io::Error::other("not bounded"))
             };
             // Who cannot be bounded keeps nothing from the others.
-            let each = inside.each(pid(&child), thorough, find);
+            let each = groups.each(pid(&child), thorough, soon(), find);
             assert_eq!(each.unwrap_err().to_string(), "not bounded");
             assert_eq!(locked(&found).len(), 4, "{version:?}");
         }
-        drop(inside);
         for one in tree(pid(&child)) {
             kill_process(one, Signal::KILL).unwrap();
         }
@@ -302,6 +308,37 @@ fn what_a_process_started_before_its_bounds_is_found() {
         groups.remove();
         pool.close();
     }
+}
+
+/// However many there are that never sleep.
+#[test]
+fn forks_under_way_are_waited_for_up_to_one_deadline() {
+    let site = Site::new();
+    let Some(pool) = site.pool(|_| true) else {
+        return skipped("waits for forks", "no control group can be made");
+    };
+    let groups = Groups::new(&pool, "busy", &Limits::default()).unwrap();
+    let script = "for i in $(seq 40); do while :; do :; done & done; echo there; wait";
+    let mut child = in_groups(&groups, script);
+    let mut there = [0; 6];
+    let mut out = child.stdout.take().unwrap();
+    io::Read::read_exact(&mut out, &mut there).unwrap();
+    let before = Instant::now();
+    let found = Cell::new(0);
+    let find = |_one| {
+        found.set(found.get() + 1);
+        Ok(true)
+    };
+    groups.each(pid(&child), true, soon(), find).unwrap();
+    let took = before.elapsed();
+    groups.kill_all();
+    child.wait().unwrap();
+    assert_eq!(found.get(), 41);
+    // Each of them alone may take 50 ms.
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    eventually("empty", || groups.is_empty() == Some(true));
+    groups.remove();
+    pool.close();
 }
 
 /// The common case costs no look at other processes.
@@ -315,10 +352,12 @@ fn a_process_that_is_alone_is_seen_to_be() {
         return skipped("a process alone", &isolator.level().to_string());
     }
     let mut child = Command::new("sleep").arg("4711.07").spawn().unwrap();
-    assert!(groups.is_single());
-    let mut other = Command::new("sleep").arg("4711.07").spawn().unwrap();
-    assert!(!groups.is_single());
     drop(inside);
+    assert!(groups.is_single());
+    let inside = groups.enter().unwrap();
+    let mut other = Command::new("sleep").arg("4711.07").spawn().unwrap();
+    drop(inside);
+    assert!(!groups.is_single());
     for child in [&mut child, &mut other] {
         child.kill().unwrap();
         child.wait().unwrap();
