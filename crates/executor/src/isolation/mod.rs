@@ -26,12 +26,13 @@ mod tests;
 
 pub(crate) use groups::Groups;
 pub use level::{Cgroup, Level, Missing};
+pub(crate) use rlimits::AsUser;
 pub(crate) use ruleset::Ruleset;
 
 use hierarchy::{Controller, Hierarchy};
 use level::Found;
 use pool::GroupPool;
-use rlimits::Bounds;
+use rlimits::{Bounds, Setter};
 
 /// How long it may take to put a process that was just started within its bounds.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -132,16 +133,30 @@ impl Isolator {
     }
 
     /// Bounds by process, set on `pid` right after it was started, and on what it started since: open files, size of a
-    /// file, and memory where no control group bounds it. Call it with the rights of the process's user. A process that
-    /// is gone already is no error. Where the function asks for one of these it takes until the process is asleep once,
-    /// for 50 ms at most.
-    pub(crate) fn bound(&self, groups: &Groups, pid: Pid, limits: &Limits) -> io::Result<()> {
+    /// file, and memory where no control group bounds it. A process that is gone already is no error. Where the function
+    /// asks for one of these it takes until the process is asleep once, for 50 ms at most.
+    pub(crate) fn bound(
+        &self,
+        groups: &Groups,
+        pid: Pid,
+        limits: &Limits,
+        as_user: AsUser<'_>,
+    ) -> io::Result<()> {
         let bounds = Bounds::new(limits, !self.level.memory);
         if bounds.are_none() {
             return Ok(());
         }
         let deadline = Instant::now() + PATIENCE;
-        groups.each(pid, bounds.asked_for, deadline, |one| bounds.set(one))
+        let setter = Setter { as_user, deadline };
+        let asked_for = bounds.are_asked_for();
+        let set = groups.each(pid, asked_for, deadline, |one| bounds.set(one, &setter));
+        match set {
+            Err(error) if !asked_for => {
+                tracing::warn!(%error, "processes may open as many files as the executor");
+                Ok(())
+            }
+            set => set,
+        }
     }
 
     /// Removes the executor's own control groups, at its end.

@@ -1,7 +1,8 @@
 //! The user whose rights a function runs with, if not the executor's.
 //!
 //! The rights of a thread, and of what it starts, can be changed alone. So a function with a `user` keeps the fast way
-//! to spawn: its thread takes the user's groups for ever, and the user itself while it spawns.
+//! to spawn: its thread takes the user's groups for ever, and the user itself while it spawns (and, where root may not do
+//! it, while it sets a bound).
 
 use std::ffi::CString;
 use std::fs::Permissions;
@@ -69,8 +70,9 @@ impl Account {
     }
 
     /// Does something as the user. A program that is started meanwhile keeps nothing of the executor's rights.
-    /// Meanwhile, processes of the user may signal this thread, unless their Landlock domain forbids it, or, where they
-    /// were started from this very thread and so are in its domain, their filter of system calls.
+    /// Meanwhile, processes of the user may signal this thread, and so kill the executor, unless their Landlock domain
+    /// forbids it, or, where they were started from this very thread and so are in its domain, their filter of system
+    /// calls: do nothing but what takes these rights.
     pub(super) fn act<T>(&self, act: impl FnOnce() -> T) -> Result<T, StartError> {
         set_thread_res_uid(self.uid, self.uid, Uid::ROOT)
             .map_err(|_| StartError::NotAsUser(self.name.clone()))?;

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rustix::fs::{OFlags, fcntl_setfl};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, kill_process_group, prlimit};
 use tokio::net::unix::pipe;
 
 use super::account::Account;
@@ -209,8 +210,7 @@ impl Prepared {
         Ok(command)
     }
 
-    /// Starts it, and sets the bounds by process. That is done as the function's user: root may do it for others only
-    /// with a right of its own.
+    /// Starts it, and sets the bounds by process.
     fn spawn(
         &self,
         ends: Ends,
@@ -232,12 +232,14 @@ impl Prepared {
         family::add_child(pid);
         // What follows may wait for the process, which must not wait for this thread then.
         drop(inside);
-        // Before it is moved, which may take long: what it starts meanwhile has them too.
-        let bound = || isolation.bound(&self.groups, pid, &self.request.spec.limits);
-        let bounded = match account {
-            None => bound(),
-            Some(account) => account.act(bound)?,
+        let as_user = |pid, resource, bound| match account {
+            None => Err(Errno::PERM),
+            Some(account) => account
+                .act(|| prlimit(Some(pid), resource, bound))
+                .unwrap_or(Err(Errno::PERM)),
         };
+        // Before it is moved, which may take long: what it starts meanwhile has them too.
+        let bounded = isolation.bound(&self.groups, pid, &self.request.spec.limits, &as_user);
         Ok((child, bounded))
     }
 }

@@ -81,6 +81,25 @@ async fn children_of_the_first_moment_are_bounded_too() {
 }
 
 #[tokio::test]
+async fn a_tighter_bound_that_a_function_gives_itself_is_no_fault() {
+    let script = "ulimit -n 16; until [ -e go ]; do sleep 0.01; done; ulimit -Hn";
+    for _again in 0..MANY {
+        let mut bench = Bench::script(script).with_limits(Limits {
+            open_files: Some(64),
+            ..Limits::default()
+        });
+        bench.spec.isolation = Isolation::Required;
+        if let Err(why) = bench.surroundings().isolation.check(&bench.spec) {
+            return skipped("bounds of its own", &why);
+        }
+        let run = bench.start().await.unwrap();
+        std::fs::write(bench.dir.path().join("go"), "").unwrap();
+        let exit = run.end().await;
+        assert_eq!((exit.how, exit.result), (How::Exited(0), "16\n".into()));
+    }
+}
+
+#[tokio::test]
 async fn what_is_required_and_not_there_starts_nothing() {
     for (limits, missing) in [
         (Limits::default(), "data directory"),
