@@ -40,14 +40,14 @@ pub(crate) struct Ruleset {
     rules: Option<RulesetCreated>,
     /// See [`super::seccomp`].
     signal_filter: bool,
-    way: Mutex<Vec<Folder>>,
+    way: Vec<Folder>,
 }
 
 /// A folder on the way to the data directory, as it was.
 struct Folder {
     path: PathBuf,
     /// `None` if it had just changed: what came next could have the same time.
-    changed: Option<Changed>,
+    changed: Mutex<Option<Changed>>,
     entries: Vec<(Vec<u8>, u64)>,
 }
 
@@ -82,7 +82,7 @@ impl Ruleset {
         Self {
             rules: None,
             signal_filter: false,
-            way: Mutex::default(),
+            way: Vec::new(),
         }
     }
 
@@ -113,7 +113,7 @@ impl Ruleset {
         Ok(Self {
             rules: Some(rules),
             signal_filter: false,
-            way: Mutex::new(way),
+            way,
         })
     }
 
@@ -144,9 +144,14 @@ impl Ruleset {
     }
 
     /// Whether the folders on the way to the data directory are as they were: otherwise new files there would be out of
-    /// reach, and a new ruleset (and thread) is needed.
+    /// reach, and a new ruleset (and thread) is needed. Reads those that changed, which may take its time.
     pub(crate) fn is_current(&self) -> bool {
-        locked(&self.way).iter_mut().all(Folder::is_current)
+        self.way.iter().all(Folder::is_current)
+    }
+
+    /// Whether nothing happened in these folders since they were read, for certain. A look at each, and cheap.
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.way.iter().all(Folder::is_untouched)
     }
 }
 
@@ -170,19 +175,23 @@ impl Folder {
         entries.sort();
         Ok(Self {
             path: path.to_owned(),
-            changed,
+            changed: Mutex::new(changed),
             entries,
         })
     }
 
+    fn is_untouched(&self) -> bool {
+        changed(&self.path).is_ok_and(|now| Some(now) == *locked(&self.changed))
+    }
+
     /// Busy folders such as `/tmp` change all the time: only other entries count.
-    fn is_current(&mut self) -> bool {
-        if changed(&self.path).is_ok_and(|now| Some(now) == self.changed) {
+    fn is_current(&self) -> bool {
+        if self.is_untouched() {
             return true;
         }
         match Self::read(&self.path) {
             Ok(now) if now.entries == self.entries => {
-                self.changed = now.changed;
+                *locked(&self.changed) = *locked(&now.changed);
                 true
             }
             _other_or_unreadable => false,

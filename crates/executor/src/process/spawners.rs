@@ -95,30 +95,31 @@ impl Spawners {
         let task: Task = Box::new(move |rights| {
             let _ = answer.send(rights.map(act));
         });
-        let mut made = None;
+        let mut sure = None;
         loop {
             {
                 let mut threads = lock(&self.threads);
-                if let Some(spawner) = self.current(&mut threads, spec, made)? {
+                if let Some(spawner) = self.current(&mut threads, spec, sure)? {
                     self.hand_over(spawner, task)?;
                     break;
                 }
             }
-            made = Some(self.ruleset(spec, home).await?);
+            sure = Some(self.ruleset(spec, home).await?);
         }
         answered.await.map_err(|_| ended())?
     }
 
-    /// The threads that start the function as it is now: those that are there, or new ones with what was `made`.
+    /// The threads that start the function as it is now: those that are there, or new ones with the rules of which the
+    /// caller is `sure` that they are current.
     fn current<'t>(
         &self,
         threads: &'t mut HashMap<String, Spawner>,
         spec: &Arc<FunctionSpec>,
-        made: Option<Option<Arc<Ruleset>>>,
+        sure: Option<Option<Arc<Ruleset>>>,
     ) -> Result<Option<&'t mut Spawner>, StartError> {
         let there = threads.get(&spec.name);
-        if !there.is_some_and(|spawner| spawner.fits(spec)) {
-            let Some(ruleset) = made else {
+        if !there.is_some_and(|spawner| spawner.fits(spec, sure.as_ref())) {
+            let Some(ruleset) = sure else {
                 return Ok(None);
             };
             threads.insert(spec.name.clone(), self.make(spec, ruleset)?);
@@ -145,15 +146,22 @@ impl Spawners {
         spawner.tasks.try_send(counted).map_err(|_| ended())
     }
 
-    /// What the function may reach. The folders on the way may have many entries, and other runs wait for the calling
-    /// thread.
+    /// What the function may reach: the rules that are there, if they are still current, or new ones. The folders on the
+    /// way may have many entries, and other runs wait for the calling thread, and for the map of threads.
     async fn ruleset(
         &self,
         spec: &Arc<FunctionSpec>,
         home: &Path,
     ) -> Result<Option<Arc<Ruleset>>, StartError> {
+        let there = lock(&self.threads)
+            .get(&spec.name)
+            .filter(|spawner| spawner.is_of(spec))
+            .and_then(|spawner| spawner.ruleset.clone());
         let (isolation, spec, home) = (self.isolation.clone(), spec.clone(), home.to_owned());
         let make = move || {
+            if let Some(there) = there.filter(|there| there.is_current()) {
+                return Ok(Some(there));
+            }
             scratch::make_all(&home).map_err(StartError::Scratch)?;
             match spec.isolation {
                 Isolation::None => Ok(None),
@@ -205,12 +213,17 @@ impl Spawners {
 // === impl Spawner ===
 
 impl Spawner {
-    fn fits(&self, spec: &Arc<FunctionSpec>) -> bool {
-        let same = Arc::ptr_eq(&self.spec, spec) || self.spec == *spec;
-        same && self
-            .ruleset
-            .as_ref()
-            .is_none_or(|ruleset| ruleset.is_current())
+    fn is_of(&self, spec: &Arc<FunctionSpec>) -> bool {
+        Arc::ptr_eq(&self.spec, spec) || self.spec == *spec
+    }
+
+    /// Whether it starts the function as it is now, as far as that can be said in no time.
+    fn fits(&self, spec: &Arc<FunctionSpec>, sure: Option<&Option<Arc<Ruleset>>>) -> bool {
+        let is_current = |ruleset: &Arc<Ruleset>| {
+            let sure = sure.and_then(Option::as_ref);
+            sure.is_some_and(|sure| Arc::ptr_eq(sure, ruleset)) || ruleset.is_untouched()
+        };
+        self.is_of(spec) && self.ruleset.as_ref().is_none_or(is_current)
     }
 }
 

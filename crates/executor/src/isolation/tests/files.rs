@@ -186,6 +186,7 @@ fn rules_are_outdated_when_files_come_beside_the_data_directory() {
     fs::write(site.site.join("comes"), "").unwrap();
     fs::remove_file(site.site.join("comes")).unwrap();
     fs::write(site.data.join("inside"), "").unwrap();
+    assert!(!rules.is_untouched(), "what came and went leaves a trace");
     assert!(
         rules.is_current(),
         "nothing is there that was not there before"
