@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tripline_executor::server::{self, ServeOptions};
@@ -19,6 +20,9 @@ const THREADS: usize = 2;
 /// callers get their receipts whatever functions compute. What `nice` itself takes where nothing is said.
 const NICE: i32 = 10;
 
+/// How long what goes on beside may take when all else has ended.
+const LAST_WAIT: Duration = Duration::from_secs(1);
+
 /// Runs an executor in its directory until it is not needed any more.
 pub(crate) fn execute(dir: PathBuf, id: String, release: String, errors: &mut impl Write) -> Exit {
     // First of all: functions must not get at the terminal of whoever started this, nor at what was left open.
@@ -33,14 +37,7 @@ pub(crate) fn execute(dir: PathBuf, id: String, release: String, errors: &mut im
     if let Err(error) = rustix::process::nice(NICE) {
         tracing::warn!(%error, "functions run with the priority of the hub");
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(THREADS)
-        .enable_all()
-        .build();
-    let served = runtime
-        .map_err(|error| error.to_string())
-        .and_then(|runtime| runtime.block_on(serve(dir, id, release)));
-    match served {
+    match to_the_end(serve(dir, id, release)) {
         Ok(()) => Exit::Done,
         Err(error) => {
             // Into its log file; the hub shows the last lines of it when an executor does not start.
@@ -48,6 +45,19 @@ pub(crate) fn execute(dir: PathBuf, id: String, release: String, errors: &mut im
             Exit::Failed
         }
     }
+}
+
+/// Tasks that are left have a moment to be dropped, which kills what they run. What still waits for a disk then is left
+/// alone: that may take for ever, nothing needs it any more, and a hub sweeps what was not removed.
+fn to_the_end(serving: impl Future<Output = Result<(), String>>) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(THREADS)
+        .enable_all()
+        .build()
+        .map_err(|error| error.to_string())?;
+    let served = runtime.block_on(serving);
+    runtime.shutdown_timeout(LAST_WAIT);
+    served
 }
 
 async fn serve(dir: PathBuf, id: String, release: String) -> Result<(), String> {
@@ -68,4 +78,32 @@ async fn serve(dir: PathBuf, id: String, release: String) -> Result<(), String> 
     }
     shutdown.cancel();
     serving.await.map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn the_end_does_not_wait_for_a_disk_that_hangs() {
+        let (release, hung) = sync_channel::<()>(0);
+        let (tell, told) = sync_channel(1);
+        let serving = async move {
+            let (begin, begun) = tokio::sync::oneshot::channel();
+            let hang = move || {
+                let _ = begin.send(());
+                let _released = hung.recv();
+            };
+            drop(tokio::task::spawn_blocking(hang));
+            begun.await.map_err(|error| error.to_string())
+        };
+        let life = thread::spawn(move || tell.send(to_the_end(serving)));
+        let end = told.recv_timeout(Duration::from_secs(10));
+        drop(release);
+        assert_eq!(end, Ok(Ok(())));
+        life.join().unwrap().unwrap();
+    }
 }
