@@ -21,6 +21,8 @@ pub(crate) struct State {
     pub(crate) brokers: Option<String>,
     /// Topics that cannot be read, and why.
     pub(crate) topics: BTreeMap<String, String>,
+    /// Partitions that are ours and cannot be read.
+    pub(crate) unread: Option<String>,
     /// The hub takes no events.
     pub(crate) hub: Option<String>,
     said: Option<Said>,
@@ -90,6 +92,7 @@ impl State {
     fn worst(&self) -> Option<String> {
         let topic = self.topics.iter().next();
         let topic = topic.map(|(topic, why)| format!("topic `{topic}` cannot be read: {why}"));
-        self.hub.clone().or_else(|| self.brokers.clone()).or(topic)
+        let source = self.brokers.clone().or(topic);
+        self.hub.clone().or(source).or_else(|| self.unread.clone())
     }
 }

@@ -15,6 +15,8 @@ pub(crate) struct Pacing {
     pub(crate) settle_within: Duration,
     /// How long it may take to find out where partitions begin.
     pub(crate) assign_within: Duration,
+    /// Before partitions are planned again that could not be.
+    pub(crate) plan_again_after: Duration,
     /// Between two questions for topics that cannot be read.
     pub(crate) ask_for_topics_every: Duration,
     /// Before a new consumer is made, at first; doubles while none gets anywhere.
@@ -29,6 +31,7 @@ impl Default for Pacing {
             pause_after: Duration::from_secs(2),
             settle_within: Duration::from_secs(1),
             assign_within: Duration::from_secs(20),
+            plan_again_after: Duration::from_secs(5),
             ask_for_topics_every: Duration::from_secs(5),
             rebuild_after: Duration::from_secs(1),
         }

@@ -3,9 +3,11 @@
 //! Lives on the consumer's thread. Everything that librdkafka is asked here is bounded in time, because the group
 //! waits for a member that does not poll.
 
+mod bounds;
 mod commits;
 mod lag;
 mod rebalance;
+mod unread;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -67,6 +69,9 @@ pub(crate) struct Session {
     /// How many partitions each topic had before this consumer joined the group.
     counts: HashMap<String, i32>,
     partitions: BTreeMap<Place, Assigned>,
+    unread: unread::Unread,
+    /// Whether the group has given out its partitions, be it none to us.
+    is_assigned: bool,
     /// Polled, not handed over yet.
     pending: Vec<Carried>,
     pending_bytes: usize,
@@ -84,7 +89,7 @@ pub(crate) struct Session {
     ending: Option<Ending>,
 }
 
-/// A partition that is ours.
+/// A partition that is ours and is read.
 struct Assigned {
     lease: Arc<Lease>,
     stream: String,
@@ -106,6 +111,8 @@ impl Session {
             topic_ids: HashMap::new(),
             counts: HashMap::new(),
             partitions: BTreeMap::new(),
+            unread: unread::Unread::default(),
+            is_assigned: false,
             pending: Vec::new(),
             pending_bytes: 0,
             outstanding: 0,
@@ -208,6 +215,7 @@ impl Session {
         self.pause_or_resume(consumer);
         self.store(consumer);
         self.ask_for_topics(consumer);
+        self.plan_unread(consumer);
         self.watch_progress(consumer);
     }
 
@@ -333,7 +341,7 @@ impl Session {
         }
     }
 
-    /// All our partitions with what they reached.
+    /// All partitions that we read, with what they reached.
     fn ours(&self) -> TopicPartitionList {
         let mut list = TopicPartitionList::new();
         for ((topic, partition), assigned) in &self.partitions {

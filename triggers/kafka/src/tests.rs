@@ -46,6 +46,7 @@ impl Hasty {
             commit_every: Duration::from_millis(50),
             measure_every: Duration::from_secs(1),
             pause_after: Duration::from_millis(100),
+            plan_again_after: Duration::from_millis(200),
             ask_for_topics_every: Duration::from_millis(500),
             rebuild_after: Duration::from_millis(100),
             ..Pacing::default()

@@ -78,13 +78,16 @@ impl Session {
                     .max(if stable > 0 { stable.min(high) } else { high });
             }
         }
-        if is_well(statistics) {
+        let is_well = is_well(statistics);
+        if is_well {
+            self.setup.health.update(|state| state.brokers = None);
+        }
+        if is_well && self.is_assigned && self.unread.places.is_empty() {
             let lag = self.lag();
             self.show_lag(lag as f64);
             self.setup.cx.fact("lag", lag);
-            self.setup.health.update(|state| state.brokers = None);
         } else {
-            // What waits at a broker that does not answer is known to nobody.
+            // What waits at a broker that does not answer, or behind a position that is not known, is known to nobody.
             self.show_lag(f64::NAN);
             self.setup.cx.no_fact("lag");
         }

@@ -12,47 +12,37 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout};
 use tripline_model::CursorEntry;
 
+use super::bounds::Bounds;
 use super::{Assigned, Client, Place, Session, add};
 use crate::batch::Lease;
 use crate::consumer::partitions;
 use crate::positions::{Facts, Finding, Note, Plan, TopicNote, note_key, plan, stream, topic_key};
 
 /// One answer from a broker, at most.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// The group's committed offset of a partition, or why nobody tells it.
+type Committed = Result<Option<u64>, String>;
 
 // === impl Session ===
 
 impl Session {
     /// The group gives us partitions: reading begins where the plan says.
     pub(crate) fn assigned(&mut self, consumer: &Client, given: &TopicPartitionList) {
-        let places: Vec<Place> = places(given);
+        let begun = Instant::now();
+        let (plans, unread) = self.plan_all(consumer, &places(given));
         let mut starts = TopicPartitionList::new();
-        let plans = if self.is_stopping() {
-            Err("the consumer is being closed".to_owned())
-        } else {
-            self.plan_all(consumer, &places)
-        };
-        match plans {
-            Ok(plans) => {
-                for (place, plan) in plans {
-                    add(&mut starts, &place.0, place.1, plan.start);
-                    self.begin(place, plan);
-                }
-            }
-            // The group wants an answer all the same; this consumer polls no record any more.
-            Err(why) => self.give_up(why),
+        for (place, plan) in plans {
+            add(&mut starts, &place.0, place.1, plan.start);
+            self.begin(place, plan);
         }
-        let starts = if starts.count() == given.count() {
-            &starts
-        } else {
-            given
-        };
         if !self.is_paused {
-            self.forget_pause(consumer, starts);
+            self.forget_pause(consumer, &starts);
         }
+        self.hold(consumer, &unread, &mut starts);
         let answer = match consumer.rebalance_protocol() {
-            RebalanceProtocol::Cooperative => consumer.incremental_assign(starts),
-            RebalanceProtocol::Eager | RebalanceProtocol::None => consumer.assign(starts),
+            RebalanceProtocol::Cooperative => consumer.incremental_assign(&starts),
+            RebalanceProtocol::Eager | RebalanceProtocol::None => consumer.assign(&starts),
         };
         if let Err(error) = answer {
             self.give_up(format!("partitions cannot be taken: {error}"));
@@ -60,8 +50,9 @@ impl Session {
         if self.is_paused {
             self.apply_pause(consumer);
         }
+        self.leave_unread(begun, unread);
+        self.is_assigned = true;
         self.tell_partitions();
-        self.setup.health.update(|state| state.joined = true);
     }
 
     /// The group takes partitions away: what is safe is stored first, and committed by librdkafka before
@@ -74,6 +65,7 @@ impl Session {
         );
         if !is_cooperative {
             places = self.partitions.keys().cloned().collect();
+            self.unread.places.clear();
         }
         self.drop_pending(&places);
         if !self.is_closing && !consumer.assignment_lost() {
@@ -83,6 +75,7 @@ impl Session {
             if let Some(assigned) = self.partitions.remove(place) {
                 assigned.lease.end();
             }
+            self.unread.places.remove(place);
         }
         let answer = if is_cooperative {
             consumer.incremental_unassign(taken)
@@ -104,16 +97,24 @@ impl Session {
         }
     }
 
+    /// Tells what is read, and what is not.
     pub(super) fn tell_partitions(&self) {
-        if self.is_closing {
+        if self.is_stopping() {
             return;
         }
         self.setup
             .cx
             .fact("partitions", self.partitions.len() as u64);
+        if self.is_assigned {
+            let unread = self.why_unread();
+            self.setup.health.update(|state| {
+                state.joined = true;
+                state.unread = unread;
+            });
+        }
     }
 
-    fn begin(&mut self, place: Place, plan: Plan) {
+    pub(super) fn begin(&mut self, place: Place, plan: Plan) {
         self.tell_findings(&place, &plan.findings);
         let stream = stream(&self.cluster, &place.0, place.1, plan.note.incarnation);
         let lease = Arc::new(Lease::new(&place.0, place.1));
@@ -124,28 +125,61 @@ impl Session {
             next: plan.start,
             stored: None,
         };
+        self.unread.places.remove(&place);
         self.partitions.insert(place, assigned);
     }
 
-    /// Asks brokers and journal what they know, decides, and keeps the decision before anything is read.
-    fn plan_all(
+    /// Where partitions begin, and why those that are left open do not.
+    pub(super) fn plan_all(
         &self,
         consumer: &Client,
         places: &[Place],
+    ) -> (BTreeMap<Place, Plan>, BTreeMap<Place, String>) {
+        let mut unread = BTreeMap::new();
+        let plans = self.plan_most(consumer, places, &mut unread);
+        let plans = plans.unwrap_or_else(|why| {
+            unread.extend(places.iter().map(|place| (place.clone(), why.clone())));
+            BTreeMap::new()
+        });
+        (plans, unread)
+    }
+
+    /// Asks brokers and journal what they know, decides, and keeps the decision before anything is read. What stands in
+    /// the way of single partitions goes into `unread` and keeps no other from being read.
+    fn plan_most(
+        &self,
+        consumer: &Client,
+        places: &[Place],
+        unread: &mut BTreeMap<Place, String>,
     ) -> Result<BTreeMap<Place, Plan>, String> {
         let until = Instant::now() + self.setup.pacing.assign_within;
+        // The group wants an answer from a consumer that is being closed, too, but nothing will be read.
+        let stops = || Err("the trigger is to stop".to_owned());
+        if self.is_stopping() {
+            return stops();
+        }
+        let mut bounds = Bounds::new(consumer);
         let mut plans = BTreeMap::new();
         let mut entries = Vec::new();
         let topics = self.topic_notes(consumer, places, &mut entries)?;
         for (place, committed) in self.committed_offsets(consumer, places)? {
-            if Instant::now() >= until {
-                return Err("the brokers take too long to tell where partitions begin".to_owned());
-            }
             // Each answer may take seconds, and there may be hundreds to wait for.
             if self.is_stopping() {
-                return Err("the trigger is to stop".to_owned());
+                return stops();
             }
-            let mut facts = self.facts(consumer, &place, committed)?;
+            let known = if Instant::now() < until {
+                committed.and_then(|committed| Ok((committed, bounds.of(&place)?)))
+            } else {
+                Err("the brokers take too long to tell where partitions begin".to_owned())
+            };
+            let (committed, bounds) = match known {
+                Ok(known) => known,
+                Err(why) => {
+                    unread.insert(place, why);
+                    continue;
+                }
+            };
+            let mut facts = self.facts(&place, committed, bounds)?;
             let topic = topics.get(&place.0);
             facts.is_added =
                 topic.is_some_and(|topic| topic.lacks(place.1, facts.topic_id.as_ref()));
@@ -168,7 +202,7 @@ impl Session {
         &self,
         consumer: &Client,
         places: &[Place],
-    ) -> Result<Vec<(Place, Option<u64>)>, String> {
+    ) -> Result<Vec<(Place, Committed)>, String> {
         let mut asked = TopicPartitionList::new();
         for (topic, partition) in places {
             asked.add_partition(topic, *partition);
@@ -178,12 +212,10 @@ impl Session {
             answer.map_err(|error| format!("committed offsets cannot be read: {error}"))?;
         let mut found = Vec::with_capacity(places.len());
         for entry in answer.elements() {
-            entry
-                .error()
-                .map_err(|error| format!("committed offsets cannot be read: {error}"))?;
-            let committed = match entry.offset() {
-                Offset::Offset(offset) => u64::try_from(offset).ok(),
-                _ => None,
+            let committed = match (entry.error(), entry.offset()) {
+                (Err(error), _) => Err(format!("its committed offset cannot be read: {error}")),
+                (Ok(()), Offset::Offset(offset)) => Ok(u64::try_from(offset).ok()),
+                (Ok(()), _) => Ok(None),
             };
             found.push(((entry.topic().to_owned(), entry.partition()), committed));
         }
@@ -192,15 +224,11 @@ impl Session {
 
     fn facts(
         &self,
-        consumer: &Client,
         place: &Place,
         committed: Option<u64>,
+        (low, high): (i64, i64),
     ) -> Result<Facts, String> {
         let (topic, partition) = (place.0.as_str(), place.1);
-        let bounds = consumer.fetch_watermarks(topic, partition, ANSWER_WITHIN);
-        let (low, high) = bounds.map_err(|error| {
-            format!("the bounds of topic `{topic}` partition {partition} cannot be read: {error}")
-        })?;
         let cursors = self.setup.cx.cursors();
         let key = note_key(&self.cluster, topic, partition);
         let note: Option<Note> = self.kept(&key)?;

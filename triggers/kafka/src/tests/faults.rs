@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
+use rdkafka::producer::BaseRecord;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use tokio::time::{Instant, sleep};
-use tripline_model::Rejected;
+use tripline_model::{CursorError, Rejected};
 use tripline_trigger::testkit::TestContext;
 use tripline_trigger::{FactValue, TriggerState};
 
 use super::brokers::{Brokers, numbers, probe};
 use super::{Hasty, STOP, all_values, until, until_fact};
+use crate::config::GroupProtocol;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn brokers_that_go_are_told_and_come_back_by_themselves() {
@@ -60,6 +62,71 @@ async fn a_stop_does_not_wait_until_all_partitions_are_planned() {
     let answer = Duration::from_millis(400);
     brokers.ask(move |mock| mock.broker_round_trip_time(1, answer).unwrap());
     run.stop(STOP).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_without_a_leader_keeps_no_other_from_being_read() {
+    for protocol in GroupProtocol::ALL {
+        let brokers = Brokers::start(1).with_topic("headless", 3);
+        brokers.ask(|mock| mock.partition_leader("headless", 1, None).unwrap());
+        let probe = probe(&brokers, "headless");
+        let write = |partition, value: &str| {
+            let record = BaseRecord::<[u8], [u8]>::to("headless").partition(partition);
+            probe.send(record.payload(value.as_bytes()));
+        };
+        write(0, "a");
+        write(2, "b");
+        let around = TestContext::new("orders");
+        let hasty = Hasty::new(&brokers.servers, "headless").speaking(protocol);
+        let run = around.run(hasty.build());
+        around.dispatch().wait_accepted(2).await;
+        until_fact(&run, "partitions", 2_u64).await;
+        run.wait_state(TriggerState::Troubled).await;
+        let error = run.status().error.expect("trouble has words");
+        let named = "topic `headless` partition 1 is not read: no broker leads it";
+        assert_eq!(error, named);
+        // Statistics come by the time that the next record is safe.
+        write(0, "c");
+        until("offsets follow", || {
+            (probe.committed("headless", 3) == 3).then_some(())
+        })
+        .await;
+        let status = run.status();
+        assert_eq!(status.state, TriggerState::Troubled);
+        assert_eq!(status.facts.get("lag"), None);
+        brokers.ask(|mock| mock.partition_leader("headless", 1, Some(1)).unwrap());
+        run.wait_state(TriggerState::Running).await;
+        write(1, "d");
+        write(0, "e");
+        around.dispatch().wait_accepted(5).await;
+        until_fact(&run, "lag", 0_u64).await;
+        until_fact(&run, "partitions", 3_u64).await;
+        until_fact(&run, "rebuilds", 0_u64).await;
+        run.stop(STOP).await.unwrap();
+        assert_eq!(all_values(&around), ["a", "b", "c", "d", "e"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_well_before_a_plan_succeeds() {
+    let brokers = Brokers::start(1).with_topic("unplanned", 1);
+    let probe = probe(&brokers, "unplanned");
+    probe.write("unplanned", 1, numbers(0, 5));
+    let around = TestContext::new("orders");
+    around
+        .cursors()
+        .fail(Some(CursorError("the disk is gone".to_owned())));
+    let run = around.run(Hasty::new(&brokers.servers, "unplanned").build());
+    run.wait_state(TriggerState::Troubled).await;
+    let error = run.status().error.expect("trouble has words");
+    assert!(error.contains("partition 0 is not read"), "{error}");
+    assert_eq!(run.status().facts.get("lag"), None);
+    around.cursors().fail(None);
+    run.wait_state(TriggerState::Running).await;
+    around.dispatch().wait_accepted(5).await;
+    until_fact(&run, "lag", 0_u64).await;
+    run.stop(STOP).await.unwrap();
+    assert!(numbers(0, 5).eq(all_values(&around)), "each record once");
 }
 
 #[tokio::test(flavor = "multi_thread")]

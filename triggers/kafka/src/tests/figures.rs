@@ -8,10 +8,10 @@ use metrics::{
     Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit,
     with_local_recorder,
 };
-use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::Consumer;
 use rdkafka::statistics::{Broker, ConsumerGroup, Statistics};
+use rdkafka::{ClientConfig, TopicPartitionList};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tripline_trigger::FactValue;
@@ -93,6 +93,10 @@ async fn a_lag_that_nobody_measures_any_more_is_no_number() {
         let callbacks = Callbacks::new(Session::new(setup));
         let consumer: Client = ClientConfig::new().create_with_context(callbacks).unwrap();
         let callbacks = consumer.context();
+        callbacks.stats(well());
+        assert!(recorder.value().is_nan(), "nothing is planned");
+        let none = TopicPartitionList::new();
+        callbacks.session().assigned(&consumer, &none);
         for (statistics, is_known) in [
             (Statistics::default(), false),
             (well(), true),
