@@ -31,6 +31,8 @@ use crate::event::{Record, to_event};
 use crate::health::Health;
 use crate::pacing::Pacing;
 use crate::positions::Note;
+#[cfg(test)]
+use crate::positions::Plan;
 
 pub(crate) type Client = BaseConsumer<Callbacks>;
 
@@ -141,6 +143,24 @@ impl Session {
     /// Why this consumer is to be given up, if it is.
     pub(crate) fn take_ending(&mut self) -> Option<Ending> {
         self.ending.take()
+    }
+
+    /// As after an assignment of `place`, and a pause.
+    #[cfg(test)]
+    pub(crate) fn pretend(&mut self, place: Place, is_paused: bool) {
+        let note = Note {
+            topic_id: None,
+            incarnation: 0,
+            start: 0,
+        };
+        let plan = Plan {
+            note,
+            start: 0,
+            findings: Vec::new(),
+        };
+        self.begin(place, plan);
+        self.is_assigned = true;
+        self.is_paused = is_paused;
     }
 
     /// Remembers a topic's id; another one than a partition was planned with means that the topic was made anew.

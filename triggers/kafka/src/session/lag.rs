@@ -1,6 +1,6 @@
 //! How far behind the trigger is, whether it moves, and whether the brokers are well.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rdkafka::consumer::Consumer;
@@ -78,7 +78,7 @@ impl Session {
                     .max(if stable > 0 { stable.min(high) } else { high });
             }
         }
-        let is_well = is_well(statistics);
+        let is_well = self.is_well(statistics);
         if is_well {
             self.setup.health.update(|state| state.brokers = None);
         }
@@ -91,6 +91,26 @@ impl Session {
             self.show_lag(f64::NAN);
             self.setup.cx.no_fact("lag");
         }
+    }
+
+    /// Whether the group's coordinator and the brokers that we fetch from are connected. To those that lead only what
+    /// is paused, or belongs to other members, there need not be a connection.
+    fn is_well(&self, statistics: &Statistics) -> bool {
+        let group = statistics.cgrp.as_ref();
+        let brokers = statistics.brokers.values();
+        let up: BTreeSet<i32> = brokers
+            .filter(|broker| matches!(broker.state.as_str(), "UP" | "UPDATE"))
+            .map(|broker| broker.nodeid)
+            // Those that are known by an address only have none.
+            .filter(|id| *id >= 0)
+            .collect();
+        let mut ours = self.partitions.keys().filter_map(|(topic, number)| {
+            let topic = statistics.topics.get(topic)?;
+            topic.partitions.get(number)
+        });
+        group.is_some_and(|group| group.state == "up")
+            && !up.is_empty()
+            && (self.is_paused || ours.all(|partition| up.contains(&partition.broker)))
     }
 
     /// Nobody measures from now on: the last number would stand for ever, and look well.
@@ -245,21 +265,4 @@ impl Session {
         });
         behind.sum()
     }
-}
-
-/// Whether the group's coordinator and the brokers that we fetch from are connected.
-fn is_well(statistics: &Statistics) -> bool {
-    let is_up = |state: &str| matches!(state, "UP" | "UPDATE");
-    let mut brokers = statistics
-        .brokers
-        .values()
-        .filter(|broker| broker.nodeid >= 0);
-    let group_is_up = statistics
-        .cgrp
-        .as_ref()
-        .is_some_and(|group| group.state == "up");
-    let needed_are_up = brokers
-        .clone()
-        .all(|broker| broker.toppars.is_empty() || is_up(&broker.state));
-    group_is_up && needed_are_up && brokers.any(|broker| is_up(&broker.state))
 }

@@ -10,7 +10,7 @@ use metrics::{
 };
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::Consumer;
-use rdkafka::statistics::{Broker, ConsumerGroup, Statistics};
+use rdkafka::statistics::{Broker, ConsumerGroup, Partition, Statistics, Topic, TopicPartition};
 use rdkafka::{ClientConfig, TopicPartitionList};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -73,11 +73,35 @@ fn well() -> Statistics {
     }
 }
 
-#[tokio::test]
-async fn a_lag_that_nobody_measures_any_more_is_no_number() {
-    let around = TestContext::new("orders");
-    let (out, _records) = mpsc::channel(1);
-    let (_settled, back) = mpsc::channel(1);
+/// What else a consumer needs: partition 0 of `orders` at a broker that is not connected.
+fn far() -> Statistics {
+    let broker = Broker {
+        nodeid: 2,
+        state: "INIT".to_owned(),
+        // As librdkafka tells it, whoever reads the partition.
+        toppars: HashMap::from([("orders-0".to_owned(), TopicPartition::default())]),
+        ..Broker::default()
+    };
+    let partition = Partition {
+        broker: 2,
+        leader: 2,
+        ..Partition::default()
+    };
+    let topic = Topic {
+        topic: "orders".to_owned(),
+        partitions: HashMap::from([(0, partition)]),
+        ..Topic::default()
+    };
+    let mut statistics = well();
+    statistics.brokers.insert("two".to_owned(), broker);
+    statistics.topics.insert("orders".to_owned(), topic);
+    statistics
+}
+
+/// A consumer that is never connected.
+fn consumer(around: &TestContext) -> Client {
+    let (out, _) = mpsc::channel(1);
+    let (_, back) = mpsc::channel(1);
     let hasty = Hasty::new("127.0.0.1:1", "orders");
     let setup = Setup {
         cx: around.context(),
@@ -88,10 +112,38 @@ async fn a_lag_that_nobody_measures_any_more_is_no_number() {
         out,
         back,
     };
+    let callbacks = Callbacks::new(Session::new(setup));
+    ClientConfig::new().create_with_context(callbacks).unwrap()
+}
+
+#[tokio::test]
+async fn a_broker_is_needed_for_what_is_read_from_it() {
+    let around = TestContext::new("orders");
+    for (ours, is_paused, is_well) in [
+        (("orders", 1), false, true),
+        (("others", 0), false, true),
+        (("orders", 0), false, false),
+        (("orders", 0), true, true),
+    ] {
+        let recorder = OneGauge::default();
+        with_local_recorder(&recorder, || {
+            let consumer = consumer(&around);
+            let callbacks = consumer.context();
+            let place = (ours.0.to_owned(), ours.1);
+            callbacks.session().pretend(place, is_paused);
+            callbacks.stats(far());
+        });
+        let is_known = !recorder.value().is_nan();
+        assert_eq!(is_known, is_well, "{ours:?}, paused: {is_paused}");
+    }
+}
+
+#[tokio::test]
+async fn a_lag_that_nobody_measures_any_more_is_no_number() {
+    let around = TestContext::new("orders");
     let recorder = OneGauge::default();
     with_local_recorder(&recorder, || {
-        let callbacks = Callbacks::new(Session::new(setup));
-        let consumer: Client = ClientConfig::new().create_with_context(callbacks).unwrap();
+        let consumer = consumer(&around);
         let callbacks = consumer.context();
         callbacks.stats(well());
         assert!(recorder.value().is_nan(), "nothing is planned");
