@@ -88,8 +88,7 @@ impl Session {
             self.setup.cx.fact("lag", lag);
         } else {
             // What waits at a broker that does not answer, or behind a position that is not known, is known to nobody.
-            self.show_lag(f64::NAN);
-            self.setup.cx.no_fact("lag");
+            self.end_lag();
         }
     }
 
@@ -113,9 +112,10 @@ impl Session {
             && (self.is_paused || ours.all(|partition| up.contains(&partition.broker)))
     }
 
-    /// Nobody measures from now on: the last number would stand for ever, and look well.
+    /// Nobody can measure for now: the last number would stand, and look well.
     pub(super) fn end_lag(&self) {
         self.show_lag(f64::NAN);
+        self.setup.cx.no_fact("lag");
     }
 
     fn show_lag(&self, lag: f64) {

@@ -13,9 +13,9 @@ use rdkafka::consumer::Consumer;
 use rdkafka::statistics::{Broker, ConsumerGroup, Partition, Statistics, Topic, TopicPartition};
 use rdkafka::{ClientConfig, TopicPartitionList};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
-use tripline_trigger::FactValue;
-use tripline_trigger::testkit::TestContext;
+use tokio::sync::{Notify, mpsc};
+use tripline_trigger::testkit::{PATIENCE, TestContext};
+use tripline_trigger::{FactValue, Trigger, TriggerContext, TriggerError};
 
 use super::Hasty;
 use crate::context::Callbacks;
@@ -99,14 +99,14 @@ fn far() -> Statistics {
 }
 
 /// A consumer that is never connected.
-fn consumer(around: &TestContext) -> Client {
+fn consumer(cx: &TriggerContext) -> Client {
     let (out, _) = mpsc::channel(1);
     let (_, back) = mpsc::channel(1);
     let hasty = Hasty::new("127.0.0.1:1", "orders");
     let setup = Setup {
-        cx: around.context(),
+        cx: cx.clone(),
         config: Arc::new(hasty.config),
-        health: Arc::new(Health::new(around.context(), Vec::new())),
+        health: Arc::new(Health::new(cx.clone(), Vec::new())),
         pacing: hasty.pacing,
         runtime: Handle::current(),
         out,
@@ -127,7 +127,7 @@ async fn a_broker_is_needed_for_what_is_read_from_it() {
     ] {
         let recorder = OneGauge::default();
         with_local_recorder(&recorder, || {
-            let consumer = consumer(&around);
+            let consumer = consumer(&around.context());
             let callbacks = consumer.context();
             let place = (ours.0.to_owned(), ours.1);
             callbacks.session().pretend(place, is_paused);
@@ -143,7 +143,7 @@ async fn a_lag_that_nobody_measures_any_more_is_no_number() {
     let around = TestContext::new("orders");
     let recorder = OneGauge::default();
     with_local_recorder(&recorder, || {
-        let consumer = consumer(&around);
+        let consumer = consumer(&around.context());
         let callbacks = consumer.context();
         callbacks.stats(well());
         assert!(recorder.value().is_nan(), "nothing is planned");
@@ -167,6 +167,40 @@ async fn a_lag_that_nobody_measures_any_more_is_no_number() {
     });
 }
 
+/// Measures with one consumer and closes it when told to, as before another is made.
+#[derive(Default)]
+struct Measuring {
+    enough: Notify,
+}
+
+impl Trigger for Measuring {
+    async fn run(&self, cx: TriggerContext) -> Result<(), TriggerError> {
+        let consumer = consumer(&cx);
+        let callbacks = consumer.context();
+        let place = ("orders".to_owned(), 0);
+        callbacks.session().pretend(place, false);
+        callbacks.stats(well());
+        self.enough.notified().await;
+        callbacks.session().close(&consumer);
+        cx.shutdown().cancelled().await;
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn the_lag_of_a_closed_consumer_is_no_fact_of_the_trigger() {
+    let around = TestContext::new("orders");
+    let measuring = Arc::new(Measuring::default());
+    let run = around.run(Arc::clone(&measuring));
+    super::until_fact(&run, "lag", 0_u64).await;
+    measuring.enough.notify_one();
+    super::until("the fact is taken back", || {
+        (!run.status().facts.contains_key("lag")).then_some(())
+    })
+    .await;
+    run.stop(PATIENCE).await.unwrap();
+}
+
 #[tokio::test]
 async fn each_run_tells_its_facts_from_the_start() {
     let around = TestContext::new("orders");
@@ -175,5 +209,5 @@ async fn each_run_tells_its_facts_from_the_start() {
     super::until_fact(&run, "partitions", 0_u64).await;
     assert_eq!(run.status().facts["skipped"], FactValue::Count(0));
     assert_eq!(run.status().facts["rebuilds"], FactValue::Count(0));
-    run.stop(tripline_trigger::testkit::PATIENCE).await.unwrap();
+    run.stop(PATIENCE).await.unwrap();
 }
