@@ -66,6 +66,10 @@ impl Share {
         };
         let wanted = if length > FREE { length } else { 0 };
         let more = wanted.saturating_sub(self.taken);
+        if more == 0 {
+            // Also when a result that is larger than all together may be is on its way.
+            return true;
+        }
         let fits = |taken: usize| {
             let sum = taken.checked_add(more)?;
             allowed(sum, taken, bodies.max).then_some(sum)
@@ -106,6 +110,18 @@ mod tests {
         assert!(second.grow_to(100 * 1024));
         drop(second);
         assert_eq!(bodies.taken.load(Ordering::Acquire), 0);
+    }
+
+    #[test]
+    fn small_ones_fit_beside_one_that_is_larger_than_all() {
+        let bodies = Bodies::new(100 * 1024);
+        let mut result = Share::of(Arc::clone(&bodies));
+        assert!(result.takes_or_is_first(200 * 1024));
+        let mut body = Share::of(Arc::clone(&bodies));
+        assert!(body.grow_to(1024) && body.grow_to(FREE));
+        let mut other = Share::of(Arc::clone(&bodies));
+        assert!(other.takes_or_is_first(1024));
+        assert!(!body.grow_to(FREE + 1) && !other.takes_or_is_first(FREE + 1));
     }
 
     #[test]
