@@ -22,14 +22,16 @@ pub(crate) fn stream(schedule: &Schedule) -> String {
 }
 
 /// The base to go on from: what was kept, or now after a pause and for a schedule that was not the trigger's last time.
+/// It is never before the last tick that was accepted, which a clock that was set back may show as yet to come.
 pub(crate) async fn load(cx: &TriggerContext, stream: &str) -> Result<Timestamp, TriggerError> {
     let kept = cx.cursors().get(cx.name(), KEY).await.map_err(unreadable)?;
-    let Some(noted) = kept.and_then(|note| parse(&note, stream)) else {
-        return reset(cx, stream).await;
-    };
     let watermark = cx.cursors().watermark(cx.name(), stream).await;
     let accepted = watermark.map_err(unreadable)?;
     let accepted = accepted.and_then(|millis| i64::try_from(millis).ok());
+    let noted = match kept.and_then(|note| parse(&note, stream)) {
+        Some(noted) => noted,
+        None => reset(cx, stream).await?,
+    };
     Ok(accepted.map_or(noted, |millis| noted.max(Timestamp::from_millis(millis))))
 }
 

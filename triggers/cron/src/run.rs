@@ -37,8 +37,8 @@ pub struct CronTrigger {
 
 /// How an offer went.
 enum Offered {
-    /// There is a receipt, since then.
-    Accepted(Timestamp),
+    /// There is a receipt; if it is a new one, since then.
+    Accepted(Option<Timestamp>),
     /// There will be none.
     GivenUp(&'static str, String),
     /// The run is to end.
@@ -125,6 +125,15 @@ impl Trigger for CronTrigger {
     }
 }
 
+// === impl Offered ===
+
+impl Offered {
+    /// The receipt came at that time.
+    fn receipted(receipt: &Receipt, at: Timestamp) -> Self {
+        Self::Accepted(matches!(receipt, Receipt::New(_)).then_some(at))
+    }
+}
+
 // === impl Running ===
 
 impl Running<'_> {
@@ -194,7 +203,10 @@ impl Running<'_> {
     ) -> Result<(), TriggerError> {
         match self.offer(tick, now, answer).await? {
             Offered::Accepted(at) => {
-                self.late.record(at.since(tick.at).as_secs_f64());
+                // Of a tick that was accepted before nobody knows here how late it was.
+                if let Some(at) = at {
+                    self.late.record(at.since(tick.at).as_secs_f64());
+                }
                 if tick.missed > 1 {
                     self.note_missed("late", tick.missed - 1);
                 }
@@ -239,7 +251,7 @@ impl Running<'_> {
                 }
                 if let Some(Answer { at, result }) = answer.take() {
                     match result {
-                        Ok(_) => return Offered::Accepted(at),
+                        Ok(receipt) => return Offered::receipted(&receipt, at),
                         Err(rejected) if !rejected.is_passing() => {
                             return Offered::GivenUp(rejected.as_str(), rejected.to_string());
                         }
@@ -280,7 +292,7 @@ impl Running<'_> {
             return Ok(Offered::Shutdown);
         };
         Ok(match answer? {
-            Ok(_) => Offered::Accepted(self.cx.clock().now()),
+            Ok(receipt) => Offered::receipted(&receipt, self.cx.clock().now()),
             Err(Rejected::OverLimit { .. } | Rejected::QueueFull { .. }) => {
                 let why = "no room within `misfire_deadline`".to_owned();
                 Offered::GivenUp("no_room", why)

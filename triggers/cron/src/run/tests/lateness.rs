@@ -6,6 +6,7 @@ use metrics::{
     Counter, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit,
     set_default_local_recorder,
 };
+use tripline_model::Dispatch;
 use tripline_trigger::testkit::PATIENCE;
 
 use super::*;
@@ -93,4 +94,25 @@ async fn a_tick_is_late_until_it_is_accepted() {
             "{late} s, refused first: {refuse_first}"
         );
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tick_that_was_accepted_before_tells_no_lateness() {
+    let samples = Arc::<Samples>::default();
+    let recorder = Lateness(Arc::clone(&samples));
+    let _recording = set_default_local_recorder(&recorder);
+    let clock = FollowingClock::new();
+    let around = around(&clock, None);
+    around.dispatch().hold();
+    let text = "schedule = '5,20 0 12 * * *'\nmisfire_deadline = '10s'";
+    let run = started(&around, &Arc::new(timer(text))).await;
+    let first = around.dispatch().wait_offered(1).await.remove(0);
+    advance(Duration::from_secs(3)).await;
+    // Another hub with the same journal, say: the answer to this one is that it is known.
+    around.dispatch().release();
+    drop(around.dispatch().try_dispatch(first).await);
+    around.dispatch().wait_accepted(2).await;
+    let late = samples.wait_one().await;
+    run.stop(STOP).await.expect("ends well");
+    assert!(late < 1.0, "{late} s is that of the first");
 }

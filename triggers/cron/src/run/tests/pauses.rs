@@ -47,3 +47,27 @@ async fn nor_is_the_time_for_which_it_was_not_enabled() {
     assert_eq!(times(&accepted), ["12:00:10", "12:00:50"]);
     stopped(hub).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_set_back_in_a_pause_is_told_after_it() {
+    let clock = FollowingClock::new();
+    let around = around(&clock, None);
+    let timer = Arc::new(timer(EVERY_TEN));
+    let run = started(&around, &timer).await;
+    around.dispatch().wait_accepted(1).await;
+    pause(run, &around, &timer).await;
+    clock.step(-3_600_000);
+    let run = around.run(timer);
+    run.wait_state(TriggerState::Troubled).await;
+    let error = run.status().error.expect("trouble has words");
+    let until = "this timer has come to 2026-11-24T12:00:10";
+    assert!(error.contains(until), "{error}");
+    // Its ticks until then were dealt with once, and are not offered again.
+    advance(Duration::from_secs(60)).await;
+    assert_eq!(around.dispatch().offered().len(), 1);
+    assert_eq!(
+        run.status().facts["next_fire"].to_string(),
+        "2026-11-24T12:00:20.000Z"
+    );
+    run.stop(STOP).await.expect("ends well");
+}
