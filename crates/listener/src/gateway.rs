@@ -4,7 +4,6 @@ mod table;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
@@ -15,9 +14,6 @@ use tripline_model::Rejected;
 
 use crate::{Acceptance, Problem, Route};
 use table::{Found, Table};
-
-/// When callers of a route without a handler are to come back. A start takes a moment, a pause as long as somebody likes.
-const COME_BACK: Duration = Duration::from_secs(5);
 
 /// Answers the requests of one route.
 #[async_trait]
@@ -127,7 +123,7 @@ impl Gateway {
         });
         let others = match found {
             Some(Found::Handler(handler, params)) => return handler.handle(params, request).await,
-            Some(Found::NoHandler) => return not_served(),
+            Some(Found::NoHandler) => return Problem::not_served().into_response(),
             Some(Found::NotText) => return not_text(),
             Some(Found::Others(others)) => others,
             None => return Problem::from(Rejected::Draining).into_response(),
@@ -171,18 +167,6 @@ fn no_route() -> Response {
     Problem::new(StatusCode::NOT_FOUND, "unknown_route", title)
         .accepted(Acceptance::No)
         .into_response()
-}
-
-fn not_served() -> Response {
-    let title = "this route is not served at the moment";
-    let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_served", title);
-    let retry_after = Some(COME_BACK);
-    Problem {
-        retry_after,
-        ..problem
-    }
-    .accepted(Acceptance::No)
-    .into_response()
 }
 
 fn not_text() -> Response {

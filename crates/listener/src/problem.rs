@@ -7,6 +7,9 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use tripline_model::{Rejected, RequestId};
 
+/// When callers of a route without a handler are to come back. A start takes a moment, a pause as long as somebody likes.
+const COME_BACK: Duration = Duration::from_secs(5);
+
 /// Whether an event that got an error was accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Acceptance {
@@ -77,6 +80,18 @@ impl Problem {
             retry_after: None,
             allow: None,
         }
+    }
+
+    /// What callers of a route hear that nobody answers at the moment. An event of theirs was not accepted.
+    pub fn not_served() -> Self {
+        let title = "this route is not served at the moment";
+        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "not_served", title);
+        let retry_after = Some(COME_BACK);
+        Self {
+            retry_after,
+            ..problem
+        }
+        .accepted(Acceptance::No)
     }
 
     /// Says what is wrong this time.

@@ -134,6 +134,10 @@ impl Handler {
         })?;
         event::add_request(&mut event, &parts, params);
         let offer = self.cx.offer(event, identity);
+        // Its body may have taken until after the trigger was paused.
+        if self.cx.shutdown().is_cancelled() {
+            return Err(Problem::not_served());
+        }
         let receipt = self.cx.dispatch().try_dispatch(offer).await?;
         let is_replay = !matches!(receipt, Receipt::New(_));
         // A receipt without an id is given for positions in a stream, which requests do not have.

@@ -45,6 +45,30 @@ async fn slow_heads_and_slow_bodies_are_cut() {
 }
 
 #[tokio::test]
+async fn a_body_that_comes_in_during_a_pause_is_not_accepted() {
+    let mut site = Site::new("route = 'POST /a'\nauth = 'none'").await;
+    let mut stream = TcpStream::connect(site.addr).await.expect("it listens");
+    let head = b"POST /a HTTP/1.1\r\nhost: h\r\nconnection: close\r\ncontent-length: 4\r\nexpect: 100-continue\r\n\r\n";
+    stream.write_all(head).await.expect("it reads");
+    // It is asked for the body once the handler has the request.
+    let mut go_on = [0; 25];
+    let read = timeout(PATIENCE, stream.read_exact(&mut go_on)).await;
+    read.expect("in time").expect("an answer");
+    assert_eq!(go_on, *b"HTTP/1.1 100 Continue\r\n\r\n");
+    let run = site.run.take().expect("it runs");
+    run.stop(STOP).await.expect("ends well");
+    stream.write_all(b"late").await.expect("it reads");
+    let mut answer = String::new();
+    let read = timeout(PATIENCE, stream.read_to_string(&mut answer)).await;
+    read.expect("in time").expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    assert!(answer.contains("urn:tripline:not_served"), "{answer}");
+    assert!(answer.contains("\"accepted\":\"no\""), "{answer}");
+    assert!(answer.to_lowercase().contains("retry-after: 5"), "{answer}");
+    site.nothing_offered();
+}
+
+#[tokio::test]
 async fn bodies_that_are_too_large_are_refused_announced_or_not() {
     let site = Site::new(SMALL).await;
     let announced = b"POST /a HTTP/1.1\r\nhost: h\r\ncontent-length: 65\r\n\r\n";
