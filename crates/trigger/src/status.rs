@@ -17,7 +17,7 @@ const MAX_TEXT_CHARS: usize = 500;
 /// Where a trigger is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TriggerState {
-    /// It runs, and has not said yet that its source is there.
+    /// It runs, and has not said yet that its source is there; or its run is over, and what is left of it is waited for.
     Starting,
     /// It takes events in.
     Running,
@@ -86,6 +86,8 @@ pub(crate) struct Board {
 
 struct Inner {
     since: Timestamp,
+    /// The run is over: what is left of it has no say.
+    is_over: bool,
     error: Option<String>,
     restarts: u64,
     retry_at: Option<Timestamp>,
@@ -189,6 +191,7 @@ impl Board {
     ) -> Self {
         let inner = Inner {
             since: clock.now(),
+            is_over: false,
             error: None,
             restarts: 0,
             retry_at: None,
@@ -233,11 +236,24 @@ impl Board {
     /// The keeper's word: always holds.
     pub(crate) fn enter(&self, state: TriggerState) {
         let mut inner = self.inner();
+        inner.is_over = false;
         inner.healthy_since = None;
         inner.longest_health = Duration::ZERO;
         inner.retry_at = None;
         inner.facts.clear();
         self.become_state(&mut inner, state);
+    }
+
+    /// The keeper's word: nothing comes in any more, although tasks of the run or notes about its end may take a while.
+    pub(crate) fn run_ended(&self) {
+        let mut inner = self.inner();
+        inner.is_over = true;
+        inner.longest_health = inner.longest_health();
+        inner.healthy_since = None;
+        inner.facts.clear();
+        if self.state.borrow().is_active() {
+            self.become_state(&mut inner, TriggerState::Starting);
+        }
     }
 
     /// The keeper's word: something is wrong that changes nothing of where it is in its life.
@@ -264,7 +280,7 @@ impl Board {
     /// The trigger's word: holds only while it runs, so that a late one changes nothing.
     pub(crate) fn ready(&self) {
         let mut inner = self.inner();
-        if self.state.borrow().is_active() {
+        if self.has_a_say(&inner) {
             inner.error = None;
             inner.healthy_since.get_or_insert_with(Instant::now);
             self.become_state(&mut inner, TriggerState::Running);
@@ -274,7 +290,7 @@ impl Board {
     /// The trigger's word, like [`Board::ready`].
     pub(crate) fn trouble(&self, what: &str) {
         let mut inner = self.inner();
-        if self.state.borrow().is_active() {
+        if self.has_a_say(&inner) {
             inner.error = Some(tame(what));
             inner.longest_health = inner.longest_health();
             inner.healthy_since = None;
@@ -289,7 +305,7 @@ impl Board {
             value => value,
         };
         let mut inner = self.inner();
-        if self.state.borrow().is_active() {
+        if self.has_a_say(&inner) {
             inner.facts.insert(name, value);
         }
     }
@@ -307,6 +323,10 @@ impl Board {
     pub(crate) fn count(&self, accepted: u64, rejected: u64) {
         self.accepted.fetch_add(accepted, Ordering::Relaxed);
         self.rejected.fetch_add(rejected, Ordering::Relaxed);
+    }
+
+    fn has_a_say(&self, inner: &Inner) -> bool {
+        self.state.borrow().is_active() && !inner.is_over
     }
 
     fn become_state(&self, inner: &mut Inner, state: TriggerState) {

@@ -12,8 +12,8 @@ use tripline_model::{Clock, Panic, contain};
 use crate::context::Seat;
 use crate::{AnyTrigger, TriggerContext, TriggerError, TriggerState};
 
-/// How long a run may take to end when it is paused, its notes about that, or its tasks when it failed; then it is
-/// dropped.
+/// How long a run may take to end when it is paused, its tasks after that or a failure, and then the notes about a
+/// pause: each has its own time, for the one that is late takes none from the next. What takes longer is dropped.
 const PAUSE_WITHIN: Duration = Duration::from_secs(10);
 
 /// The wait after the first failure; it doubles with each further one.
@@ -108,6 +108,7 @@ impl Keeper {
             }
         };
         drop(run);
+        self.seat.board().run_ended();
         shutdown.cancel();
         tasks.close();
         let all_ended = tasks.wait();

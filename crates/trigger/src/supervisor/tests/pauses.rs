@@ -140,3 +140,56 @@ async fn a_pause_that_cannot_be_noted_is_one_and_says_so() {
         assert!(error.ends_with(why), "{error}");
     }
 }
+
+/// Its run ends at once, and it is late with all that may come after that.
+struct Straggler;
+
+impl Trigger for Straggler {
+    async fn run(&self, cx: TriggerContext) -> Result<(), TriggerError> {
+        cx.fact("listening", true);
+        cx.ready();
+        let late = cx.clone();
+        cx.tasks().spawn(async move {
+            late.shutdown().cancelled().await;
+            sleep(Duration::from_secs(1)).await;
+            late.fact("listening", true);
+            late.ready();
+            pending::<()>().await;
+        });
+        cx.shutdown().cancelled().await;
+        Ok(())
+    }
+
+    async fn paused(&self, _cx: TriggerContext) -> Result<(), TriggerError> {
+        pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_a_pause_takes_long_nothing_old_is_shown() {
+    let around = TestContext::new("mine");
+    let supervised = around.supervised(Straggler, true);
+    let supervisor = Supervisor::start(vec![supervised], &around.ports());
+    let triggers = supervisor.triggers();
+    let mut states = triggers.posts[around.name()].board.watch();
+    let running = |state: &TriggerState| *state == TriggerState::Running;
+    states.wait_for(running).await.unwrap();
+    let started = Instant::now();
+    let watching = triggers.clone();
+    let (pausing, name) = (triggers.pause(around.name()), around.name().clone());
+    let shown = async {
+        for _ in 0..15 {
+            sleep(Duration::from_secs(1)).await;
+            let status = watching.get(&name).unwrap();
+            assert_eq!(status.state, TriggerState::Starting);
+            assert!(status.facts.is_empty());
+        }
+    };
+    let (paused, ()) = tokio::join!(pausing, shown);
+    assert_eq!(paused.unwrap().state, TriggerState::Paused);
+    assert_eq!(
+        started.elapsed().as_secs(),
+        20,
+        "10 s for tasks and notes each"
+    );
+}
