@@ -10,7 +10,7 @@ use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
     BehaviorVersion, Region, RequestChecksumCalculation, ResponseChecksumValidation,
 };
-use aws_sdk_s3::error::SdkError;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 use aws_sdk_s3::types::EncodingType;
 use aws_sigv4::http_request::{
@@ -153,7 +153,8 @@ impl Bucket {
     pub(crate) async fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
         let ask = self.stream.head(self.config.endpoint.clone());
         let answer = ask.timeout(CLOCK_WITHIN).send().await.map_err(|err| {
-            StoreError::new("the store cannot be asked for its time", &err.without_url())
+            let what = "the store cannot be asked for its time";
+            StoreError::unanswered(what, err).at(self.config.endpoint())
         })?;
         let date = answer.headers().get(http::header::DATE);
         let date = date.and_then(|date| date.to_str().ok());
@@ -175,11 +176,7 @@ impl Bucket {
             {
                 Ok(false)
             }
-            Err(err) => Err(StoreError::asked(
-                "the bucket cannot be asked for versioning",
-                &err,
-                &self.credentials,
-            )),
+            Err(err) => Err(self.asked("the bucket cannot be asked for versioning", &err)),
         }
     }
 
@@ -193,9 +190,7 @@ impl Bucket {
             .encoding_type(EncodingType::Url)
             .set_continuation_token(place.token.clone());
         let answer = request.send().await;
-        let answer = answer.map_err(|err| {
-            StoreError::asked("the bucket cannot be listed", &err, &self.credentials)
-        })?;
+        let answer = answer.map_err(|err| self.asked("the bucket cannot be listed", &err))?;
         let escaped = answer.encoding_type == Some(EncodingType::Url);
         let (more, token) = (
             answer.is_truncated == Some(true),
@@ -222,7 +217,7 @@ impl Bucket {
             token: Some(token),
             ..Place::default()
         });
-        Page::of(objects, more, next)
+        Page::of(objects, more, next).map_err(|err| self.of_bucket(err))
     }
 
     /// A page of all versions of all objects, in order of their keys.
@@ -236,9 +231,7 @@ impl Bucket {
             .set_key_marker(place.key_marker.clone())
             .set_version_id_marker(place.version_marker.clone());
         let answer = request.send().await;
-        let answer = answer.map_err(|err| {
-            StoreError::asked("the versions cannot be listed", &err, &self.credentials)
-        })?;
+        let answer = answer.map_err(|err| self.asked("the versions cannot be listed", &err))?;
         let escaped = answer.encoding_type == Some(EncodingType::Url);
         let more = answer.is_truncated == Some(true);
         let objects = answer
@@ -275,7 +268,8 @@ impl Bucket {
             key_marker: Some(key),
             version_marker,
         });
-        Page::of(objects, more, next.filter(|next| *next != place))
+        let next = next.filter(|next| *next != place);
+        Page::of(objects, more, next).map_err(|err| self.of_bucket(err))
     }
 
     /// Asks for the Listen stream. The answer's head comes with the first line.
@@ -289,9 +283,9 @@ impl Bucket {
         let request = reqwest::Request::try_from(request)
             .map_err(|err| StoreError::new("the Listen request cannot be built", &err))?;
         let answer = self.stream.execute(request).await;
-        // The URL in reqwest's errors holds nothing secret, but says nothing new either.
         let answer = answer.map_err(|err| {
-            StoreError::new("the Listen stream cannot be opened", &err.without_url())
+            let what = "the Listen stream cannot be opened";
+            self.of_bucket(StoreError::unanswered(what, err))
         })?;
         if answer.status().is_success() {
             return Ok(answer);
@@ -301,10 +295,21 @@ impl Bucket {
             StatusCode::NOT_FOUND => "no such bucket, or a store that has no such stream",
             _ => "only MinIO and its kin have one",
         };
-        Err(StoreError::told(
-            "the Listen stream was refused",
-            format!("{} ({hint})", answer.status()),
-        ))
+        let why = format!("{} ({hint})", answer.status());
+        let refused = StoreError::told("the Listen stream was refused", why);
+        Err(self.of_bucket(refused))
+    }
+
+    fn asked<E>(&self, what: &'static str, err: &SdkError<E>) -> StoreError
+    where
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    {
+        self.of_bucket(StoreError::asked(what, err, &self.credentials))
+    }
+
+    fn of_bucket(&self, err: StoreError) -> StoreError {
+        let (bucket, endpoint) = (&self.config.bucket, self.config.endpoint());
+        err.at(&format!("bucket `{bucket}` at {endpoint}"))
     }
 
     fn listen_url(&self, heartbeat: Duration) -> String {

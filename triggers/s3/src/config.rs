@@ -126,6 +126,11 @@ impl S3Config {
         key.starts_with(&self.prefix) && key.ends_with(&self.suffix)
     }
 
+    /// The endpoint as people write it.
+    pub(crate) fn endpoint(&self) -> &str {
+        self.endpoint.as_str().trim_end_matches('/')
+    }
+
     /// `HOST[:PORT]` of the endpoint.
     pub(crate) fn host(&self) -> String {
         let host = self.endpoint.host_str().unwrap_or_default();

@@ -1,6 +1,7 @@
 //! What the store answers when it does not do as asked, in one printable line.
 
 use std::error::Error;
+use std::io;
 
 use aws_credential_types::Credentials;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
@@ -11,8 +12,10 @@ const MAX_CAUSES_CHARS: usize = 300;
 
 /// The store did not do as asked.
 #[derive(Debug, thiserror::Error)]
-#[error("{what}: {why}")]
+#[error("{at}{what}: {why}")]
 pub(crate) struct StoreError {
+    /// Whom it is about, with a colon, if that is known.
+    at: String,
     what: &'static str,
     why: String,
 }
@@ -21,15 +24,25 @@ pub(crate) struct StoreError {
 
 impl StoreError {
     pub(crate) fn told(what: &'static str, why: String) -> Self {
-        Self { what, why }
+        let at = String::new();
+        Self { at, what, why }
+    }
+
+    /// Names the endpoint or the bucket that it is about: a hub may have many.
+    pub(crate) fn at(self, place: &str) -> Self {
+        let at = format!("{place}: ");
+        Self { at, ..self }
     }
 
     /// With the error that is the reason.
     pub(crate) fn new(what: &'static str, why: &dyn Error) -> Self {
-        Self {
-            what,
-            why: causes(why),
-        }
+        Self::told(what, causes(why))
+    }
+
+    /// Of a request that got no answer. The URL is left out: it says nothing new, and has a query.
+    pub(crate) fn unanswered(what: &'static str, err: reqwest::Error) -> Self {
+        let (is_lost, err) = (err.is_connect(), err.without_url());
+        Self::told(what, no_answer(&err, is_lost))
     }
 
     /// Tells the server's own words, but not the ids of the request, which differ at every attempt, nor the keys, should
@@ -49,9 +62,9 @@ impl StoreError {
                 printable(&told)
             }
             (Some(status), None) => without_words(status, content_type(err)),
-            (None, _) => causes(err),
+            (None, _) => no_answer(err, matches!(err, SdkError::DispatchFailure(_))),
         };
-        Self { what, why }
+        Self::told(what, why)
     }
 }
 
@@ -69,6 +82,33 @@ fn without_words(status: u16, content_type: Option<&str>) -> String {
     printable(&format!(
         "{status}, but the answer ({kind}) is none of a store: is `endpoint` the address of its S3 API, not of its console?"
     ))
+}
+
+/// Why there is no answer. Of a connection that is lost only the last cause says something.
+fn no_answer(err: &(dyn Error + 'static), is_lost: bool) -> String {
+    let tls = chain(err).find_map(|one| one.downcast_ref::<rustls::Error>());
+    match tls {
+        Some(rustls::Error::InvalidMessage(_)) => {
+            "the endpoint does not speak TLS; write http://".to_owned()
+        }
+        None if is_lost => {
+            let last = chain(err).last().unwrap_or(err);
+            printable(&format!("the endpoint cannot be reached: {last}"))
+        }
+        _ => causes(err),
+    }
+}
+
+/// The error and its causes. An `io::Error` around another error names that one's cause as its own, and so leaves it out.
+fn chain<'a>(err: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(err), |one| {
+        let one: &'a (dyn Error + 'static) = *one;
+        let inside = one.downcast_ref().and_then(io::Error::get_ref);
+        match inside {
+            Some(inside) => Some(inside as &(dyn Error + 'static)),
+            None => one.source(),
+        }
+    })
 }
 
 /// An error with all its causes, in one line.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use http::StatusCode;
 use tripline_config::SecretRef;
 use tripline_model::Rejected;
-use tripline_trigger::TriggerState;
 use tripline_trigger::testkit::{Run, TestContext};
+use tripline_trigger::{Trigger, TriggerState};
 
 use super::store::Store;
 use super::{around, is_synthetic, noon, restarted, subjects, trigger};
@@ -283,6 +283,39 @@ async fn a_store_that_is_away_is_trouble_and_not_the_end() {
     store.fail(None);
     run.wait_state(TriggerState::Running).await;
     stop(run).await;
+}
+
+/// What the trigger's state and `tripline doctor` say of that endpoint.
+async fn words_of(endpoint: &str) -> [String; 2] {
+    let (around, trigger) = (around(), trigger(endpoint, "mode = 'poll'\n"));
+    let secrets = around.ports().secrets;
+    let probed = trigger.probe(secrets.as_ref()).await;
+    let run = around.run(trigger);
+    run.wait_state(TriggerState::Troubled).await;
+    let error = run.status().error.unwrap();
+    stop(run).await;
+    [error, probed.unwrap_err().to_string()]
+}
+
+#[tokio::test]
+async fn an_endpoint_that_does_not_answer_is_named_with_the_reason() {
+    // Bound and never listened on: nobody else gets the port, and nobody answers.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let gone = format!("http://{}", socket.local_addr().unwrap());
+    let [state, probed] = words_of(&gone).await;
+    let why = "the endpoint cannot be reached: Connection refused";
+    let clock = format!("{gone}: the store cannot be asked for its time: {why}");
+    assert!(state.starts_with(&clock), "{state}");
+    let listing = format!("bucket `uploads` at {gone}: the bucket cannot be listed: {why}");
+    assert!(probed.starts_with(&listing), "{probed}");
+    let store = Store::start().await;
+    let plain = store.endpoint.replace("http://", "https://");
+    for words in words_of(&plain).await {
+        assert!(words.contains(&plain), "{words}");
+        let why = ": the endpoint does not speak TLS; write http://";
+        assert!(words.ends_with(why), "{words}");
+    }
 }
 
 #[tokio::test]
