@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use rdkafka::mocking::MockCoordinator;
 use rdkafka::producer::BaseRecord;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use tokio::time::{Instant, sleep};
 use tripline_model::{CursorError, Rejected};
-use tripline_trigger::testkit::TestContext;
+use tripline_trigger::testkit::{Run, TestContext};
 use tripline_trigger::{FactValue, TriggerState};
 
 use super::brokers::{Brokers, numbers, probe};
@@ -105,6 +106,64 @@ async fn a_partition_without_a_leader_keeps_no_other_from_being_read() {
         run.stop(STOP).await.unwrap();
         assert_eq!(all_values(&around), ["a", "b", "c", "d", "e"]);
     }
+}
+
+/// Two brokers with two records in each of five partitions: the second leads the first four, the first all else.
+fn with_a_second_leader(topic: &'static str) -> Brokers {
+    let brokers = Brokers::start(2).with_topic(topic, 5);
+    brokers.ask(move |mock| {
+        let group = MockCoordinator::Group(format!("group-of-{topic}"));
+        mock.coordinator(group, 1).unwrap();
+        for (partition, leader) in [(0, 2), (1, 2), (2, 2), (3, 2), (4, 1)] {
+            mock.partition_leader(topic, partition, Some(leader))
+                .unwrap();
+        }
+    });
+    probe(&brokers, topic).write(topic, 5, numbers(0, 10));
+    brokers
+}
+
+/// Waits until the trigger tells of four partitions that the second broker leads.
+async fn until_four_are_told(run: &Run, topic: &str) {
+    run.wait_state(TriggerState::Troubled).await;
+    let first = format!("topic `{topic}` partition 0 is not read: broker 2 does not tell");
+    until("the words name the first partition and the broker", || {
+        let error = run.status().error?;
+        (error.starts_with(&first) && error.ends_with("(nor are 3 more)")).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partitions_whose_leader_is_gone_are_read_when_it_is_back() {
+    let brokers = with_a_second_leader("back");
+    brokers.ask(|mock| mock.broker_down(2).unwrap());
+    let around = TestContext::new("orders");
+    let run = around.run(Hasty::new(&brokers.servers, "back").build());
+    around.dispatch().wait_accepted(2).await;
+    until_four_are_told(&run, "back").await;
+    brokers.ask(|mock| mock.broker_up(2).unwrap());
+    run.wait_state(TriggerState::Running).await;
+    around.dispatch().wait_accepted(10).await;
+    run.stop(STOP).await.unwrap();
+    assert!(numbers(0, 10).eq(all_values(&around)), "each record once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_is_silent_is_waited_for_once() {
+    let brokers = with_a_second_leader("silent");
+    // It accepts connections and says nothing on them. The other one is asked for everything else.
+    brokers.ask(|mock| {
+        mock.broker_round_trip_time(2, Duration::from_secs(600))
+            .unwrap();
+    });
+    let (first, _) = brokers.servers.split_once(',').expect("two brokers");
+    let around = TestContext::new("orders");
+    let run = around.run(Hasty::new(first, "silent").build());
+    // Waiting for each of the four would leave no time for the fifth.
+    around.dispatch().wait_accepted(2).await;
+    until_four_are_told(&run, "silent").await;
+    run.stop(STOP).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
