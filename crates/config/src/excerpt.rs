@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use crate::sensitive::is_sensitive;
+use crate::sensitive::is_sensitive_line;
 
 /// The widest excerpt, in columns of a terminal.
 const MAX_COLUMNS: usize = 120;
@@ -66,7 +66,7 @@ impl Excerpt {
             .filter(|span| span.start < end && span.end > start)
             .cloned()
             .collect();
-        if concealed.by_name && is_sensitive(line) {
+        if concealed.by_name && is_sensitive_line(line) {
             hidden.push(start + value_start(line)..end);
         }
         cut(pieces(line, start, marked, &hidden))

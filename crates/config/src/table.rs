@@ -7,6 +7,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::document::{Finding, Kind, Reader};
 use crate::names::{join, nearest, quoted};
+use crate::sensitive;
 use crate::value::{FromToml, Location, Value};
 
 /// A strict table of the file.
@@ -192,6 +193,11 @@ impl<'d> Table<'d> {
         });
     }
 
+    /// Keeps what is at that place out of all errors: a value that may be a secret, under a name that does not say so.
+    pub fn conceal_at(&mut self, at: &Location) {
+        self.reader.conceal(at.span.clone());
+    }
+
     /// The dotted path of this table; empty for the root.
     pub fn path(&self) -> &str {
         &self.path
@@ -290,10 +296,21 @@ impl<'d> Table<'d> {
         left
     }
 
+    /// A value is not shown if its key may be a misspelt one whose value is a secret.
+    fn conceal_if_misspelt(&self, name: &str, item: &Spanned<DeValue<'_>>) {
+        let known = self.known.iter().map(String::as_str);
+        if nearest(name, known.filter(|known| sensitive::is_sensitive(known))).is_some() {
+            for span in sensitive::spans_of(item) {
+                self.reader.conceal(span);
+            }
+        }
+    }
+
     /// Reports keys nobody asked for, if `wanted` likes the known key nearest to them (empty: none is near).
     fn report_unknown(&mut self, wanted: impl Fn(&str) -> bool) {
-        for (key, _) in self.left_over() {
+        for (key, item) in self.left_over() {
             let name: &str = key.get_ref();
+            self.conceal_if_misspelt(name, item);
             let near = nearest(name, self.known.iter().map(String::as_str))
                 .unwrap_or_default()
                 .to_owned();

@@ -271,6 +271,9 @@ fn unknown(table: &mut Table<'_>, name: &str, at: &Location) {
         "brokers" | "bootstrap_servers" | "servers" => Some("bootstrap.servers"),
         _ => nearest(name, settable().chain(own)),
     };
+    if near.is_some_and(|near| verdict(near) == Verdict::Secret) {
+        table.conceal_at(at);
+    }
     let help = match near {
         Some(near) => format!("did you mean `{near}`?"),
         None => {

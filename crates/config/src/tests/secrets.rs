@@ -164,7 +164,7 @@ auth = { bearer = "hunter2", x = 1 }
         r#"error: unknown key `passwrod`
  --> tripline.toml:2:1
   |
-2 | passwrod = 1
+2 | passwrod = ***
   | ^^^^^^^^
   = help: allowed here: secret_key, user
 
@@ -245,6 +245,56 @@ hunter2"""
 1 error in tripline.toml; what needs the whole file is checked once its syntax is right
 "#,
     );
+}
+
+#[test]
+fn nothing_is_shown_below_a_key_that_may_be_a_misspelt_secret() {
+    for (text, shown) in [
+        ("secrt_key = 'hunter2'", "secrt_key = ***"),
+        (
+            "secrt_key = { valeu = 'hunter2', env = 'A' }",
+            "secrt_key = { valeu = ***, env = 'A' }",
+        ),
+        ("usr = 'u'", "usr = 'u'"),
+    ] {
+        let report = refused(text);
+        assert!(report.contains("did you mean"), "{report}");
+        assert!(report.contains(&format!("1 | {shown}\n")), "{report}");
+    }
+}
+
+#[test]
+fn what_is_for_others_is_hidden_with_what_is_beside_it() {
+    for (text, shown) in [
+        (
+            "headers = { x-key = 'hunter2', file = 'hunter2', y = { env = 'A' } }",
+            "headers = { x-key = ***, file = ***, y = { env = 'A' } }",
+        ),
+        (
+            "env = { DB = ['hunter2'], KEY = 'hunter2' }",
+            "env = { DB = [***], KEY = *** }",
+        ),
+        (
+            "f = { authorization = 'hunter2', Cookie = 'hunter2', DB_PASS = 'hunter2' }",
+            "f = { authorization = ***, Cookie = ***, DB_PASS = *** }",
+        ),
+        (
+            "f = { url = 'u:hunter2@h', a = 'b@c', b = ['http://u:hunter2@h/'] }",
+            "f = { url = ***, a = 'b@c', b = [***] }",
+        ),
+        ("env = { KEY = 'hunter2', B = }", "env = ***"),
+        ("headers = { a = 'hunter2' b = 'c' }", "headers = ***"),
+        ("url = 'http://u:hunter2@h", "url = ***"),
+    ] {
+        let report = refused(text);
+        assert!(report.contains(&format!("1 | {shown}\n")), "{report}");
+        assert!(!report.contains("hunter2"), "{report}");
+    }
+}
+
+fn refused(text: &str) -> String {
+    let read = Document::new("f", text).read(login);
+    read.expect_err(text).to_string()
 }
 
 #[test]

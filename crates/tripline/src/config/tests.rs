@@ -239,6 +239,30 @@ command = ["true"]
 }
 
 #[test]
+fn no_report_shows_a_secret() {
+    let function = "[functions.f]\nruntime = 'http'\nurl = 'http://h/'\n";
+    let program = "[functions.f]\ncommand = ['true']\n";
+    let trigger = "[functions.f]\ncommand = ['true']\n[triggers.t]\nfunction = 'f'\n";
+    for text in [
+        format!("{trigger}kind = 'http'\nroute = 'POST /'\nauth = {{ baerer = 'hunter2' }}"),
+        format!("{trigger}kind = 's3'\nacces_key = 'hunter2'\nsecrt_key = 'hunter2'"),
+        format!("{trigger}kind = 's3'\nendpoint = 'http://u:hunter2@h/'"),
+        format!("{trigger}kind = 'kafka'\ntopics = ['t']\n'sasl.pasword' = 'hunter2'"),
+        format!("{function}headers = {{ authorization = 'Bearer hunter2', 'x y' = 'x' }}"),
+        format!(
+            "{program}env = {{ DB = 'postgres://u:hunter2@db/x', P = 'hunter2', 'B-D' = 'x' }}"
+        ),
+        format!("{program}evn = {{ P = 'hunter2' }}"),
+        format!("{program}role = {{ sts = 'http://u:hunter2@h', acces_key = 'hunter2' }}"),
+        "[functions.f]\nruntime = 'http'\nurl = 'http://u:hunter2@host/x'".to_owned(),
+    ] {
+        let found = report(&text);
+        assert!(found.contains("***"), "{found}");
+        assert!(!found.contains("hunter2"), "{found}");
+    }
+}
+
+#[test]
 fn a_longer_run_can_be_allowed() {
     let text = "[hub]\nmax_timeout = '48h'\n[functions.f]\ncommand = ['true']\ntimeout = '36h'";
     assert!(read(text).is_ok());

@@ -115,6 +115,19 @@ fn what_the_brokers_decide_is_not_set_here() {
 }
 
 #[test]
+fn a_misspelt_secret_is_not_shown() {
+    for line in [
+        "'sasl.pasword' = 'hunter2'",
+        "sasl = { pasword = 'hunter2' }",
+        "ssl.key.pme = 'hunter2'",
+    ] {
+        let report = read(&format!("{LEAST}{line}")).expect_err(line);
+        assert!(report.contains("did you mean"), "{report}");
+        assert!(!report.contains("hunter2"), "{report}");
+    }
+}
+
+#[test]
 fn secrets_are_not_written_in_the_file() {
     let body = format!("{LEAST}sasl.password = 'hunter2'");
     refused(
