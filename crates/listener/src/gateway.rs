@@ -1,5 +1,6 @@
 //! Routes whose handlers come and go while the gateway serves.
 
+mod shadows;
 mod table;
 
 use std::collections::BTreeSet;
@@ -47,6 +48,18 @@ pub struct RouteRefused {
     pub route: Route,
     /// What stands in the way.
     pub reason: String,
+    /// The route that does, if it is one.
+    pub other: Option<Route>,
+}
+
+/// What stands in the way of a route.
+enum Obstacle {
+    /// A route that the router cannot tell from it.
+    Route(Route),
+    /// A route that would take some of its requests and not answer them.
+    Shadow(Route),
+    /// What the router says, if it is no route alone.
+    Router(String),
 }
 
 #[derive(Default)]
@@ -83,8 +96,23 @@ impl Gateway {
     /// # Errors
     /// Another route is there that the same requests would match, or the pattern is malformed.
     pub fn reserve(&self, route: &Route) -> Result<(), RouteRefused> {
-        let reserved = self.change(|shared| shared.table.reserve(route));
-        reserved.map_err(|reason| refused(route, reason))
+        let refused = self.reserve_all(std::slice::from_ref(route));
+        refused
+            .into_iter()
+            .next()
+            .map_or(Ok(()), |(_, why)| Err(why))
+    }
+
+    /// Makes all `routes` the gateway's, whatever their order: the router would refuse some that can be had together if
+    /// it heard of them one by one.
+    ///
+    /// Returns what was refused, each with its place in `routes`. A gateway that refused something is not to be served.
+    pub fn reserve_all(&self, routes: &[Route]) -> Vec<(usize, RouteRefused)> {
+        let refused = self.change(|shared| shared.table.reserve(routes));
+        let refused = refused.into_iter();
+        refused
+            .map(|(at, obstacle)| (at, obstacle.of(&routes[at])))
+            .collect()
     }
 
     /// Makes `handler` answer a reserved `route` for as long as the returned guard lives.
@@ -97,7 +125,11 @@ impl Gateway {
         handler: Arc<dyn GatewayHandler>,
     ) -> Result<Mount, RouteRefused> {
         let mounted = self.change(|shared| shared.table.mount(route, handler));
-        mounted.map_err(|reason| refused(route, reason.to_owned()))?;
+        mounted.map_err(|reason| RouteRefused {
+            route: route.clone(),
+            reason: reason.to_owned(),
+            other: None,
+        })?;
         let (gateway, route) = (self.clone(), route.clone());
         Ok(Mount { gateway, route })
     }
@@ -145,11 +177,6 @@ impl Gateway {
     }
 }
 
-fn refused(route: &Route, reason: String) -> RouteRefused {
-    let route = route.clone();
-    RouteRefused { route, reason }
-}
-
 fn allow(methods: BTreeSet<String>) -> String {
     methods.into_iter().collect::<Vec<_>>().join(", ")
 }
@@ -174,6 +201,35 @@ fn not_text() -> Response {
     Problem::new(StatusCode::BAD_REQUEST, "path_not_text", title)
         .accepted(Acceptance::No)
         .into_response()
+}
+
+// === impl Obstacle ===
+
+impl Obstacle {
+    /// Why `route` cannot be had.
+    fn of(self, route: &Route) -> RouteRefused {
+        let (reason, other) = match self {
+            Self::Route(other) if other.equals(route) => (
+                format!("it takes the same requests as `{other}`"),
+                Some(other),
+            ),
+            Self::Route(other) => (
+                format!("some requests could not be told from those of `{other}`"),
+                Some(other),
+            ),
+            Self::Shadow(other) => (
+                format!("some of its requests would be lost at `{other}`"),
+                Some(other),
+            ),
+            Self::Router(error) => (error, None),
+        };
+        let route = route.clone();
+        RouteRefused {
+            route,
+            reason,
+            other,
+        }
+    }
 }
 
 // === impl Mount ===

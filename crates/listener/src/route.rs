@@ -1,5 +1,6 @@
 //! Where on the gateway something listens: a method and a path pattern.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +11,7 @@ use http::Method;
 const MAX_PATH_BYTES: usize = 1024;
 
 /// Parameters of a path, at most. (The router panics at 26.)
-const MAX_PARAMETERS: usize = 16;
+pub(crate) const MAX_PARAMETERS: usize = 16;
 
 /// The methods a route can have.
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
@@ -76,25 +77,86 @@ impl Route {
         Ok(Self { method, path })
     }
 
-    /// Whether no hub can have both: some request would match either, and neither is the more exact.
+    /// Whether no hub can have both: the router would not know which of them a request is for.
     pub fn conflicts(&self, other: &Self) -> bool {
-        // First what costs little: thousands of routes are compared each with each.
-        if self.method != other.method || self.parts_at_a_literal(other) {
+        // First what costs little: thousands of routes may be compared each with each.
+        if self.method != other.method || self.part_at_a_literal(other) {
             return false;
         }
-        let mut both = matchit::Router::new();
-        let _ = both.insert(self.path.as_str(), ());
-        matches!(
-            both.insert(other.path.as_str(), ()),
-            Err(matchit::InsertError::Conflict { .. })
-        )
+        let mut both = [self, other];
+        both.sort_by_key(|route| route.shapes().collect::<Vec<_>>());
+        let mut router = matchit::Router::new();
+        both.iter()
+            .any(|route| router.insert(route.path.as_str(), ()).is_err())
     }
 
-    /// Whether some segment is plain text in both paths, and not the same.
-    fn parts_at_a_literal(&self, other: &Self) -> bool {
-        let is_plain = |segment: &str| !segment.contains('{');
-        let mut both = self.path.split('/').zip(other.path.split('/'));
-        both.any(|(one, two)| one != two && is_plain(one) && is_plain(two))
+    /// Whether the very same requests match both.
+    pub(crate) fn equals(&self, other: &Self) -> bool {
+        self.method == other.method && self.shapes().eq(other.shapes())
+    }
+
+    /// The segments of the path.
+    pub(crate) fn shapes(&self) -> impl Iterator<Item = Shape<'_>> {
+        self.path.split('/').map(|segment| Shape::of(segment).0)
+    }
+
+    /// Whether the first segment that is not the same in both is plain text in both.
+    fn part_at_a_literal(&self, other: &Self) -> bool {
+        let mut both = self.shapes().zip(other.shapes());
+        let differ = both.find(|(one, two)| one != two);
+        matches!(differ, Some((Shape::Plain(_), Shape::Plain(_))))
+    }
+}
+
+/// One segment of a path, without the name of its parameter.
+///
+/// The order is the one in which the router has to hear of routes that are the same up to this segment. It looks beyond
+/// the segment when it looks for conflicts, and calls `/{a}/x` one if it knows `/p{b}` or `/orders/p{b}` already, and
+/// `/p{a}.png` if it knows `/p{a}/x`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Shape<'p> {
+    /// `{name}`.
+    Whole,
+    /// `{*name}`, perhaps behind some text.
+    Rest(&'p str),
+    /// `{name}` with text before it, after it, or both.
+    Part(&'p str, Reverse<&'p str>),
+    /// No parameter.
+    Plain(&'p str),
+}
+
+impl<'p> Shape<'p> {
+    /// What stands around the parameter, if it stands for one segment or a part of one.
+    pub(crate) fn around(self) -> Option<(&'p str, &'p str)> {
+        match self {
+            Self::Whole => Some(("", "")),
+            Self::Part(before, Reverse(after)) => Some((before, after)),
+            Self::Rest(_) | Self::Plain(_) => None,
+        }
+    }
+
+    /// A segment of a pattern that is known to be well-formed, and its parameter's name.
+    fn of(segment: &'p str) -> (Self, Option<&'p str>) {
+        // A segment has one parameter at most; doubled braces are plain characters and hold no name.
+        let bytes = segment.as_bytes();
+        let mut at = 0;
+        while at < bytes.len() {
+            match (bytes[at], bytes.get(at + 1)) {
+                (b'{', Some(b'{')) | (b'}', Some(b'}')) => at += 2,
+                (b'{', _) => break,
+                _ => at += 1,
+            }
+        }
+        let Some((name, after)) = segment.get(at + 1..).and_then(|text| text.split_once('}'))
+        else {
+            return (Self::Plain(segment), None);
+        };
+        let before = &segment[..at];
+        match (name.strip_prefix('*'), before, after) {
+            (Some(name), ..) => (Self::Rest(before), Some(name)),
+            (None, "", "") => (Self::Whole, Some(name)),
+            (None, ..) => (Self::Part(before, Reverse(after)), Some(name)),
+        }
     }
 }
 
@@ -151,22 +213,7 @@ fn check_path(path: &str) -> Result<(), InvalidRoute> {
 
 /// The names of the parameters of a pattern that is known to be well-formed.
 fn parameters(path: &str) -> impl Iterator<Item = &str> {
-    // A segment has one parameter at most; doubled braces are plain characters and hold no name.
-    path.split('/').filter_map(|segment| {
-        let bytes = segment.as_bytes();
-        let mut at = 0;
-        while at < bytes.len() {
-            match (bytes[at], bytes.get(at + 1)) {
-                (b'{', Some(b'{')) | (b'}', Some(b'}')) => at += 2,
-                (b'{', _) => {
-                    let name = segment[at + 1..].split('}').next()?;
-                    return Some(name.trim_start_matches('*'));
-                }
-                _ => at += 1,
-            }
-        }
-        None
-    })
+    path.split('/').filter_map(|segment| Shape::of(segment).1)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::Method;
 use percent_encoding::percent_decode_str;
 
-use super::GatewayHandler;
+use super::{GatewayHandler, Obstacle, shadows};
 use crate::Route;
 
 type Handler = Arc<dyn GatewayHandler>;
@@ -33,8 +33,29 @@ pub(super) enum Found {
 // === impl Table ===
 
 impl Table {
-    /// Adds a route, or says what stands in the way.
-    pub(super) fn reserve(&mut self, route: &Route) -> Result<(), String> {
+    /// Adds routes, whatever their order, and says what stands in the way of which.
+    pub(super) fn reserve(&mut self, routes: &[Route]) -> Vec<(usize, Obstacle)> {
+        let mut wanted: Vec<(usize, &Route)> = routes.iter().enumerate().collect();
+        wanted.sort_by_key(|(_, route)| route.shapes().collect::<Vec<_>>());
+        let mut refused = Vec::new();
+        for (at, route) in wanted {
+            if let Err(obstacle) = self.insert(route) {
+                refused.push((at, obstacle));
+            }
+        }
+        let lost = shadows::find(self.handlers.keys(), |route, path| {
+            self.match_at(route, path)
+        });
+        for (shadowed, by) in lost {
+            if let Some(at) = routes.iter().position(|route| *route == shadowed) {
+                refused.push((at, Obstacle::Shadow(by)));
+            }
+        }
+        refused.sort_by_key(|(at, _)| *at);
+        refused
+    }
+
+    fn insert(&mut self, route: &Route) -> Result<(), Obstacle> {
         if self.handlers.contains_key(route) {
             return Ok(());
         }
@@ -43,12 +64,17 @@ impl Table {
         inserted.map_err(|error| {
             let mut others = self.handlers.keys();
             match others.find(|other| other.conflicts(route)) {
-                Some(other) => format!("`{other}` is there already"),
-                None => error.to_string(),
+                Some(other) => Obstacle::Route(other.clone()),
+                None => Obstacle::Router(error.to_string()),
             }
         })?;
         self.handlers.insert(route.clone(), None);
         Ok(())
+    }
+
+    fn match_at(&self, route: &Route, path: &str) -> Option<&Route> {
+        let tree = self.trees.get(&route.method)?;
+        tree.at(path).ok().map(|matched| matched.value)
     }
 
     /// Gives a route its handler, or says what stands in the way.

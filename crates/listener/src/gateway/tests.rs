@@ -1,6 +1,8 @@
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use super::*;
+use crate::route::Shape;
 use axum::body::{Body, to_bytes};
 use proptest::prelude::*;
 use tokio::sync::Notify;
@@ -179,7 +181,10 @@ async fn a_taken_route_is_refused_and_named() {
     let _first = mount(&gateway, "GET /orders/{id}", "first");
     let route: Route = "GET /orders/{number}".parse().unwrap();
     let taken = gateway.reserve(&route).unwrap_err();
-    assert_eq!(taken.reason, "`GET /orders/{id}` is there already");
+    assert_eq!(
+        taken.reason,
+        "it takes the same requests as `GET /orders/{id}`"
+    );
     assert!(
         said(&gateway, "GET", "/orders/7")
             .await
@@ -287,5 +292,104 @@ proptest! {
                 prop_assert_eq!(now.status().as_u16(), 503, "{} {}", method, path);
             }
         }
+    }
+}
+
+/// Whether the path matches the pattern, in the plainest way there is.
+fn matches(route: &Route, path: &str) -> bool {
+    let mut segments = path.split('/');
+    for shape in route.shapes() {
+        let rest = segments.clone().collect::<Vec<_>>().join("/");
+        let Some(segment) = segments.next() else {
+            return false;
+        };
+        let between = |before: &str, after: &str| {
+            let inner = segment.strip_prefix(before);
+            let inner = inner.and_then(|text| text.strip_suffix(after));
+            inner.is_some_and(|text| !text.is_empty())
+        };
+        let right = match shape {
+            Shape::Plain(text) => text == segment,
+            Shape::Whole => between("", ""),
+            Shape::Part(before, Reverse(after)) => between(before, after),
+            Shape::Rest(before) => {
+                return rest
+                    .strip_prefix(before)
+                    .is_some_and(|text| !text.is_empty());
+            }
+        };
+        if !right {
+            return false;
+        }
+    }
+    segments.next().is_none()
+}
+
+const PATH: &str = "(/[ab]|/[ab]?\\{[ab]\\}(\\.[st]){0,2}){1,3}(/\\{\\*c\\}|/)?";
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    /// Whatever the order of the file: the same routes are had, and none that some order would have had is refused.
+    #[test]
+    fn the_order_of_routes_does_not_matter(
+        paths in prop::collection::vec(PATH, 2..5),
+        order in Just(vec![0, 1, 2, 3]).prop_shuffle(),
+    ) {
+        let routes: Vec<Route> = paths.iter().filter_map(|path| format!("GET {path}").parse().ok()).collect();
+        let order = order.into_iter().filter(|at| *at < routes.len());
+        let shuffled: Vec<Route> = order.map(|at| routes[at].clone()).collect();
+        let refused = |routes: &[Route]| Gateway::new().reserve_all(routes);
+        let (here, there) = (refused(&routes), refused(&shuffled));
+        prop_assert_eq!(here.is_empty(), there.is_empty(), "{:?} {:?}", here, there);
+        let mut one_by_one = matchit::Router::new();
+        let conflicts = |route: &Route| one_by_one.insert(route.path.as_str(), ()).is_err();
+        if !shuffled.iter().any(conflicts) {
+            // Two that nobody could tell apart are refused even where the router does not notice.
+            let needless = here.iter().find(|(_, why)| why.other.is_none());
+            prop_assert!(needless.is_none(), "{:?}: {:?}", shuffled, needless);
+        }
+    }
+
+    /// No request is lost that some route matches.
+    #[test]
+    fn what_a_route_matches_is_answered(
+        paths in prop::collection::vec(PATH, 1..5),
+        asked in "(/[ab]?[ab~](\\.[st]){0,2}){1,3}/?",
+    ) {
+        let all: Vec<Route> = paths.iter().filter_map(|path| format!("GET {path}").parse().ok()).collect();
+        let mut table = Table::default();
+        let refused = table.reserve(&all);
+        if refused.is_empty() && all.iter().any(|route| matches(route, &asked)) {
+            let found = table.find(&Method::GET, &asked);
+            prop_assert!(matches!(found, Found::NoHandler), "{} is lost at {:?}", asked, all);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_route_whose_requests_would_be_lost_is_refused() {
+    let lost = |routes: &[&str]| {
+        let routes: Vec<Route> = routes.iter().map(|route| route.parse().unwrap()).collect();
+        let refused = Gateway::new().reserve_all(&routes);
+        refused
+            .into_iter()
+            .map(|(at, why)| (at, why.reason))
+            .collect::<Vec<_>>()
+    };
+    let why = "some of its requests would be lost at `GET /{a}.png/x`".to_owned();
+    assert_eq!(lost(&["GET /{a}.png/x", "GET /{a}/y"]), [(1, why.clone())]);
+    assert_eq!(lost(&["GET /{a}/y", "GET /{a}.png/x"]), [(0, why)]);
+    assert_eq!(lost(&["GET /{a}.png/{b}", "GET /{a}/{*b}"]).len(), 1);
+    for fine in [
+        &["GET /{a}.png/x", "GET /{a}/x"][..],
+        &["GET /{a}.png/x", "GET /{a}/y", "GET /{a}.png/y"],
+        &["GET /{a}.png/{b}", "GET /{a}/y"],
+        &["GET /{a}.png/{*b}", "GET /{a}/{*b}"],
+        &["GET /{a}.png", "GET /{a}/y"],
+        &["GET /{a}.png/x", "GET /{a}"],
+        &["GET /{a}.png/x", "POST /{a}/y"],
+    ] {
+        assert_eq!(lost(fine), [], "{fine:?}");
     }
 }

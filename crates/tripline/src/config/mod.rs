@@ -13,11 +13,11 @@ mod traces;
 mod trigger;
 mod uses;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use tripline_config::{ConfigErrors, Document, SecretRef, StringOrSecret, Table, nearest};
-use tripline_listener::Route;
+use tripline_listener::{Gateway, Route};
 use tripline_trigger::Registry;
 
 pub use function::{FunctionConfig, Runs};
@@ -154,24 +154,38 @@ fn read_root(root: &mut Table<'_>, kinds: &Registry, folder: PathBuf) -> Option<
     })
 }
 
-/// Two triggers cannot answer the same requests.
+/// Two triggers cannot answer the same requests. A gateway like the one that is served says what can be had together.
 fn refuse_taken_routes(root: &mut Table<'_>, triggers: &[TriggerConfig]) {
-    let mut routes: Vec<(&TriggerConfig, Route)> = Vec::new();
-    for later in triggers {
-        let own = later.trigger.routes();
-        for route in &own {
-            let taken = routes.iter().find(|(_, other)| other.conflicts(route));
-            if let Some((earlier, taken)) = taken {
-                let message = format!(
-                    "the route `{route}` takes the same requests as `{taken}` of trigger `{}`",
-                    earlier.name
-                );
-                let help = "give one of them another path or method".to_owned();
-                root.error_at(&later.route_location, message, Some(help));
-            }
+    let each = triggers.iter().flat_map(|trigger| {
+        let routes = trigger.trigger.routes().into_iter();
+        routes.map(move |route| (trigger, route))
+    });
+    let (owners, routes): (Vec<&TriggerConfig>, Vec<Route>) = each.unzip();
+    let mut first = HashMap::new();
+    for (route, owner) in routes.iter().zip(&owners) {
+        let first = *first.entry(route).or_insert(*owner);
+        if first.name != owner.name {
+            let reason = format!("it takes the same requests as `{route}`");
+            refuse_route(root, owner, route, &reason, Some(first));
         }
-        routes.extend(own.into_iter().map(|route| (later, route)));
     }
+    for (at, refused) in Gateway::new().reserve_all(&routes) {
+        let other = refused.other.and_then(|other| first.get(&other).copied());
+        refuse_route(root, owners[at], &refused.route, &refused.reason, other);
+    }
+}
+
+fn refuse_route(
+    root: &mut Table<'_>,
+    owner: &TriggerConfig,
+    route: &Route,
+    reason: &str,
+    other: Option<&TriggerConfig>,
+) {
+    let of = other.map_or_else(String::new, |other| format!(" of trigger `{}`", other.name));
+    let message = format!("the route `{route}` cannot be had: {reason}{of}");
+    let help = "give one of them another path or method".to_owned();
+    root.error_at(&owner.route_location, message, Some(help));
 }
 
 /// "did you mean …" for a name out of a known list, and the list.

@@ -168,6 +168,67 @@ auth = "none"
 }
 
 #[test]
+fn routes_are_had_as_the_gateway_has_them() {
+    let with = |first: &str, second: &str| {
+        let trigger = |name: &str, route: &str| {
+            format!(
+                "[triggers.{name}]\nkind = 'http'\nfunction = 'f'\nroute = '{route}'\nauth = 'none'\n"
+            )
+        };
+        read(&format!(
+            "[functions.f]\ncommand = ['true']\n{}{}",
+            trigger("a", first),
+            trigger("b", second)
+        ))
+    };
+    for (one, other) in [
+        ("GET /p{b}/y", "GET /{a}/x"),
+        ("GET /{a}.png/x", "GET /{a}/x"),
+    ] {
+        for config in [with(one, other), with(other, one)] {
+            let config = config.unwrap_or_else(|errors| panic!("{errors}"));
+            let routes = config.triggers.iter().map(|one| one.trigger.routes());
+            let routes: Vec<Route> = routes.flatten().collect();
+            assert_eq!(Gateway::new().reserve_all(&routes), []);
+        }
+    }
+    for (first, second, line, words) in [
+        (
+            "GET /x",
+            "GET /x",
+            11,
+            "takes the same requests as `GET /x` of trigger `a`",
+        ),
+        (
+            "GET /p{a}",
+            "GET /{a}.png",
+            6,
+            "told from those of `GET /{a}.png` of trigger `b`",
+        ),
+        (
+            "GET /{a}.png/x",
+            "GET /{a}/y",
+            11,
+            "lost at `GET /{a}.png/x` of trigger `a`",
+        ),
+        (
+            "GET /{a}/y",
+            "GET /{a}.png/x",
+            6,
+            "lost at `GET /{a}.png/x` of trigger `b`",
+        ),
+    ] {
+        let found = with(first, second).err().expect(first).to_string();
+        assert!(found.contains(words), "{found}");
+        assert!(
+            found.contains(&format!("tripline.toml:{line}:9")),
+            "{found}"
+        );
+        assert!(found.contains("1 error in"), "{found}");
+    }
+}
+
+#[test]
 fn a_worker_has_instances_and_a_role() {
     let text = r#"
 [functions.w]

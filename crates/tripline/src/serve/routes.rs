@@ -24,15 +24,19 @@ impl Routes {
         gateway: &Gateway,
         triggers: impl IntoIterator<Item = (TriggerName, Vec<Route>)>,
     ) -> Result<Self, RouteRefused> {
-        let mut routes = Vec::new();
-        for (name, wanted) in triggers {
-            for route in wanted {
-                gateway.reserve(&route)?;
-                routes.push((name.clone(), route));
-            }
+        let each = triggers.into_iter().flat_map(|(name, wanted)| {
+            let wanted = wanted.into_iter();
+            wanted.map(move |route| (name.clone(), route))
+        });
+        let routes: Vec<(TriggerName, Route)> = each.collect();
+        let wanted: Vec<Route> = routes.iter().map(|(_, route)| route.clone()).collect();
+        match gateway.reserve_all(&wanted).into_iter().next() {
+            Some((_, refused)) => Err(refused),
+            None => Ok(Self {
+                gateway: gateway.clone(),
+                routes,
+            }),
         }
-        let gateway = gateway.clone();
-        Ok(Self { gateway, routes })
     }
 
     /// Waits, for a moment at most, until triggers that are starting have mounted their handlers: a sender that tries
