@@ -46,6 +46,9 @@ const OWN: [&str; 7] = [
     "kafkaheadersunread",
 ];
 
+/// Attributes by which a function's event is known for an HTTP request. A record is none, even if what it holds was one.
+const OF_REQUESTS: [&str; 4] = ["httpmethod", "httppath", "httpquery", "httpparams"];
+
 /// The longest key that becomes a subject, in bytes.
 const MAX_SUBJECT: usize = 512;
 
@@ -86,7 +89,8 @@ pub(crate) fn text(bytes: &[u8]) -> Option<String> {
 }
 
 fn add_coordinates(extensions: &mut BTreeMap<String, String>, record: &Record<'_>) {
-    extensions.retain(|name, _| !OWN.contains(&name.as_str()));
+    let is_hubs = |name: &str| OWN.contains(&name) || OF_REQUESTS.contains(&name);
+    extensions.retain(|name, _| !is_hubs(name));
     let mut add = |name: &str, value: String| extensions.insert(name.to_owned(), value);
     add("kafkatopic", record.topic.to_owned());
     add("kafkapartition", record.partition.to_string());

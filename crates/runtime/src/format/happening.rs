@@ -1,7 +1,8 @@
 //! What kind of thing happened, told from what the triggers put into their events.
 //!
 //! Senders of CloudEvents choose type and extensions freely, but a trigger always overwrites its own. HTTP requests
-//! are looked for first: nobody who can reach an HTTP trigger can pass for a Kafka record or an object.
+//! are looked for first: nobody who can reach an HTTP trigger can pass for a Kafka record or an object. The Kafka
+//! trigger drops what a record says of a request, so that none passes for one either.
 
 use std::collections::BTreeMap;
 

@@ -176,6 +176,10 @@ fn a_cloudevent_cannot_say_what_only_the_hub_says() {
         "kafkakey",
         "kafkaheaders",
         "kafkaheadersunread",
+        "httpmethod",
+        "httppath",
+        "httpquery",
+        "httpparams",
     ];
     let names = own.map(|name| format!("ce_{name}"));
     let mut headers: Vec<(&str, Option<&[u8]>)> = binary_headers();
