@@ -9,18 +9,19 @@ use http::uri::Authority;
 #[derive(Debug, Clone)]
 pub struct AllowedHosts {
     listen: IpAddr,
+    /// Names and addresses without brackets, in lower case.
     extra: Vec<String>,
 }
 
 // === impl AllowedHosts ===
 
 impl AllowedHosts {
-    /// Loopback names, the address listened on, and `extra` names (without a port, in any case). A hub that listens
+    /// Loopback names, the address listened on, and `extra` names and addresses ([`is_host`], in any case). A hub that listens
     /// on all addresses may be called by any address, which no DNS name can pretend to be.
     pub fn new(listen: SocketAddr, extra: &[String]) -> Self {
         Self {
             listen: listen.ip(),
-            extra: extra.iter().map(|name| name.to_ascii_lowercase()).collect(),
+            extra: extra.iter().map(|name| plain(name)).collect(),
         }
     }
 
@@ -31,14 +32,35 @@ impl AllowedHosts {
         let Some(authority) = authority.and_then(|host| host.parse::<Authority>().ok()) else {
             return false;
         };
-        let name = authority.host().to_ascii_lowercase();
-        let bare = name
-            .strip_prefix('[')
-            .and_then(|name| name.strip_suffix(']'));
-        match bare.unwrap_or(&name).parse::<IpAddr>() {
-            Ok(ip) => ip.is_loopback() || ip == self.listen || self.listen.is_unspecified(),
-            Err(_) => name == "localhost" || self.extra.contains(&name),
+        let name = plain(authority.host());
+        if self.extra.contains(&name) {
+            return true;
         }
+        match name.parse::<IpAddr>() {
+            Ok(ip) => ip.is_loopback() || ip == self.listen || self.listen.is_unspecified(),
+            Err(_) => name == "localhost",
+        }
+    }
+}
+
+/// Whether `text` is the name of a host or an address, without a port and a scheme.
+pub fn is_host(text: &str) -> bool {
+    let letters = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let is_label = |label: &str| (1..=63).contains(&label.len()) && label.chars().all(letters);
+    let name = text.strip_suffix('.').unwrap_or(text);
+    plain(text).parse::<IpAddr>().is_ok() || (name.len() <= 253 && name.split('.').all(is_label))
+}
+
+/// As names are compared: in lower case, an address without brackets and in its usual form.
+fn plain(name: &str) -> String {
+    let name = name.to_ascii_lowercase();
+    let bare = name
+        .strip_prefix('[')
+        .and_then(|name| name.strip_suffix(']'))
+        .unwrap_or(&name);
+    match bare.parse::<IpAddr>() {
+        Ok(ip) => ip.to_string(),
+        Err(_) => name,
     }
 }
 
@@ -48,7 +70,8 @@ mod tests {
 
     fn hosts(listen: &str) -> AllowedHosts {
         let listen = listen.parse().expect("an address");
-        AllowedHosts::new(listen, &["Hub.Example.com".to_owned()])
+        let extra = ["Hub.Example.com", "10.0.0.5", "2001:DB8:0::5"];
+        AllowedHosts::new(listen, &extra.map(str::to_owned))
     }
 
     #[test]
@@ -62,6 +85,8 @@ mod tests {
             "[::1]:8081",
             "192.0.2.7",
             "hub.example.com:443",
+            "10.0.0.5:8081",
+            "[2001:db8::5]:8081",
         ] {
             assert!(hosts.allows(good), "{good}");
         }
@@ -83,6 +108,37 @@ mod tests {
             "[::2]",
         ] {
             assert!(!hosts.allows(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_host_has_neither_port_nor_scheme() {
+        for good in [
+            "hub",
+            "hub.example.com",
+            "a_b-c.d",
+            "10.0.0.5",
+            "::1",
+            "[::1]",
+        ] {
+            assert!(is_host(good), "{good}");
+        }
+        let long = "a".repeat(64);
+        for bad in [
+            "",
+            ".",
+            "hub..",
+            "hub:8081",
+            "10.0.0.5:80",
+            "[::1]:80",
+            "https://hub",
+            "hub/",
+            "u@hub",
+            "*.example.com",
+            " hub",
+            long.as_str(),
+        ] {
+            assert!(!is_host(bad), "{bad}");
         }
     }
 

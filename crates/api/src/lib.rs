@@ -41,7 +41,7 @@ use tripline_listener::Bearer;
 use tripline_model::{Clock, Dispatch, FunctionName};
 use tripline_trigger::Triggers;
 
-pub use hosts::AllowedHosts;
+pub use hosts::{AllowedHosts, is_host};
 pub use openapi::openapi;
 pub use ports::Control;
 

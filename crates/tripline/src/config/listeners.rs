@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tripline_api::is_host;
 use tripline_config::{ByteSize, FromToml, Table, Value};
 use tripline_listener::TlsFiles;
 
@@ -121,6 +122,15 @@ pub(super) fn read_admin(table: Option<&mut Table<'_>>) -> Option<AdminConfig> {
         admin.listen = table.or("listen", admin.listen);
         admin.tls = table.optional("tls");
         admin.hosts = table.or("hosts", admin.hosts);
+        if let Some(host) = admin.hosts.iter().find(|host| !is_host(host)) {
+            let message = format!(
+                "`{}` is neither a host's name nor an address",
+                host.escape_debug()
+            );
+            let help =
+                "write it without a port or scheme: hosts = [\"hub.example.com\"]".to_owned();
+            table.error("hosts", message, Some(help));
+        }
         admin.bounds.read(table, admin.listen);
         if !admin.listen.ip().is_loopback() && admin.tls.is_none() {
             let help =

@@ -300,6 +300,27 @@ command = ["true"]
 }
 
 #[test]
+fn the_admin_api_is_called_by_hosts() {
+    let with = |host: &str| read(&format!("[admin]\nhosts = ['hub.example.com', '{host}']"));
+    for good in ["hub", "10.0.0.5", "::1", "[::1]"] {
+        with(good).unwrap_or_else(|errors| panic!("{errors}"));
+    }
+    for wrong in [
+        "",
+        "hub.example.com:8081",
+        "https://hub.example.com",
+        "10.0.0.5:80",
+    ] {
+        let found = with(wrong).err().expect(wrong).to_string();
+        assert!(
+            found.contains("neither a host's name nor an address"),
+            "{found}"
+        );
+        assert!(found.contains("without a port or scheme"), "{found}");
+    }
+}
+
+#[test]
 fn no_report_shows_a_secret() {
     let function = "[functions.f]\nruntime = 'http'\nurl = 'http://h/'\n";
     let program = "[functions.f]\ncommand = ['true']\n";
