@@ -77,6 +77,7 @@ pub(super) fn read(
     let output = table.or("output", ByteSize(64 << 20));
     refuse_timeout(table, timeout, max_timeout);
     refuse_result(table, max_result);
+    refuse_nothing(table, max_queued, max_event_age);
     let runs = match runtime {
         Some("http") => http_function::read(table).map(Runs::Http),
         _ => program::read(table, runtime == Some("worker"), concurrency).map(Runs::Program),
@@ -127,6 +128,23 @@ fn refuse_result(table: &mut Table<'_>, max_result: ByteSize) {
         let help = "let the function store large results and answer with where they are".to_owned();
         let message = "a result is at most 64 MiB".to_owned();
         table.error("max_result", message, Some(help));
+    }
+}
+
+fn refuse_nothing(table: &mut Table<'_>, max_queued: u64, max_event_age: Duration) {
+    if max_queued == 0 {
+        table.error(
+            "max_queued",
+            "no event could be accepted: write 1 or more",
+            None,
+        );
+    }
+    if max_event_age.is_zero() {
+        table.error(
+            "max_event_age",
+            "every event would be too old to be started",
+            None,
+        );
     }
 }
 

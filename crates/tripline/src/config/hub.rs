@@ -95,6 +95,20 @@ pub(super) fn read(table: Option<&mut Table<'_>>) -> Option<HubConfig> {
     if hub.max_event_bytes > (6 << 20) {
         table.error("max_event", "the largest event the hub takes is 6MiB", None);
     }
+    if hub.max_event_bytes == 0 {
+        table.error(
+            "max_event",
+            "no event is as small: leave it out for 1MiB",
+            None,
+        );
+    }
+    if hub.max_queued == 0 {
+        table.error(
+            "max_queued",
+            "no event could be accepted: write 1 or more",
+            None,
+        );
+    }
     table.finish();
     Some(hub)
 }

@@ -4,6 +4,7 @@
 //! references here; `serve` resolves them.
 
 mod function;
+mod headers;
 mod http_function;
 mod hub;
 mod listeners;
@@ -11,6 +12,7 @@ mod program;
 mod role;
 mod traces;
 mod trigger;
+mod url;
 mod uses;
 
 use std::collections::{HashMap, HashSet};

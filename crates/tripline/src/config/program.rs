@@ -68,6 +68,9 @@ pub(super) fn read(
         let help = "name the program first: command = [\"python3\", \"thumbnail.py\"]".to_owned();
         table.error("command", "there is no program in it", Some(help));
     }
+    if command.iter().flatten().any(|word| word.contains('\0')) {
+        table.error("command", "no argument can hold a zero byte", None);
+    }
     Some(ProgramConfig {
         command: command?,
         env,
@@ -144,7 +147,9 @@ fn read_env(env: &mut Table<'_>) -> Vec<(String, StringOrSecret)> {
     ) in env.rest()
     {
         let letters = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        let good = name.chars().all(letters) && !name.starts_with(|c: char| c.is_ascii_digit());
+        let good = !name.is_empty()
+            && name.chars().all(letters)
+            && !name.starts_with(|c: char| c.is_ascii_digit());
         let inner = name.split_once('.');
         let meant = inner.and_then(|(_, key)| Some((key, nearest(key, ["env", "file"])?)));
         if let Some((key, meant)) = meant {
@@ -160,6 +165,8 @@ fn read_env(env: &mut Table<'_>) -> Vec<(String, StringOrSecret)> {
         } else if name.starts_with("CE_") || name.starts_with("TRIPLINE_") {
             let message = "names that begin with `CE_` or `TRIPLINE_` are set by the hub";
             env.error_at(&location, message, None);
+        } else if text.contains('\0') {
+            env.error_at(&location, "no variable can hold a zero byte", None);
         }
         let value = secret.map_or(StringOrSecret::Text(text), StringOrSecret::Secret);
         variables.push((name, value));

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tripline_config::{SecretRef, Table};
 
+use super::url;
+
 /// Where a function's keys come from, and what they allow.
 #[derive(Debug, Clone)]
 pub struct RoleConfig {
@@ -31,7 +33,7 @@ const MAX_POLICY_BYTES: usize = 2048;
 
 /// Reads `role = { … }`.
 pub(super) fn read(table: &mut Table<'_>) -> Option<RoleConfig> {
-    let sts = table.required_such_as::<String>("sts", "\"http://127.0.0.1:9000\"");
+    let sts = url::read(table, "sts", "http://127.0.0.1:9000");
     let (access_key, secret_key) = (table.required("access_key"), table.required("secret_key"));
     let (arn, policy) = (table.optional("arn"), table.optional::<String>("policy"));
     let region = table.or("region", "us-east-1".to_owned());
@@ -56,18 +58,10 @@ pub(super) fn read(table: &mut Table<'_>) -> Option<RoleConfig> {
         let message = format!("a policy has at most {MAX_POLICY_BYTES} characters");
         table.error("policy", message, Some(help));
     }
-    let sts = sts.and_then(|text| {
-        let url = text.parse::<http::Uri>().ok();
-        let url = url.filter(|url| {
-            let has_user = url.authority().is_some_and(|at| at.as_str().contains('@'));
-            matches!(url.scheme_str(), Some("http" | "https")) && !has_user
-        });
-        if url.is_none() {
-            let help = "such as \"http://127.0.0.1:9000\", without a user".to_owned();
-            table.error("sts", "this is not a URL", Some(help));
-        }
-        url
-    });
+    if region.is_empty() || !region.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let help = "such as \"us-east-1\": ASCII without spaces".to_owned();
+        table.error("region", "this is not a region", Some(help));
+    }
     table.finish();
     Some(RoleConfig {
         sts: sts?,

@@ -300,6 +300,71 @@ command = ["true"]
 }
 
 #[test]
+fn what_could_not_be_served_is_found_by_a_check() {
+    let program = "[functions.f]\ncommand = ['true']\n";
+    let http = "[functions.f]\nruntime = 'http'\n";
+    let keys = "access_key = { env = 'A' }, secret_key = { env = 'S' }";
+    let not_a_url = "this is not a URL to post to";
+    for (text, words) in [
+        (format!("{http}url = 'http://h:99999/x'"), not_a_url),
+        (format!("{http}url = 'http://h:0/x'"), not_a_url),
+        (
+            format!("{http}url = 'http://h/'\nheaders = {{ a = \"x\\ny\" }}"),
+            "this is not a value for a header",
+        ),
+        (
+            "[traces]\nendpoint = 'http://h:99999/'".to_owned(),
+            not_a_url,
+        ),
+        (
+            "[traces]\nendpoint = 'http://h/'\nheaders = { 'bad name' = 'x' }".to_owned(),
+            "this is not a name for a header",
+        ),
+        (
+            "[traces]\nendpoint = 'http://h/'\nheaders = { content-type = 'x' }".to_owned(),
+            "this header is set by the hub",
+        ),
+        (
+            format!("{program}role = {{ sts = 'http://h:99999', {keys} }}"),
+            not_a_url,
+        ),
+        (
+            format!("{program}role = {{ sts = 'http://h', region = 'a b', {keys} }}"),
+            "this is not a region",
+        ),
+        (
+            "[functions.f]\ncommand = ['true', \"a\\u0000b\"]".to_owned(),
+            "no argument can hold a zero byte",
+        ),
+        (
+            format!("{program}env = {{ A = \"a\\u0000b\" }}"),
+            "no variable can hold a zero byte",
+        ),
+        (
+            format!("{program}env = {{ '' = 'x' }}"),
+            "this is not a name for a variable",
+        ),
+        ("[hub]\nmax_event = '0B'".to_owned(), "no event is as small"),
+        (
+            "[hub]\nmax_queued = 0".to_owned(),
+            "no event could be accepted",
+        ),
+        (
+            format!("{program}max_queued = 0"),
+            "no event could be accepted",
+        ),
+        (
+            format!("{program}max_event_age = '0s'"),
+            "too old to be started",
+        ),
+    ] {
+        let found = report(&text);
+        assert!(found.contains(words), "no {words:?} in\n{found}");
+        assert!(found.contains("1 error in"), "{found}");
+    }
+}
+
+#[test]
 fn the_admin_api_is_called_by_hosts() {
     let with = |host: &str| read(&format!("[admin]\nhosts = ['hub.example.com', '{host}']"));
     for good in ["hub", "10.0.0.5", "::1", "[::1]"] {

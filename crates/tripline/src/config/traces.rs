@@ -3,6 +3,8 @@
 use http::Uri;
 use tripline_config::{StringOrSecret, Table};
 
+use super::{headers, url};
+
 /// `[traces]`; without the section nothing is traced.
 #[derive(Debug, Clone)]
 pub struct TracesConfig {
@@ -16,35 +18,16 @@ pub struct TracesConfig {
 
 /// Reads the section.
 pub(super) fn read(table: &mut Table<'_>) -> Option<TracesConfig> {
-    let endpoint =
-        table.required_such_as::<String>("endpoint", "\"http://127.0.0.1:4318/v1/traces\"");
-    let headers = table.section("headers", |headers| {
-        let all = headers.rest().into_iter().map(|(name, value)| {
-            let text = StringOrSecret::Text(value.text);
-            (name, value.secret.map_or(text, StringOrSecret::Secret))
-        });
-        let all = all.collect();
-        headers.finish();
-        Some(all)
-    });
+    let endpoint = url::read(table, "endpoint", "http://127.0.0.1:4318/v1/traces");
+    let headers = table.section("headers", |table| Some(headers::read(table, &[])));
     let share = table.or("share", 1.0);
     if !(0.0..=1.0).contains(&share) {
         let help = "0.1 records every tenth, 1 records all".to_owned();
         table.error("share", "a share lies between 0 and 1", Some(help));
     }
-    let uri = endpoint
-        .as_deref()
-        .and_then(|text| text.parse::<Uri>().ok());
-    let is_url =
-        |uri: &Uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some();
-    let uri = uri.filter(is_url);
-    if endpoint.is_some() && uri.is_none() {
-        let help = "write endpoint = \"http://127.0.0.1:4318/v1/traces\"".to_owned();
-        table.error("endpoint", "this is not a URL to post to", Some(help));
-    }
     table.finish();
     Some(TracesConfig {
-        endpoint: uri?,
+        endpoint: endpoint?,
         headers: headers.unwrap_or_default(),
         share,
     })

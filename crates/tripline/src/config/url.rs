@@ -1,0 +1,28 @@
+//! Addresses that the hub calls.
+
+use http::Uri;
+use reqwest::Url;
+use tripline_config::Table;
+
+/// Reads a key that must be there: an `http` or `https` URL, such as `example`.
+pub(super) fn read(table: &mut Table<'_>, key: &str, example: &str) -> Option<Uri> {
+    let text = table.required_such_as::<String>(key, &format!("\"{example}\""))?;
+    let uri = text.parse::<Uri>().ok().filter(can_be_called);
+    if uri.is_none() {
+        let help = format!("such as \"{example}\", without a user");
+        table.error(key, "this is not a URL to post to", Some(help));
+    }
+    uri
+}
+
+/// What sends the requests reads the URL once more, and knows what a port can be. It would also send the user's name, and
+/// the password with it: secrets are not written in the file.
+fn can_be_called(uri: &Uri) -> bool {
+    let has_user = uri.authority().is_some_and(|at| at.as_str().contains('@'));
+    let url = Url::parse(&uri.to_string()).ok();
+    !has_user
+        && url.is_some_and(|url| {
+            let is_http = matches!(url.scheme(), "http" | "https");
+            is_http && url.has_host() && url.port() != Some(0)
+        })
+}
