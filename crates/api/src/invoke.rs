@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use sha2::{Digest, Sha256};
 use tripline_listener::{
-    Acceptance, AnswerRoom, Problem, idempotency_key, read_body, refuse_packed,
+    Acceptance, AnswerRoom, Problem, idempotency_key, keep_trace, read_body, refuse_packed,
 };
 use tripline_model::{
     End, Event, Execution, FunctionName, Identity, Offer, Receipt, Rejected, RequestId, Stopping,
@@ -96,13 +96,7 @@ pub(crate) async fn invoke(
     let (body, share) = read_body(&parts, body, hub.max_event_bytes, BODY_TIMEOUT).await?;
     let identity = identity(key, &name, content_type.as_deref(), &body);
     let mut event = event(&shared, &name, content_type, body);
-    let header = |name: &str| {
-        parts
-            .headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-    };
-    event.keep_trace(header("traceparent"), header("tracestate"));
+    keep_trace(&mut event, &parts.headers);
     let offer = Offer {
         identity,
         event,

@@ -25,6 +25,7 @@ mod problem;
 mod route;
 mod serve;
 mod tls;
+mod trace;
 mod turns;
 
 pub use answer::AnswerRoom;
@@ -37,3 +38,4 @@ pub use listener::{ListenError, Listener, ListenerLimits};
 pub use problem::{Acceptance, Problem};
 pub use route::{InvalidRoute, Route};
 pub use tls::TlsFiles;
+pub use trace::keep_trace;

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, header};
+use tripline_listener::keep_trace;
 use tripline_model::{Event, Timestamp, TriggerName};
 
 use crate::cloudevents::{self, Form, NotACloudEvent};
@@ -54,13 +55,7 @@ const OURS: [&str; 4] = ["httpmethod", "httppath", "httpquery", "httpparams"];
 /// Adds where the sender stands in a trace, and how the event came: method, path and query as sent, and the route's
 /// parameters, decoded, as a JSON object. What a CloudEvent says of that itself is dropped.
 pub(crate) fn add_request(event: &mut Event, request: &Parts, params: Vec<(String, String)>) {
-    let header = |name: &str| {
-        request
-            .headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-    };
-    event.keep_trace(header("traceparent"), header("tracestate"));
+    keep_trace(event, &request.headers);
     for name in OURS {
         event.extensions.remove(name);
     }
