@@ -7,6 +7,7 @@
 //! | COS `url` | `http://HOST/BUCKET/KEY` of the server that has the bucket |
 //! | CKafka `msgKey` | `"None"` where there is none |
 //! | CKafka `msgBody` | `null` where there is no value |
+//! | API gateway `requestContext.path` | the path as it was sent; SCF has the pattern of its API, such as `/jobs/{id}` |
 //! | `msgKeyIsBase64Encoded`, `msgBodyIsBase64Encoded`, `messageIsBase64Encoded` | ours: `true` where bytes are no text, and else left out |
 
 use bytes::Bytes;
