@@ -1,7 +1,7 @@
 //! A journal that notes what it has taken. Every answer is that of the journal below.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use metrics::counter;
@@ -10,8 +10,8 @@ use tripline_journal::{
     Accepted, Health, Journal, JournalError, NewInvocation, Page, Portion, Purged, Query, Retention,
 };
 use tripline_model::{
-    Clock, Cursors, Ending, Execution, FunctionName, Invocation, InvocationState, InvocationTrace,
-    Offer, RequestId, Timestamp, TriggerName,
+    Clock, Cursors, Ending, Event, Execution, FunctionName, Invocation, InvocationState,
+    InvocationTrace, Offer, RequestId, Timestamp, TriggerName,
 };
 
 use super::Note;
@@ -22,6 +22,9 @@ pub(crate) struct TracedJournal {
     clock: Arc<dyn Clock>,
     notes: mpsc::Sender<Note>,
     share: f64,
+    /// What was accepted in this life and is not recorded: its end is worth no note. As many as wait and run, at most.
+    /// Of what is older the exporter looks at the record.
+    unrecorded: Mutex<HashSet<RequestId>>,
 }
 
 // === impl TracedJournal ===
@@ -38,6 +41,7 @@ impl TracedJournal {
             clock,
             notes,
             share,
+            unrecorded: Mutex::default(),
         }
     }
 
@@ -49,21 +53,32 @@ impl TracedJournal {
 
     fn ended(&self, ids: &[RequestId]) {
         for id in ids {
-            self.note(Note::Ended(*id));
+            if !self.unrecorded().remove(id) {
+                self.note(Note::Ended(*id));
+            }
         }
     }
 
-    /// What of a batch is worth a note: recorded traces alone.
-    fn recorded(&self, batch: &[NewInvocation]) -> Vec<(RequestId, tripline_model::Event)> {
-        let recorded = batch.iter().filter(|new| {
-            InvocationTrace::of(new.request_id, &new.offer.event, self.share).sampled
-        });
-        let without_data = |new: &NewInvocation| {
-            let mut event = new.offer.event.clone();
-            event.data = None;
-            (new.request_id, event)
+    fn unrecorded(&self) -> MutexGuard<'_, HashSet<RequestId>> {
+        self.unrecorded
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What of a batch is worth a note: recorded traces alone. The others have `None`.
+    fn recorded(&self, batch: &[NewInvocation]) -> Vec<(RequestId, Option<Event>)> {
+        let event = |new: &NewInvocation| {
+            let event = &new.offer.event;
+            let trace = InvocationTrace::of(new.request_id, event, self.share);
+            trace.sampled.then(|| Event {
+                data: None,
+                ..event.clone()
+            })
         };
-        recorded.map(without_data).collect()
+        batch
+            .iter()
+            .map(|new| (new.request_id, event(new)))
+            .collect()
     }
 }
 
@@ -74,14 +89,19 @@ impl Journal for TracedJournal {
         let answers = self.inner.accept(batch).await?;
         let ended = self.clock.now();
         for (id, event) in recorded {
-            if answers.contains(&Accepted::New(id)) {
-                self.note(Note::Accepted {
-                    id,
-                    event,
-                    began,
-                    ended,
-                });
+            if !answers.contains(&Accepted::New(id)) {
+                continue;
             }
+            let Some(event) = event else {
+                self.unrecorded().insert(id);
+                continue;
+            };
+            self.note(Note::Accepted {
+                id,
+                event,
+                began,
+                ended,
+            });
         }
         Ok(answers)
     }
@@ -203,3 +223,6 @@ impl Journal for TracedJournal {
         self.inner.close().await;
     }
 }
+
+#[cfg(test)]
+mod tests;
