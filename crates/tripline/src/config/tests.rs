@@ -1,5 +1,7 @@
 //! What a configuration means, and what its mistakes are called.
 
+mod refused;
+
 use std::path::Path;
 
 use super::*;
@@ -143,92 +145,6 @@ fn a_trigger_of_no_kind_has_no_unknown_keys() {
 }
 
 #[test]
-fn two_triggers_cannot_share_a_route() {
-    let found = report(
-        r#"
-[functions.f]
-command = ["true"]
-[triggers.a]
-kind = "http"
-function = "f"
-route = "POST /x/{id}"
-auth = "none"
-[triggers.b]
-kind = "http"
-function = "f"
-route = "POST /x/{name}"
-auth = "none"
-"#,
-    );
-    assert!(
-        found.contains("takes the same requests as `POST /x/{id}` of trigger `a`"),
-        "{found}"
-    );
-    assert!(found.contains("tripline.toml:12:9"), "{found}");
-}
-
-#[test]
-fn routes_are_had_as_the_gateway_has_them() {
-    let with = |first: &str, second: &str| {
-        let trigger = |name: &str, route: &str| {
-            format!(
-                "[triggers.{name}]\nkind = 'http'\nfunction = 'f'\nroute = '{route}'\nauth = 'none'\n"
-            )
-        };
-        read(&format!(
-            "[functions.f]\ncommand = ['true']\n{}{}",
-            trigger("a", first),
-            trigger("b", second)
-        ))
-    };
-    for (one, other) in [
-        ("GET /p{b}/y", "GET /{a}/x"),
-        ("GET /{a}.png/x", "GET /{a}/x"),
-    ] {
-        for config in [with(one, other), with(other, one)] {
-            let config = config.unwrap_or_else(|errors| panic!("{errors}"));
-            let routes = config.triggers.iter().map(|one| one.trigger.routes());
-            let routes: Vec<Route> = routes.flatten().collect();
-            assert_eq!(Gateway::new().reserve_all(&routes), []);
-        }
-    }
-    for (first, second, line, words) in [
-        (
-            "GET /x",
-            "GET /x",
-            11,
-            "takes the same requests as `GET /x` of trigger `a`",
-        ),
-        (
-            "GET /p{a}",
-            "GET /{a}.png",
-            6,
-            "told from those of `GET /{a}.png` of trigger `b`",
-        ),
-        (
-            "GET /{a}.png/x",
-            "GET /{a}/y",
-            11,
-            "lost at `GET /{a}.png/x` of trigger `a`",
-        ),
-        (
-            "GET /{a}/y",
-            "GET /{a}.png/x",
-            6,
-            "lost at `GET /{a}.png/x` of trigger `b`",
-        ),
-    ] {
-        let found = with(first, second).err().expect(first).to_string();
-        assert!(found.contains(words), "{found}");
-        assert!(
-            found.contains(&format!("tripline.toml:{line}:9")),
-            "{found}"
-        );
-        assert!(found.contains("1 error in"), "{found}");
-    }
-}
-
-#[test]
 fn a_worker_has_instances_and_a_role() {
     let text = r#"
 [functions.w]
@@ -297,116 +213,6 @@ command = ["true"]
         assert!(found.contains(words), "no {words:?} in\n{found}");
     }
     assert!(!found.contains("plain"), "a secret shows in\n{found}");
-}
-
-#[test]
-fn what_could_not_be_served_is_found_by_a_check() {
-    let program = "[functions.f]\ncommand = ['true']\n";
-    let http = "[functions.f]\nruntime = 'http'\n";
-    let keys = "access_key = { env = 'A' }, secret_key = { env = 'S' }";
-    let not_a_url = "this is not a URL to post to";
-    for (text, words) in [
-        (format!("{http}url = 'http://h:99999/x'"), not_a_url),
-        (format!("{http}url = 'http://h:0/x'"), not_a_url),
-        (
-            format!("{http}url = 'http://h/'\nheaders = {{ a = \"x\\ny\" }}"),
-            "this is not a value for a header",
-        ),
-        (
-            "[traces]\nendpoint = 'http://h:99999/'".to_owned(),
-            not_a_url,
-        ),
-        (
-            "[traces]\nendpoint = 'http://h/'\nheaders = { 'bad name' = 'x' }".to_owned(),
-            "this is not a name for a header",
-        ),
-        (
-            "[traces]\nendpoint = 'http://h/'\nheaders = { content-type = 'x' }".to_owned(),
-            "this header is set by the hub",
-        ),
-        (
-            format!("{program}role = {{ sts = 'http://h:99999', {keys} }}"),
-            not_a_url,
-        ),
-        (
-            format!("{program}role = {{ sts = 'http://h', region = 'a b', {keys} }}"),
-            "this is not a region",
-        ),
-        (
-            "[functions.f]\ncommand = ['true', \"a\\u0000b\"]".to_owned(),
-            "no argument can hold a zero byte",
-        ),
-        (
-            format!("{program}env = {{ A = \"a\\u0000b\" }}"),
-            "no variable can hold a zero byte",
-        ),
-        (
-            format!("{program}env = {{ '' = 'x' }}"),
-            "this is not a name for a variable",
-        ),
-        ("[hub]\nmax_event = '0B'".to_owned(), "no event is as small"),
-        (
-            "[hub]\nmax_queued = 0".to_owned(),
-            "no event could be accepted",
-        ),
-        (
-            format!("{program}max_queued = 0"),
-            "no event could be accepted",
-        ),
-        (
-            format!("{program}max_event_age = '0s'"),
-            "too old to be started",
-        ),
-    ] {
-        let found = report(&text);
-        assert!(found.contains(words), "no {words:?} in\n{found}");
-        assert!(found.contains("1 error in"), "{found}");
-    }
-}
-
-#[test]
-fn the_admin_api_is_called_by_hosts() {
-    let with = |host: &str| read(&format!("[admin]\nhosts = ['hub.example.com', '{host}']"));
-    for good in ["hub", "10.0.0.5", "::1", "[::1]"] {
-        with(good).unwrap_or_else(|errors| panic!("{errors}"));
-    }
-    for wrong in [
-        "",
-        "hub.example.com:8081",
-        "https://hub.example.com",
-        "10.0.0.5:80",
-    ] {
-        let found = with(wrong).err().expect(wrong).to_string();
-        assert!(
-            found.contains("neither a host's name nor an address"),
-            "{found}"
-        );
-        assert!(found.contains("without a port or scheme"), "{found}");
-    }
-}
-
-#[test]
-fn no_report_shows_a_secret() {
-    let function = "[functions.f]\nruntime = 'http'\nurl = 'http://h/'\n";
-    let program = "[functions.f]\ncommand = ['true']\n";
-    let trigger = "[functions.f]\ncommand = ['true']\n[triggers.t]\nfunction = 'f'\n";
-    for text in [
-        format!("{trigger}kind = 'http'\nroute = 'POST /'\nauth = {{ baerer = 'hunter2' }}"),
-        format!("{trigger}kind = 's3'\nacces_key = 'hunter2'\nsecrt_key = 'hunter2'"),
-        format!("{trigger}kind = 's3'\nendpoint = 'http://u:hunter2@h/'"),
-        format!("{trigger}kind = 'kafka'\ntopics = ['t']\n'sasl.pasword' = 'hunter2'"),
-        format!("{function}headers = {{ authorization = 'Bearer hunter2', 'x y' = 'x' }}"),
-        format!(
-            "{program}env = {{ DB = 'postgres://u:hunter2@db/x', P = 'hunter2', 'B-D' = 'x' }}"
-        ),
-        format!("{program}evn = {{ P = 'hunter2' }}"),
-        format!("{program}role = {{ sts = 'http://u:hunter2@h', acces_key = 'hunter2' }}"),
-        "[functions.f]\nruntime = 'http'\nurl = 'http://u:hunter2@host/x'".to_owned(),
-    ] {
-        let found = report(&text);
-        assert!(found.contains("***"), "{found}");
-        assert!(!found.contains("hunter2"), "{found}");
-    }
 }
 
 #[test]
