@@ -18,6 +18,7 @@ use super::pool::GroupPool;
 use super::{Groups, Isolator, Ruleset, ruleset, sweep};
 use crate::protocol::{FunctionSpec, Isolation, Kind, Limits};
 
+mod bounds;
 mod files;
 mod groups;
 mod levels;
