@@ -17,7 +17,7 @@ const MAX_TEXT_CHARS: usize = 500;
 /// Where a trigger is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TriggerState {
-    /// It runs, and has not said yet that its source is there; or its run is over, and what is left of it is waited for.
+    /// It runs, and has not said yet that its source is there.
     Starting,
     /// It takes events in.
     Running,
@@ -244,16 +244,14 @@ impl Board {
         self.become_state(&mut inner, state);
     }
 
-    /// The keeper's word: nothing comes in any more, although tasks of the run or notes about its end may take a while.
+    /// The keeper's word: nothing comes in any more. The state stays until the keeper enters the next, for which tasks of
+    /// the run and notes about its end may take a while.
     pub(crate) fn run_ended(&self) {
         let mut inner = self.inner();
         inner.is_over = true;
         inner.longest_health = inner.longest_health();
         inner.healthy_since = None;
         inner.facts.clear();
-        if self.state.borrow().is_active() {
-            self.become_state(&mut inner, TriggerState::Starting);
-        }
     }
 
     /// The keeper's word: something is wrong that changes nothing of where it is in its life.

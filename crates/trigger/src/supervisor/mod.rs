@@ -151,7 +151,8 @@ impl Triggers {
     }
 
     /// Pauses a trigger until it is resumed or the hub is started again. Returns its status once nothing of it runs
-    /// any more, which takes some 30 s at most (10 s each for its run, its tasks and its notes), or once somebody resumes it meanwhile.
+    /// any more, which takes some 30 s at most (10 s each for its run, its tasks and its notes), or once somebody resumes
+    /// it meanwhile.
     ///
     /// # Errors
     /// There is no such trigger.

@@ -166,7 +166,7 @@ impl Trigger for Straggler {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_a_pause_takes_long_nothing_old_is_shown() {
+async fn while_a_pause_takes_long_no_old_fact_is_shown() {
     let around = TestContext::new("mine");
     let supervised = around.supervised(Straggler, true);
     let supervisor = Supervisor::start(vec![supervised], &around.ports());
@@ -181,7 +181,7 @@ async fn while_a_pause_takes_long_nothing_old_is_shown() {
         for _ in 0..15 {
             sleep(Duration::from_secs(1)).await;
             let status = watching.get(&name).unwrap();
-            assert_eq!(status.state, TriggerState::Starting);
+            assert_eq!(status.state, TriggerState::Running, "until all is over");
             assert!(status.facts.is_empty());
         }
     };
