@@ -11,7 +11,7 @@ use tripline_tests::{Hub, eventually};
 
 const CONFIG: &str = r#"
 [functions.tick]
-command = ["sh", "-c", "echo $CE_ID >> ticks; cat >> ticks"]
+command = ["true"]
 [triggers.each_second]
 kind = "cron"
 function = "tick"
@@ -59,6 +59,27 @@ async fn a_restart_neither_repeats_nor_forgets_a_tick() {
         ticks.iter().any(|(_, stands_for)| *stands_for > 1),
         "{ticks:?}"
     );
+}
+
+/// What a removed trigger noted is kept for 30 days only, so none that is there may count as removed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trigger_that_is_there_is_not_taken_for_removed() {
+    let mut hub = Hub::start(CONFIG).await;
+    hub.ended_of("each_second", 1).await;
+    hub.kill().await;
+    // The first upkeep of a life comes with its start, and finds what was noted before.
+    hub.launch().await;
+    hub.ended_of("each_second", 3).await;
+    hub.signal(Signal::SIGTERM);
+    hub.exited().await;
+    let journal = std::fs::read(hub.path("data/journal.db")).unwrap();
+    let has = |text: &str| {
+        journal
+            .windows(text.len())
+            .any(|part| part == text.as_bytes())
+    };
+    assert!(has("each_second"));
+    assert!(!has("gone:each_second"));
 }
 
 /// Ticks of the last seconds are hardly late, and one stands for those before: a pause brings neither.

@@ -151,7 +151,13 @@ impl Hub {
             journal: Arc::clone(&self.storage.journal) as Arc<dyn Journal>,
             logs: Arc::clone(&self.storage.logs) as Arc<dyn LogStore>,
             clock: Arc::clone(clock),
-            triggers: config.triggers.iter().map(|one| one.name.clone()).collect(),
+            triggers: self
+                .supervisor
+                .triggers()
+                .list()
+                .into_iter()
+                .map(|one| one.name)
+                .collect(),
             retention: Retention {
                 keep_ended: config.hub.keep_ended,
                 keep_at_least: KEEP_AT_LEAST,
