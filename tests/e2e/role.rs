@@ -1,11 +1,13 @@
 //! The role of a function: its keys allow what the policy says, are renewed, and are all that the function sees.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
 use serde_json::Value;
 use tripline_tests::{
-    Hub, ScriptedSts, ShortSts, Sts, allow, eventually, processes_with, s3_client, skipped,
+    HastySts, Hub, ScriptedSts, ShortSts, Sts, allow, eventually, processes_with, s3_client,
+    skipped,
 };
 
 /// What one hub knows and nobody else may.
@@ -29,6 +31,21 @@ async fn start(config: &str, key: &str, secret: &str) -> Hub {
     hub
 }
 
+/// Shows the file whenever there is something new in it.
+const WATCH: &str = r#"command = ["sh", "-c", '''
+while true; do
+  keys=$(tr -d "\n" < "$TRIPLINE_CREDENTIALS_FILE")
+  if [ "$keys" != "$last" ]; then echo "$keys"; last=$keys; fi
+  sleep 0.2
+done''']"#;
+
+/// The keys of this text, if it is the file with the keys.
+fn keys_in(text: &str) -> Option<[String; 3]> {
+    let keys: Value = serde_json::from_str(text).ok()?;
+    let key = |name: &str| keys[name].as_str().expect("it is text").to_owned();
+    Some(["AccessKeyId", "SecretAccessKey", "SessionToken"].map(key))
+}
+
 /// Runs the function that shows its keys, and gives a client that has them.
 async fn client_of_the_function(sts: &Sts, more: &str, store: &str) -> Client {
     let hub = start(
@@ -42,14 +59,8 @@ async fn client_of_the_function(sts: &Sts, more: &str, store: &str) -> Client {
     assert_eq!(ended["state"], "succeeded", "{ended}");
     let log = hub.log(&id).await;
     let mut texts = log.iter().filter_map(|line| line["text"].as_str());
-    let keys = texts.find_map(|text| serde_json::from_str::<Value>(text).ok());
-    let keys = keys.unwrap_or_else(|| panic!("no keys in {log:#?}"));
-    let key = |name: &str| keys[name].as_str().expect("it is text").to_owned();
-    let (access, secret, token) = (
-        key("AccessKeyId"),
-        key("SecretAccessKey"),
-        key("SessionToken"),
-    );
+    let keys = texts.find_map(keys_in);
+    let [access, secret, token] = keys.unwrap_or_else(|| panic!("no keys in {log:#?}"));
     for (name, value) in [
         ("AWS_ACCESS_KEY_ID", &access),
         ("TENCENTCLOUD_SECRETID", &access),
@@ -125,8 +136,50 @@ async fn keys_of_a_role_allow_what_the_role_may() {
     two_buckets(&sts.store(), open, closed).await;
     sts.enforce().await;
     let arn = sts.arn.as_deref().unwrap();
-    let client = client_of_the_function(&sts, &format!("arn = \"{arn}\""), &sts.endpoint).await;
+    let arn = format!("arn = \"{arn}\"");
+    let client = client_of_the_function(&sts, &arn, &sts.endpoint).await;
     only_reads_from(&client, open, closed).await;
+    renewed_keys_may_the_same(&sts, &arn, open, closed).await;
+}
+
+/// A function that runs for longer than its keys are said to live sees others of the real service, as good as the first.
+async fn renewed_keys_may_the_same(sts: &Sts, more: &str, open: &str, closed: &str) {
+    let hasty = HastySts::before(&sts.endpoint, Duration::from_secs(8)).await;
+    let config = config(WATCH, &hasty.endpoint, more);
+    let hub = start(&config, &sts.access_key, &sts.secret_key).await;
+    let id = hub.invoke("robot", "").await;
+    let seen = eventually("three keys are seen", async || {
+        let log = hub.log(&id).await;
+        let texts = log.iter().filter_map(|line| line["text"].as_str());
+        let seen: Vec<_> = texts.filter_map(keys_in).collect();
+        (seen.len() >= 3).then_some(seen)
+    })
+    .await;
+    let different: BTreeSet<_> = seen.iter().map(|[access, ..]| access).collect();
+    assert_eq!(different.len(), seen.len(), "keys came twice");
+    for [access, secret, token] in &seen {
+        let client = s3_client(&sts.endpoint, access, secret, Some(token));
+        only_reads_from(&client, open, closed).await;
+    }
+    assert_eq!(hub.executors().len(), 1);
+    let now = hub.get(&format!("/v1/invocations/{id}")).await;
+    assert_eq!(now["state"], "running", "{now}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_live_longer_than_was_asked_for_start_no_function() {
+    let sts = ScriptedSts::start(Duration::from_secs(7 * 3600)).await;
+    let config = config(SHOW, &sts.endpoint, "duration = \"6h\"");
+    let hub = start(&config, "HUBKEY", SECRET).await;
+    let ended = hub.ended(&hub.invoke("robot", "").await).await;
+    let found = (&ended["state"], &ended["reason"], &ended["ran"]);
+    let expected = (&"failed".into(), &"start_failed".into(), &"no".into());
+    assert_eq!(found, expected, "{ended}");
+    let told = format!(
+        "{ended}{:?}",
+        hub.log(ended["request_id"].as_str().unwrap()).await
+    );
+    assert!(told.contains("instead of the 360 min"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,6 +17,10 @@ use crate::{RoleSettings, StsError};
 /// For how long a refusal is repeated to those who ask again: those who waited for it, above all.
 const REFUSED_FOR: Duration = Duration::from_secs(1);
 
+/// How far the service's clock may be ahead of ours. A service that checks signatures refuses a request whose time is
+/// further from its own, so no such service is shut out.
+const CLOCKS_APART: Duration = Duration::from_secs(15 * 60);
+
 /// The roles of all functions. Keys are shared by the runs of a function until half of their life is over, so that the
 /// service is asked seldom and no run begins with keys that are about to end.
 pub struct Roles {
@@ -59,13 +63,7 @@ impl Roles {
     async fn ask(&self, function: &FunctionName, service: &Service) -> Answer {
         let given = service.ask().await;
         let now = self.clock.now();
-        let keys = given.and_then(|keys| {
-            let left = Timestamp::from_millis(keys.expires_ms).since(now);
-            match left.is_zero() {
-                true => Err(service.expired()),
-                false => Ok((keys, left)),
-            }
-        });
+        let keys = given.and_then(|keys| valid(keys, now, service));
         match keys {
             Ok((keys, left)) => {
                 tracing::debug!(%function, valid_for = ?left, "new keys for the function's role");
@@ -81,6 +79,27 @@ impl Roles {
             },
         }
     }
+}
+
+/// Keys that are good now, and for how long. To say of keys that live longer than was asked for that they end earlier
+/// would not end them: whoever has them could use them all that time. So those are handed to nobody.
+fn valid(
+    mut keys: protocol::Credentials,
+    now: Timestamp,
+    service: &Service,
+) -> Result<(protocol::Credentials, Duration), StsError> {
+    let left = Timestamp::from_millis(keys.expires_ms).since(now);
+    let asked = service.duration();
+    if left.is_zero() {
+        return Err(service.expired());
+    }
+    if left > asked + CLOCKS_APART {
+        return Err(service.too_long(left));
+    }
+    // What is left beyond that is the service's clock: by ours, they end when the time that was asked for is over.
+    let left = left.min(asked);
+    keys.expires_ms = now.plus(left).as_millis();
+    Ok((keys, left))
 }
 
 #[async_trait]

@@ -59,6 +59,20 @@ pub enum StsError {
         /// Who was asked.
         endpoint: String,
     },
+    /// The service gave keys that are valid for longer than was asked for.
+    #[error(
+        "the keys that {endpoint} gave for the role are valid for {} min instead of the {} min that it was asked for: \
+         they are not used; let it keep to the asked time, or set this machine's clock",
+        left.as_secs() / 60, asked.as_secs() / 60
+    )]
+    TooLong {
+        /// Who was asked.
+        endpoint: String,
+        /// How long they are valid, by our clock.
+        left: Duration,
+        /// How long they were to be.
+        asked: Duration,
+    },
     /// The signature names both in a header.
     #[error("the {what} of the role holds a space, a line end or what is not ASCII")]
     Unsendable {
@@ -132,6 +146,19 @@ impl Service {
         StsError::Expired {
             endpoint: self.settings.endpoint.clone(),
         }
+    }
+
+    pub(crate) fn too_long(&self, left: Duration) -> StsError {
+        StsError::TooLong {
+            endpoint: self.settings.endpoint.clone(),
+            left,
+            asked: self.settings.duration,
+        }
+    }
+
+    /// How long keys are asked to be valid.
+    pub(crate) fn duration(&self) -> Duration {
+        self.settings.duration
     }
 
     /// The words are the service's own: whatever it repeats of the request, the keys are taken out.

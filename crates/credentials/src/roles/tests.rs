@@ -226,6 +226,29 @@ async fn keys_that_have_ended_are_never_handed_out() {
 }
 
 #[tokio::test]
+async fn keys_that_live_longer_than_was_asked_for_are_never_handed_out() {
+    for end in [
+        "2026-03-01T13:15:01Z",
+        "2026-03-02T12:00:00Z",
+        "9999-12-31T23:59:59Z",
+    ] {
+        let sts = Sts::new([Turn::Keys(end)]).await;
+        let why = key(&sts.roles(&noon())).await.unwrap_err();
+        assert!(why.contains("instead of the 60 min"), "{end}: {why}");
+    }
+}
+
+#[tokio::test]
+async fn by_our_clock_keys_end_when_the_asked_time_is_over() {
+    // The service's clock is ahead of ours.
+    let sts = Sts::new([Turn::Keys("2026-03-01T13:15:00Z")]).await;
+    let roles = sts.roles(&noon());
+    let keys = roles.keys(&function("resize")).await.unwrap().unwrap();
+    let end = Timestamp::from_millis(keys.expires_ms);
+    assert_eq!(end.to_string(), "2026-03-01T13:00:00.000Z");
+}
+
+#[tokio::test]
 async fn what_is_no_answer_is_an_error() {
     let empty = "<AssumeRoleResponse><AssumeRoleResult></AssumeRoleResult></AssumeRoleResponse>";
     for text in [empty, "<html>welcome</html>", ""] {
