@@ -14,6 +14,7 @@ mod doctor;
 mod examples;
 mod executor;
 mod functions;
+mod handshake;
 mod hostile;
 mod http;
 mod http_function;
