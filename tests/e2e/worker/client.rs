@@ -106,13 +106,18 @@ impl Client {
 
     /// A hub in whose folder the function lies.
     pub(super) async fn hub(&self, config: &str) -> Hub {
+        self.hub_with(config, &[]).await
+    }
+
+    /// The same with variables in the hub's environment.
+    pub(super) async fn hub_with(&self, config: &str, env: &[(&str, &str)]) -> Hub {
         let mut hub = Hub::prepare(config);
         if let Some(file) = self.file {
             let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/worker");
             let source = fixtures.join(self.folder).join(file);
             fs::copy(source, hub.path(file)).expect("the folder can be written");
         }
-        hub.launch().await;
+        hub.launch_with(env).await;
         hub
     }
 }
