@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use tripline_tests::{Hub, Vitals, eventually, processes_with, skipped};
 
 /// The event is the script.
@@ -157,6 +158,68 @@ async fn bounds_are_kept() {
     let ended = hub.ended(&id).await;
     assert_ne!(ended["state"], "succeeded", "{ended}");
     gone(&id).await;
+}
+
+/// Two functions that take all the processor time they get, on two processors if there are as many.
+const BUSY: &str = r#"
+[functions.bounded]
+command = ["sh", "-c", "while :; do :; done & while :; do :; done"]
+cpu = 0.25
+[functions.free]
+command = ["sh", "-c", "while :; do :; done & while :; do :; done"]
+"#;
+
+/// Seconds of processor time that the living processes of a run have had.
+fn processor_time(id: &str) -> f64 {
+    let ticks = |pid: i32| -> u64 {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let behind = stat.rsplit(") ").next().unwrap_or_default();
+        let both = behind.split(' ').skip(11).take(2);
+        both.filter_map(|ticks| ticks.parse::<u64>().ok()).sum()
+    };
+    let tree = processes_with(&format!("TRIPLINE_REQUEST_ID={id}"));
+    // The kernel shows hundredths of a second to everybody, whatever it counts in.
+    tree.into_iter().map(ticks).sum::<u64>() as f64 / 100.0
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn processor_time_is_bounded() {
+    let hub = Hub::start(BUSY).await;
+    let doctor = hub.cli(&["doctor", "--json"]);
+    let doctor: Value = serde_json::from_str(&doctor.stdout).expect("it is JSON");
+    if doctor["isolation"]["cpu"] != true {
+        return skipped(
+            "a bound of processor time",
+            &doctor["isolation"].to_string(),
+        );
+    }
+    let id = hub.invoke("bounded", "").await;
+    hub.begun(&id).await;
+    // However slow the machine is, what a run takes is no more than its share of the time that goes by, but for the
+    // share of a period or two at either end.
+    let (begun, before) = (Instant::now(), processor_time(&id));
+    let took = eventually("it took half a second", async || {
+        let took = processor_time(&id) - before;
+        (took >= 0.5).then_some(took)
+    })
+    .await;
+    let share = 0.25 * begun.elapsed().as_secs_f64() + 0.1;
+    assert!(took <= share, "{took} s instead of {share} s");
+    assert_eq!(hub.cli(&["terminate", &id]).code, 0);
+    hub.ended(&id).await;
+
+    // Without the bound the same has more, in one second or another.
+    let id = hub.invoke("free", "").await;
+    hub.begun(&id).await;
+    let (mut begun, mut before) = (Instant::now(), processor_time(&id));
+    eventually("it takes more than that share", async || {
+        let (took, elapsed) = (processor_time(&id) - before, begun.elapsed().as_secs_f64());
+        if elapsed >= 1.0 {
+            (begun, before) = (Instant::now(), before + took);
+        }
+        (took > 0.25 * elapsed + 0.1).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
