@@ -102,6 +102,54 @@ auth = "none"
     assert_eq!(written(&hub, &id).await, ["begun", "over"]);
 }
 
+/// Writes all the time; once the hub is dead, more than the 256 KiB that an executor keeps in memory, and ends.
+const TALKS: &str = r#"
+[functions.talks]
+command = ["sh", "-c", '''
+i=0
+talk() { i=$((i + 1)); seq -f "line %.0f and some more words behind it" $((i * 100 - 99)) $((i * 100)); }
+while [ ! -e dead ]; do talk; sleep 0.01; done
+n=0
+while [ $n -lt 200 ]; do talk; n=$((n + 1)); done
+echo "$((i * 100)) lines"
+exit 7
+''']
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_memory_had_no_room_for_without_a_hub_is_there_once_and_in_order() {
+    let mut hub = Hub::start(TALKS).await;
+    let id = hub.invoke("talks", "").await;
+    wrote(&hub, &id, 500).await;
+    hub.kill().await;
+    hub.write("dead", "");
+    let mark = format!("TRIPLINE_REQUEST_ID={id}");
+    eventually("the function has ended", async || {
+        processes_with(&mark).is_empty().then_some(())
+    })
+    .await;
+    let spill = hub.executors()[0].dir.join("spill").join(&id);
+    eventually("lines have gone to the disk", async || {
+        let length = fs::metadata(&spill).ok()?.len();
+        (length > 256 << 10).then_some(())
+    })
+    .await;
+    hub.launch().await;
+    let ended = hub.ended(&id).await;
+    assert_eq!(ended["exit_code"], 7, "{ended}");
+    let mut lines = written(&hub, &id).await;
+    let last = lines.pop().expect("there are lines");
+    assert_eq!(last, format!("{} lines", lines.len()));
+    for (index, line) in lines.iter().enumerate() {
+        let expected = format!("line {} and some more words behind it", index + 1);
+        assert_eq!(*line, expected, "each line once, in order");
+    }
+    eventually("the disk has its room back", async || {
+        (!spill.exists()).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stopped_hub_leaves_what_runs_to_the_next() {
     let config = format!("[hub]\ndrain = \"0s\"\n{COUNT}");
