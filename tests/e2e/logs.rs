@@ -1,8 +1,11 @@
 //! A run's log while it runs: exact, in order, with what the hub adds, across reconnects.
 
-use std::time::Duration;
+use std::process::Stdio;
+use std::time::{Duration, SystemTime};
 
+use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tripline_tests::{Hub, eventually};
 
 const CONFIG: &str = r#"
@@ -127,17 +130,36 @@ async fn a_follower_resumes_where_it_was_also_over_a_restart() {
     assert_eq!(texts, expected, "each line once, in order");
 }
 
-/// Writes a line only when the one before has been seen.
+/// Writes lines that say when they were written, each only when the one before has been seen.
 const ANSWERS: &str = "
 n=0
 while [ $n -lt 200 ]; do
     n=$((n + 1))
-    echo line $n
+    echo line $n at $(date +%s%3N)
     while [ ! -e seen-$n ]; do sleep 0.01; done
 done";
 
 /// How long all lines may take together: half of what they would if somebody looked for them twice a second.
 const TURNS: Duration = Duration::from_secs(50);
+
+/// Milliseconds since 1970.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the hub under test goes by the real time"
+)]
+fn now() -> i64 {
+    millis(DateTime::from(SystemTime::now()))
+}
+
+fn millis(at: DateTime) -> i64 {
+    at.to_millis().expect("it is a time of today")
+}
+
+/// The number of a line that `ANSWERS` wrote, and when it was written.
+fn told(text: &str) -> Option<(usize, i64)> {
+    let (number, at) = text.strip_prefix("line ")?.split_once(" at ")?;
+    Some((number.parse().ok()?, at.parse().ok()?))
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_follows_hears_of_each_line_when_it_is_written() {
@@ -145,19 +167,60 @@ async fn who_follows_hears_of_each_line_when_it_is_written() {
     let id = hub.invoke("script", ANSWERS).await;
     let request = hub.request(&format!("/v1/invocations/{id}/logs?follow=true"));
     let mut answer = request.send().await.expect("the hub answers");
+    // When each was heard of.
+    let mut heard = Vec::new();
     let turns = async {
-        let (mut text, mut next) = (String::new(), 1);
-        while next <= 200 {
+        let mut text = String::new();
+        while heard.len() < 200 {
             let chunk = answer.chunk().await.expect("the stream goes on");
             let chunk = chunk.expect("the log goes on");
             text.push_str(&String::from_utf8_lossy(&chunk));
-            while text.contains(&format!("\"line {next}\"")) {
+            while text.contains(&format!("\"line {} at ", heard.len() + 1)) {
+                heard.push(now());
+                hub.write(&format!("seen-{}", heard.len()), "");
+            }
+        }
+    };
+    let in_time = tokio::time::timeout(TURNS, turns).await;
+    assert!(in_time.is_ok(), "each line waits for somebody who looks");
+    assert_eq!(hub.ended(&id).await["state"], "succeeded");
+
+    // Each has a time between its writing and its being heard of.
+    let log = hub.log(&id).await;
+    let lines = log.iter().filter(|line| line["stream"] == "stdout");
+    let mut count = 0;
+    for (line, heard) in lines.zip(heard) {
+        count += 1;
+        let (number, written) = told(line["text"].as_str().unwrap()).expect("it says when");
+        let at = line["at"].as_str().unwrap();
+        let at = millis(DateTime::from_str(at, DateTimeFormat::DateTime).unwrap());
+        assert_eq!(number, count, "{line}");
+        assert!(written <= at && at <= heard, "{written} to {heard}: {line}");
+    }
+    assert_eq!(count, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_shows_each_line_when_it_is_written() {
+    let hub = Hub::start(CONFIG).await;
+    let id = hub.invoke("script", ANSWERS).await;
+    let mut command = tokio::process::Command::from(hub.command(&["logs", "-f", &id]));
+    command.stdin(Stdio::null()).stderr(Stdio::null());
+    command.stdout(Stdio::piped());
+    let mut child = command.kill_on_drop(true).spawn().unwrap();
+    let mut shown = BufReader::new(child.stdout.take().unwrap()).lines();
+    let turns = async {
+        let mut next = 1;
+        while let Some(line) = shown.next_line().await.expect("it goes on") {
+            if let Some((number, _)) = told(&line) {
+                assert_eq!(number, next, "each line once, in order");
                 hub.write(&format!("seen-{next}"), "");
                 next += 1;
             }
         }
+        next - 1
     };
-    let heard = tokio::time::timeout(TURNS, turns).await;
-    assert!(heard.is_ok(), "each line waits for somebody who looks");
-    assert_eq!(hub.ended(&id).await["state"], "succeeded");
+    let count = tokio::time::timeout(TURNS, turns).await;
+    assert_eq!(count, Ok(200), "each line waits for somebody who looks");
+    assert!(child.wait().await.unwrap().success());
 }
