@@ -24,6 +24,8 @@ enum Manner {
     Say(&'static str),
     /// Holds the connection until the other side lets go.
     Hold,
+    /// Succeeds with a body that goes on until the other side lets go.
+    GoOn,
 }
 
 // === impl Target ===
@@ -64,9 +66,19 @@ async fn serve(mut stream: TcpStream, manner: Manner, seen: watch::Sender<Vec<St
     // A second request on the same connection counts, too.
     while let Some(request) = read_request(&mut stream).await {
         seen.send_modify(|requests| requests.push(request));
-        if let Manner::Say(answer) = manner {
-            let _gone = stream.write_all(answer.as_bytes()).await;
-            return;
+        match manner {
+            Manner::Hold => {}
+            Manner::Say(answer) => {
+                let _gone = stream.write_all(answer.as_bytes()).await;
+                return;
+            }
+            Manner::GoOn => {
+                let mut next: &[u8] = b"HTTP/1.1 200 OK\r\n\r\n";
+                while stream.write_all(next).await.is_ok() {
+                    next = &[b'x'; 4096];
+                }
+                return;
+            }
         }
     }
 }
@@ -168,6 +180,50 @@ async fn any_other_status_is_a_failure_and_no_second_try() {
         call(&hub).await;
         assert_eq!(target.requests().len(), 2);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_is_read_up_to_its_bound_and_no_further() {
+    let target = Target::new(Manner::GoOn).await;
+    // Longer than this test waits: nothing but the bound ends it.
+    let keys = format!("{ALLOWED}\nmax_result = \"10KiB\"\ntimeout = \"1h\"");
+    let hub = Hub::start(&target.function(&keys)).await;
+    let ended = call(&hub).await;
+    is(&ended, "succeeded", 200, "http_status", "yes");
+    let found = (&ended["result_bytes"], &ended["result_cut"]);
+    assert_eq!(found, (&json!(10 << 10), &json!(true)), "{ended}");
+    let id = ended["request_id"].as_str().unwrap();
+    let result = hub.request(&format!("/v1/invocations/{id}/result"));
+    let result = result.send().await.expect("the hub answers");
+    let result = result.bytes().await.expect("it is all there");
+    assert!(result.len() == 10 << 10 && result.iter().all(|byte| *byte == b'x'));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_proxy_of_the_environment_is_asked() {
+    let target = Target::new(Manner::Say("HTTP/1.1 204 No Content\r\n\r\n")).await;
+    let proxy = Target::new(Manner::Say("HTTP/1.1 204 No Content\r\n\r\n")).await;
+    let url = format!("http://{}", proxy.address);
+    let names = [
+        "http_proxy",
+        "HTTP_PROXY",
+        "https_proxy",
+        "HTTPS_PROXY",
+        "all_proxy",
+        "ALL_PROXY",
+    ];
+    // Without exceptions, whatever this test's own environment has.
+    let without = [("no_proxy", ""), ("NO_PROXY", "")];
+    let env: Vec<_> = names
+        .iter()
+        .map(|name| (*name, &*url))
+        .chain(without)
+        .collect();
+    let mut hub = Hub::prepare(&target.function(ALLOWED));
+    hub.launch_with(&env).await;
+    is(&call(&hub).await, "succeeded", 200, "http_status", "yes");
+    assert_eq!(target.requests().len(), 1);
+    assert_eq!(*proxy.connections.borrow(), 0, "the proxy was asked");
 }
 
 #[tokio::test(flavor = "multi_thread")]
