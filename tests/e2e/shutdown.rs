@@ -1,5 +1,6 @@
 //! The end of the hub is a feature too.
 
+use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 use nix::sys::signal::Signal;
 use tripline_tests::{Hub, eventually};
 
@@ -49,6 +50,37 @@ async fn sigterm_lets_running_work_end_and_keeps_what_waits() {
         "succeeded"
     );
     assert_eq!(hub.ended(&waiting).await["state"], "succeeded");
+}
+
+/// When the hub wrote the line of its log that holds this, in milliseconds since 1970.
+fn logged_at(hub: &Hub, words: &str) -> i64 {
+    let log = hub.lines("hub.log");
+    let line = log.iter().find(|line| line.contains(words));
+    let line = line.unwrap_or_else(|| panic!("no {words} in {log:#?}"));
+    let at = DateTime::from_str(
+        line.split(' ').next().unwrap_or_default(),
+        DateTimeFormat::DateTime,
+    );
+    let millis = at.map(|at| at.to_millis().expect("it is a time of today"));
+    millis.unwrap_or_else(|error| panic!("{error}: {line}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_ends_within_ten_seconds_whatever_runs() {
+    let mut hub = Hub::start(&CONFIG.replace("20s", "2s")).await;
+    let running = begun(&hub).await;
+    hub.signal(Signal::SIGTERM);
+    assert_eq!(hub.exited().await.code(), Some(0));
+    // By the hub's own clock: what the system takes for its start and for its burial does not count.
+    let took = logged_at(&hub, "INFO stopped") - logged_at(&hub, "1 run may end within 2s");
+    assert!((2_000..10_000).contains(&took), "{took} ms");
+    hub.write("go", "");
+    hub.launch().await;
+    assert_eq!(hub.ended(&running).await["state"], "succeeded");
+
+    // With nothing to wait for it does not wait, though it might.
+    hub.signal(Signal::SIGTERM);
+    assert_eq!(hub.exited().await.code(), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
