@@ -4,8 +4,9 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
+use nix::unistd::geteuid;
 use serde_json::Value;
-use tripline_tests::eventually;
+use tripline_tests::{Hub, eventually};
 
 use super::{CONFIG, answer_to, good_calls, hub, hub_with, no_panic, nothing_ran_twice, receipt};
 
@@ -64,6 +65,55 @@ async fn without_its_data_directory_a_hub_gives_no_receipts_and_ends() {
     fs::rename(hub.path("elsewhere"), hub.path("data")).unwrap();
     hub.launch().await;
     assert_eq!(hub.invocations("").await.len(), ids.len());
+    good_calls(&hub, 1).await;
+    nothing_ran_twice(&hub).await;
+    no_panic(&hub);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_data_directory_that_closes_under_a_hub_costs_no_receipt() {
+    let mut hub = Hub::prepare(CONFIG);
+    hub.write("ledger", "");
+    if geteuid().is_root() {
+        // Root is stopped by no mode.
+        let everybody = Permissions::from_mode(0o666);
+        fs::set_permissions(hub.path("ledger"), everybody).unwrap();
+        hub.belong_to_nobody();
+    }
+    hub.launch().await;
+    let mut ids = good_calls(&hub, 2).await;
+    let (gateway, data) = (super::address(&hub), hub.path("data"));
+    let chmod = |mode| fs::set_permissions(&data, Permissions::from_mode(mode)).unwrap();
+    for mode in [0o500, 0o000] {
+        chmod(mode);
+        let mut raw = tripline_tests::Raw::open(&gateway).await;
+        for _ in 0..3 {
+            raw.send(super::call("/note")).await;
+            let answer = raw.answer().await.expect("the call is answered");
+            if answer.status != 503 {
+                ids.push(receipt(&answer));
+            }
+        }
+        if mode == 0o000 {
+            // Without root, this test cannot look into it either.
+            chmod(0o700);
+        }
+        for id in &ids {
+            let ended = hub.ended(id).await;
+            let truth = (ended["state"].as_str(), ended["ran"].as_str());
+            let well = truth == (Some("succeeded"), Some("yes"));
+            assert!(well || truth == (Some("failed"), Some("no")), "{ended}");
+        }
+        chmod(0o700);
+        ids.extend(good_calls(&hub, 1).await);
+    }
+    hub.kill().await;
+    hub.launch().await;
+    assert!(hub.invocations("").await.len() >= ids.len());
+    for id in &ids {
+        let ended = hub.ended(id).await;
+        assert_eq!(ended["request_id"], id.as_str(), "{ended}");
+    }
     good_calls(&hub, 1).await;
     nothing_ran_twice(&hub).await;
     no_panic(&hub);
@@ -152,7 +202,7 @@ async fn a_check_says_whether_it_is_whole_and_changes_nothing() {
 }
 
 /// What the data directory keeps: journal and logs, but not SQLite's index of a log, which is made anew.
-fn files(hub: &tripline_tests::Hub) -> Vec<(String, Vec<u8>)> {
+fn files(hub: &Hub) -> Vec<(String, Vec<u8>)> {
     let dirs = [hub.path("data"), hub.path("data/logs")];
     let entries = dirs.iter().flat_map(|dir| fs::read_dir(dir).unwrap());
     let paths = entries.map(|entry| entry.unwrap().path());
