@@ -1,4 +1,4 @@
-//! `logs`: from a line written to the line on the stream, at 1,000 lines a second.
+//! `logs`: from a line written to the line on the stream, and to the line that `logs -f` shows, at 1,000 lines a second.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -41,11 +41,20 @@ pub(crate) async fn run(program: &Path, pairs: u32) -> Outcome<Report> {
         report.figure("stream_p50_ms", quantile(&mut ours, 0.5));
         report.figure("stream_p99_ms", p99);
         report.figure("stream_max_ms", quantile(&mut ours, 1.0));
+        let mut shown = follow(program, &hub).await?;
+        report.figure("follow_p50_ms", quantile(&mut shown, 0.5));
+        report.figure("follow_p99_ms", quantile(&mut shown, 0.99));
+        report.figure("follow_max_ms", quantile(&mut shown, 1.0));
         report.ratio(least_p99 / p99);
     }
     let p99 = report.median("stream_p99_ms");
     report.goal(
         "p99 under 100 ms from the function to the reader",
+        p99 < 100.0,
+    );
+    let p99 = report.median("follow_p99_ms");
+    report.goal(
+        "p99 under 100 ms from the function to what `logs -f` shows",
         p99 < 100.0,
     );
     Ok(report)
@@ -65,13 +74,64 @@ async fn pipe(own: &Path) -> Outcome<Vec<f64>> {
     Ok(spans)
 }
 
-async fn stream(hub: &Hub) -> Outcome<Vec<f64>> {
+/// Begins a run; its RequestId.
+async fn begin(hub: &Hub) -> Outcome<String> {
     let client = reqwest::Client::builder().no_proxy().build()?;
     let answer = client.post(hub.gateway("/lines")).send().await?;
     let receipt: Value = answer.json().await?;
-    let id = receipt["request_id"]
-        .as_str()
-        .ok_or("there is no receipt")?;
+    let id = receipt["request_id"].as_str();
+    Ok(id.ok_or("there is no receipt")?.to_owned())
+}
+
+/// What the command shows. It begins after the run, so that the first lines are late by what its own start takes.
+async fn follow(program: &Path, hub: &Hub) -> Outcome<Vec<f64>> {
+    let id = begin(hub).await?;
+    let mut child = Command::new(program)
+        .args(["logs", "-f", &id])
+        .current_dir(hub.path(""))
+        .env_remove("TRIPLINE_TOKEN")
+        .env_remove("TRIPLINE_ADMIN")
+        .env_remove("TRIPLINE_CONFIG")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()?;
+    let stdout = child.stdout.take().ok_or("it has no pipe")?;
+    let (mut lines, mut spans) = (BufReader::new(stdout).lines(), Vec::new());
+    while let Some(line) = lines.next_line().await? {
+        // The hub's own lines are no numbers.
+        let written = line.parse().ok();
+        spans.extend(written.map(|at| millis_between(at, micros())));
+    }
+    let status = child.wait().await?;
+    if !status.success() {
+        return Err(format!("`logs -f` ended with {status}").into());
+    }
+    all_came(&spans)?;
+    ended(hub, &id).await?;
+    Ok(spans)
+}
+
+fn all_came(spans: &[f64]) -> Outcome<()> {
+    if spans.len() == COUNT as usize {
+        return Ok(());
+    }
+    Err(format!("{} of {COUNT} lines came", spans.len()).into())
+}
+
+/// The next run begins when this one has let go.
+async fn ended(hub: &Hub, id: &str) -> Outcome<()> {
+    let path = format!("/v1/invocations/{id}");
+    until("it has ended", async || {
+        let found = hub.get(&path).send().await.ok()?;
+        let found: Value = found.json().await.ok()?;
+        (found["state"] == "succeeded").then_some(())
+    })
+    .await
+}
+
+async fn stream(hub: &Hub) -> Outcome<Vec<f64>> {
+    let id = begin(hub).await?;
     let log = hub
         .get(&format!("/v1/invocations/{id}/logs?follow=true"))
         .send()
@@ -85,20 +145,8 @@ async fn stream(hub: &Hub) -> Outcome<Vec<f64>> {
             spans.extend(written(&line).map(|at| millis_between(at, now)));
         }
     }
-    if spans.len() != COUNT as usize {
-        return Err(format!("{} of {COUNT} lines came", spans.len()).into());
-    }
-    // The next run begins when this one has let go.
-    until("it has ended", async || {
-        let found = hub
-            .get(&format!("/v1/invocations/{id}"))
-            .send()
-            .await
-            .ok()?;
-        let found: Value = found.json().await.ok()?;
-        (found["state"] == "succeeded").then_some(())
-    })
-    .await?;
+    all_came(&spans)?;
+    ended(hub, &id).await?;
     Ok(spans)
 }
 
