@@ -14,11 +14,11 @@ use crate::Problem;
 use crate::guesses::Guesses;
 use crate::serve::ListenerName;
 
-/// Lets those in who know a token. Only the token's digest is kept, and it is compared in constant time. Clones count
-/// wrong tokens together.
+/// Lets a request in if it carries the right token. Only the token's digest is kept, and it is compared in constant
+/// time. Clones count wrong tokens together.
 #[derive(Clone)]
 pub struct Bearer {
-    /// `None`: an empty token, which opens nothing.
+    /// `None`: an empty token, which lets nobody in.
     digest: Option<[u8; 32]>,
     guesses: Arc<Guesses>,
 }
@@ -35,7 +35,7 @@ pub enum Stranger {
 // === impl Bearer ===
 
 impl Bearer {
-    /// A door that `token` opens.
+    /// Checks requests against `token`.
     pub fn new(token: &str) -> Self {
         Self {
             digest: (!token.is_empty()).then(|| digest(token.as_bytes())),

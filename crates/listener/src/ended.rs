@@ -1,4 +1,4 @@
-//! What the caller of a synchronous function hears when it did not succeed: the same at both doors.
+//! The problem that the caller of a synchronous function gets when it did not succeed: the same at both listeners.
 
 use http::StatusCode;
 use tripline_model::{End, Ending, RequestId};

@@ -1,4 +1,4 @@
-//! The `Idempotency-Key` header: read the same at both doors.
+//! The `Idempotency-Key` header: read the same way by both listeners.
 
 use http::{HeaderMap, StatusCode};
 

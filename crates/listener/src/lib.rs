@@ -1,5 +1,5 @@
-//! HTTP doors: hardened [`Listener`]s, the [`Gateway`] whose routes are served while their triggers run, and the
-//! [`Problem`]s they answer with.
+//! The HTTP side of the hub: hardened [`Listener`]s, the [`Gateway`] whose routes are served while their triggers run,
+//! and the [`Problem`]s they answer with.
 //!
 //! Nothing here knows what a trigger is. The binary opens two listeners (gateway and admin); it reserves the
 //! triggers' routes on the gateway, and triggers mount their handlers there.

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::TlsFiles;
 use crate::bodies::Bodies;
 use crate::places::Places;
-use crate::serve::Door;
+use crate::serve::ConnectionContext;
 use crate::tls;
 
 /// How long the loop rests after an accept that failed for want of something, such as file descriptors.
@@ -142,7 +142,7 @@ impl Listener {
         let Self {
             name, socket, tls, ..
         } = self;
-        let door = Arc::new(Door {
+        let context = Arc::new(ConnectionContext {
             name,
             limits: self.limits,
             tls,
@@ -158,11 +158,11 @@ impl Listener {
         while let Some((stream, peer, seat)) = shutdown.run_until_cancelled(accepted()).await {
             let Some(seat) = seat else {
                 tracing::debug!(listener = name, %peer, "this address has too many connections");
-                door.turn_away(stream);
+                context.turn_away(stream);
                 continue;
             };
-            let door = Arc::clone(&door);
-            connections.spawn(async move { door.connection(stream, peer, &seat).await });
+            let context = Arc::clone(&context);
+            connections.spawn(async move { context.serve(stream, peer, &seat).await });
             while connections.try_join_next().is_some() {}
         }
         // Closed before the drain, so that newcomers are refused by the system instead of waiting for nobody.

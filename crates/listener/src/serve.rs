@@ -41,8 +41,8 @@ const MIN_BUFFER_BYTES: usize = 8192;
 #[derive(Clone, Copy)]
 pub(crate) struct ListenerName(pub(crate) &'static str);
 
-/// What all connections of a listener share.
-pub(crate) struct Door {
+/// What all connections of one listener share.
+pub(crate) struct ConnectionContext {
     pub(crate) name: &'static str,
     pub(crate) limits: ListenerLimits,
     pub(crate) tls: Option<TlsAcceptor>,
@@ -51,17 +51,17 @@ pub(crate) struct Door {
     pub(crate) shutdown: CancellationToken,
 }
 
-// === impl Door ===
+// === impl ConnectionContext ===
 
-impl Door {
+impl ConnectionContext {
     /// Serves a connection to its end; asked to shut down, it ends after the request in flight. It also ends when its
     /// place is needed and its peer keeps it waiting.
-    pub(crate) async fn connection(&self, stream: TcpStream, peer: SocketAddr, seat: &Seat) {
+    pub(crate) async fn serve(&self, stream: TcpStream, peer: SocketAddr, seat: &Seat) {
         // Answers are small and written whole: waiting to fill a packet only costs time.
         let _ = stream.set_nodelay(true);
         let head_by = Instant::now() + self.limits.header_timeout;
         match &self.tls {
-            None => self.http(stream, peer, head_by, seat).await,
+            None => self.serve_http(stream, peer, head_by, seat).await,
             Some(tls) => {
                 let handshake = timeout_at(head_by, tls.accept(stream));
                 let shaken = tokio::select! {
@@ -70,7 +70,7 @@ impl Door {
                     () = seat.asked_to_leave() => return,
                 };
                 match shaken {
-                    Ok(Ok(stream)) => self.http(stream, peer, head_by, seat).await,
+                    Ok(Ok(stream)) => self.serve_http(stream, peer, head_by, seat).await,
                     Ok(Err(error)) => tracing::debug!(%peer, %error, "TLS handshake failed"),
                     Err(_) => tracing::debug!(%peer, "TLS handshake not finished"),
                 }
@@ -89,7 +89,7 @@ impl Door {
         }
     }
 
-    async fn http<IO>(&self, stream: IO, peer: SocketAddr, head_by: Instant, seat: &Seat)
+    async fn serve_http<IO>(&self, stream: IO, peer: SocketAddr, head_by: Instant, seat: &Seat)
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {

@@ -28,7 +28,7 @@ pub struct GatewayConfig {
     /// `tls = { cert, key }`.
     pub tls: Option<TlsConfig>,
     /// What callers may take; by default 1,024 connections and `128MiB` of bodies.
-    pub bounds: DoorBounds,
+    pub bounds: ListenerConfig,
 }
 
 /// `[admin]`: REST API and metrics; every request needs the token.
@@ -41,12 +41,12 @@ pub struct AdminConfig {
     /// Further names under which the API may be addressed. `hosts`, default none.
     pub hosts: Vec<String>,
     /// What callers may take; by default 256 connections and `64MiB` of bodies.
-    pub bounds: DoorBounds,
+    pub bounds: ListenerConfig,
 }
 
 /// What the callers of one listener may take.
 #[derive(Debug, Clone)]
-pub struct DoorBounds {
+pub struct ListenerConfig {
     /// Connections at the same time. `max_connections`.
     pub max_connections: u32,
     /// Connections of one address at the same time. `max_connections_per_address`, default a quarter of
@@ -95,7 +95,7 @@ impl FromToml for TlsConfig {
 /// Reads `[gateway]`, or takes every default without one.
 pub(super) fn read_gateway(table: Option<&mut Table<'_>>) -> Option<GatewayConfig> {
     let mut listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
-    let mut bounds = DoorBounds::new(1_024, 128 << 20);
+    let mut bounds = ListenerConfig::new(1_024, 128 << 20);
     let mut tls = None;
     if let Some(table) = table {
         listen = table.or("listen", listen);
@@ -116,7 +116,7 @@ pub(super) fn read_admin(table: Option<&mut Table<'_>>) -> Option<AdminConfig> {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8081)),
         tls: None,
         hosts: Vec::new(),
-        bounds: DoorBounds::new(256, 64 << 20),
+        bounds: ListenerConfig::new(256, 64 << 20),
     };
     if let Some(table) = table {
         admin.listen = table.or("listen", admin.listen);
@@ -156,9 +156,9 @@ pub(super) fn exclude_each_other(one: SocketAddr, other: SocketAddr) -> bool {
     one.port() == other.port() && !picked_by_the_system && overlap
 }
 
-// === impl DoorBounds ===
+// === impl ListenerConfig ===
 
-impl DoorBounds {
+impl ListenerConfig {
     fn new(max_connections: u32, max_body_memory: u64) -> Self {
         Self {
             max_connections,

@@ -25,7 +25,7 @@ use tripline_trigger::Registry;
 pub use function::{FunctionConfig, Runs};
 pub use http_function::HttpConfig;
 pub use hub::{HubConfig, LogFormat};
-pub use listeners::{AdminConfig, DoorBounds, GatewayConfig, TlsConfig};
+pub use listeners::{AdminConfig, GatewayConfig, ListenerConfig, TlsConfig};
 pub use program::ProgramConfig;
 pub use role::RoleConfig;
 pub use traces::TracesConfig;

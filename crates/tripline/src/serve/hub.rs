@@ -19,8 +19,8 @@ use tripline_runtime::Runtime;
 use tripline_trigger::{Ports, Supervised, Supervisor, TriggerState, TriggerStatus};
 
 use super::ServeError;
-use super::doors::{self, Door};
 use super::functions::{Functions, resolve};
+use super::listeners::{self, BoundListener};
 use super::routes::Routes;
 use super::runtimes::Runtimes;
 use super::storage::Storage;
@@ -72,9 +72,9 @@ impl Hub {
         let functions = Functions::resolve(&config, folder, &secrets)?;
         let storage = Storage::open(&data_dir, Arc::clone(&clock)).await?;
         let metrics = telemetry::start_metrics()?;
-        let gateway_door = doors::gateway(&config.gateway, folder).await?;
-        let admin_door = doors::admin(&config.admin, folder).await?;
-        let token = admin_token(&data_dir, &gateway_door, &admin_door)?;
+        let bound_gateway = listeners::gateway(&config.gateway, folder).await?;
+        let bound_admin = listeners::admin(&config.admin, folder).await?;
+        let token = admin_token(&data_dir, &bound_gateway, &bound_admin)?;
         let gateway = Gateway::new();
         let routes = |one: &TriggerConfig| (one.name.clone(), one.trigger.routes());
         let routes = Routes::reserve(&gateway, config.triggers.iter().map(routes))?;
@@ -105,8 +105,8 @@ impl Hub {
         let triggers = supervised(std::mem::take(&mut config.triggers), &ports.dispatch);
         let hub = Self {
             data_dir,
-            gateway_url: gateway_door.url,
-            admin_url: admin_door.url,
+            gateway_url: bound_gateway.url,
+            admin_url: bound_admin.url,
             gateway,
             storage,
             dispatcher,
@@ -120,7 +120,7 @@ impl Hub {
         if let Some(exporter) = exporter {
             hub.tasks.spawn(exporter.run(hub.closing.clone()));
         }
-        hub.open_gateway(gateway_door.listener, routes);
+        hub.open_gateway(bound_gateway.listener, routes);
         let api = ApiState {
             unmet: runtimes.unmet,
             dispatch: Arc::new(hub.dispatcher.handle()),
@@ -130,7 +130,7 @@ impl Hub {
             triggers: hub.supervisor.triggers(),
             clock,
             token: Bearer::new(token.expose()),
-            hosts: AllowedHosts::new(admin_door.listener.local_addr(), &config.admin.hosts),
+            hosts: AllowedHosts::new(bound_admin.listener.local_addr(), &config.admin.hosts),
             max_event_bytes: usize::try_from(config.hub.max_event_bytes).unwrap_or(usize::MAX),
             metrics: hub.figures(metrics),
             not_ready: not_ready(hub.dispatcher.handle()),
@@ -138,7 +138,7 @@ impl Hub {
             max_followers: (config.admin.bounds.max_connections as usize * 3 / 4).max(1),
             closing: hub.stopping.clone(),
         };
-        hub.open_admin(admin_door.listener, api);
+        hub.open_admin(bound_admin.listener, api);
         hub.tasks.close();
         Ok(hub)
     }
@@ -319,8 +319,8 @@ fn entropy() -> Entropy {
 
 fn admin_token(
     data_dir: &Path,
-    gateway: &Door,
-    admin: &Door,
+    gateway: &BoundListener,
+    admin: &BoundListener,
 ) -> Result<tripline_config::Secret, ServeError> {
     let token = token::load_or_make(data_dir).map_err(|source| ServeError::Io {
         what: "the admin token".to_owned(),

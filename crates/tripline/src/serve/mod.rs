@@ -1,9 +1,10 @@
 //! `tripline serve`: the parts, put together in one place, and taken apart again in the right order.
 
 mod banner;
-mod doors;
+
 mod functions;
 mod hub;
+mod listeners;
 mod routes;
 mod runtimes;
 mod storage;
@@ -32,8 +33,8 @@ use crate::traces::ExporterError;
 use crate::{fault, secrets, telemetry};
 use hub::Hub;
 
-pub(crate) use doors::refuse_exposed_key;
 pub(crate) use functions::{role_settings, spec};
+pub(crate) use listeners::refuse_exposed_key;
 
 /// How long a thread that may block is kept without work.
 const KEEP_THREADS: Duration = Duration::from_secs(150);

@@ -18,7 +18,7 @@ enum Start {
 }
 
 /// Its route is `POST /a`.
-struct Door(Start);
+struct Routed(Start);
 
 struct Silent;
 
@@ -33,7 +33,7 @@ fn route() -> Route {
     "POST /a".parse().expect("a route")
 }
 
-impl Trigger for Door {
+impl Trigger for Routed {
     fn routes(&self) -> Vec<Route> {
         vec![route()]
     }
@@ -54,7 +54,7 @@ impl Trigger for Door {
 async fn waited(enabled: bool, start: Start) -> (Duration, bool) {
     let around = TestContext::new("door");
     let gateway = around.gateway().clone();
-    let triggers = vec![around.supervised(Door(start), enabled)];
+    let triggers = vec![around.supervised(Routed(start), enabled)];
     let wanted = triggers.iter();
     let wanted = wanted.map(|one| (one.name.clone(), one.trigger.routes()));
     let routes = Routes::reserve(&gateway, wanted).expect("one route alone");

@@ -1,46 +1,52 @@
-//! The two listeners.
+//! The gateway's listener and the admin API's, bound as the configuration says.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use tripline_listener::{ListenError, Listener, ListenerLimits, TlsFiles};
 
-use crate::config::{AdminConfig, DoorBounds, GatewayConfig};
+use crate::config::{AdminConfig, GatewayConfig, ListenerConfig};
 use crate::secrets;
 
 const MAX_HEADER_BYTES: usize = 32 * 1024;
 
-/// A listener that is bound.
-pub(super) struct Door {
+/// A listener that is bound, and its URLs.
+pub(super) struct BoundListener {
     pub(super) listener: Listener,
-    /// Where it listens.
+    /// The address it listens on.
     pub(super) url: String,
-    /// Where callers of this machine reach it.
+    /// Where callers on this machine reach it.
     pub(super) local_url: String,
 }
 
-pub(super) async fn gateway(config: &GatewayConfig, folder: &Path) -> Result<Door, ListenError> {
+pub(super) async fn gateway(
+    config: &GatewayConfig,
+    folder: &Path,
+) -> Result<BoundListener, ListenError> {
     let tls = config.tls.as_ref().map(|tls| tls.files(folder));
-    open("gateway", config.listen, limits(&config.bounds), tls).await
+    bind("gateway", config.listen, limits(&config.bounds), tls).await
 }
 
-pub(super) async fn admin(config: &AdminConfig, folder: &Path) -> Result<Door, ListenError> {
+pub(super) async fn admin(
+    config: &AdminConfig,
+    folder: &Path,
+) -> Result<BoundListener, ListenError> {
     let tls = config.tls.as_ref().map(|tls| tls.files(folder));
-    open("admin", config.listen, limits(&config.bounds), tls).await
+    bind("admin", config.listen, limits(&config.bounds), tls).await
 }
 
-fn limits(bounds: &DoorBounds) -> ListenerLimits {
+fn limits(config: &ListenerConfig) -> ListenerLimits {
     ListenerLimits {
-        max_connections: bounds.max_connections as usize,
-        max_connections_per_address: bounds.max_connections_per_address as usize,
-        max_body_memory: usize::try_from(bounds.max_body_memory).unwrap_or(usize::MAX),
-        header_timeout: bounds.header_timeout,
-        idle_timeout: bounds.idle_timeout,
+        max_connections: config.max_connections as usize,
+        max_connections_per_address: config.max_connections_per_address as usize,
+        max_body_memory: usize::try_from(config.max_body_memory).unwrap_or(usize::MAX),
+        header_timeout: config.header_timeout,
+        idle_timeout: config.idle_timeout,
         max_header_bytes: MAX_HEADER_BYTES,
     }
 }
 
-/// Where callers of this machine find what listens on every address.
+/// Where callers on this machine reach a listener: one that listens on every address is reached on loopback.
 fn reachable(listens: SocketAddr) -> SocketAddr {
     let ip = match listens.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -50,7 +56,7 @@ fn reachable(listens: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listens.port())
 }
 
-/// A private key is a secret as others are: not for everybody to read.
+/// Refuses a private key that other users can read: it is a secret like any other.
 pub(crate) fn refuse_exposed_key(name: &'static str, tls: &TlsFiles) -> Result<(), ListenError> {
     if !secrets::is_exposed_file_of_ours(&tls.key) {
         return Ok(());
@@ -66,12 +72,12 @@ pub(crate) fn refuse_exposed_key(name: &'static str, tls: &TlsFiles) -> Result<(
     })
 }
 
-async fn open(
+async fn bind(
     name: &'static str,
     address: SocketAddr,
     limits: ListenerLimits,
     tls: Option<TlsFiles>,
-) -> Result<Door, ListenError> {
+) -> Result<BoundListener, ListenError> {
     let scheme = if tls.is_some() { "https" } else { "http" };
     if let Some(files) = &tls {
         refuse_exposed_key(name, files)?;
@@ -79,7 +85,7 @@ async fn open(
     let listener = Listener::bind(name, address, limits, tls).await?;
     let url = |address: SocketAddr| format!("{scheme}://{address}");
     let listens = listener.local_addr();
-    Ok(Door {
+    Ok(BoundListener {
         listener,
         url: url(listens),
         local_url: url(reachable(listens)),
