@@ -1,5 +1,5 @@
 //! Results of functions on their way to callers. They count among the bodies of their listener for as long as they take
-//! memory: callers that do not read would hold many of them.
+//! memory, since callers that do not read could make the hub hold many of them.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -12,36 +12,37 @@ use http::{Extensions, StatusCode};
 use hyper::body::{Frame, SizeHint};
 
 use crate::Problem;
-use crate::bodies::{Bodies, Ration, Share};
+use crate::bodies::{Bodies, BodyContext, Share};
 
-/// Bytes that are given to a connection at once: it takes the next when it has sent nearly all before.
-const PIECE: usize = 64 * 1024;
+/// Bytes that a connection gets at once: it asks for more when it has sent nearly all of them.
+const CHUNK_BYTES: usize = 64 * 1024;
 
-/// Room for the answer to one request.
+/// Memory for the result of one request.
 #[derive(Clone)]
 pub struct AnswerRoom(Option<Arc<Bodies>>);
 
-/// Bytes with their share, which is given back when the last of them is sent or dropped.
+/// Bytes with their share of the memory, which is free again when the last of them is sent or dropped.
 struct Counted {
     bytes: Bytes,
     _share: Share,
 }
 
-struct Pieces(Bytes);
+/// A body that is sent chunk by chunk.
+struct Chunks(Bytes);
 
 // === impl AnswerRoom ===
 
 impl AnswerRoom {
-    /// In the memory of the listener that a request came through.
+    /// In the memory of the listener that the request with these extensions came through.
     pub fn of(extensions: &Extensions) -> Self {
-        let ration = extensions.get::<Ration>();
-        Self(ration.map(|ration| ration.bodies.clone()))
+        let context = extensions.get::<BodyContext>();
+        Self(context.map(|context| context.bodies.clone()))
     }
 
-    /// An answer of these bytes.
+    /// A response body of these bytes.
     ///
     /// # Errors
-    /// 503 when other bodies take all the memory that bodies may take.
+    /// 503 when other bodies take all the memory there is for bodies.
     pub fn body(self, bytes: Bytes) -> Result<Body, Problem> {
         let Some(bodies) = self.0 else {
             return Ok(bytes.into());
@@ -57,7 +58,7 @@ impl AnswerRoom {
             bytes,
             _share: share,
         };
-        Ok(Body::new(Pieces(Bytes::from_owner(counted))))
+        Ok(Body::new(Chunks(Bytes::from_owner(counted))))
     }
 }
 
@@ -67,7 +68,7 @@ impl AsRef<[u8]> for Counted {
     }
 }
 
-impl hyper::body::Body for Pieces {
+impl hyper::body::Body for Chunks {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -78,7 +79,7 @@ impl hyper::body::Body for Pieces {
         if self.0.is_empty() {
             return Poll::Ready(None);
         }
-        let length = self.0.len().min(PIECE);
+        let length = self.0.len().min(CHUNK_BYTES);
         Poll::Ready(Some(Ok(Frame::data(self.0.split_to(length)))))
     }
 
@@ -111,25 +112,25 @@ mod tests {
             (503, "answers_full")
         );
         assert!(refused.accepted.is_none(), "it was accepted, and has run");
-        let mut pieces = Vec::new();
+        let mut chunks = Vec::new();
         while let Some(frame) = unread.frame().await {
-            pieces.push(frame.unwrap().into_data().unwrap());
+            chunks.push(frame.unwrap().into_data().unwrap());
         }
         drop(unread);
-        assert_eq!(pieces.concat(), vec![7; 150 * 1024]);
-        let last = pieces.pop();
-        drop(pieces);
-        assert!(answer(&room, 150).is_err(), "a piece waits to be sent");
+        assert_eq!(chunks.concat(), vec![7; 150 * 1024]);
+        let last = chunks.pop();
+        drop(chunks);
+        assert!(answer(&room, 150).is_err(), "a chunk is still to be sent");
         drop(last);
         assert!(answer(&room, 150).is_ok());
     }
 
     #[tokio::test]
-    async fn a_connection_gets_a_piece_at_a_time() {
+    async fn a_connection_gets_a_chunk_at_a_time() {
         let room = AnswerRoom(Some(Bodies::new(200 * 1024)));
         let mut body = answer(&room, 150).unwrap();
         let first = body.frame().await.unwrap().unwrap();
-        assert_eq!(first.into_data().unwrap().len(), PIECE);
+        assert_eq!(first.into_data().unwrap().len(), CHUNK_BYTES);
     }
 
     #[test]

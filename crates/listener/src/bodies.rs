@@ -1,33 +1,32 @@
-//! The memory that bodies may take while they come in, and results while they go out, all requests of a listener
-//! together.
+//! Limits the memory of bodies that come in and of results that go out, for all requests of a listener together.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::turns::Turns;
+use crate::exchange::Exchanges;
 
-/// A body of up to so many bytes is not counted: the number of connections bounds those well enough.
-pub(crate) const FREE: usize = 16 * 1024;
+/// A body of up to so many bytes is not counted: the limit on connections bounds those well enough.
+pub(crate) const UNCOUNTED_BYTES: usize = 16 * 1024;
 
-/// How many bytes of bodies there may be at the same time.
+/// The memory of a listener for bodies.
 pub(crate) struct Bodies {
     max: usize,
     taken: AtomicUsize,
 }
 
-/// The bytes of one body among those of all. Free again when dropped: keep it for as long as the body is only yours,
-/// and no longer than that.
+/// The part of that memory that one body takes. Free again when dropped: keep it for as long as you hold the only copy
+/// of the body, and no longer.
 #[derive(Default)]
 pub struct Share {
     of: Option<Arc<Bodies>>,
     taken: usize,
 }
 
-/// What a request's extensions hold for the reading of its body.
+/// What reading a request's body needs; an extension of the request.
 #[derive(Clone)]
-pub(crate) struct Ration {
+pub(crate) struct BodyContext {
     pub(crate) bodies: Arc<Bodies>,
-    pub(crate) turns: Turns,
+    pub(crate) exchanges: Exchanges,
 }
 
 // === impl Bodies ===
@@ -49,25 +48,25 @@ impl Share {
         }
     }
 
-    /// The body has `length` bytes now; whether there is room for them.
+    /// The body has `length` bytes now. Returns whether there is room for them.
     pub(crate) fn grow_to(&mut self, length: usize) -> bool {
         self.take(length, |sum, _, max| sum <= max)
     }
 
-    /// The body has `length` bytes, which may be more than all together may have: such a one is alone.
+    /// The body has `length` bytes, even more than the whole memory if it is the only one. Returns whether there is room.
     pub(crate) fn takes_or_is_first(&mut self, length: usize) -> bool {
         self.take(length, |sum, before, max| sum <= max || before == 0)
     }
 
-    /// Takes what is missing to `length`, if the sum with it, which was another before, is allowed with that maximum.
+    /// Takes what is missing to `length`, if `allowed(sum with it, sum before, maximum)`.
     fn take(&mut self, length: usize, allowed: impl Fn(usize, usize, usize) -> bool) -> bool {
         let Some(bodies) = &self.of else {
             return true;
         };
-        let wanted = if length > FREE { length } else { 0 };
+        let wanted = if length > UNCOUNTED_BYTES { length } else { 0 };
         let more = wanted.saturating_sub(self.taken);
         if more == 0 {
-            // Also when a result that is larger than all together may be is on its way.
+            // Even while a result that is larger than the whole memory is being sent.
             return true;
         }
         let fits = |taken: usize| {
@@ -103,7 +102,10 @@ mod tests {
         let mut first = Share::of(Arc::clone(&bodies));
         assert!(first.grow_to(60 * 1024) && first.grow_to(80 * 1024));
         let mut second = Share::of(Arc::clone(&bodies));
-        assert!(second.grow_to(FREE), "a small body is not counted");
+        assert!(
+            second.grow_to(UNCOUNTED_BYTES),
+            "a small body is not counted"
+        );
         assert!(second.grow_to(20 * 1024));
         assert!(!second.grow_to(20 * 1024 + 1));
         drop(first);
@@ -118,10 +120,12 @@ mod tests {
         let mut result = Share::of(Arc::clone(&bodies));
         assert!(result.takes_or_is_first(200 * 1024));
         let mut body = Share::of(Arc::clone(&bodies));
-        assert!(body.grow_to(1024) && body.grow_to(FREE));
+        assert!(body.grow_to(1024) && body.grow_to(UNCOUNTED_BYTES));
         let mut other = Share::of(Arc::clone(&bodies));
         assert!(other.takes_or_is_first(1024));
-        assert!(!body.grow_to(FREE + 1) && !other.takes_or_is_first(FREE + 1));
+        assert!(
+            !body.grow_to(UNCOUNTED_BYTES + 1) && !other.takes_or_is_first(UNCOUNTED_BYTES + 1)
+        );
     }
 
     #[test]

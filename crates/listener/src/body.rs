@@ -10,29 +10,31 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::BodyExt;
 use tokio::time::timeout;
 
-use crate::bodies::{Ration, Share};
+use crate::bodies::{BodyContext, Share};
 use crate::{Acceptance, Problem};
 
-/// The whole body of the request that `parts` are of: at most `limit` bytes, all of them there `within` that time,
-/// however they trickle in. Its [`Share`] of the listener's memory is to be kept until the body was handed on.
+/// Reads the whole body of the request that has these `parts`: at most `limit` bytes, and all of them `within` that
+/// time. Keep its [`Share`] of the listener's memory until the body is handed on.
 ///
 /// # Errors
-/// 413 for more bytes (announced or sent), 408 for less speed, 400 for a body that breaks off, 503 when other bodies
-/// take all the memory that bodies may take.
+/// 413 for more bytes (announced or sent), 408 for a body that takes longer, 400 for one that breaks off, 503 when other
+/// bodies take all the memory there is for bodies.
 pub async fn read_body(
     parts: &Parts,
     body: Body,
     limit: usize,
     within: Duration,
 ) -> Result<(Bytes, Share), Problem> {
-    let ration = parts.extensions.get::<Ration>().cloned();
-    let (share, reading) = match ration {
-        Some(Ration { bodies, turns }) => (Share::of(bodies), Some(turns.reading())),
+    let context = parts.extensions.get::<BodyContext>().cloned();
+    let (share, reading) = match context {
+        Some(BodyContext { bodies, exchanges }) => {
+            (Share::of(bodies), Some(exchanges.begin_body()))
+        }
         None => (Share::default(), None),
     };
-    let given_up = async {
+    let aborted = async {
         match &reading {
-            Some(reading) => reading.given_up().await,
+            Some(reading) => reading.aborted().await,
             None => pending().await,
         }
     };
@@ -42,7 +44,7 @@ pub async fn read_body(
             let seconds = within.as_secs_f64();
             Err(too_slow(format!("it must be there within {seconds} s")))
         }),
-        () = given_up => {
+        () = aborted => {
             Err(too_slow("others wait for its connection"))
         }
     }

@@ -13,20 +13,22 @@ mod answer;
 mod bearer;
 mod bodies;
 mod body;
+mod connection_slots;
 mod ended;
+mod exchange;
 mod gateway;
 mod guesses;
 mod idempotency;
-mod last_word;
+
 mod listener;
 mod pace;
-mod places;
+
 mod problem;
+mod raw_responses;
 mod route;
 mod serve;
 mod tls;
 mod trace;
-mod turns;
 
 pub use answer::AnswerRoom;
 pub use bearer::{Bearer, Stranger};

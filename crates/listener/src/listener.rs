@@ -1,5 +1,5 @@
-//! A bound socket and its accept loop. It is our own because `axum::serve` has no timers, no limit on connections
-//! and no bound on its shutdown.
+//! A bound socket and its accept loop. The loop is our own because `axum::serve` has no timeouts, no limit on
+//! connections and no bound on its shutdown.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,32 +16,32 @@ use tokio_util::sync::CancellationToken;
 
 use crate::TlsFiles;
 use crate::bodies::Bodies;
-use crate::places::Places;
+use crate::connection_slots::ConnectionSlots;
 use crate::serve::ConnectionContext;
 use crate::tls;
 
-/// How long the loop rests after an accept that failed for want of something, such as file descriptors.
-const ACCEPT_REST: Duration = Duration::from_millis(100);
+/// The pause after an accept that failed for want of a resource, such as file descriptors.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// How many connections that wait for a request are closed then.
-const ROOM: usize = 8;
+/// How many waiting connections are closed after such a failure, to free what was missing.
+const EVICTED_PER_FAILURE: usize = 8;
 
-/// What one listener puts up with.
+/// The limits of one listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenerLimits {
-    /// Open connections, at most. When there are so many, a newcomer gets the place of the one that has waited longest
-    /// for its next request; while all are used, newcomers wait in the system's backlog. At least 1.
+    /// Open connections, at most. A new connection beyond that evicts the one that has waited longest for its next
+    /// request; while all are in use, new connections wait in the system's backlog. At least 1.
     pub max_connections: usize,
     /// Open connections of one address, at most; further ones are refused. No more than `max_connections` counts.
     pub max_connections_per_address: usize,
-    /// Bytes of bodies that come in at the same time, at most; more is answered with 503. It must hold the largest body.
+    /// Memory for bodies that come in at the same time, in bytes; more gets 503. It must hold the largest body.
     pub max_body_memory: usize,
     /// From the accept (or from the first byte of a later request) to the end of the request's head, TLS included.
     pub header_timeout: Duration,
-    /// How long a connection may lie still between two requests, or take no byte of an answer. Who takes an answer
-    /// slower than 1 KiB/s is cut by and by.
+    /// How long a connection may be idle between two requests, or take no byte of a response. A peer that reads slower
+    /// than 1 KiB/s is cut off in the end.
     pub idle_timeout: Duration,
-    /// Request line and headers together, in bytes; more is answered with 431.
+    /// Request line and headers together, in bytes; more gets 431.
     pub max_header_bytes: usize,
 }
 
@@ -64,10 +64,10 @@ pub enum ListenError {
         name: &'static str,
         /// The address asked for.
         addr: SocketAddr,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// A TLS file cannot be read or holds nothing usable.
+    /// A TLS file cannot be read, or has nothing usable in it.
     #[error("the {name} listener cannot use {path:?} for TLS: {reason}")]
     TlsFile {
         /// Which listener.
@@ -97,10 +97,10 @@ impl Default for ListenerLimits {
 // === impl Listener ===
 
 impl Listener {
-    /// Binds `addr`; port 0 lets the system choose. `name` stands in errors and logs.
+    /// Binds `addr`; port 0 lets the system choose. `name` appears in errors and logs.
     ///
     /// # Errors
-    /// The address cannot be had, or a TLS file is not usable.
+    /// The address cannot be bound, or a TLS file cannot be used.
     pub async fn bind(
         name: &'static str,
         addr: SocketAddr,
@@ -132,7 +132,7 @@ impl Listener {
     /// the rest. Requests carry `axum::extract::ConnectInfo<SocketAddr>`.
     pub async fn serve(self, app: Router, shutdown: CancellationToken, drain: Duration) {
         let limits = &self.limits;
-        let places = Places::new(
+        let slots = ConnectionSlots::new(
             limits.max_connections,
             limits.max_connections_per_address,
             limits.header_timeout,
@@ -151,21 +151,21 @@ impl Listener {
             shutdown: shutdown.clone(),
         });
         let accepted = async || {
-            let (stream, peer) = next_connection(name, &socket, &places).await;
-            let seat = places.take(peer.ip()).await;
-            (stream, peer, seat)
+            let (stream, peer) = next_connection(name, &socket, &slots).await;
+            let slot = slots.acquire(peer.ip()).await;
+            (stream, peer, slot)
         };
-        while let Some((stream, peer, seat)) = shutdown.run_until_cancelled(accepted()).await {
-            let Some(seat) = seat else {
+        while let Some((stream, peer, slot)) = shutdown.run_until_cancelled(accepted()).await {
+            let Some(slot) = slot else {
                 tracing::debug!(listener = name, %peer, "this address has too many connections");
-                context.turn_away(stream);
+                context.reject(stream);
                 continue;
             };
             let context = Arc::clone(&context);
-            connections.spawn(async move { context.serve(stream, peer, &seat).await });
+            connections.spawn(async move { context.serve(stream, peer, &slot).await });
             while connections.try_join_next().is_some() {}
         }
-        // Closed before the drain, so that newcomers are refused by the system instead of waiting for nobody.
+        // Closed before the drain, so that the system refuses new connections, which nobody would accept.
         drop(socket);
         let finished = async { while connections.join_next().await.is_some() {} };
         if timeout(drain, finished).await.is_err() {
@@ -180,32 +180,32 @@ impl Listener {
     }
 }
 
-/// The next connection. No error ends the wait: the next accept may well succeed.
+/// The next connection. An error does not end the wait: the next accept may well succeed.
 async fn next_connection(
     name: &'static str,
     socket: &TcpListener,
-    places: &Places,
+    slots: &ConnectionSlots,
 ) -> (TcpStream, SocketAddr) {
-    let mut told = false;
+    let mut is_logged = false;
     loop {
         match socket.accept().await {
             Ok(accepted) => return accepted,
-            Err(error) if is_of_one_connection(&error) => {}
+            Err(error) if concerns_one_connection(&error) => {}
             Err(error) => {
-                if !told {
+                if !is_logged {
                     tracing::warn!(listener = name, %error, "no connection can be accepted right now");
-                    told = true;
+                    is_logged = true;
                 }
-                // Whatever the system lacks, connections that are not used hold some of it.
-                places.make_room(ROOM);
-                sleep(ACCEPT_REST).await;
+                // Whatever the system lacks, idle connections hold some of it.
+                slots.evict(EVICTED_PER_FAILURE);
+                sleep(ACCEPT_RETRY_DELAY).await;
             }
         }
     }
 }
 
-/// Whether an accept failed because its connection went away again; the listener itself is well then.
-fn is_of_one_connection(error: &io::Error) -> bool {
+/// Whether an accept failed because its connection went away again; the listener itself works then.
+fn concerns_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionRefused

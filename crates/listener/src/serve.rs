@@ -24,20 +24,20 @@ use tower::ServiceExt;
 use tripline_model::contain;
 
 use crate::ListenerLimits;
-use crate::bodies::{Bodies, Ration};
-use crate::last_word;
+use crate::bodies::{Bodies, BodyContext};
+use crate::connection_slots::Slot;
+use crate::exchange::{Exchange, Waiting};
 use crate::pace::{self, Paced};
-use crate::places::Seat;
 use crate::problem::{Acceptance, Problem};
-use crate::turns::{Turn, Waits};
+use crate::raw_responses;
 
-/// Requests with more headers than this are answered with 431.
+/// Requests with more headers than this get 431.
 const MAX_HEADERS: usize = 100;
 
 /// The smallest buffer hyper agrees to work with, in bytes.
 const MIN_BUFFER_BYTES: usize = 8192;
 
-/// The listener that a request came to.
+/// The listener that a request came through.
 #[derive(Clone, Copy)]
 pub(crate) struct ListenerName(pub(crate) &'static str);
 
@@ -54,23 +54,23 @@ pub(crate) struct ConnectionContext {
 // === impl ConnectionContext ===
 
 impl ConnectionContext {
-    /// Serves a connection to its end; asked to shut down, it ends after the request in flight. It also ends when its
-    /// place is needed and its peer keeps it waiting.
-    pub(crate) async fn serve(&self, stream: TcpStream, peer: SocketAddr, seat: &Seat) {
-        // Answers are small and written whole: waiting to fill a packet only costs time.
+    /// Serves a connection until it ends. On shutdown it ends after the request in flight. It also ends when its slot is
+    /// needed while it waits for its peer.
+    pub(crate) async fn serve(&self, stream: TcpStream, peer: SocketAddr, slot: &Slot) {
+        // Responses are small and written whole: waiting to fill a packet only costs time.
         let _ = stream.set_nodelay(true);
         let head_by = Instant::now() + self.limits.header_timeout;
         match &self.tls {
-            None => self.serve_http(stream, peer, head_by, seat).await,
+            None => self.serve_http(stream, peer, head_by, slot).await,
             Some(tls) => {
                 let handshake = timeout_at(head_by, tls.accept(stream));
-                let shaken = tokio::select! {
-                    shaken = handshake => shaken,
+                let accepted = tokio::select! {
+                    accepted = handshake => accepted,
                     () = self.shutdown.cancelled() => return,
-                    () = seat.asked_to_leave() => return,
+                    () = slot.eviction_requested() => return,
                 };
-                match shaken {
-                    Ok(Ok(stream)) => self.serve_http(stream, peer, head_by, seat).await,
+                match accepted {
+                    Ok(Ok(stream)) => self.serve_http(stream, peer, head_by, slot).await,
                     Ok(Err(error)) => tracing::debug!(%peer, %error, "TLS handshake failed"),
                     Err(_) => tracing::debug!(%peer, "TLS handshake not finished"),
                 }
@@ -78,37 +78,37 @@ impl ConnectionContext {
         }
     }
 
-    /// Refuses a connection that has no place, in one write that cannot wait.
-    pub(crate) fn turn_away(&self, stream: TcpStream) {
+    /// Refuses a connection for which there is no slot, in one write that does not block.
+    pub(crate) fn reject(&self, stream: TcpStream) {
         if self.tls.is_none()
             && let Ok(mut stream) = stream.into_std()
         {
-            // The peer may be gone, or not read: that is its own affair.
-            let _ = stream.write_all(&last_word::to_one_too_many());
+            // Best effort: the peer may be gone, or not read.
+            let _ = stream.write_all(&raw_responses::too_many_connections());
             let _ = stream.shutdown(Shutdown::Write);
         }
     }
 
-    async fn serve_http<IO>(&self, stream: IO, peer: SocketAddr, head_by: Instant, seat: &Seat)
+    async fn serve_http<IO>(&self, stream: IO, peer: SocketAddr, head_by: Instant, slot: &Slot)
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
-        let turns = &seat.turns;
+        let exchanges = &slot.exchanges;
         let pace = pace::Limits {
             header: self.limits.header_timeout,
             idle: self.limits.idle_timeout,
         };
-        let io = TokioIo::new(Paced::new(stream, pace, turns.clone(), head_by));
-        let ration = Ration {
+        let io = TokioIo::new(Paced::new(stream, pace, exchanges.clone(), head_by));
+        let body_context = BodyContext {
             bodies: Arc::clone(&self.bodies),
-            turns: turns.clone(),
+            exchanges: exchanges.clone(),
         };
         let service = service_fn(|mut request: Request<Incoming>| {
-            let turn = turns.begin();
+            let exchange = exchanges.begin();
             request.extensions_mut().insert(ConnectInfo(peer));
-            request.extensions_mut().insert(ration.clone());
+            request.extensions_mut().insert(body_context.clone());
             request.extensions_mut().insert(ListenerName(self.name));
-            answer(self.app.clone(), request, turn)
+            respond(self.app.clone(), request, exchange)
         });
         let max_header_bytes = self.limits.max_header_bytes;
         let connection = http1::Builder::new()
@@ -119,37 +119,37 @@ impl ConnectionContext {
             .max_buf_size((2 * max_header_bytes).max(MIN_BUFFER_BYTES))
             .serve_connection(io, service);
         let mut connection = pin!(connection);
-        let ended = loop {
+        let outcome = loop {
             tokio::select! {
-                ended = &mut connection => break ended,
+                outcome = &mut connection => break outcome,
                 () = self.shutdown.cancelled() => {
                     connection.as_mut().graceful_shutdown();
                     break connection.await;
                 }
-                () = seat.asked_to_leave() => match turns.waits() {
-                    Some(Waits::ForHead(_)) => {
-                        tracing::debug!(%peer, "connection gave its place to a newcomer");
+                () = slot.eviction_requested() => match exchanges.waiting() {
+                    Some(Waiting::ForHead(_)) => {
+                        tracing::debug!(%peer, "waiting connection closed: its slot is needed");
                         return;
                     }
-                    Some(Waits::ForBody(_)) => turns.give_up(),
-                    None => seat.stays(),
+                    Some(Waiting::ForBody(_)) => exchanges.abort_body(),
+                    None => slot.decline_eviction(),
                 },
             }
         };
-        if let Err(error) = ended {
+        if let Err(error) = outcome {
             tracing::debug!(%peer, %error, "connection ended early");
         }
     }
 }
 
-/// The app's answer. A panic costs its own request only; what the request did before it is not known.
-async fn answer(
+/// The app's response. A panic costs its own request only; what the request did before it is not known.
+async fn respond(
     app: Router,
     request: Request<Incoming>,
-    turn: Turn,
+    exchange: Exchange,
 ) -> Result<Response, Infallible> {
-    let answered = pin!(app.oneshot(request.map(Body::new)));
-    let response = match contain(answered).await {
+    let response = pin!(app.oneshot(request.map(Body::new)));
+    let response = match contain(response).await {
         Ok(Ok(response)) => response,
         Err(_) => Problem::new(
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -160,5 +160,5 @@ async fn answer(
         .accepted(Acceptance::Unknown)
         .into_response(),
     };
-    Ok(response.map(|body| Body::new(turn.over(body))))
+    Ok(response.map(|body| Body::new(exchange.end_with(body))))
 }

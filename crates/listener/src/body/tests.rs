@@ -1,6 +1,6 @@
 use super::*;
 use crate::bodies::Bodies;
-use crate::turns::Turns;
+use crate::exchange::Exchanges;
 use futures_util::stream;
 use std::io;
 use tokio::time::{Instant, sleep};
@@ -13,10 +13,10 @@ async fn read(body: Body, limit: usize) -> Result<Bytes, Problem> {
     read.map(|(bytes, _share)| bytes)
 }
 
-fn ration(max: usize) -> Ration {
-    let turns = Turns::new(Instant::now(), Default::default());
+fn body_context(max: usize) -> BodyContext {
+    let exchanges = Exchanges::new(Instant::now(), Default::default());
     let bodies = Bodies::new(max);
-    Ration { bodies, turns }
+    BodyContext { bodies, exchanges }
 }
 
 fn pieces(pieces: &[&'static str]) -> Body {
@@ -61,7 +61,7 @@ async fn a_body_that_breaks_off_is_refused() {
     assert_eq!(problem.status, StatusCode::BAD_REQUEST);
 }
 
-/// Each piece comes in good time, but all together take too long.
+/// Each piece comes in time, but all together take too long.
 #[tokio::test(start_paused = true)]
 async fn a_trickle_ends_at_the_deadline() {
     let started = Instant::now();
@@ -78,7 +78,7 @@ async fn a_trickle_ends_at_the_deadline() {
 async fn bodies_share_the_memory_there_is() {
     let large = || Body::from(vec![0; 40 * 1024]);
     let (mut parts, ()) = http::Request::new(()).into_parts();
-    parts.extensions.insert(ration(64 * 1024));
+    parts.extensions.insert(body_context(64 * 1024));
     let first = read_body(&parts, large(), 1 << 20, WITHIN).await.unwrap();
     let refused = read_body(&parts, large(), 1 << 20, WITHIN).await;
     let problem = refused.map(|(bytes, _)| bytes).unwrap_err();
@@ -94,12 +94,12 @@ async fn bodies_share_the_memory_there_is() {
 }
 
 #[tokio::test]
-async fn a_body_whose_place_is_needed_is_given_up() {
-    let ration = ration(1 << 20);
-    let turns = ration.turns.clone();
+async fn a_body_whose_slot_is_needed_is_aborted() {
+    let body_context = body_context(1 << 20);
+    let exchanges = body_context.exchanges.clone();
     let (mut parts, ()) = http::Request::new(()).into_parts();
-    parts.extensions.insert(ration);
-    turns.give_up();
+    parts.extensions.insert(body_context);
+    exchanges.abort_body();
     let never = Body::from_stream(stream::pending::<io::Result<&'static str>>());
     let refused = read_body(&parts, never, 5, WITHIN).await;
     let problem = refused.map(|(bytes, _)| bytes).unwrap_err();

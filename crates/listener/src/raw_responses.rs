@@ -1,27 +1,27 @@
-//! What a connection says when no application can: an answer to what is no request, as bytes.
+//! Responses as bytes, for connections whose request never reaches the application.
 
 use http::StatusCode;
 
 use crate::{Acceptance, Problem};
 
-/// How hyper's own answer to a head that it cannot read begins; the status follows.
-const OWN: &[u8] = b"HTTP/1.1 4";
+/// How hyper's own response to a head that it cannot read begins; the rest of the status follows.
+const HYPER_START: &[u8] = b"HTTP/1.1 4";
 
-/// The status of hyper's own answer, which has no words for the caller.
-pub(crate) fn status_of(answer: &[u8]) -> Option<StatusCode> {
-    let is_bare = |answer: &[u8]| {
-        answer
+/// The status of hyper's own response, which has no body that explains it. `None` if it is another response.
+pub(crate) fn bare_status(response: &[u8]) -> Option<StatusCode> {
+    let is_bare = |response: &[u8]| {
+        response
             .windows(17)
             .any(|at| at.eq_ignore_ascii_case(b"content-length: 0"))
     };
-    let status = answer.get(9..12)?;
-    (answer.starts_with(OWN) && is_bare(answer))
+    let status = response.get(9..12)?;
+    (response.starts_with(HYPER_START) && is_bare(response))
         .then(|| StatusCode::from_bytes(status).ok())
         .flatten()
 }
 
-/// The answer to a head that cannot be read. Nothing in it was looked at.
-pub(crate) fn to_a_bad_head(status: StatusCode) -> Vec<u8> {
+/// For a head that cannot be parsed: no part of it was acted on.
+pub(crate) fn malformed_head(status: StatusCode) -> Vec<u8> {
     let (kind, title) = match status {
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
             ("head_too_large", "the request's headers are too large")
@@ -32,8 +32,8 @@ pub(crate) fn to_a_bad_head(status: StatusCode) -> Vec<u8> {
     bytes(&Problem::new(status, kind, title))
 }
 
-/// The answer to a head that took too long.
-pub(crate) fn to_a_slow_head() -> Vec<u8> {
+/// For a head that took too long.
+pub(crate) fn head_timeout() -> Vec<u8> {
     let title = "the request's head took too long";
     bytes(&Problem::new(
         StatusCode::REQUEST_TIMEOUT,
@@ -42,8 +42,8 @@ pub(crate) fn to_a_slow_head() -> Vec<u8> {
     ))
 }
 
-/// The answer to one connection too many of an address.
-pub(crate) fn to_one_too_many() -> Vec<u8> {
+/// For a connection of an address that has as many as it may.
+pub(crate) fn too_many_connections() -> Vec<u8> {
     let title = "this address has too many connections";
     bytes(&Problem::new(
         StatusCode::SERVICE_UNAVAILABLE,
@@ -69,29 +69,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_bare_answer_is_hypers_own() {
+    fn only_a_bare_response_is_hypers_own() {
         let bare = "HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
         let large = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-        assert_eq!(status_of(bare.as_bytes()), Some(large));
+        assert_eq!(bare_status(bare.as_bytes()), Some(large));
         for other in [
             "",
             "HTTP/1.1 4",
             "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
             "HTTP/1.1 404 Not Found\r\ncontent-length: 12\r\n\r\n",
         ] {
-            assert_eq!(status_of(other.as_bytes()), None, "{other}");
+            assert_eq!(bare_status(other.as_bytes()), None, "{other}");
         }
     }
 
     #[test]
-    fn it_says_that_nothing_was_accepted() {
-        for answer in [
-            to_a_bad_head(StatusCode::BAD_REQUEST),
-            to_a_slow_head(),
-            to_one_too_many(),
+    fn every_response_says_that_nothing_was_accepted() {
+        for response in [
+            malformed_head(StatusCode::BAD_REQUEST),
+            head_timeout(),
+            too_many_connections(),
         ] {
-            let answer = String::from_utf8(answer).unwrap();
-            let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+            let response = String::from_utf8(response).unwrap();
+            let (head, body) = response.split_once("\r\n\r\n").unwrap();
             assert!(head.contains(&format!("content-length: {}", body.len())));
             assert!(head.contains("connection: close"));
             let body: serde_json::Value = serde_json::from_str(body).unwrap();
