@@ -3,6 +3,7 @@
 //! Tests wait for conditions with a deadline, and every address is picked by the system. The few for which time itself has to
 //! pass say so with [`time_goes_by`].
 
+mod auth_cases;
 mod canary;
 mod checkers;
 mod disk;
@@ -17,11 +18,11 @@ mod otlp;
 mod own_store;
 mod raw;
 mod service;
-mod strangers;
 mod sts;
 mod vitals;
 mod wait;
 
+pub use auth_cases::{no_credentials, spellings};
 pub use canary::{canary, sighting};
 pub use checkers::{Checkers, output};
 pub use disk::Disk;
@@ -35,7 +36,6 @@ pub use otlp::{Collector, Traced};
 pub use own_store::{OwnStore, free_port};
 pub use raw::{Answer, Raw};
 pub use service::{KafkaNode, S3, S3Client, kafka, kafka_sasl, s3_store, skipped};
-pub use strangers::{no_credentials, spellings};
 pub use sts::{ScriptedSts, Sts, allow, s3_client};
 pub use vitals::Vitals;
 pub use wait::{eventually, eventually_within, time_goes_by};

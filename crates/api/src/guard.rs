@@ -40,13 +40,13 @@ fn refuse(hub: &ApiState, request: &Request) -> Option<Problem> {
     if is_open {
         return None;
     }
-    let stranger = hub
+    let error = hub
         .token
-        .admits(request.headers(), request.extensions())
+        .authenticate(request.headers(), request.extensions())
         .err()?;
     let title = "the token is missing or wrong";
     let detail = "send `Authorization: Bearer TOKEN`; the token is in the file admin.token of the data directory";
-    Some(stranger.problem(title, detail))
+    Some(error.problem(title, detail))
 }
 
 fn host_is_ours(hub: &ApiState, request: &Request) -> bool {
@@ -54,7 +54,7 @@ fn host_is_ours(hub: &ApiState, request: &Request) -> bool {
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
         return false;
     };
-    // `GET http://name/ HTTP/1.1` names a host twice; neither may be a stranger.
+    // `GET http://name/ HTTP/1.1` names a host twice; neither may be unknown.
     let in_target = request.uri().authority();
     let target_is_ours = in_target.is_none_or(|name| hub.hosts.allows(name.as_str()));
     target_is_ours && host.to_str().is_ok_and(|host| hub.hosts.allows(host))

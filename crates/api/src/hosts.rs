@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers() {
+    fn unknown_hosts() {
         let hosts = hosts("192.0.2.7:8081");
         for bad in [
             "",

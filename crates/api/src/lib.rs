@@ -105,8 +105,8 @@ pub fn router(state: ApiState) -> Router {
         .fallback(refusal::no_such_route)
         .method_not_allowed_fallback(refusal::wrong_method)
         .with_state(shared);
-    // Outside of the whole router: a layer of its routes could not keep it from telling strangers, by `Allow`, what
-    // there is.
+    // Around the whole router: as a layer of the routes it could not keep the router from telling callers without a
+    // token, by `Allow`, what there is.
     Router::new().fallback_service(routes).layer(guard)
 }
 

@@ -298,11 +298,11 @@ refusals! {
     Host 421 "The hub is not known by that host name"
 }
 refusals! {
-    /// What stands before every route.
+    /// Every route may answer with these.
     Usual:
     Token 401 "The token is missing or wrong",
     Site 403 "A browser sent it for a web page of another site",
-    Guesses 429 "Too many wrong tokens came from this address; see `retry-after`",
+    Blocked 429 "Too many wrong tokens came from this address; see `retry-after`",
     Host 421 "The hub is not known by that host name"
 }
 refusals! {

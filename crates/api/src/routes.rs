@@ -80,7 +80,8 @@ const fn has_parameter(path: &[u8]) -> bool {
     false
 }
 
-/// Who may send this request. What is not in the list wants the token, too: strangers are not told what there is.
+/// Who may send this request. What is not in the list needs the token, too, so that callers without it do not learn which
+/// routes there are.
 pub(crate) fn class(method: &Method, path: &str) -> Class {
     // `HEAD` is answered wherever `GET` is.
     let asked = if method == Method::HEAD {

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::Problem;
-use crate::guesses::Guesses;
+use crate::auth_throttle::AuthThrottle;
 use crate::serve::ListenerName;
 
 /// Lets a request in if it carries the right token. Only the token's digest is kept, and it is compared in constant
@@ -20,16 +20,16 @@ use crate::serve::ListenerName;
 pub struct Bearer {
     /// `None`: an empty token, which lets nobody in.
     digest: Option<[u8; 32]>,
-    guesses: Arc<Guesses>,
+    throttle: Arc<AuthThrottle>,
 }
 
 /// Why a caller is not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stranger {
-    /// It did not send the token.
-    Unknown,
-    /// Its address sent too many wrong ones, and is not listened to for so long.
-    Guessed(Duration),
+pub enum AuthError {
+    /// The token is missing or wrong.
+    InvalidToken,
+    /// Too many wrong tokens came from its address, which is blocked for this long.
+    Blocked(Duration),
 }
 
 // === impl Bearer ===
@@ -39,28 +39,33 @@ impl Bearer {
     pub fn new(token: &str) -> Self {
         Self {
             digest: (!token.is_empty()).then(|| digest(token.as_bytes())),
-            guesses: Arc::default(),
+            throttle: Arc::default(),
         }
     }
 
-    /// Whether a request with these headers, whose extensions tell the peer, holds exactly one
-    /// `Authorization: Bearer TOKEN` with the right token.
+    /// Checks that `headers` have exactly one `Authorization: Bearer TOKEN`, with the right token. `extensions` hold the
+    /// peer's address.
     ///
-    /// After too many wrong tokens an address is not listened to at all for a while: else it could go on to guess. On
-    /// loopback one address stands for everybody on this machine and behind a proxy on it, so that whoever guesses
-    /// there would shut all the others out: the right token is let in there, and only wrong ones are refused otherwise.
+    /// After too many wrong tokens an address is blocked for a while, whatever it sends: else it could go on guessing.
+    /// Loopback is an exception: one address stands there for everybody on this machine and behind a proxy on it, and
+    /// one of them could shut out all the others. There the right token is always let in, and only wrong ones get
+    /// [`AuthError::Blocked`].
     ///
     /// # Errors
-    /// Who it is not.
-    pub fn admits(&self, headers: &HeaderMap, extensions: &Extensions) -> Result<(), Stranger> {
-        let token = sent(headers).ok_or(Stranger::Unknown)?;
+    /// The token is missing or wrong, or the address is blocked.
+    pub fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        extensions: &Extensions,
+    ) -> Result<(), AuthError> {
+        let token = sent(headers).ok_or(AuthError::InvalidToken)?;
         let peer = extensions.get::<ConnectInfo<SocketAddr>>();
         let peer = peer.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.0.ip());
-        let barred = self.guesses.barred(peer).map(Stranger::Guessed);
-        if let Some(stranger) = barred
+        let blocked = self.throttle.blocked_for(peer).map(AuthError::Blocked);
+        if let Some(error) = blocked
             && !peer.to_canonical().is_loopback()
         {
-            return Err(stranger);
+            return Err(error);
         }
         let sent = digest(token);
         if self.digest.is_some_and(|own| bool::from(own.ct_eq(&sent))) {
@@ -68,8 +73,8 @@ impl Bearer {
         }
         let listener = extensions.get::<ListenerName>();
         let listener = listener.map_or("none", |name| name.0);
-        self.guesses.wrong(listener, peer, sent);
-        Err(barred.unwrap_or(Stranger::Unknown))
+        self.throttle.record_failure(listener, peer, sent);
+        Err(blocked.unwrap_or(AuthError::InvalidToken))
     }
 }
 
@@ -79,16 +84,16 @@ impl fmt::Debug for Bearer {
     }
 }
 
-// === impl Stranger ===
+// === impl AuthError ===
 
-impl Stranger {
-    /// 401 in these words, or 429 in our own.
+impl AuthError {
+    /// 401 with this title and detail, or 429 with a title of its own.
     pub fn problem(self, title: &str, detail: &str) -> Problem {
         match self {
-            Self::Unknown => {
+            Self::InvalidToken => {
                 Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", title).detail(detail)
             }
-            Self::Guessed(retry_after) => {
+            Self::Blocked(retry_after) => {
                 let title = "too many wrong tokens came from this address";
                 let kind = "too_many_wrong_tokens";
                 let mut problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, kind, title);
@@ -99,7 +104,7 @@ impl Stranger {
     }
 }
 
-/// What the caller says is the token; nothing is no guess.
+/// The token that the caller sent. Without one there is nothing to count as a guess.
 fn sent(headers: &HeaderMap) -> Option<&[u8]> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else {

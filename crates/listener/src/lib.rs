@@ -10,6 +10,7 @@
 )]
 
 mod answer;
+mod auth_throttle;
 mod bearer;
 mod bodies;
 mod body;
@@ -17,7 +18,7 @@ mod connection_slots;
 mod ended;
 mod exchange;
 mod gateway;
-mod guesses;
+
 mod idempotency;
 
 mod listener;
@@ -31,7 +32,7 @@ mod tls;
 mod trace;
 
 pub use answer::AnswerRoom;
-pub use bearer::{Bearer, Stranger};
+pub use bearer::{AuthError, Bearer};
 pub use bodies::Share;
 pub use body::{read_body, refuse_packed};
 pub use gateway::{Gateway, GatewayHandler, Mount, RouteRefused};

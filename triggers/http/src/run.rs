@@ -10,7 +10,7 @@ use http::StatusCode;
 use http::request::Parts;
 use tripline_config::SecretRef;
 use tripline_listener::{
-    Acceptance, AnswerRoom, Bearer, GatewayHandler, Problem, Route, Stranger, idempotency_key,
+    Acceptance, AnswerRoom, AuthError, Bearer, GatewayHandler, Problem, Route, idempotency_key,
     read_body, refuse_packed,
 };
 use tripline_model::{Execution, Identity, Receipt, Rejected, Stopping, Timestamp};
@@ -97,9 +97,9 @@ impl Handler {
         request: Request,
     ) -> Result<Receipted, Problem> {
         let (parts, body) = request.into_parts();
-        self.lets_in(&parts).map_err(|stranger| {
+        self.authenticate(&parts).map_err(|error| {
             let detail = "send `Authorization: Bearer TOKEN` with the token of this route";
-            let problem = stranger.problem("the caller is not known", detail);
+            let problem = error.problem("the caller is not known", detail);
             problem.accepted(Acceptance::No)
         })?;
         refuse_packed(&parts.headers)?;
@@ -159,9 +159,9 @@ impl Handler {
         }
     }
 
-    fn lets_in(&self, parts: &Parts) -> Result<(), Stranger> {
+    fn authenticate(&self, parts: &Parts) -> Result<(), AuthError> {
         match &self.bearer {
-            Some(bearer) => bearer.admits(&parts.headers, &parts.extensions),
+            Some(bearer) => bearer.authenticate(&parts.headers, &parts.extensions),
             None => Ok(()),
         }
     }

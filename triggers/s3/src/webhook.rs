@@ -52,10 +52,10 @@ impl GatewayHandler for Receiver {
 impl Receiver {
     async fn receive(&self, request: Request) -> Result<(), Problem> {
         if let Some(bearer) = &self.bearer
-            && let Err(stranger) = bearer.admits(request.headers(), request.extensions())
+            && let Err(error) = bearer.authenticate(request.headers(), request.extensions())
         {
             let title = "a bearer token is needed, and this is not the one";
-            let mut problem = stranger.problem(title, "");
+            let mut problem = error.problem(title, "");
             // A store that hears what it does not know of may hold up all that comes after it: it knows this one.
             problem.status = StatusCode::UNAUTHORIZED;
             return Err(problem.accepted(Acceptance::No));

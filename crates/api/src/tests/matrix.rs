@@ -1,4 +1,4 @@
-//! Every route with everything that is no token, by every method, in every spelling. Made out of the list of routes.
+//! Every route with every invalid token, by every method, in every spelling. Made out of the list of routes.
 
 use axum::body::Body;
 use http::{Method, Request, Uri};
@@ -8,10 +8,10 @@ use crate::routes::{AdminRoute, Class, ROUTES, class};
 
 // Not a module of its own crate: the end-to-end tests send the same to a real hub.
 #[expect(unreachable_pub, reason = "it is public where it lives")]
-#[path = "../../../../tests/src/strangers.rs"]
-mod strangers;
+#[path = "../../../../tests/src/auth_cases.rs"]
+mod auth_cases;
 
-use strangers::{no_credentials, spellings};
+use auth_cases::{no_credentials, spellings};
 
 const ID: &str = "019ab3c8-6d0f-7c51-9d2e-0f4a5b6c7d8e";
 
@@ -21,7 +21,7 @@ const METHODS: [&str; 12] = [
     "get", "POSTX",
 ];
 
-/// What anybody may hear.
+/// What anybody may get.
 const HEALTH: [&str; 2] = [r#"{"status":"ok"}"#, r#"{"status":"ready"}"#];
 
 /// The route's path with names of things that are there.

@@ -1,7 +1,7 @@
-//! How strangers try to get in: what is no token, and other ways to write a path. The tests of the admin API use this
-//! file, too.
+//! Requests that must not be let in: with invalid credentials, and with other spellings of a path. The tests of the
+//! admin API use this file, too.
 
-/// Headers that must open nothing, each list with a name. `token` is the right one; `other` opens another door.
+/// Headers that must be refused, each list with a name. `token` is the right token; `other` is one for something else.
 pub fn no_credentials(
     token: &str,
     other: &str,
@@ -11,7 +11,7 @@ pub fn no_credentials(
     vec![
         ("none", vec![]),
         ("wrong", vec![bearer("wrong")]),
-        ("of another door", vec![bearer(other)]),
+        ("of something else", vec![bearer(other)]),
         ("with a byte behind it", vec![bearer(&format!("{token}x"))]),
         (
             "without its last byte",
@@ -71,8 +71,8 @@ pub fn no_credentials(
     ]
 }
 
-/// Targets of requests that are not `path`, or are it with something behind it. Every one is sent as it is written;
-/// `TOKEN` stands for a token.
+/// Request targets that are like `path`, or are `path` with a suffix. Each is sent as it is written; `TOKEN` stands for a
+/// token.
 pub fn spellings(path: &str) -> Vec<String> {
     let bare = path.trim_start_matches('/');
     let last = path.rfind('/').map_or(0, |at| at + 1);
@@ -81,7 +81,7 @@ pub fn spellings(path: &str) -> Vec<String> {
     let first = name.chars().next().unwrap_or('a');
     let rest = name.get(first.len_utf8()..).unwrap_or_default();
     let mut all = Vec::new();
-    // Behind it: what an exception for health checks might look for.
+    // Suffixes that an exception for health checks might look for.
     for suffix in [
         "/",
         "//",
@@ -122,7 +122,7 @@ pub fn spellings(path: &str) -> Vec<String> {
     ] {
         all.push(format!("{path}{suffix}"));
     }
-    // Before it: what a normaliser might take away again.
+    // Prefixes that a normaliser might remove.
     for prefix in [
         "//",
         "/./",
@@ -167,7 +167,8 @@ pub fn spellings(path: &str) -> Vec<String> {
     all
 }
 
-/// Whether this is a health check, however it came to be: its query and what a client never sends do not matter.
+/// Whether this is a health check whatever it was made from: its query and its fragment, which is never sent, do not
+/// matter.
 fn is_health(spelling: &str) -> bool {
     let sent = spelling.split(['?', '#']).next().unwrap_or_default();
     let path = sent.strip_prefix("http://localhost").unwrap_or(sent);
