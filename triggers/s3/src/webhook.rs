@@ -56,7 +56,8 @@ impl Receiver {
         {
             let title = "a bearer token is needed, and this is not the one";
             let mut problem = error.problem(title, "");
-            // A store that hears what it does not know of may hold up all that comes after it: it knows this one.
+            // Also for a blocked address: a status that a store does not expect may hold up everything behind it, and
+            // every store expects this one.
             problem.status = StatusCode::UNAUTHORIZED;
             return Err(problem.accepted(Acceptance::No));
         }
