@@ -1,4 +1,4 @@
-//! All that a trigger sees of the hub.
+//! What a trigger can use of the hub.
 
 use std::sync::Arc;
 
@@ -9,13 +9,13 @@ use tripline_listener::Gateway;
 use tripline_model::{Clock, Cursors, Dispatch, Event, Function, Identity, Offer, TriggerName};
 
 use crate::counting::Counting;
-use crate::status::Board;
+use crate::status::StatusCell;
 use crate::{FactValue, TriggerError};
 
 /// The parts of the hub that triggers are given.
 #[derive(Clone)]
 pub struct Ports {
-    /// The way in for events.
+    /// Where events are offered.
     pub dispatch: Arc<dyn Dispatch>,
     /// Triggers' durable notes.
     pub cursors: Arc<dyn Cursors>,
@@ -29,41 +29,41 @@ pub struct Ports {
     pub hub_id: Arc<str>,
 }
 
-/// All that a trigger sees of the hub. Each run gets its own; clones share it.
+/// What a trigger can use of the hub. Each run gets its own; clones share it.
 #[derive(Clone)]
 pub struct TriggerContext {
-    seat: Arc<Seat>,
+    environment: Arc<TriggerEnvironment>,
     shutdown: CancellationToken,
     tasks: TaskTracker,
 }
 
-/// What stays the same from run to run.
-pub(crate) struct Seat {
+/// The part of a trigger's context that all its runs share.
+pub(crate) struct TriggerEnvironment {
     name: TriggerName,
     function: Function,
     ports: Ports,
-    board: Arc<Board>,
+    status: Arc<StatusCell>,
 }
 
-// === impl Seat ===
+// === impl TriggerEnvironment ===
 
-impl Seat {
+impl TriggerEnvironment {
     pub(crate) fn new(
         name: TriggerName,
         function: Function,
         ports: Ports,
-        board: Arc<Board>,
+        status: Arc<StatusCell>,
     ) -> Self {
         let counting = Counting {
             inner: ports.dispatch,
-            board: Arc::clone(&board),
+            status: Arc::clone(&status),
         };
         let dispatch = Arc::new(counting);
         Self {
             name,
             function,
             ports: Ports { dispatch, ..ports },
-            board,
+            status,
         }
     }
 
@@ -71,17 +71,21 @@ impl Seat {
         &self.name
     }
 
-    pub(crate) fn board(&self) -> &Arc<Board> {
-        &self.board
+    pub(crate) fn status(&self) -> &Arc<StatusCell> {
+        &self.status
     }
 }
 
 // === impl TriggerContext ===
 
 impl TriggerContext {
-    pub(crate) fn new(seat: Arc<Seat>, shutdown: CancellationToken, tasks: TaskTracker) -> Self {
+    pub(crate) fn new(
+        environment: Arc<TriggerEnvironment>,
+        shutdown: CancellationToken,
+        tasks: TaskTracker,
+    ) -> Self {
         Self {
-            seat,
+            environment,
             shutdown,
             tasks,
         }
@@ -89,53 +93,53 @@ impl TriggerContext {
 
     /// The trigger's name.
     pub fn name(&self) -> &TriggerName {
-        &self.seat.name
+        &self.environment.name
     }
 
     /// The function that its events are for.
     pub fn function(&self) -> &Function {
-        &self.seat.function
+        &self.environment.function
     }
 
-    /// An offer of `event` from this trigger to its function. Notes that belong to the event go into
-    /// `offer.cursors` and are written in the transaction that accepts it.
+    /// An offer of `event` from this trigger to its function. Put notes that belong to the event into `offer.cursors`:
+    /// they are written in the transaction that accepts it.
     pub fn offer(&self, event: Event, identity: Identity) -> Offer {
         Offer {
-            function: self.seat.function.name.clone(),
-            trigger: Some(self.seat.name.clone()),
+            function: self.environment.function.name.clone(),
+            trigger: Some(self.environment.name.clone()),
             event,
             identity,
             cursors: Vec::new(),
         }
     }
 
-    /// The way in. A receipt means that the event is on disk; without one nothing is, except after
+    /// Where to offer events. A receipt means that the event is on disk; without one it is not, except after
     /// `Rejected::Unknown`.
     pub fn dispatch(&self) -> &Arc<dyn Dispatch> {
-        &self.seat.ports.dispatch
+        &self.environment.ports.dispatch
     }
 
     /// The trigger's durable notes.
     pub fn cursors(&self) -> &Arc<dyn Cursors> {
-        &self.seat.ports.cursors
+        &self.environment.ports.cursors
     }
 
     /// Wall time.
     pub fn clock(&self) -> &Arc<dyn Clock> {
-        &self.seat.ports.clock
+        &self.environment.ports.clock
     }
 
-    /// Where to mount handlers: on the routes that [`crate::Trigger::routes`] told, and on no others.
+    /// Where to mount handlers: on the routes that [`crate::Trigger::routes`] returned, and on no others.
     pub fn gateway(&self) -> &Gateway {
-        &self.seat.ports.gateway
+        &self.environment.ports.gateway
     }
 
-    /// A secret's value: one of those that [`crate::Trigger::secrets`] told.
+    /// A secret's value: of one of those that [`crate::Trigger::secrets`] returned.
     ///
     /// # Errors
-    /// It is not set or cannot be read; the message names the place, never the value.
+    /// It is not set or cannot be read; the message names where it is, never the value.
     pub fn secret(&self, reference: &SecretRef) -> Result<Secret, TriggerError> {
-        let resolved = self.seat.ports.secrets.resolve(reference);
+        let resolved = self.environment.ports.secrets.resolve(reference);
         resolved.map_err(|error| TriggerError::new("a secret cannot be had").caused_by(error))
     }
 
@@ -144,35 +148,36 @@ impl TriggerContext {
         &self.shutdown
     }
 
-    /// For tasks of the trigger. They must end when [`TriggerContext::shutdown`] is cancelled; the supervisor cancels
-    /// it when the run ends, however it ends, and waits for them.
+    /// For tasks of the trigger. They must end when [`TriggerContext::shutdown`] is cancelled. The supervisor cancels
+    /// that whenever the run ends, and waits for the tasks.
     pub fn tasks(&self) -> &TaskTracker {
         &self.tasks
     }
 
-    /// Says that the source is there and events come in. Clears trouble.
+    /// Reports that the source is there and events can come in. Clears trouble.
     pub fn ready(&self) {
-        self.seat.board.ready();
+        self.environment.status.ready();
     }
 
-    /// Says that the source gives trouble and the trigger keeps trying by itself. [`TriggerContext::ready`] ends it.
+    /// Reports that something is wrong with the source while the trigger keeps trying by itself.
+    /// [`TriggerContext::ready`] clears it.
     pub fn trouble(&self, what: impl Into<String>) {
-        self.seat.board.trouble(&what.into());
+        self.environment.status.trouble(&what.into());
     }
 
-    /// Tells something about the trigger, for people: `lag`, `next_fire`. Stays until told anew, or until the run
-    /// ends: nothing old is shown of a trigger that does not run.
+    /// Reports something about the trigger, for people: `lag`, `next_fire`. It is shown until it is reported anew or the
+    /// run ends: nothing old is shown of a trigger that does not run.
     pub fn fact(&self, name: &'static str, value: impl Into<FactValue>) {
-        self.seat.board.fact(name, value.into());
+        self.environment.status.fact(name, value.into());
     }
 
-    /// Takes a fact back that is not known any more.
+    /// Removes a fact that is not known any more.
     pub fn no_fact(&self, name: &'static str) {
-        self.seat.board.no_fact(name);
+        self.environment.status.no_fact(name);
     }
 
     /// Identifies this hub's data for ever (UUID text): for default consumer groups and the like.
     pub fn hub_id(&self) -> &str {
-        &self.seat.ports.hub_id
+        &self.environment.ports.hub_id
     }
 }

@@ -1,4 +1,4 @@
-//! The way in for one trigger, counted.
+//! A [`Dispatch`] that counts for one trigger.
 
 use std::sync::Arc;
 
@@ -7,12 +7,12 @@ use tripline_model::{
     Dispatch, Function, FunctionName, Invocation, Offer, Receipt, Rejected, RequestId, Stopping,
 };
 
-use crate::status::Board;
+use crate::status::StatusCell;
 
-/// Passes everything on, and counts receipts and refusals on the trigger's board.
+/// Passes everything on, and counts receipts and refusals in the trigger's status.
 pub(crate) struct Counting {
     pub(crate) inner: Arc<dyn Dispatch>,
-    pub(crate) board: Arc<Board>,
+    pub(crate) status: Arc<StatusCell>,
 }
 
 // === impl Counting ===
@@ -27,7 +27,7 @@ impl Counting {
                 Err(_) => rejected += 1,
             }
         }
-        self.board.count(accepted, rejected);
+        self.status.count(accepted, rejected);
     }
 }
 

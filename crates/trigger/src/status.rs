@@ -1,4 +1,4 @@
-//! How a trigger is doing, for people and for the API.
+//! The status of a trigger, for people and for the API.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,16 +14,16 @@ use tripline_model::{Clock, FunctionName, Timestamp, TriggerName};
 /// The longest text of an error or a fact, in characters: both may quote a remote peer.
 const MAX_TEXT_CHARS: usize = 500;
 
-/// Where a trigger is in its life.
+/// The state of a trigger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TriggerState {
-    /// It runs, and has not said yet that its source is there.
+    /// It runs, and has not reported yet that its source is there.
     Starting,
     /// It takes events in.
     Running,
-    /// It runs, but its source gives it trouble; it keeps trying by itself.
+    /// It runs, but something is wrong with its source; it keeps trying by itself.
     Troubled,
-    /// Its run ended with an error; it is started again later.
+    /// Its run ended with an error; it is restarted later.
     Backoff,
     /// Somebody paused it, or the config says `enabled = false`.
     Paused,
@@ -31,7 +31,7 @@ pub enum TriggerState {
     Stopped,
 }
 
-/// How a trigger is doing.
+/// The status of a trigger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TriggerStatus {
     /// Its name.
@@ -40,21 +40,21 @@ pub struct TriggerStatus {
     pub kind: String,
     /// The function it is for.
     pub function: FunctionName,
-    /// Where it is in its life.
+    /// Its state.
     pub state: TriggerState,
-    /// Since when it is there.
+    /// Since when it has been in that state.
     pub since: Timestamp,
-    /// What is wrong, or was wrong last; gone once it runs well. Without control characters.
+    /// The current or latest error; gone once it runs well. Without control characters.
     pub error: Option<String>,
-    /// How often its run ended before it should have, since the hub was started.
+    /// How often its run ended too early since the hub was started.
     pub restarts: u64,
-    /// When it is started again, in [`TriggerState::Backoff`].
+    /// When it is restarted, in [`TriggerState::Backoff`].
     pub retry_at: Option<Timestamp>,
-    /// Events accepted through it since the hub was started, without those known before.
+    /// Events accepted through it since the hub was started, without repeats.
     pub accepted: u64,
     /// Offers refused since the hub was started.
     pub rejected: u64,
-    /// What the kind tells of itself, such as `lag`; empty while it does not run.
+    /// What the kind reports about itself, such as `lag`; empty while it does not run.
     pub facts: BTreeMap<&'static str, FactValue>,
 }
 
@@ -65,14 +65,15 @@ pub enum FactValue {
     Count(u64),
     /// Yes or no.
     Flag(bool),
-    /// Words. Without control characters.
+    /// A text without control characters.
     Text(String),
     /// A moment.
     Time(Timestamp),
 }
 
-/// A trigger's status while it changes: written by its context and its keeper, read by whoever wants to know.
-pub(crate) struct Board {
+/// The live status of one trigger: written by the trigger, through its context, and by the supervisor's task; read by
+/// the API.
+pub(crate) struct StatusCell {
     name: TriggerName,
     kind: String,
     function: FunctionName,
@@ -80,13 +81,13 @@ pub(crate) struct Board {
     inner: Mutex<Inner>,
     accepted: AtomicU64,
     rejected: AtomicU64,
-    /// The state once more, for those who wait for it.
+    /// The state, in a channel so that others can wait for a change.
     state: watch::Sender<TriggerState>,
 }
 
 struct Inner {
     since: Timestamp,
-    /// The run is over: what is left of it has no say.
+    /// The run is over: updates from what is left of it are ignored.
     is_over: bool,
     error: Option<String>,
     restarts: u64,
@@ -94,7 +95,7 @@ struct Inner {
     facts: BTreeMap<&'static str, FactValue>,
     /// Since when it has been running without trouble.
     healthy_since: Option<Instant>,
-    /// The longest such time of this run that is over.
+    /// The longest such period of this run, among those that have ended.
     longest_health: Duration,
 }
 
@@ -180,9 +181,9 @@ impl fmt::Display for FactValue {
     }
 }
 
-// === impl Board ===
+// === impl StatusCell ===
 
-impl Board {
+impl StatusCell {
     pub(crate) fn new(
         name: TriggerName,
         kind: String,
@@ -211,7 +212,7 @@ impl Board {
         }
     }
 
-    pub(crate) fn status(&self) -> TriggerStatus {
+    pub(crate) fn get(&self) -> TriggerStatus {
         let inner = self.inner();
         TriggerStatus {
             name: self.name.clone(),
@@ -228,12 +229,12 @@ impl Board {
         }
     }
 
-    /// Follows the state.
+    /// A receiver of every change of the state.
     pub(crate) fn watch(&self) -> watch::Receiver<TriggerState> {
         self.state.subscribe()
     }
 
-    /// The keeper's word: always holds.
+    /// Called by the supervisor's task; applies in every state.
     pub(crate) fn enter(&self, state: TriggerState) {
         let mut inner = self.inner();
         inner.is_over = false;
@@ -244,8 +245,8 @@ impl Board {
         self.become_state(&mut inner, state);
     }
 
-    /// The keeper's word: nothing comes in any more. The state stays until the keeper enters the next, for which tasks of
-    /// the run and notes about its end may take a while.
+    /// Called by the supervisor's task: the trigger's updates are ignored from now on. The state stays until the task
+    /// enters the next, since tasks of the run and notes about its end may take a while.
     pub(crate) fn run_ended(&self) {
         let mut inner = self.inner();
         inner.is_over = true;
@@ -254,20 +255,20 @@ impl Board {
         inner.facts.clear();
     }
 
-    /// The keeper's word: something is wrong that changes nothing of where it is in its life.
-    pub(crate) fn blame(&self, what: &str) {
-        self.inner().error = Some(tame(what));
+    /// Called by the supervisor's task: shows an error, and leaves the state as it is.
+    pub(crate) fn set_error(&self, what: &str) {
+        self.inner().error = Some(sanitized(what));
     }
 
-    /// The keeper's word: what was wrong is not any more.
-    pub(crate) fn forgive(&self) {
+    /// Called by the supervisor's task.
+    pub(crate) fn clear_error(&self) {
         self.inner().error = None;
     }
 
-    /// The run ended early, because of `error`; it is started again at `retry_at`.
+    /// Called by the supervisor's task: the run ended early, because of `error`; the trigger is restarted at `retry_at`.
     pub(crate) fn failed(&self, error: &str, retry_at: Timestamp) {
         let mut inner = self.inner();
-        inner.error = Some(tame(error));
+        inner.error = Some(sanitized(error));
         inner.restarts += 1;
         inner.healthy_since = None;
         inner.retry_at = Some(retry_at);
@@ -275,45 +276,45 @@ impl Board {
         self.become_state(&mut inner, TriggerState::Backoff);
     }
 
-    /// The trigger's word: holds only while it runs, so that a late one changes nothing.
+    /// Called by the trigger; applies only while it runs, so that a late call changes nothing.
     pub(crate) fn ready(&self) {
         let mut inner = self.inner();
-        if self.has_a_say(&inner) {
+        if self.accepts_updates(&inner) {
             inner.error = None;
             inner.healthy_since.get_or_insert_with(Instant::now);
             self.become_state(&mut inner, TriggerState::Running);
         }
     }
 
-    /// The trigger's word, like [`Board::ready`].
+    /// Called by the trigger, like [`StatusCell::ready`].
     pub(crate) fn trouble(&self, what: &str) {
         let mut inner = self.inner();
-        if self.has_a_say(&inner) {
-            inner.error = Some(tame(what));
+        if self.accepts_updates(&inner) {
+            inner.error = Some(sanitized(what));
             inner.longest_health = inner.longest_health();
             inner.healthy_since = None;
             self.become_state(&mut inner, TriggerState::Troubled);
         }
     }
 
-    /// The trigger's word, like [`Board::ready`].
+    /// Called by the trigger, like [`StatusCell::ready`].
     pub(crate) fn fact(&self, name: &'static str, value: FactValue) {
         let value = match value {
-            FactValue::Text(text) => FactValue::Text(tame(&text)),
+            FactValue::Text(text) => FactValue::Text(sanitized(&text)),
             value => value,
         };
         let mut inner = self.inner();
-        if self.has_a_say(&inner) {
+        if self.accepts_updates(&inner) {
             inner.facts.insert(name, value);
         }
     }
 
-    /// Takes a fact back.
+    /// Removes a fact.
     pub(crate) fn no_fact(&self, name: &str) {
         self.inner().facts.remove(name);
     }
 
-    /// The longest time for which this run went on without trouble.
+    /// The longest period of this run without trouble.
     pub(crate) fn longest_health(&self) -> Duration {
         self.inner().longest_health()
     }
@@ -323,7 +324,7 @@ impl Board {
         self.rejected.fetch_add(rejected, Ordering::Relaxed);
     }
 
-    fn has_a_say(&self, inner: &Inner) -> bool {
+    fn accepts_updates(&self, inner: &Inner) -> bool {
         self.state.borrow().is_active() && !inner.is_over
     }
 
@@ -359,8 +360,8 @@ impl Inner {
     }
 }
 
-/// Text fit to be shown anywhere: bounded, on one line, and no terminal takes it for a command.
-fn tame(text: &str) -> String {
+/// Text that is safe to show anywhere: bounded, on one line, without control sequences for terminals.
+fn sanitized(text: &str) -> String {
     text.chars()
         .map(|c| if is_hazardous(c) { ' ' } else { c })
         .take(MAX_TEXT_CHARS)

@@ -1,75 +1,75 @@
 use super::*;
 use tripline_model::ManualClock;
 
-fn board() -> (Board, Arc<ManualClock>) {
+fn status_cell() -> (StatusCell, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1000)));
     let name = TriggerName::new("orders").unwrap();
     let function = FunctionName::new("bill").unwrap();
     let kind = "kafka".to_owned();
-    (Board::new(name, kind, function, clock.clone()), clock)
+    (StatusCell::new(name, kind, function, clock.clone()), clock)
 }
 
 #[test]
-fn since_tells_when_the_state_changed_not_when_it_was_said_again() {
-    let (board, clock) = board();
+fn since_is_when_the_state_changed_not_when_it_was_reported_again() {
+    let (cell, clock) = status_cell();
     clock.advance(Duration::from_millis(5));
-    board.ready();
+    cell.ready();
     clock.advance(Duration::from_millis(5));
-    board.ready();
-    let status = board.status();
+    cell.ready();
+    let status = cell.get();
     assert_eq!(status.state, TriggerState::Running);
     assert_eq!(status.since.as_millis(), 1005);
 }
 
 #[test]
 fn trouble_is_shown_until_it_is_over() {
-    let (board, _) = board();
-    board.trouble("no broker answers");
-    let status = board.status();
+    let (cell, _) = status_cell();
+    cell.trouble("no broker answers");
+    let status = cell.get();
     assert_eq!(status.state, TriggerState::Troubled);
     assert_eq!(status.error.as_deref(), Some("no broker answers"));
-    board.ready();
-    assert_eq!(board.status().error, None);
+    cell.ready();
+    assert_eq!(cell.get().error, None);
 }
 
 #[test]
-fn a_trigger_that_does_not_run_has_no_say() {
-    let (board, _) = board();
-    board.enter(TriggerState::Paused);
-    board.ready();
-    board.trouble("late");
-    let status = board.status();
+fn updates_of_a_trigger_that_does_not_run_are_ignored() {
+    let (cell, _) = status_cell();
+    cell.enter(TriggerState::Paused);
+    cell.ready();
+    cell.trouble("late");
+    let status = cell.get();
     assert_eq!((status.state, status.error), (TriggerState::Paused, None));
 }
 
 #[test]
-fn facts_are_gone_with_the_run_that_told_them() {
-    let ends: [fn(&Board); 3] = [
-        |board| board.enter(TriggerState::Paused),
-        |board| board.enter(TriggerState::Stopped),
-        |board| board.failed("gone", Timestamp::from_millis(2000)),
+fn facts_are_gone_with_the_run_that_reported_them() {
+    let ends: [fn(&StatusCell); 3] = [
+        |cell| cell.enter(TriggerState::Paused),
+        |cell| cell.enter(TriggerState::Stopped),
+        |cell| cell.failed("gone", Timestamp::from_millis(2000)),
     ];
     for end in ends {
-        let (board, _) = board();
-        board.fact("listening", true.into());
-        board.ready();
-        assert_eq!(board.status().facts["listening"], FactValue::Flag(true));
-        end(&board);
-        assert!(board.status().facts.is_empty());
-        board.fact("listening", true.into());
-        assert!(board.status().facts.is_empty(), "a late word");
-        board.enter(TriggerState::Starting);
-        board.fact("listening", false.into());
-        assert_eq!(board.status().facts["listening"], FactValue::Flag(false));
+        let (cell, _) = status_cell();
+        cell.fact("listening", true.into());
+        cell.ready();
+        assert_eq!(cell.get().facts["listening"], FactValue::Flag(true));
+        end(&cell);
+        assert!(cell.get().facts.is_empty());
+        cell.fact("listening", true.into());
+        assert!(cell.get().facts.is_empty(), "a late update");
+        cell.enter(TriggerState::Starting);
+        cell.fact("listening", false.into());
+        assert_eq!(cell.get().facts["listening"], FactValue::Flag(false));
     }
 }
 
 #[test]
 fn hostile_text_is_tamed() {
-    let (board, _) = board();
-    board.trouble(&format!("\u{1b}[2J\r\n{}", "x".repeat(10_000)));
-    board.fact("group", FactValue::from("a\u{7}b"));
-    let status = board.status();
+    let (cell, _) = status_cell();
+    cell.trouble(&format!("\u{1b}[2J\r\n{}", "x".repeat(10_000)));
+    cell.fact("group", FactValue::from("a\u{7}b"));
+    let status = cell.get();
     let error = status.error.unwrap();
     assert_eq!(error.chars().count(), MAX_TEXT_CHARS);
     assert!(error.starts_with(" [2J  x"), "{error:?}");
@@ -78,13 +78,13 @@ fn hostile_text_is_tamed() {
 
 #[test]
 fn a_failure_counts_and_says_when_it_goes_on() {
-    let (board, _) = board();
-    board.failed("gone", Timestamp::from_millis(2000));
-    let status = board.status();
+    let (cell, _) = status_cell();
+    cell.failed("gone", Timestamp::from_millis(2000));
+    let status = cell.get();
     assert_eq!((status.state, status.restarts), (TriggerState::Backoff, 1));
     assert_eq!(status.retry_at, Some(Timestamp::from_millis(2000)));
-    board.enter(TriggerState::Starting);
-    let status = board.status();
+    cell.enter(TriggerState::Starting);
+    let status = cell.get();
     assert_eq!(status.retry_at, None);
     assert_eq!(
         status.error.as_deref(),

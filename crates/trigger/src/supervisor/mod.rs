@@ -1,6 +1,6 @@
-//! The owner of every trigger: one task each, kept until the hub stops.
+//! The supervisor of all triggers: one task for each, until the hub stops.
 
-mod keeper;
+mod task;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,12 +12,12 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tripline_model::{Function, TriggerName};
 
-use crate::context::{Ports, Seat};
-use crate::status::Board;
+use crate::context::{Ports, TriggerEnvironment};
+use crate::status::StatusCell;
 use crate::{AnyTrigger, TriggerState, TriggerStatus};
-use keeper::Keeper;
+use task::TriggerTask;
 
-/// A trigger that is to be owned.
+/// A trigger to be supervised.
 pub struct Supervised {
     /// Its name, unique in the hub.
     pub name: TriggerName,
@@ -31,20 +31,20 @@ pub struct Supervised {
     pub trigger: Box<dyn AnyTrigger>,
 }
 
-/// Owns every trigger: starts it, starts it again after a failure, pauses, resumes and stops it.
+/// Owns every trigger: starts it, restarts it after a failure, pauses, resumes and stops it.
 ///
-/// After a failed run it waits 1 s, then twice as long each time up to 60 s; 60 s of running without trouble make it
-/// forget. A panic is a failure. Dropping the supervisor aborts every run.
+/// Before a restart it waits 1 s, and twice as long after each further failure, up to 60 s. After 60 s of running without
+/// trouble it begins again with 1 s. A panic is a failure. Dropping the supervisor aborts every run.
 pub struct Supervisor {
     triggers: Triggers,
-    keepers: JoinSet<()>,
+    tasks: JoinSet<()>,
     stop: CancellationToken,
 }
 
 /// A handle to all triggers. Cheap to clone; the default one has none.
 #[derive(Clone, Default)]
 pub struct Triggers {
-    posts: Arc<BTreeMap<TriggerName, Post>>,
+    handles: Arc<BTreeMap<TriggerName, TriggerHandle>>,
 }
 
 /// No trigger has this name.
@@ -55,10 +55,10 @@ pub struct UnknownTrigger(
     pub TriggerName,
 );
 
-/// One trigger as the outside sees it.
-struct Post {
-    board: Arc<Board>,
-    /// What somebody wants: `true` is paused. Every send is a wish, also one for the same again.
+/// What the API needs of one trigger.
+struct TriggerHandle {
+    status: Arc<StatusCell>,
+    /// Whether the trigger is to be paused. Every send is a request, even if the value is the same as before.
     paused: watch::Sender<bool>,
 }
 
@@ -68,8 +68,8 @@ impl Supervisor {
     /// Takes the triggers and starts those that are enabled.
     pub fn start(triggers: Vec<Supervised>, ports: &Ports) -> Self {
         let stop = CancellationToken::new();
-        let mut keepers = JoinSet::new();
-        let mut posts = BTreeMap::new();
+        let mut tasks = JoinSet::new();
+        let mut handles = BTreeMap::new();
         for supervised in triggers {
             let Supervised {
                 name,
@@ -79,31 +79,31 @@ impl Supervisor {
                 trigger,
             } = supervised;
             let clock = Arc::clone(&ports.clock);
-            let board = Board::new(name.clone(), kind, function.name.clone(), clock);
-            let board = Arc::new(board);
+            let status = StatusCell::new(name.clone(), kind, function.name.clone(), clock);
+            let status = Arc::new(status);
             if !enabled {
-                board.enter(TriggerState::Paused);
+                status.enter(TriggerState::Paused);
             }
             let paused = watch::Sender::new(!enabled);
-            let keeper = Keeper {
-                seat: Arc::new(Seat::new(
+            let task = TriggerTask {
+                environment: Arc::new(TriggerEnvironment::new(
                     name.clone(),
                     function,
                     ports.clone(),
-                    Arc::clone(&board),
+                    Arc::clone(&status),
                 )),
                 trigger: Arc::from(trigger),
                 paused: paused.subscribe(),
                 stop: stop.clone(),
                 clock: Arc::clone(&ports.clock),
             };
-            keepers.spawn(keeper.keep());
-            posts.insert(name, Post { board, paused });
+            tasks.spawn(task.supervise());
+            handles.insert(name, TriggerHandle { status, paused });
         }
-        let posts = Arc::new(posts);
+        let handles = Arc::new(handles);
         Self {
-            triggers: Triggers { posts },
-            keepers,
+            triggers: Triggers { handles },
+            tasks,
             stop,
         }
     }
@@ -113,19 +113,19 @@ impl Supervisor {
         self.triggers.clone()
     }
 
-    /// Asks every trigger to end and waits for at most `within`; then cuts the rest. Returns the names of those that
-    /// were cut.
+    /// Asks every trigger to end, waits for at most `within`, then aborts the rest. Returns the names of those that were
+    /// aborted.
     pub async fn stop(mut self, within: Duration) -> Vec<TriggerName> {
         self.stop.cancel();
-        let ended = async { while self.keepers.join_next().await.is_some() {} };
+        let ended = async { while self.tasks.join_next().await.is_some() {} };
         if timeout(within, ended).await.is_ok() {
             return Vec::new();
         }
-        self.keepers.abort_all();
+        self.tasks.abort_all();
         let mut cut = Vec::new();
-        for (name, post) in self.triggers.posts.iter() {
-            if post.board.status().state != TriggerState::Stopped {
-                post.board.enter(TriggerState::Stopped);
+        for (name, handle) in self.triggers.handles.iter() {
+            if handle.status.get().state != TriggerState::Stopped {
+                handle.status.enter(TriggerState::Stopped);
                 tracing::warn!(trigger = name.as_str(), "trigger did not end in time");
                 cut.push(name.clone());
             }
@@ -139,55 +139,55 @@ impl Supervisor {
 impl Triggers {
     /// How every trigger is doing, by name.
     pub fn list(&self) -> Vec<TriggerStatus> {
-        self.posts
+        self.handles
             .values()
-            .map(|post| post.board.status())
+            .map(|handle| handle.status.get())
             .collect()
     }
 
     /// How one trigger is doing.
     pub fn get(&self, name: &TriggerName) -> Option<TriggerStatus> {
-        self.posts.get(name).map(|post| post.board.status())
+        self.handles.get(name).map(|handle| handle.status.get())
     }
 
-    /// Pauses a trigger until it is resumed or the hub is started again. Returns its status once nothing of it runs
-    /// any more, which takes some 30 s at most (10 s each for its run, its tasks and its notes), or once somebody resumes
-    /// it meanwhile.
+    /// Pauses a trigger until it is resumed or the hub is restarted. Returns its status once nothing of it runs any more,
+    /// which takes about 30 s at most (10 s each for its run, its tasks and its notes), or once somebody resumes it in the
+    /// meantime.
     ///
     /// # Errors
     /// There is no such trigger.
     pub async fn pause(&self, name: &TriggerName) -> Result<TriggerStatus, UnknownTrigger> {
-        let post = self.post(name)?;
-        post.paused.send_replace(true);
+        let handle = self.handle(name)?;
+        handle.paused.send_replace(true);
         let at_rest =
             |state: &TriggerState| matches!(state, TriggerState::Paused | TriggerState::Stopped);
-        let (mut state, mut wish) = (post.board.watch(), post.paused.subscribe());
-        // Both senders live in the post, so the waits cannot fail.
+        let (mut state, mut paused) = (handle.status.watch(), handle.paused.subscribe());
+        // Both senders live in the handle, so the waits cannot fail.
         tokio::select! {
             _ = state.wait_for(at_rest) => {}
-            _ = wish.wait_for(|paused| !paused) => {}
+            _ = paused.wait_for(|paused| !paused) => {}
         }
-        Ok(post.board.status())
+        Ok(handle.status.get())
     }
 
-    /// Starts a paused trigger, or one that waits to be started again. One that runs is left alone.
+    /// Starts a paused trigger, or one that waits for its restart. One that runs is left alone.
     ///
     /// # Errors
     /// There is no such trigger.
     pub async fn resume(&self, name: &TriggerName) -> Result<TriggerStatus, UnknownTrigger> {
-        let post = self.post(name)?;
-        post.paused.send_replace(false);
-        let (mut state, mut wish) = (post.board.watch(), post.paused.subscribe());
+        let handle = self.handle(name)?;
+        handle.paused.send_replace(false);
+        let (mut state, mut paused) = (handle.status.watch(), handle.paused.subscribe());
         tokio::select! {
             _ = state.wait_for(|state| *state != TriggerState::Paused) => {}
-            _ = wish.wait_for(|paused| *paused) => {}
+            _ = paused.wait_for(|paused| *paused) => {}
         }
-        Ok(post.board.status())
+        Ok(handle.status.get())
     }
 
-    fn post(&self, name: &TriggerName) -> Result<&Post, UnknownTrigger> {
-        let post = self.posts.get(name);
-        post.ok_or_else(|| UnknownTrigger(name.clone()))
+    fn handle(&self, name: &TriggerName) -> Result<&TriggerHandle, UnknownTrigger> {
+        let handle = self.handles.get(name);
+        handle.ok_or_else(|| UnknownTrigger(name.clone()))
     }
 }
 

@@ -108,7 +108,7 @@ impl Fixture {
     }
 
     async fn wait_state(&self, state: TriggerState) {
-        let mut states = self.triggers.posts[&self.name].board.watch();
+        let mut states = self.triggers.handles[&self.name].status.watch();
         states.wait_for(|now| *now == state).await.unwrap();
     }
 
@@ -235,7 +235,7 @@ async fn a_resume_of_a_running_trigger_changes_nothing_later() {
     fixture.wait_state(TriggerState::Running).await;
     fixture.triggers.resume(&fixture.name).await.unwrap();
     sleep(Duration::from_millis(6_500)).await;
-    assert_eq!(fixture.gaps(), [6], "the wish was kept for the wait");
+    assert_eq!(fixture.gaps(), [6], "the request was kept for the wait");
 }
 
 #[tokio::test(start_paused = true)]

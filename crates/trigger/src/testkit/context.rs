@@ -16,8 +16,8 @@ use tripline_model::{
 };
 
 use super::{MemoryCursors, PATIENCE, RecordingDispatch};
-use crate::context::{Ports, Seat};
-use crate::status::Board;
+use crate::context::{Ports, TriggerEnvironment};
+use crate::status::StatusCell;
 use crate::{Supervised, Trigger, TriggerContext, TriggerError, TriggerState, TriggerStatus};
 
 /// Everything around one trigger: a recording hub, notes, a clock that stands still, a gateway, secrets.
@@ -36,7 +36,7 @@ pub struct TestContext {
 pub struct Run {
     task: JoinSet<Result<(), TriggerError>>,
     ended: Option<Result<(), TriggerError>>,
-    board: Arc<Board>,
+    status: Arc<StatusCell>,
     shutdown: CancellationToken,
     tasks: TaskTracker,
 }
@@ -152,8 +152,8 @@ impl TestContext {
 
     /// A context without a run, for code that needs only that.
     pub fn context(&self) -> TriggerContext {
-        let seat = Arc::new(self.seat());
-        TriggerContext::new(seat, CancellationToken::new(), TaskTracker::new())
+        let environment = Arc::new(self.environment());
+        TriggerContext::new(environment, CancellationToken::new(), TaskTracker::new())
     }
 
     /// Starts `trigger`. What is around it stays, so a second run plays the supervisor's restart.
@@ -165,16 +165,16 @@ impl TestContext {
             let reserved = self.gateway.reserve(&route);
             reserved.expect("the test chose routes that go together");
         }
-        let seat = Arc::new(self.seat());
-        let board = Arc::clone(seat.board());
+        let environment = Arc::new(self.environment());
+        let status = Arc::clone(environment.status());
         let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let cx = TriggerContext::new(seat, shutdown.clone(), tasks.clone());
+        let cx = TriggerContext::new(environment, shutdown.clone(), tasks.clone());
         let mut task = JoinSet::new();
         task.spawn(async move { trigger.run(cx).await });
         Run {
             task,
             ended: None,
-            board,
+            status,
             shutdown,
             tasks,
         }
@@ -191,18 +191,18 @@ impl TestContext {
         }
     }
 
-    fn seat(&self) -> Seat {
-        let board = Board::new(
+    fn environment(&self) -> TriggerEnvironment {
+        let status = StatusCell::new(
             self.name.clone(),
             "test".to_owned(),
             self.function.name.clone(),
             Arc::clone(&self.clock),
         );
-        Seat::new(
+        TriggerEnvironment::new(
             self.name.clone(),
             self.function.clone(),
             self.ports(),
-            Arc::new(board),
+            Arc::new(status),
         )
     }
 }
@@ -219,7 +219,7 @@ impl Secrets for FixedSecrets {
 impl Run {
     /// How the trigger says it is doing.
     pub fn status(&self) -> TriggerStatus {
-        self.board.status()
+        self.status.get()
     }
 
     /// Waits until the trigger says that it is in `state`.
@@ -227,7 +227,7 @@ impl Run {
     /// # Panics
     /// It does not within [`PATIENCE`].
     pub async fn wait_state(&self, state: TriggerState) {
-        let mut states = self.board.watch();
+        let mut states = self.status.watch();
         let wait = states.wait_for(|now| *now == state);
         if timeout(PATIENCE, wait).await.is_err() {
             panic!(

@@ -76,7 +76,7 @@ impl Life {
     }
 
     async fn wait_state(&self, state: TriggerState) {
-        let mut states = self.triggers.posts[&self.name].board.watch();
+        let mut states = self.triggers.handles[&self.name].status.watch();
         states.wait_for(|now| *now == state).await.unwrap();
     }
 
@@ -171,7 +171,7 @@ async fn while_a_pause_takes_long_no_old_fact_is_shown() {
     let supervised = around.supervised(Straggler, true);
     let supervisor = Supervisor::start(vec![supervised], &around.ports());
     let triggers = supervisor.triggers();
-    let mut states = triggers.posts[around.name()].board.watch();
+    let mut states = triggers.handles[around.name()].status.watch();
     let running = |state: &TriggerState| *state == TriggerState::Running;
     states.wait_for(running).await.unwrap();
     let started = Instant::now();
