@@ -1,4 +1,4 @@
-//! Is the process alive, does it take events, and its figures.
+//! Is the process alive, does it take events, and its metrics.
 
 use axum::Json;
 use axum::extract::State;
@@ -58,13 +58,13 @@ pub(crate) async fn readyz(State(shared): State<Shared>) -> Response {
         .into_response()
 }
 
-/// `GET /metrics`: the figures, in Prometheus' text format.
+/// `GET /metrics`: the metrics, in Prometheus' text format.
 #[utoipa::path(
     get,
     path = "/metrics",
     operation_id = "metrics",
     tag = "state",
-    summary = "The figures",
+    summary = "The metrics",
     description = "In Prometheus' text format.",
     responses(
         Usual,
@@ -72,7 +72,7 @@ pub(crate) async fn readyz(State(shared): State<Shared>) -> Response {
             status = 200,
             content_type = "text/plain; version=0.0.4; charset=utf-8",
             body = String,
-            description = "The figures"
+            description = "The metrics"
         )
     )
 )]

@@ -11,7 +11,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use sha2::{Digest, Sha256};
 use tripline_listener::{
-    Acceptance, AnswerRoom, Problem, idempotency_key, keep_trace, read_body, refuse_packed,
+    Acceptance, AnswerRoom, Problem, idempotency_key, keep_trace, read_body,
+    refuse_content_encoding,
 };
 use tripline_model::{
     End, Event, Execution, FunctionName, Identity, Offer, Receipt, Rejected, RequestId, Stopping,
@@ -90,7 +91,7 @@ pub(crate) async fn invoke(
         return Err(Rejected::UnknownFunction(name).into());
     };
     let (parts, body) = request.into_parts();
-    refuse_packed(&parts.headers)?;
+    refuse_content_encoding(&parts.headers)?;
     let content_type = text_header(&parts.headers, header::CONTENT_TYPE)?;
     let key = idempotency_key(&parts.headers)?;
     let (body, share) = read_body(&parts, body, hub.max_event_bytes, BODY_TIMEOUT).await?;

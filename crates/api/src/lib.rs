@@ -56,7 +56,7 @@ pub struct ApiState {
     pub journal: Arc<dyn Journal>,
     /// What functions said.
     pub logs: Arc<dyn LogStore>,
-    /// What of a function's bounds this machine cannot enforce, in a sentence; nothing for most.
+    /// Per function: limits this machine cannot enforce. Absent if all are.
     pub unmet: HashMap<FunctionName, String>,
     /// The triggers.
     pub triggers: Triggers,

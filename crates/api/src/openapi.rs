@@ -326,7 +326,7 @@ refusals! {
 refusals! {
     /// A call was refused, or a sync function did not succeed.
     Refused:
-    Packed 415 "The body has a `content-encoding`",
+    Encoded 415 "The body has a `content-encoding`",
     Reused 422 "The idempotency key was used for another request",
     Limit 429 "Over the limit of events a second, or too many wrong tokens came from this address; see `retry-after`",
     Failed 502 "A sync function failed, was stopped or lost",

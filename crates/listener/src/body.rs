@@ -55,13 +55,17 @@ fn too_slow(detail: impl Into<String>) -> Problem {
     refused(status, "body_too_slow", "the body took too long").detail(detail)
 }
 
-/// Refuses a body that is packed: nothing here unpacks any, and a function would not know what it got.
+/// Refuses a body with a content encoding: nothing here decodes one, and a function would not know what it got.
 ///
 /// # Errors
 /// 415 for any `Content-Encoding` but `identity`.
-pub fn refuse_packed(headers: &HeaderMap) -> Result<(), Problem> {
-    let packed = |value: &HeaderValue| !value.as_bytes().eq_ignore_ascii_case(b"identity");
-    if !headers.get_all(header::CONTENT_ENCODING).iter().any(packed) {
+pub fn refuse_content_encoding(headers: &HeaderMap) -> Result<(), Problem> {
+    let is_encoded = |value: &HeaderValue| !value.as_bytes().eq_ignore_ascii_case(b"identity");
+    if !headers
+        .get_all(header::CONTENT_ENCODING)
+        .iter()
+        .any(is_encoded)
+    {
         return Ok(());
     }
     let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;

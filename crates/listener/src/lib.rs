@@ -34,7 +34,7 @@ mod trace;
 pub use answer::AnswerRoom;
 pub use bearer::{AuthError, Bearer};
 pub use bodies::Share;
-pub use body::{read_body, refuse_packed};
+pub use body::{read_body, refuse_content_encoding};
 pub use gateway::{Gateway, GatewayHandler, Mount, RouteRefused};
 pub use idempotency::idempotency_key;
 pub use listener::{ListenError, Listener, ListenerLimits};

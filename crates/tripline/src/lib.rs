@@ -11,10 +11,11 @@ mod check;
 mod clock;
 mod doctor;
 mod executor;
-mod fault;
-mod figures;
+
 mod journal;
 mod kinds;
+mod metrics;
+mod panic_hook;
 mod release;
 mod secrets;
 mod serve;

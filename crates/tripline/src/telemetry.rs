@@ -9,7 +9,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
 
 use crate::config::LogFormat;
-use crate::figures;
+use crate::metrics;
 
 /// Bounds of every `_seconds` histogram: from half a millisecond to a day.
 const SECONDS: [f64; 15] = [
@@ -78,7 +78,7 @@ pub(crate) fn start_metrics() -> Result<PrometheusHandle, BuildError> {
     let recorder = PrometheusBuilder::new()
         .set_buckets(&SECONDS)?
         .install_recorder()?;
-    figures::describe();
+    metrics::describe();
     Ok(recorder)
 }
 

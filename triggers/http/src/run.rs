@@ -11,7 +11,7 @@ use http::request::Parts;
 use tripline_config::SecretRef;
 use tripline_listener::{
     Acceptance, AnswerRoom, AuthError, Bearer, GatewayHandler, Problem, Route, idempotency_key,
-    read_body, refuse_packed,
+    read_body, refuse_content_encoding,
 };
 use tripline_model::{Execution, Identity, Receipt, Rejected, Stopping, Timestamp};
 use tripline_trigger::{Trigger, TriggerContext, TriggerError};
@@ -102,7 +102,7 @@ impl Handler {
             let problem = error.problem("the caller is not known", detail);
             problem.accepted(Acceptance::No)
         })?;
-        refuse_packed(&parts.headers)?;
+        refuse_content_encoding(&parts.headers)?;
         let form = Form::of(&parts.headers);
         if let Form::Unsupported(why) = form {
             let title = "the content type is not taken";

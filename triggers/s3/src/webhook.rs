@@ -11,7 +11,9 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
-use tripline_listener::{Acceptance, Bearer, GatewayHandler, Problem, read_body, refuse_packed};
+use tripline_listener::{
+    Acceptance, Bearer, GatewayHandler, Problem, read_body, refuse_content_encoding,
+};
 use tripline_model::contain;
 
 use crate::dialect::Ingress;
@@ -62,7 +64,7 @@ impl Receiver {
             return Err(problem.accepted(Acceptance::No));
         }
         let (parts, body) = request.into_parts();
-        refuse_packed(&parts.headers)?;
+        refuse_content_encoding(&parts.headers)?;
         // Its share of the memory for bodies is given back when everything is on disk.
         let (body, share) = match read_body(&parts, body, MAX_BODY_BYTES, BODY_WITHIN).await {
             Err(problem) if problem.status == StatusCode::PAYLOAD_TOO_LARGE => {

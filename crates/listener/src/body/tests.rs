@@ -108,7 +108,7 @@ async fn a_body_whose_slot_is_needed_is_aborted() {
 }
 
 #[test]
-fn packed_bodies_are_refused() {
+fn encoded_bodies_are_refused() {
     let headers = |value: Option<&'static str>| {
         let mut headers = HeaderMap::new();
         headers
@@ -116,10 +116,10 @@ fn packed_bodies_are_refused() {
         headers
     };
     for taken in [None, Some("identity"), Some("Identity")] {
-        assert!(refuse_packed(&headers(taken)).is_ok());
+        assert!(refuse_content_encoding(&headers(taken)).is_ok());
     }
-    for packed in ["gzip", "br", "identity, gzip", ""] {
-        let problem = refuse_packed(&headers(Some(packed))).unwrap_err();
+    for encoded in ["gzip", "br", "identity, gzip", ""] {
+        let problem = refuse_content_encoding(&headers(Some(encoded))).unwrap_err();
         assert_eq!(problem.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
         assert_eq!(problem.accepted, Some(Acceptance::No));
     }

@@ -29,7 +29,7 @@ use crate::clock::SystemClock;
 use crate::config::{Config, TracesConfig, TriggerConfig};
 use crate::secrets::HostSecrets;
 use crate::traces::{self, Exporter};
-use crate::{figures, telemetry, token};
+use crate::{metrics, telemetry, token};
 
 /// How long the first block waits for triggers that are starting.
 const SETTLE: Duration = Duration::from_secs(2);
@@ -132,7 +132,7 @@ impl Hub {
             token: Bearer::new(token.expose()),
             hosts: AllowedHosts::new(bound_admin.listener.local_addr(), &config.admin.hosts),
             max_event_bytes: usize::try_from(config.hub.max_event_bytes).unwrap_or(usize::MAX),
-            metrics: hub.figures(metrics),
+            metrics: hub.metrics_text(metrics),
             not_ready: not_ready(hub.dispatcher.handle()),
             // A quarter of the connections is left for everything else.
             max_followers: (config.admin.bounds.max_connections as usize * 3 / 4).max(1),
@@ -170,8 +170,8 @@ impl Hub {
         self.tasks.spawn(upkeep.run(self.closing.clone()));
     }
 
-    fn figures(&self, recorder: PrometheusHandle) -> Arc<dyn Fn() -> String + Send + Sync> {
-        figures::text(figures::Sources {
+    fn metrics_text(&self, recorder: PrometheusHandle) -> Arc<dyn Fn() -> String + Send + Sync> {
+        metrics::text(metrics::Sources {
             dispatcher: self.dispatcher.handle(),
             triggers: self.supervisor.triggers(),
             journal: Arc::clone(&self.storage.journal) as Arc<dyn Journal>,

@@ -30,7 +30,7 @@ use crate::journal::with_help;
 use crate::secrets::HostSecrets;
 use crate::signals::StopSignals;
 use crate::traces::ExporterError;
-use crate::{fault, secrets, telemetry};
+use crate::{panic_hook, secrets, telemetry};
 use hub::Hub;
 
 pub(crate) use functions::{role_settings, spec};
@@ -103,7 +103,7 @@ pub(crate) fn serve(file: &Path, out: &mut impl Write, errors: &mut impl Write) 
     };
     telemetry::start_log(config.hub.log_format, &config.hub.log_level);
     secrets::hide_memory();
-    fault::end_on_panic();
+    panic_hook::install();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         // Upkeep reads once a minute: with one thread left over, a machine that has no more of them makes readers wait

@@ -1,4 +1,4 @@
-//! The ways to run functions, put together: one executor for programs, one client for what is somewhere else.
+//! Makes the runtimes: one executor for programs, one HTTP client for functions that are elsewhere.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -15,16 +15,17 @@ use super::ServeError;
 use super::functions::Functions;
 use crate::release;
 
-/// The runtimes, and the executors behind two of them.
+/// The runtimes, and the executors that two of them use.
 pub(super) struct Runtimes {
     pub(super) executors: Executors,
     pub(super) all: Vec<Arc<dyn Runtime>>,
-    /// What of functions' bounds this machine cannot enforce.
+    /// Per function: limits this machine cannot enforce. Absent if all are.
     pub(super) unmet: HashMap<FunctionName, String>,
 }
 
 impl Runtimes {
-    /// `traces` is the share of traces that is recorded, if there are any. Joins the executors of this data directory, ends what dead ones left, and tells them which functions there are.
+    /// Starts the runtimes for `functions`. Joins the executors of this data directory, ends what dead executors left
+    /// behind, and declares the functions to them. `traces` is the share of traces that is recorded; `None` for no traces.
     pub(super) async fn start(
         functions: Functions,
         data_dir: &Path,
@@ -38,7 +39,7 @@ impl Runtimes {
         let roles = Roles::new(functions.roles, Arc::clone(clock))?;
         let roles: Arc<dyn Credentials> = Arc::new(roles);
         let http = match functions.targets.is_empty() {
-            // It needs certificates of authorities, which a small machine may not have.
+            // Its client needs the system's root certificates, which a small machine may not have.
             true => None,
             false => Some(HttpRuntime::new(functions.targets, Arc::clone(clock))?.traced(traces)),
         };
@@ -83,7 +84,7 @@ impl Runtimes {
     }
 }
 
-/// Functions whose user is not there, or not to be had.
+/// Functions whose user does not exist or may not be switched to, with the reason.
 fn without_user(programs: &[FunctionSpec]) -> impl Iterator<Item = (&str, String)> {
     programs.iter().filter_map(|spec| {
         let why = check_user(spec.user.as_deref()?).err()?;

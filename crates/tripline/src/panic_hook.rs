@@ -1,18 +1,18 @@
-//! What a panic does to the hub.
+//! Aborts the hub when a part of it panics.
 
 use std::io::Write;
 use std::panic::{set_hook, take_hook};
 
 use tripline_model::is_contained;
 
-/// From now on a panic that nothing contains ends this process, as `kill -9` would: the next life of the hub recovers,
-/// while one that has lost a task would go on without ever doing what that task is for.
-pub(crate) fn end_on_panic() {
-    let tell = take_hook();
+/// From now on a panic that nothing contains ends this process, as `kill -9` would. The next start of the hub recovers;
+/// a hub that went on after it lost a task would never again do what that task is for.
+pub(crate) fn install() {
+    let print = take_hook();
     set_hook(Box::new(move |panic| {
-        tell(panic);
+        print(panic);
         if !is_contained() {
-            // Not through the log, which may be what failed.
+            // Not through the log: it may be the part that failed.
             let _ = writeln!(
                 std::io::stderr(),
                 "a part of the hub failed, which it cannot do without: it ends now; start it again, and it goes on"
@@ -32,8 +32,8 @@ mod tests {
 
     use super::*;
 
-    /// Set in the process that is to fail: this test's own binary, for a hook is for a whole process.
-    const INSIDE: &str = "TRIPLINE_TEST_FAULT";
+    /// Set in the process that is to panic: this test's own binary, started again, since a hook is for a whole process.
+    const INSIDE: &str = "TRIPLINE_TEST_PANIC";
 
     fn in_a_process_of_its_own(test: &str) -> Option<Output> {
         if std::env::var_os(INSIDE).is_some() {
@@ -41,14 +41,18 @@ mod tests {
         }
         let this = std::env::current_exe().unwrap();
         let child = Command::new(this)
-            .args([&format!("fault::tests::{test}"), "--exact", "--nocapture"])
+            .args([
+                &format!("panic_hook::tests::{test}"),
+                "--exact",
+                "--nocapture",
+            ])
             .env(INSIDE, "")
             .output();
         Some(child.unwrap())
     }
 
     fn with_a_task(task: impl Future<Output = ()> + Send + 'static) {
-        end_on_panic();
+        install();
         let runtime = tokio::runtime::Runtime::new().unwrap();
         runtime.block_on(async {
             let mut tasks = tokio::task::JoinSet::new();
@@ -59,8 +63,8 @@ mod tests {
     }
 
     #[test]
-    fn a_task_that_fails_takes_the_process_with_it() {
-        let test = "a_task_that_fails_takes_the_process_with_it";
+    fn a_task_that_panics_aborts_the_process() {
+        let test = "a_task_that_panics_aborts_the_process";
         let Some(done) = in_a_process_of_its_own(test) else {
             return with_a_task(async { panic!("a fault of the test's own") });
         };
@@ -71,15 +75,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_contained_costs_only_itself() {
-        let Some(done) = in_a_process_of_its_own("what_is_contained_costs_only_itself") else {
+    fn a_contained_panic_does_not_abort() {
+        let Some(done) = in_a_process_of_its_own("a_contained_panic_does_not_abort") else {
             return with_a_task(async {
                 let failed = contain(pin!(async { panic!("a fault of the test's own") })).await;
                 assert!(failed.is_err());
             });
         };
-        let said = String::from_utf8_lossy(&done.stdout);
-        assert!(done.status.success(), "{said}");
-        assert!(said.contains("the process goes on"), "{said}");
+        let output = String::from_utf8_lossy(&done.stdout);
+        assert!(done.status.success(), "{output}");
+        assert!(output.contains("the process goes on"), "{output}");
     }
 }

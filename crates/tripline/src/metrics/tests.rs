@@ -1,4 +1,4 @@
-//! The figures in the code, in the README and on the Grafana board are the same.
+//! The metrics in the code, in the README and on the Grafana dashboard are the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,16 +10,16 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// Names of figures in a text.
+/// The names of metrics in a text.
 fn names(text: &str) -> BTreeSet<String> {
     let letters = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     let words = text.split(|c: char| !letters(c));
-    let figures =
+    let metrics =
         words.filter(|word| word.starts_with("tripline_") || word.starts_with("process_"));
-    figures.map(str::to_owned).collect()
+    metrics.map(str::to_owned).collect()
 }
 
-/// Names that are written with one of the metrics macros, in every crate.
+/// The names of metrics that some crate sets, through one of the macros.
 fn written(folder: &Path, found: &mut BTreeSet<String>) {
     for entry in fs::read_dir(folder).unwrap().flatten() {
         let path = entry.path();
@@ -39,12 +39,12 @@ fn written(folder: &Path, found: &mut BTreeSet<String>) {
 }
 
 #[test]
-fn every_figure_that_is_written_is_described_and_every_described_one_is_written() {
+fn every_metric_that_is_written_is_described_and_every_described_one_is_written() {
     let mut found = BTreeSet::new();
     for folder in ["crates", "triggers"] {
         written(&root().join(folder), &mut found);
     }
-    let known: BTreeSet<_> = FIGURES
+    let known: BTreeSet<_> = METRICS
         .iter()
         .map(|(name, ..)| (*name).to_owned())
         .collect();
@@ -52,14 +52,14 @@ fn every_figure_that_is_written_is_described_and_every_described_one_is_written(
 }
 
 #[test]
-fn the_readme_has_every_figure_with_its_labels_and_meaning() {
+fn the_readme_has_every_metric_with_its_labels_and_meaning() {
     let readme = fs::read_to_string(root().join("crates/tripline/README.md")).unwrap();
-    for (name, kind, labels, meaning) in FIGURES {
+    for (name, kind, labels, meaning) in METRICS {
         let kind = format!("{kind:?}").to_lowercase();
         let row = format!("| `{name}` | {kind} | {labels} | {meaning} |");
         assert!(readme.contains(&row), "the README lacks:\n{row}");
     }
-    let known: BTreeSet<_> = FIGURES
+    let known: BTreeSet<_> = METRICS
         .iter()
         .map(|(name, ..)| (*name).to_owned())
         .collect();
@@ -70,11 +70,11 @@ fn the_readme_has_every_figure_with_its_labels_and_meaning() {
 }
 
 #[test]
-fn the_grafana_board_shows_figures_that_exist() {
+fn the_grafana_board_shows_metrics_that_exist() {
     let text = fs::read_to_string(root().join("examples/grafana/tripline.json")).unwrap();
     let board: Value = serde_json::from_str(&text).expect("JSON");
     let panels = board["panels"].as_array().expect("panels");
-    let kinds: BTreeMap<_, _> = FIGURES
+    let kinds: BTreeMap<_, _> = METRICS
         .iter()
         .map(|(name, kind, ..)| (*name, *kind))
         .collect();
@@ -98,13 +98,9 @@ fn the_grafana_board_shows_figures_that_exist() {
     assert_eq!(
         missing,
         ["tripline_build_info"],
-        "figures without a place on the board"
+        "metrics that the dashboard does not show"
     );
-    let mut places: Vec<_> = panels.iter().map(|panel| panel["id"].as_u64()).collect();
-    places.dedup();
-    assert_eq!(
-        places.len(),
-        panels.len(),
-        "every panel has an id of its own"
-    );
+    let mut ids: Vec<_> = panels.iter().map(|panel| panel["id"].as_u64()).collect();
+    ids.dedup();
+    assert_eq!(ids.len(), panels.len(), "every panel has an id of its own");
 }

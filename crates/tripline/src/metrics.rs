@@ -1,4 +1,4 @@
-//! `/metrics`: what there is, what each figure means, and those that are read when somebody asks.
+//! `/metrics`: the list of all metrics, and the values of those that are read only when somebody asks.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use tripline_dispatcher::DispatcherHandle;
 use tripline_journal::{Health, Journal};
 use tripline_trigger::{TriggerState, Triggers};
 
-/// What kind of figure it is.
+/// The kind of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Counter,
@@ -20,9 +20,9 @@ enum Kind {
 
 use Kind::{Counter, Gauge, Histogram};
 
-/// Every figure with its kind, its labels and its meaning, as in the table of this crate's README.
+/// Every metric with its kind, its labels and its meaning, as in the table of this crate's README.
 #[rustfmt::skip]
-const FIGURES: [(&str, Kind, &str, &str); 27] = [
+const METRICS: [(&str, Kind, &str, &str); 27] = [
     ("tripline_accepted_total", Counter, "function, trigger", "events accepted; trigger is empty for calls through the API"),
     ("tripline_recovered_total", Counter, "function", "invocations that earlier lives of the hub left: waiting, running, or found lost"),
     ("tripline_queued", Gauge, "function", "invocations that wait for their start"),
@@ -52,9 +52,9 @@ const FIGURES: [(&str, Kind, &str, &str); 27] = [
     ("process_threads", Gauge, "", "threads of the hub's own process"),
 ];
 
-/// Tells the recorder what the figures mean.
+/// Gives the recorder the kind, the unit and the meaning of every metric.
 pub(crate) fn describe() {
-    for (name, kind, _, meaning) in FIGURES {
+    for (name, kind, _, meaning) in METRICS {
         let unit = match name.rsplit('_').next() {
             Some("seconds") => Unit::Seconds,
             Some("bytes") => Unit::Bytes,
@@ -68,7 +68,7 @@ pub(crate) fn describe() {
     }
 }
 
-/// Where the figures are that are read when somebody asks.
+/// Where the values come from that are read only when somebody asks.
 pub(crate) struct Sources {
     pub(crate) dispatcher: DispatcherHandle,
     pub(crate) triggers: Triggers,
@@ -77,12 +77,12 @@ pub(crate) struct Sources {
     pub(crate) recorder: PrometheusHandle,
 }
 
-/// The text of `/metrics`, read anew at each call.
+/// A function that reads these values and renders the text of `/metrics`.
 pub(crate) fn text(sources: Sources) -> Arc<dyn Fn() -> String + Send + Sync> {
-    // One after the other: nobody else moves the figures between reading and writing them.
-    let turn = Mutex::new(());
+    // One call at a time: no other one sets values between the reading and the rendering of this one.
+    let one_at_a_time = Mutex::new(());
     Arc::new(move || {
-        let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let _guard = one_at_a_time.lock().unwrap_or_else(PoisonError::into_inner);
         sources.read();
         sources.recorder.render()
     })
@@ -120,7 +120,7 @@ fn flag(is: bool) -> f64 {
     if is { 1.0 } else { 0.0 }
 }
 
-/// What cannot be read on this system is left out.
+/// Sets a gauge. A value that cannot be read on this system is left out.
 fn show(name: &'static str, value: Option<u64>) {
     if let Some(value) = value {
         gauge!(name).set(value as f64);
