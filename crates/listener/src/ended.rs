@@ -6,7 +6,7 @@ use tripline_model::{End, Ending, RequestId};
 use crate::Problem;
 
 impl Problem {
-    /// The hub stops before the run has ended, which may go on.
+    /// The hub stops before the run has ended; the run may go on.
     pub fn not_waited_for(request_id: RequestId) -> Self {
         let title = "the hub is stopping before the function has ended";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "not_waited_for", title)
@@ -14,7 +14,7 @@ impl Problem {
             .request_id(request_id)
     }
 
-    /// How the run ended, of a function that did not succeed.
+    /// How the run of a function ended that did not succeed.
     pub fn ended(request_id: RequestId, ending: &Ending) -> Self {
         let (status, kind, title) = match ending.end {
             End::Succeeded | End::Failed => (
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_out_says_no_more_of_the_function_than_is_known() {
+    fn a_timeout_states_no_more_than_is_known() {
         let id = "019ab3c8-6d0f-7c51-9d2e-0f4a5b6c7d8e".parse().unwrap();
         for (reason, title) in [
             ("timeout", "the function ran longer than it may"),
@@ -85,8 +85,8 @@ mod tests {
             ),
         ] {
             let ending = Ending::new(End::TimedOut, Timestamp::from_millis(0), reason);
-            let said = format!("{:?}", Problem::ended(id, &ending));
-            assert!(said.contains(title), "{said}");
+            let problem = format!("{:?}", Problem::ended(id, &ending));
+            assert!(problem.contains(title), "{problem}");
         }
     }
 }

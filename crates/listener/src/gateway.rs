@@ -26,15 +26,15 @@ pub trait GatewayHandler: Send + Sync + 'static {
 
 /// The public listener's routes. Clones share them.
 ///
-/// A route is reserved once, for the gateway's life, and has a handler only while one is mounted. In between its
-/// callers hear 503: were it gone, a broader route would get events that were never meant for it, and let in whoever
-/// that one lets in.
+/// A route is reserved once, for the gateway's life, and has a handler only while one is mounted. Without a handler its
+/// callers get 503. If the route were removed instead, a broader one would get events that were not meant for it, and
+/// with its own, perhaps weaker, authentication.
 #[derive(Clone, Default)]
 pub struct Gateway {
     shared: Arc<RwLock<Shared>>,
 }
 
-/// A mounted handler; dropping it takes the handler away and leaves the route. Requests in flight still finish.
+/// A mounted handler. Dropping it removes the handler and leaves the route; requests in flight still finish.
 pub struct Mount {
     gateway: Gateway,
     route: Route,
@@ -54,11 +54,11 @@ pub struct RouteRefused {
 
 /// What stands in the way of a route.
 enum Obstacle {
-    /// A route that the router cannot tell from it.
+    /// A route that the router cannot distinguish from it.
     Route(Route),
     /// A route that would take some of its requests and not answer them.
     Shadow(Route),
-    /// What the router says, if it is no route alone.
+    /// The router's error, if it is not about one other route.
     Router(String),
 }
 
@@ -78,9 +78,9 @@ impl Gateway {
 
     /// The gateway as an app for a [`crate::Listener`].
     ///
-    /// A path without a route is 404, with other methods' routes only 405 and `Allow`; a route without a handler 503
-    /// and `Retry-After`. `OPTIONS` says what there is; `HEAD` on a `GET` route says that it is there. Neither runs
-    /// anything: a look must not start a function.
+    /// A path without a route gets 404; one that has routes for other methods only, 405 and `Allow`; a route without a
+    /// handler, 503 and `Retry-After`. `OPTIONS` lists the methods, and `HEAD` on a `GET` route shows that it exists.
+    /// Neither calls a handler, since that would start a function.
     pub fn router(&self) -> Router {
         let gateway = self.clone();
         Router::new().fallback(move |request: Request| async move { gateway.answer(request).await })
@@ -91,10 +91,10 @@ impl Gateway {
         self.change(|shared| shared.draining = true);
     }
 
-    /// Makes `route` one of the gateway's, for its life. One that is there already is left as it is.
+    /// Adds `route` for the gateway's life. A route that was added before is left as it is.
     ///
     /// # Errors
-    /// Another route is there that the same requests would match, or the pattern is malformed.
+    /// Some requests would match another route, too, or the pattern is malformed.
     pub fn reserve(&self, route: &Route) -> Result<(), RouteRefused> {
         let refused = self.reserve_all(std::slice::from_ref(route));
         refused
@@ -103,10 +103,10 @@ impl Gateway {
             .map_or(Ok(()), |(_, why)| Err(why))
     }
 
-    /// Makes all `routes` the gateway's, whatever their order: the router would refuse some that can be had together if
-    /// it heard of them one by one.
+    /// Adds all `routes`, whatever their order: if they were added one by one, the router would refuse some that can
+    /// coexist.
     ///
-    /// Returns what was refused, each with its place in `routes`. A gateway that refused something is not to be served.
+    /// Returns what was refused, with the index in `routes`. Do not serve a gateway that refused something.
     pub fn reserve_all(&self, routes: &[Route]) -> Vec<(usize, RouteRefused)> {
         let refused = self.change(|shared| shared.table.reserve(routes));
         let refused = refused.into_iter();
@@ -115,7 +115,7 @@ impl Gateway {
             .collect()
     }
 
-    /// Makes `handler` answer a reserved `route` for as long as the returned guard lives.
+    /// Lets `handler` answer a reserved `route` for as long as the returned guard lives.
     ///
     /// # Errors
     /// The route was never reserved, or another handler is mounted on it.
@@ -164,9 +164,9 @@ impl Gateway {
         if others.is_empty() && !whole_hub {
             return no_route();
         }
-        let a_look = *method == Method::OPTIONS || *method == Method::HEAD;
-        if whole_hub || (a_look && others.contains(method.as_str())) {
-            return just_there(&allow(others));
+        let runs_nothing = *method == Method::OPTIONS || *method == Method::HEAD;
+        if whole_hub || (runs_nothing && others.contains(method.as_str())) {
+            return no_content(&allow(others));
         }
         let title = "this path has other methods";
         let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", title);
@@ -181,7 +181,7 @@ fn allow(methods: BTreeSet<String>) -> String {
     methods.into_iter().collect::<Vec<_>>().join(", ")
 }
 
-fn just_there(allow: &str) -> Response {
+fn no_content(allow: &str) -> Response {
     let mut response = StatusCode::NO_CONTENT.into_response();
     if let Ok(allow) = HeaderValue::from_str(allow) {
         response.headers_mut().insert(header::ALLOW, allow);
@@ -239,7 +239,7 @@ impl Drop for Mount {
         let handler = self
             .gateway
             .change(|shared| shared.table.unmount(&self.route));
-        // What it owns may do anything when it is dropped: not under the lock.
+        // Not under the lock: dropping it may run any code.
         drop(handler);
     }
 }

@@ -10,7 +10,7 @@ const NAME: &str = "idempotency-key";
 /// The longest key, in characters.
 const MAX_CHARS: usize = 255;
 
-/// Why a key is not taken.
+/// Why a key is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 enum InvalidKey {
     /// There are two headers.

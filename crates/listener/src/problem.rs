@@ -1,4 +1,4 @@
-//! Errors as RFC 9457 `application/problem+json`, with what a sender must know: whether the event may run after all.
+//! Errors as RFC 9457 `application/problem+json`, with what a sender must know: whether the event may still run.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use tripline_model::{Rejected, RequestId};
 
-/// When callers of a route without a handler are to come back. A start takes a moment, a pause as long as somebody likes.
-const COME_BACK: Duration = Duration::from_secs(5);
+/// `Retry-After` for callers of a route without a handler. A start takes a moment, a pause as long as somebody likes.
+const NOT_SERVED_RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// Whether an event that got an error was accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,19 +24,19 @@ pub enum Acceptance {
 pub struct Problem {
     /// The HTTP status.
     pub status: StatusCode,
-    /// A short word for machines; the answer's `type` is `urn:tripline:KIND`.
+    /// A short identifier for machines; the response's `type` is `urn:tripline:KIND`.
     pub kind: &'static str,
     /// What this kind of error is, in a few words; the same for every answer of the kind.
     pub title: String,
-    /// What is wrong this time; empty if the title says it all. Never a secret.
+    /// What is wrong this time; empty if the title suffices. Never a secret.
     pub detail: String,
     /// Whether the event was accepted; `None` where the request offered none.
     pub accepted: Option<Acceptance>,
-    /// The invocation that the answer is about.
+    /// The invocation that the problem is about.
     pub request_id: Option<RequestId>,
-    /// When to come back; becomes `Retry-After`, in whole seconds, rounded up.
+    /// When to try again; becomes `Retry-After`, in whole seconds, rounded up.
     pub retry_after: Option<Duration>,
-    /// For 405: the methods there are, as the `Allow` header has them.
+    /// For 405: the value of the `Allow` header.
     pub allow: Option<String>,
 }
 
@@ -56,7 +56,7 @@ struct Wire<'a> {
 // === impl Acceptance ===
 
 impl Acceptance {
-    /// The word used on the wire.
+    /// The value on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::No => "no",
@@ -68,7 +68,7 @@ impl Acceptance {
 // === impl Problem ===
 
 impl Problem {
-    /// An error that says nothing but its kind.
+    /// A problem without details.
     pub fn new(status: StatusCode, kind: &'static str, title: impl Into<String>) -> Self {
         Self {
             status,
@@ -82,11 +82,11 @@ impl Problem {
         }
     }
 
-    /// What callers of a route hear that nobody answers at the moment. An event of theirs was not accepted.
+    /// For callers of a route that has no handler at the moment. Their event was not accepted.
     pub fn not_served() -> Self {
         let title = "this route is not served at the moment";
         let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "not_served", title);
-        let retry_after = Some(COME_BACK);
+        let retry_after = Some(NOT_SERVED_RETRY_AFTER);
         Self {
             retry_after,
             ..problem
@@ -94,28 +94,28 @@ impl Problem {
         .accepted(Acceptance::No)
     }
 
-    /// Says what is wrong this time.
+    /// Sets what is wrong this time.
     #[must_use]
     pub fn detail(self, detail: impl Into<String>) -> Self {
         let detail = detail.into();
         Self { detail, ..self }
     }
 
-    /// Says whether the event was accepted.
+    /// Sets whether the event was accepted.
     #[must_use]
     pub fn accepted(self, accepted: Acceptance) -> Self {
         let accepted = Some(accepted);
         Self { accepted, ..self }
     }
 
-    /// Names the invocation it is about.
+    /// Sets the invocation it is about.
     #[must_use]
     pub fn request_id(self, request_id: RequestId) -> Self {
         let request_id = Some(request_id);
         Self { request_id, ..self }
     }
 
-    /// The document.
+    /// The JSON document.
     pub(crate) fn to_json(&self) -> Vec<u8> {
         let wire = Wire {
             r#type: format!("urn:tripline:{}", self.kind),

@@ -1,4 +1,4 @@
-//! Where on the gateway something listens: a method and a path pattern.
+//! A route of the gateway: a method and a path pattern.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -32,7 +32,7 @@ pub enum InvalidRoute {
     /// It is not a method, a space and a path.
     #[error("a route is a method and a path, such as `POST /orders/{{id}}`")]
     Form,
-    /// The method is none that routes have.
+    /// The method is not one that routes can have.
     #[error("`{0}` is not a method of routes: write GET, POST, PUT, PATCH or DELETE")]
     Method(String),
     /// The path does not begin with `/`.
@@ -67,7 +67,7 @@ pub enum InvalidRoute {
 // === impl Route ===
 
 impl Route {
-    /// Checks the path and keeps both.
+    /// A route of these two, if the path is valid.
     ///
     /// # Errors
     /// What is wrong with the path.
@@ -77,10 +77,10 @@ impl Route {
         Ok(Self { method, path })
     }
 
-    /// Whether no hub can have both: the router would not know which of them a request is for.
+    /// Whether a hub cannot have both: the router could not decide between them.
     pub fn conflicts(&self, other: &Self) -> bool {
-        // First what costs little: thousands of routes may be compared each with each.
-        if self.method != other.method || self.part_at_a_literal(other) {
+        // The cheap check first: thousands of routes may be compared, each with each.
+        if self.method != other.method || self.differ_at_a_literal(other) {
             return false;
         }
         let mut both = [self, other];
@@ -101,7 +101,7 @@ impl Route {
     }
 
     /// Whether the first segment that is not the same in both is plain text in both.
-    fn part_at_a_literal(&self, other: &Self) -> bool {
+    fn differ_at_a_literal(&self, other: &Self) -> bool {
         let mut both = self.shapes().zip(other.shapes());
         let differ = both.find(|(one, two)| one != two);
         matches!(differ, Some((Shape::Plain(_), Shape::Plain(_))))
@@ -110,9 +110,9 @@ impl Route {
 
 /// One segment of a path, without the name of its parameter.
 ///
-/// The order is the one in which the router has to hear of routes that are the same up to this segment. It looks beyond
-/// the segment when it looks for conflicts, and calls `/{a}/x` one if it knows `/p{b}` or `/orders/p{b}` already, and
-/// `/p{a}.png` if it knows `/p{a}/x`.
+/// Routes that are the same up to this segment must be added to the router in the order of their segments. The router
+/// looks beyond the segment for conflicts: it reports one for `/{a}/x` if it has `/p{b}` or `/orders/p{b}` already, and
+/// for `/p{a}.png` if it has `/p{a}/x`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Shape<'p> {
     /// `{name}`.
@@ -126,7 +126,7 @@ pub(crate) enum Shape<'p> {
 }
 
 impl<'p> Shape<'p> {
-    /// What stands around the parameter, if it stands for one segment or a part of one.
+    /// The text before and after the parameter, if it is one segment or a part of one.
     pub(crate) fn around(self) -> Option<(&'p str, &'p str)> {
         match self {
             Self::Whole => Some(("", "")),

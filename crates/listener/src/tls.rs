@@ -1,4 +1,4 @@
-//! TLS out of two PEM files.
+//! TLS with a certificate and a key from PEM files.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub struct TlsFiles {
 }
 
 impl TlsFiles {
-    /// Whether a listener of that name could use them.
+    /// Checks that a listener of that name could use them.
     ///
     /// # Errors
     /// What is wrong with which file.
@@ -29,7 +29,7 @@ impl TlsFiles {
     }
 }
 
-/// Reads the files. HTTP/1.1 is all that is offered.
+/// Reads the files. ALPN offers HTTP/1.1 only.
 pub(crate) async fn acceptor(
     name: &'static str,
     files: &TlsFiles,
@@ -52,7 +52,7 @@ pub(crate) async fn acceptor(
             "there is no certificate in it".to_owned(),
         ));
     }
-    // The parser's own words could quote the key.
+    // Without the parser's error, which could quote the key.
     let key = PrivateKeyDer::from_pem_slice(&read(&files.key).await?)
         .map_err(|_| unusable(&files.key, "there is no private key in it".to_owned()))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());

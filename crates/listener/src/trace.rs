@@ -1,12 +1,12 @@
-//! Where the sender of a request stands in a trace, as W3C Trace Context says it.
+//! The trace context of a request's sender (W3C Trace Context).
 
 use http::HeaderMap;
 use tripline_model::Event;
 
-/// Adds to `event` what the headers say of the sender's trace, unless it says so itself.
+/// Copies the trace context from the headers to `event`, unless the event has one itself.
 ///
-/// One `traceparent` is one place in a trace, and more are none. A list such as `tracestate` may come in several headers:
-/// whatever passes on a request may split it.
+/// Several `traceparent` headers are invalid, and count as none. `tracestate` is a list, which may come in several
+/// headers: a proxy may split it.
 pub fn keep_trace(event: &mut Event, headers: &HeaderMap) {
     let mut parents = headers.get_all("traceparent").iter();
     let (Some(parent), None) = (parents.next(), parents.next()) else {
@@ -29,7 +29,7 @@ mod tests {
 
     const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
-    /// What an event keeps of these headers.
+    /// The attributes that an event gets from these headers.
     fn kept(headers: &[(&str, &[u8])]) -> Vec<String> {
         let mut event = Event {
             id: "1".to_owned(),
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn two_places_in_a_trace_are_none() {
+    fn two_trace_parents_count_as_none() {
         let parent = ("traceparent", PARENT.as_bytes());
         let state = ("tracestate", &b"a=1"[..]);
         assert!(kept(&[parent, state, parent]).is_empty());

@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::ConnectInfo;
 use axum::routing::get;
-use support::{PATIENCE, Served, read_to_close, read_until, send};
+use support::{Served, TEST_TIMEOUT, read_to_close, read_until, send};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::Notify;
@@ -23,12 +23,12 @@ fn hello() -> Router {
     Router::new().route("/", get(|| async { "hello!" }))
 }
 
-/// An app whose answer waits for a sign, and says when it began to wait.
+/// An app whose response waits for the second notification, after it has sent the first.
 fn slow() -> (Router, Arc<Notify>, Arc<Notify>) {
     let (began, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let (tell, wait) = (Arc::clone(&began), Arc::clone(&go_on));
+    let (begin, wait) = (Arc::clone(&began), Arc::clone(&go_on));
     let answer = move || async move {
-        tell.notify_one();
+        begin.notify_one();
         wait.notified().await;
         "hello!"
     };
@@ -85,8 +85,8 @@ async fn a_connection_that_waited_for_its_answer_is_closed_when_it_is_idle() {
     let served = Served::start(app, limits, DRAIN).await;
     let mut stream = served.connect().await;
     send(&mut stream, ASK).await;
-    timeout(PATIENCE, began.notified()).await.unwrap();
-    // Longer than the idle time: while the application works nothing strikes.
+    timeout(TEST_TIMEOUT, began.notified()).await.unwrap();
+    // Longer than the idle time: while the application works there is no deadline.
     let too_early = timeout(Duration::from_millis(200), read_to_close(&mut stream)).await;
     assert!(too_early.is_err(), "closed while the application worked");
     go_on.notify_one();
@@ -119,7 +119,7 @@ async fn over_the_cap_connections_wait_while_all_work() {
     let served = Served::start(app, limits, DRAIN).await;
     let mut first = served.connect().await;
     send(&mut first, ASK).await;
-    timeout(PATIENCE, began.notified()).await.unwrap();
+    timeout(TEST_TIMEOUT, began.notified()).await.unwrap();
     let mut second = served.connect().await;
     send(&mut second, ASK).await;
     // Were the cap not there, the second would begin in this time.
@@ -127,14 +127,14 @@ async fn over_the_cap_connections_wait_while_all_work() {
     assert!(too_early.is_err(), "there was no place for a second");
     go_on.notify_one();
     read_until(&mut first, "hello!").await;
-    timeout(PATIENCE, began.notified()).await.unwrap();
+    timeout(TEST_TIMEOUT, began.notified()).await.unwrap();
     go_on.notify_one();
     read_until(&mut second, "hello!").await;
     read_to_close(&mut first).await;
 }
 
 #[tokio::test]
-async fn silent_connections_give_their_places_to_newcomers() {
+async fn silent_connections_are_evicted_for_new_ones() {
     let limits = ListenerLimits {
         max_connections: 4,
         ..ListenerLimits::default()
@@ -151,7 +151,7 @@ async fn silent_connections_give_their_places_to_newcomers() {
 }
 
 #[tokio::test]
-async fn an_address_has_its_places_and_no_more() {
+async fn an_address_has_its_connections_and_no_more() {
     let (app, began, go_on) = slow();
     let limits = ListenerLimits {
         max_connections_per_address: 2,
@@ -162,16 +162,16 @@ async fn an_address_has_its_places_and_no_more() {
     for _ in 0..2 {
         let mut stream = served.connect().await;
         send(&mut stream, ASK).await;
-        timeout(PATIENCE, began.notified()).await.unwrap();
+        timeout(TEST_TIMEOUT, began.notified()).await.unwrap();
         working.push(stream);
     }
     let mut third = served.connect().await;
-    let said = read_to_close(&mut third).await;
+    let response = read_to_close(&mut third).await;
     assert!(
-        said.starts_with("HTTP/1.1 503") && said.contains("too_many_connections"),
-        "{said}"
+        response.starts_with("HTTP/1.1 503") && response.contains("too_many_connections"),
+        "{response}"
     );
-    assert!(said.contains("\"accepted\":\"no\""), "{said}");
+    assert!(response.contains("\"accepted\":\"no\""), "{response}");
     for _ in 0..2 {
         go_on.notify_one();
     }
@@ -180,13 +180,13 @@ async fn an_address_has_its_places_and_no_more() {
     }
     let mut fourth = served.connect().await;
     send(&mut fourth, ASK).await;
-    timeout(PATIENCE, began.notified()).await.unwrap();
+    timeout(TEST_TIMEOUT, began.notified()).await.unwrap();
     go_on.notify_one();
     read_until(&mut fourth, "hello!").await;
 }
 
 #[tokio::test]
-async fn what_is_no_request_hears_that_nothing_was_accepted() {
+async fn a_malformed_request_gets_that_nothing_was_accepted() {
     let served = Served::start(hello(), ListenerLimits::default(), DRAIN).await;
     let path = "a".repeat(31 * 1024);
     for (bytes, status) in [
@@ -207,14 +207,17 @@ async fn what_is_no_request_hears_that_nothing_was_accepted() {
         send(&mut stream, ASK).await;
         read_until(&mut stream, "hello!").await;
         send(&mut stream, &bytes).await;
-        let said = read_to_close(&mut stream).await;
-        assert!(said.starts_with(&format!("HTTP/1.1 {status} ")), "{said}");
-        assert!(said.ends_with("\"accepted\":\"no\"}"), "{said}");
+        let response = read_to_close(&mut stream).await;
+        assert!(
+            response.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{response}"
+        );
+        assert!(response.ends_with("\"accepted\":\"no\"}"), "{response}");
     }
 }
 
 #[tokio::test]
-async fn a_slow_head_hears_why_it_is_cut() {
+async fn a_slow_head_gets_the_reason_why_it_is_cut() {
     let limits = ListenerLimits {
         header_timeout: Duration::from_millis(100),
         ..ListenerLimits::default()
@@ -222,15 +225,15 @@ async fn a_slow_head_hears_why_it_is_cut() {
     let served = Served::start(hello(), limits, DRAIN).await;
     let mut slow = served.connect().await;
     send(&mut slow, "GET / HTTP/1.1\r\nHost: h").await;
-    let said = read_to_close(&mut slow).await;
-    assert!(said.starts_with("HTTP/1.1 408 "), "{said}");
-    assert!(said.ends_with("\"accepted\":\"no\"}"), "{said}");
+    let response = read_to_close(&mut slow).await;
+    assert!(response.starts_with("HTTP/1.1 408 "), "{response}");
+    assert!(response.ends_with("\"accepted\":\"no\"}"), "{response}");
     let mut silent = served.connect().await;
     assert_eq!(read_to_close(&mut silent).await, "");
 }
 
 #[tokio::test]
-async fn who_asks_much_and_reads_nothing_is_cut() {
+async fn a_peer_that_requests_much_and_reads_nothing_is_cut() {
     let app = Router::new().route("/", get(|| async { "x".repeat(2000) }));
     let limits = ListenerLimits {
         header_timeout: Duration::from_millis(200),
@@ -243,7 +246,7 @@ async fn who_asks_much_and_reads_nothing_is_cut() {
         socket.set_recv_buffer_size(4096).unwrap();
         let mut deaf = socket.connect(served.addr).await.unwrap();
         send(&mut deaf, &ASK.repeat(asks)).await;
-        // Whoever goes on sending notices the cut by an error, without reading.
+        // A peer that goes on sending gets an error after the cut, even if it never reads.
         let noticed = async {
             while deaf.write_all(b"\r\n").await.is_ok() {
                 tokio::time::sleep(Duration::from_millis(50)).await;
@@ -261,12 +264,12 @@ async fn an_answer_arrives_although_the_body_goes_on() {
     let mut stream = served.connect().await;
     let head = format!("POST / HTTP/1.1\r\nHost: hub\r\nContent-Length: {length}\r\n\r\n");
     send(&mut stream, &head).await;
-    // Nobody reads it: it is the answer that must come.
+    // The application does not read the body; the response must come all the same.
     let (mut read, mut write) = stream.split();
     let body = vec![b'x'; length];
-    let (sent, said) = tokio::join!(write.write_all(&body), read_to_close(&mut read));
+    let (sent, response) = tokio::join!(write.write_all(&body), read_to_close(&mut read));
     sent.expect("the rest is taken and forgotten");
-    assert!(said.starts_with("HTTP/1.1 405 "), "{said}");
+    assert!(response.starts_with("HTTP/1.1 405 "), "{response}");
 }
 
 #[tokio::test]
@@ -275,7 +278,7 @@ async fn a_drain_finishes_what_is_in_flight_and_closes_the_rest() {
     let mut served = Served::start(app, ListenerLimits::default(), Duration::from_secs(600)).await;
     let (mut busy, mut silent) = (served.connect().await, served.connect().await);
     send(&mut busy, ASK).await;
-    timeout(PATIENCE, began.notified()).await.unwrap();
+    timeout(TEST_TIMEOUT, began.notified()).await.unwrap();
     served.shut_down();
     read_to_close(&mut silent).await;
     assert!(
@@ -294,7 +297,7 @@ async fn a_drain_has_an_end() {
     let mut served = Served::start(app, ListenerLimits::default(), drain).await;
     let mut stuck = served.connect().await;
     send(&mut stuck, ASK).await;
-    timeout(PATIENCE, began.notified()).await.unwrap();
+    timeout(TEST_TIMEOUT, began.notified()).await.unwrap();
     served.shut_down();
     served.ended().await;
     assert_eq!(read_to_close(&mut stuck).await, "");
@@ -319,7 +322,7 @@ async fn a_panic_costs_one_request() {
 async fn a_taken_address_is_named() {
     let served = Served::start(hello(), ListenerLimits::default(), DRAIN).await;
     let second = Listener::bind("admin", served.addr, ListenerLimits::default(), None).await;
-    let said = second.err().unwrap().to_string();
+    let error = second.err().unwrap().to_string();
     let expected = format!("the admin listener cannot listen on {}: ", served.addr);
-    assert!(said.starts_with(&expected), "{said}");
+    assert!(error.starts_with(&expected), "{error}");
 }

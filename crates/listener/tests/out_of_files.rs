@@ -31,7 +31,7 @@ async fn the_loop_outlives_a_lack_of_descriptors() {
     assert!(!taken.is_empty());
     let mut stream = socket.connect(served.addr).await.unwrap();
     send(&mut stream, "GET / HTTP/1.1\r\nHost: hub\r\n\r\n").await;
-    // The loop runs on this thread, too: it has met the lack when it has been given the thread a few times.
+    // The loop runs on this thread, too: once it has had the thread a few times, an accept has failed.
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }

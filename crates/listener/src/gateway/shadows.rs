@@ -1,7 +1,7 @@
-//! Routes that would not get all requests which match them.
+//! Routes that would not get all requests that match them.
 //!
-//! Of the routes that have a parameter in the same place, the router takes those whose text after the parameter is the
-//! longest, and does not come back: beside `/{a}.png/x` it never tries `/{b}/y` for `/u.png/y`.
+//! Of the routes that have a parameter in the same position, the router takes those with the longest text after the
+//! parameter, and does not backtrack: beside `/{a}.png/x` it never tries `/{b}/y` for `/u.png/y`.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -11,25 +11,25 @@ use http::Method;
 use crate::Route;
 use crate::route::{MAX_PARAMETERS, Shape};
 
-/// What routes have in common that part at the text after a parameter: the method, the path up to there, and the text
-/// before it.
-type Place<'r> = (&'r Method, Vec<Shape<'r>>, &'r str);
+/// What routes have in common that differ first in the text after a parameter: the method, the path before that segment,
+/// and the text before the parameter.
+type Position<'r> = (&'r Method, Vec<Shape<'r>>, &'r str);
 
-/// Pairs of a route and one that takes requests away from it, each route once. `matched` is the router.
+/// Pairs of a route and another that takes requests away from it, each route once. `matched` is the router's lookup.
 pub(super) fn find<'r>(
     routes: impl Iterator<Item = &'r Route>,
     matched: impl Fn(&Route, &str) -> Option<&'r Route>,
 ) -> Vec<(Route, Route)> {
     let mut routes: Vec<&Route> = routes.collect();
-    // The same file has the same report.
+    // So that the same file gets the same report.
     routes.sort_by_key(|route| route.path.as_str());
     let mut found: Vec<(Route, Route)> = Vec::new();
-    for ((_, start, before), there) in places(&routes) {
+    for ((_, start, before), there) in positions(&routes) {
         for (after, route) in &there {
             let shadow = there.iter().find(|(other, _)| {
                 let longer = other.len() > after.len() && other.ends_with(after);
                 let here = Shape::Part(before, Reverse(other));
-                longer && goes_astray(route, &start, here, &matched)
+                longer && loses_requests(route, &start, here, &matched)
             });
             found.extend(shadow.map(|(_, by)| ((*route).clone(), (*by).clone())));
         }
@@ -39,23 +39,24 @@ pub(super) fn find<'r>(
     found
 }
 
-fn places<'r>(routes: &[&'r Route]) -> HashMap<Place<'r>, Vec<(&'r str, &'r Route)>> {
-    let mut places: HashMap<Place<'r>, Vec<(&'r str, &'r Route)>> = HashMap::new();
+fn positions<'r>(routes: &[&'r Route]) -> HashMap<Position<'r>, Vec<(&'r str, &'r Route)>> {
+    let mut positions: HashMap<Position<'r>, Vec<(&'r str, &'r Route)>> = HashMap::new();
     for route in routes {
         let shapes: Vec<Shape<'r>> = route.shapes().collect();
-        // At the path's end every text has its own route: the longest is always the right one.
+        // In the last segment the longest text is always the right one: nothing comes after it that could differ.
         for at in 0..shapes.len() - 1 {
             if let Some((before, after)) = shapes[at].around() {
-                let place = (&route.method, shapes[..at].to_vec(), before);
-                places.entry(place).or_default().push((after, route));
+                let position = (&route.method, shapes[..at].to_vec(), before);
+                positions.entry(position).or_default().push((after, route));
             }
         }
     }
-    places
+    positions
 }
 
-/// Whether some request for `route` that has the text of `here` behind `start` is for no route which has it, too.
-fn goes_astray<'r>(
+/// Whether some request that `route` matches, and whose segment after `start` is like `here`, reaches no route with that
+/// segment.
+fn loses_requests<'r>(
     route: &Route,
     start: &[Shape<'_>],
     here: Shape<'_>,
@@ -69,15 +70,15 @@ fn goes_astray<'r>(
             return true;
         };
         if matches!(right.shapes().last(), Some(Shape::Rest(_))) {
-            // All longer paths arrive there, too.
+            // All longer paths get there, too.
             return false;
         }
     }
     false
 }
 
-/// Paths for `route` whose segment `at` is like `here`. What stands for parameters is no text that a pattern can have, so
-/// that where these paths arrive, all such paths do.
+/// Paths for `route` whose segment `at` is like `here`. Parameters have a value that no pattern can contain, so that all
+/// other such paths get to the same route as these.
 fn examples(route: &Route, at: usize, here: Shape<'_>) -> impl Iterator<Item = String> {
     const ANY: &str = "|";
     let segments = route.shapes().enumerate().map(|(index, shape)| {
@@ -90,7 +91,7 @@ fn examples(route: &Route, at: usize, here: Shape<'_>) -> impl Iterator<Item = S
         segment.replace("{{", "{").replace("}}", "}")
     });
     let path = segments.collect::<Vec<_>>().join("/");
-    // What is left of a path may be longer than every pattern that has no such end itself.
+    // A rest may be longer than every pattern without one.
     let is_open = matches!(route.shapes().last(), Some(Shape::Rest(_)));
     let most = if is_open { MAX_PARAMETERS } else { 0 };
     (0..=most).map(move |more| path.clone() + &format!("/{ANY}").repeat(more))

@@ -1,4 +1,4 @@
-//! Which route a request is for, and who answers it.
+//! The routes, and the handlers that are mounted on them.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -19,21 +19,21 @@ pub(super) struct Table {
     handlers: HashMap<Route, Option<Handler>>,
 }
 
-/// What is to be done with a request.
+/// What the table has for a request.
 pub(super) enum Found {
     Handler(Handler, Vec<(String, String)>),
     /// It is for a route that has no handler.
     NoHandler,
     /// A parameter does not decode to text.
     NotText,
-    /// It is for no route; these methods have one for the same path, and some that come by themselves.
+    /// It is for no route. These methods have one for the same path, with `HEAD` and `OPTIONS` where they come with them.
     Others(BTreeSet<String>),
 }
 
 // === impl Table ===
 
 impl Table {
-    /// Adds routes, whatever their order, and says what stands in the way of which.
+    /// Adds routes, whatever their order. Returns those that cannot be added, by their index, with the obstacle.
     pub(super) fn reserve(&mut self, routes: &[Route]) -> Vec<(usize, Obstacle)> {
         let mut wanted: Vec<(usize, &Route)> = routes.iter().enumerate().collect();
         wanted.sort_by_key(|(_, route)| route.shapes().collect::<Vec<_>>());
@@ -77,13 +77,13 @@ impl Table {
         tree.at(path).ok().map(|matched| matched.value)
     }
 
-    /// Gives a route its handler, or says what stands in the way.
+    /// Gives a route its handler, or returns why it cannot.
     pub(super) fn mount(&mut self, route: &Route, handler: Handler) -> Result<(), &'static str> {
         match self.handlers.get_mut(route) {
             None => Err("it was not reserved"),
             Some(Some(_)) => Err("it has a handler already"),
-            Some(place) => {
-                *place = Some(handler);
+            Some(mounted) => {
+                *mounted = Some(handler);
                 Ok(())
             }
         }
@@ -112,7 +112,7 @@ impl Table {
         }
     }
 
-    /// The methods that `path` answers, with those that come by themselves; empty if there is no such path.
+    /// The methods that `path` answers, with `HEAD` and `OPTIONS`, which come with others; empty if there is no such path.
     fn methods(&self, path: &str) -> BTreeSet<String> {
         let there = self.trees.iter().filter(|(_, tree)| tree.at(path).is_ok());
         let mut methods: BTreeSet<String> = there.map(|(method, _)| method.to_string()).collect();

@@ -30,7 +30,7 @@ async fn ask(gateway: &Gateway, method: &str, path: &str) -> Response {
     gateway.router().oneshot(request).await.unwrap()
 }
 
-async fn said(gateway: &Gateway, method: &str, path: &str) -> String {
+async fn answer_to(gateway: &Gateway, method: &str, path: &str) -> String {
     let response = ask(gateway, method, path).await;
     assert_eq!(response.status(), StatusCode::OK, "{method} {path}");
     let body = to_bytes(response.into_body(), 1 << 16).await.unwrap();
@@ -47,7 +47,7 @@ async fn handlers_come_and_go_while_it_serves() {
     assert_eq!(ask(&gateway, "GET", "/a").await.status(), 404);
     let a = mount(&gateway, "GET /a", "a");
     let _b = mount(&gateway, "GET /b", "b");
-    assert_eq!(said(&gateway, "GET", "/a?x=1").await, "a []");
+    assert_eq!(answer_to(&gateway, "GET", "/a?x=1").await, "a []");
     drop(a);
     let refused = ask(&gateway, "GET", "/a").await;
     assert_eq!(refused.status(), 503);
@@ -55,9 +55,9 @@ async fn handlers_come_and_go_while_it_serves() {
     let body = to_bytes(refused.into_body(), 1 << 16).await.unwrap();
     let problem: serde_json::Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(problem["accepted"], "no", "{problem}");
-    assert_eq!(said(&gateway, "GET", "/b").await, "b []");
+    assert_eq!(answer_to(&gateway, "GET", "/b").await, "b []");
     let _again = mount(&gateway, "GET /a", "again");
-    assert_eq!(said(&gateway, "GET", "/a").await, "again []");
+    assert_eq!(answer_to(&gateway, "GET", "/a").await, "again []");
 }
 
 #[tokio::test]
@@ -76,7 +76,7 @@ async fn a_broader_route_never_gets_the_callers_of_one_without_a_handler() {
         ask(&gateway, "POST", "/orders/pre-7.xml").await.status(),
         503
     );
-    let other = said(&gateway, "POST", "/orders/7.xml").await;
+    let other = answer_to(&gateway, "POST", "/orders/7.xml").await;
     assert_eq!(other, r#"rest [("rest", "orders/7.xml")]"#);
 }
 
@@ -89,7 +89,7 @@ async fn nothing_is_mounted_on_a_route_that_was_not_reserved_or_has_a_handler() 
     assert_eq!(ask(&gateway, "GET", "/a").await.status(), 404);
     let first = mount(&gateway, "GET /a", "first");
     assert_eq!(mount_again().unwrap().reason, "it has a handler already");
-    assert_eq!(said(&gateway, "GET", "/a").await, "first []");
+    assert_eq!(answer_to(&gateway, "GET", "/a").await, "first []");
     assert!(gateway.is_mounted(&route));
     drop(first);
     assert!(!gateway.is_mounted(&route));
@@ -114,9 +114,9 @@ async fn parameters_are_decoded_once() {
     let gateway = Gateway::new();
     let _one = mount(&gateway, "POST /x/{a}/{b}.jpg", "one");
     let _rest = mount(&gateway, "POST /files/{*rest}", "rest");
-    let twice = said(&gateway, "POST", "/x/a%2Fb/%2541.jpg").await;
+    let twice = answer_to(&gateway, "POST", "/x/a%2Fb/%2541.jpg").await;
     assert_eq!(twice, r#"one [("a", "a/b"), ("b", "%41")]"#);
-    let rest = said(&gateway, "POST", "/files/a/b%20c").await;
+    let rest = answer_to(&gateway, "POST", "/files/a/b%20c").await;
     assert_eq!(rest, r#"rest [("rest", "a/b c")]"#);
     assert_eq!(ask(&gateway, "POST", "/x/%FF/a.jpg").await.status(), 400);
 }
@@ -127,17 +127,17 @@ async fn the_exact_route_wins_and_methods_keep_apart() {
     let _id = mount(&gateway, "GET /orders/{id}", "id");
     let _new = mount(&gateway, "GET /orders/new", "new");
     let _post = mount(&gateway, "POST /orders/{number}", "post");
-    assert_eq!(said(&gateway, "GET", "/orders/new").await, "new []");
+    assert_eq!(answer_to(&gateway, "GET", "/orders/new").await, "new []");
     assert_eq!(
-        said(&gateway, "GET", "/orders/7").await,
+        answer_to(&gateway, "GET", "/orders/7").await,
         r#"id [("id", "7")]"#
     );
-    let post = said(&gateway, "POST", "/orders/7").await;
+    let post = answer_to(&gateway, "POST", "/orders/7").await;
     assert_eq!(post, r#"post [("number", "7")]"#);
 }
 
 #[tokio::test]
-async fn other_methods_are_told_what_there_is() {
+async fn other_methods_get_the_allowed_ones() {
     let gateway = Gateway::new();
     let _get = mount(&gateway, "GET /a", "get");
     let _post = mount(&gateway, "POST /a", "post");
@@ -157,7 +157,7 @@ async fn other_methods_are_told_what_there_is() {
 }
 
 #[tokio::test]
-async fn a_look_runs_nothing() {
+async fn options_and_head_run_nothing() {
     let gateway = Gateway::new();
     let _get = mount(&gateway, "GET /a", "get");
     let _post = mount(&gateway, "POST /b", "post");
@@ -186,7 +186,7 @@ async fn a_taken_route_is_refused_and_named() {
         "it takes the same requests as `GET /orders/{id}`"
     );
     assert!(
-        said(&gateway, "GET", "/orders/7")
+        answer_to(&gateway, "GET", "/orders/7")
             .await
             .starts_with("first")
     );
@@ -219,7 +219,7 @@ async fn a_request_in_flight_outlives_its_route() {
         drop(guard);
         slow.go_on.notify_one();
     };
-    let (answer, ()) = tokio::join!(said(&gateway, "GET", "/slow"), unmounts);
+    let (answer, ()) = tokio::join!(answer_to(&gateway, "GET", "/slow"), unmounts);
     assert_eq!(answer, "done");
 }
 
@@ -256,7 +256,7 @@ const PATHS: [&str; 12] = [
 ];
 
 proptest! {
-    /// Whichever handlers came and went: a request is for the same route as if all had one, and for no other.
+    /// Whichever handlers are mounted, a request is for the same route as if all routes had one.
     #[test]
     fn a_request_is_for_the_same_route_whatever_is_mounted(
         toggles in prop::collection::vec(0..ROUTES.len(), 0..40)
@@ -295,7 +295,7 @@ proptest! {
     }
 }
 
-/// Whether the path matches the pattern, in the plainest way there is.
+/// Whether the path matches the pattern: an implementation as simple as possible.
 fn matches(route: &Route, path: &str) -> bool {
     let mut segments = path.split('/');
     for shape in route.shapes() {
@@ -330,7 +330,7 @@ const PATH: &str = "(/[ab]|/[ab]?\\{[ab]\\}(\\.[st]){0,2}){1,3}(/\\{\\*c\\}|/)?"
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
-    /// Whatever the order of the file: the same routes are had, and none that some order would have had is refused.
+    /// Whatever their order in the file, the same routes are reserved, and none is refused that some order would allow.
     #[test]
     fn the_order_of_routes_does_not_matter(
         paths in prop::collection::vec(PATH, 2..5),
@@ -345,13 +345,13 @@ proptest! {
         let mut one_by_one = matchit::Router::new();
         let conflicts = |route: &Route| one_by_one.insert(route.path.as_str(), ()).is_err();
         if !shuffled.iter().any(conflicts) {
-            // Two that nobody could tell apart are refused even where the router does not notice.
+            // Two that match the same requests are refused even where the router does not notice.
             let needless = here.iter().find(|(_, why)| why.other.is_none());
             prop_assert!(needless.is_none(), "{:?}: {:?}", shuffled, needless);
         }
     }
 
-    /// No request is lost that some route matches.
+    /// A request that some route matches is never lost.
     #[test]
     fn what_a_route_matches_is_answered(
         paths in prop::collection::vec(PATH, 1..5),

@@ -47,8 +47,8 @@ async fn each_refusal_says_what_became_of_the_event() {
             parts.headers[header::CONTENT_TYPE],
             "application/problem+json"
         );
-        let told = parts.headers.get(header::RETRY_AFTER);
-        assert_eq!(told.map(|v| v.to_str().unwrap()), retry_after, "{rejected}");
+        let sent = parts.headers.get(header::RETRY_AFTER);
+        assert_eq!(sent.map(|v| v.to_str().unwrap()), retry_after, "{rejected}");
         assert_eq!(body["type"], format!("urn:tripline:{}", rejected.as_str()));
         assert_eq!(body["status"], status);
         assert_eq!(body["detail"], rejected.to_string());

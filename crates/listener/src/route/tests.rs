@@ -21,7 +21,7 @@ fn routes_are_read() {
 }
 
 #[test]
-fn every_mistake_has_its_own_words() {
+fn every_mistake_has_its_own_message() {
     let long = format!("GET /{}", "a".repeat(MAX_PATH_BYTES));
     let crowd: String = (0..=MAX_PARAMETERS).map(|n| format!("/{{p{n}}}")).collect();
     let (crowd, one_segment) = (format!("GET {crowd}"), format!("GET /{}", "{a}".repeat(40)));
@@ -85,11 +85,11 @@ fn conflicts_go_both_ways() {
     }
 }
 
-/// Paths of which many meet, with texts before and after parameters.
+/// Paths of which many conflict, with texts before and after parameters.
 const PATH: &str = "(/[ab]|/[ab]?\\{[ab]\\}(\\.[st]){0,2}){1,3}(/\\{\\*c\\}|/)?";
 
 proptest! {
-    /// Whatever is read can be mounted, and is read again from what it prints.
+    /// Whatever parses can be mounted, and parses again from how it is displayed.
     #[test]
     fn what_is_read_can_be_printed_and_mounted(path in "/[a-z{}*/%?é]{0,12}") {
         if let Ok(route) = format!("GET {path}").parse::<Route>() {
@@ -99,7 +99,7 @@ proptest! {
         }
     }
 
-    /// The comparison of plain segments only saves work, and the better of the router's two verdicts counts.
+    /// Comparing plain segments first only saves work: the router finds the same, in the better of the two orders.
     #[test]
     fn a_conflict_is_what_the_router_calls_one(one in PATH, other in PATH) {
         let routes = [&one, &other].map(|path| format!("GET {path}").parse::<Route>());

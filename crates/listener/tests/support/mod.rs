@@ -1,4 +1,4 @@
-//! A served listener and a client that speaks bytes, so that tests can also speak wrongly.
+//! A served listener and a client that sends raw bytes, so that tests can break the protocol, too.
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tripline_listener::{Listener, ListenerLimits, TlsFiles};
 
 /// How long anything may take before a test fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A listener that serves until it is stopped.
 pub(crate) struct Served {
@@ -59,7 +59,7 @@ impl Served {
 
     /// Waits until `serve` has returned.
     pub(crate) async fn ended(&mut self) {
-        let ended = timeout(PATIENCE, self.task.join_next()).await;
+        let ended = timeout(TEST_TIMEOUT, self.task.join_next()).await;
         ended
             .expect("serve returns in time")
             .expect("it was started")
@@ -87,7 +87,9 @@ pub(crate) async fn read_until(stream: &mut (impl AsyncRead + Unpin), needle: &s
             read.extend_from_slice(&buf[..count]);
         }
     };
-    timeout(PATIENCE, wait).await.expect("an answer in time");
+    timeout(TEST_TIMEOUT, wait)
+        .await
+        .expect("an answer in time");
     let text = String::from_utf8_lossy(&read).into_owned();
     assert!(text.contains(needle), "no {needle:?} in {text:?}");
     text
@@ -103,6 +105,6 @@ pub(crate) async fn read_to_close(stream: &mut (impl AsyncRead + Unpin)) -> Stri
             read.extend_from_slice(&buf[..count]);
         }
     };
-    timeout(PATIENCE, wait).await.expect("a close in time");
+    timeout(TEST_TIMEOUT, wait).await.expect("a close in time");
     String::from_utf8_lossy(&read).into_owned()
 }
