@@ -14,7 +14,7 @@ pub enum Auth {
 // === impl Auth ===
 
 impl Auth {
-    /// The token that callers must know; `None`: they need none.
+    /// The token that callers need; `None`: they need none.
     pub fn token(&self) -> Option<&SecretRef> {
         match self {
             Self::None => None,
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_told_by_its_place() {
+    fn a_token_is_given_by_reference() {
         let auth = read("{ bearer = { env = 'T' } }").expect("right");
         assert_eq!(auth, Auth::Bearer(SecretRef::Env("T".to_owned())));
         assert_eq!(auth.token(), Some(&SecretRef::Env("T".to_owned())));

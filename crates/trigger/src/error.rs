@@ -1,8 +1,8 @@
-//! Why a trigger's run ended.
+//! The error that ends a trigger's run.
 
 use std::error::Error;
 
-/// Why a trigger cannot go on. The supervisor shows it and starts the trigger again after a while.
+/// Why a trigger cannot go on. the supervisor shows it and restarts the trigger after a delay.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct TriggerError {
@@ -13,7 +13,7 @@ pub struct TriggerError {
 // === impl TriggerError ===
 
 impl TriggerError {
-    /// An error that says `message`: what cannot be done, with names and addresses, never a secret.
+    /// An error with this message: what cannot be done, with names and addresses, never a secret.
     pub fn new(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
@@ -21,7 +21,7 @@ impl TriggerError {
         }
     }
 
-    /// The same error with what was behind it.
+    /// The same error with its cause.
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
@@ -33,11 +33,11 @@ impl TriggerError {
         let mut text = self.message.clone();
         let mut cause = self.source();
         while let Some(error) = cause {
-            let said = error.to_string();
-            // Many errors repeat their source in their own words.
-            if !text.contains(&said) {
+            let cause_message = error.to_string();
+            // Many errors repeat their source in their own message.
+            if !text.contains(&cause_message) {
                 text.push_str(": ");
-                text.push_str(&said);
+                text.push_str(&cause_message);
             }
             cause = error.source();
         }
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_chain_says_each_thing_once() {
+    fn the_chain_has_each_cause_once() {
         let refused = std::io::Error::other("connection refused");
         let inner = TriggerError::new("no broker answers: connection refused").caused_by(refused);
         let outer = TriggerError::new("cannot read topic `orders`").caused_by(inner);

@@ -1,4 +1,4 @@
-//! The two traits that every kind of trigger implements, and the one that hides which kind it is.
+//! The two traits that every kind of trigger implements, and their object-safe form.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,10 +11,10 @@ use crate::{TriggerContext, TriggerError};
 
 /// A kind of trigger, such as `kafka`.
 pub trait TriggerKind: Send + Sync + 'static {
-    /// What `kind = "..."` says in the config.
+    /// The value of `kind = "..."` in the config.
     const NAME: &'static str;
 
-    /// What it makes.
+    /// The triggers of this kind.
     type Trigger: Trigger;
 
     /// Reads and checks a trigger's table; `kind`, `function`, `qps` and `enabled` are taken already. No I/O: the
@@ -24,13 +24,13 @@ pub trait TriggerKind: Send + Sync + 'static {
 
 /// One configured trigger.
 pub trait Trigger: Send + Sync + 'static {
-    /// Gateway routes that it answers. They are its own from the hub's start to its end: while it does not run, their
-    /// callers hear 503. Two triggers with conflicting routes are a config error.
+    /// Gateway routes that it answers. They are reserved for it while the hub runs: while the trigger does not run, their
+    /// callers get 503. Two triggers with conflicting routes are a config error.
     fn routes(&self) -> Vec<Route> {
         Vec::new()
     }
 
-    /// The largest body that it takes at the gateway, in bytes. `None`: it says nothing about that.
+    /// The largest body that it takes at the gateway, in bytes. `None`: not stated.
     fn max_body(&self) -> Option<u64> {
         None
     }
@@ -40,8 +40,8 @@ pub trait Trigger: Send + Sync + 'static {
         Vec::new()
     }
 
-    /// Tries whether its source can be reached with its credentials, and says what was found; nothing is taken in or
-    /// changed. `None`: there is nothing to reach. Whoever asks bounds the time.
+    /// Checks that its source can be reached with its credentials, and returns what was found. It takes in and changes
+    /// nothing. `None`: there is no source to reach. The caller limits the time.
     fn probe(
         &self,
         _secrets: &dyn Secrets,
@@ -49,12 +49,12 @@ pub trait Trigger: Send + Sync + 'static {
         async { Ok(None) }
     }
 
-    /// Runs until `cx.shutdown()` is cancelled, then ends soon with `Ok`; or ends with what went wrong. It does not
-    /// start again by itself: the supervisor calls `run` again, on the same value.
+    /// Runs until `cx.shutdown()` is cancelled, then soon returns `Ok`; or returns what went wrong. It does not restart
+    /// itself: the supervisor calls `run` again, on the same value.
     fn run(&self, cx: TriggerContext) -> impl Future<Output = Result<(), TriggerError>> + Send;
 
-    /// Notes on disk what the next run must know of a pause, whether the hub is started again before it or not. Called
-    /// when somebody paused it and its run is over, and at a start of the hub if it is not enabled.
+    /// Notes on disk what the next run must know about a pause, even if the hub is restarted before that run. Called when
+    /// the trigger was paused and its run is over, and at the start of the hub if it is not enabled.
     fn paused(&self, _cx: TriggerContext) -> impl Future<Output = Result<(), TriggerError>> + Send {
         async { Ok(()) }
     }
@@ -84,7 +84,7 @@ pub trait AnyTrigger: Send + Sync + 'static {
 /// A trigger's run, or its notes about a pause.
 type Running<'t> = Pin<Box<dyn Future<Output = Result<(), TriggerError>> + Send + 't>>;
 
-/// A trigger's look at its source.
+/// A trigger's check of its source.
 type Probing<'t> = Pin<Box<dyn Future<Output = Result<Option<String>, TriggerError>> + Send + 't>>;
 
 impl<T: Trigger> AnyTrigger for T {

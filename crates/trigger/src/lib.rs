@@ -1,7 +1,7 @@
 //! What a trigger is.
 //!
 //! A [`TriggerKind`] checks a table of the config and makes [`Trigger`]s out of it. A trigger runs in a
-//! [`TriggerContext`], which is all it sees of the hub: it offers events and gets receipts or refusals. The
+//! [`TriggerContext`], the only part of the hub it can use: it offers events and gets receipts or refusals. The
 //! [`Supervisor`] alone starts, restarts, pauses and stops triggers. `triggers/README.md` shows how to add a kind;
 //! [`testkit`] has what its tests need.
 

@@ -50,7 +50,7 @@ impl Registry {
     }
 
     /// Lets `kind` read the table of the trigger `name`. `None` if something is wrong with the table (recorded
-    /// there) or if there is no such kind (the caller's to report: it has the place of the word).
+    /// there) or if there is no such kind (reported by the caller, which knows where the kind is written).
     pub fn build(
         &self,
         kind: &str,

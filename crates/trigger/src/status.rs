@@ -25,7 +25,7 @@ pub enum TriggerState {
     Troubled,
     /// Its run ended with an error; it is restarted later.
     Backoff,
-    /// Somebody paused it, or the config says `enabled = false`.
+    /// Somebody paused it, or the config has `enabled = false`.
     Paused,
     /// The hub is stopping.
     Stopped,
@@ -102,7 +102,7 @@ struct Inner {
 // === impl TriggerState ===
 
 impl TriggerState {
-    /// The word used in the API, the CLI, logs and metrics.
+    /// Its name in the API, the CLI, logs and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Starting => "starting",

@@ -15,7 +15,7 @@ type Script = Box<dyn Fn(usize, TriggerContext) -> Act + Send + Sync>;
 
 /// What a scripted run does.
 enum Act {
-    /// Says it is ready, works for that long, then ends with an error.
+    /// Reports that it is ready, works for that long, then ends with an error.
     FailAfter(Duration),
     /// The same, but the source gives trouble for that long before the end.
     FailAfterTrouble(Duration, Duration),
@@ -24,7 +24,7 @@ enum Act {
     Panic,
     /// Runs until it is asked to end.
     Obey,
-    /// Runs on whatever it is asked.
+    /// Ignores its shutdown.
     Ignore,
 }
 
@@ -264,7 +264,7 @@ async fn a_stop_ends_runs_waits_and_pauses() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_has_a_bound_and_names_who_needed_it() {
+async fn a_stop_has_a_bound_and_names_the_triggers_it_cut() {
     let fixture = Fixture::start(|_, _| Act::Ignore);
     fixture.wait_state(TriggerState::Running).await;
     let started = Instant::now();
@@ -275,7 +275,7 @@ async fn a_stop_has_a_bound_and_names_who_needed_it() {
     assert_eq!(status.state, TriggerState::Stopped);
 }
 
-/// A failed run's tasks are told to end, and have ended before the next run begins.
+/// A failed run's tasks are cancelled, and have ended before the next run begins.
 #[tokio::test(start_paused = true)]
 async fn tasks_do_not_outlive_their_run() {
     let (alive, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
@@ -340,7 +340,7 @@ async fn receipts_and_refusals_are_counted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_name_that_is_not_there_is_said() {
+async fn an_unknown_name_is_reported() {
     let fixture = Fixture::start(|_, _| Act::Obey);
     let other = TriggerName::new("other").unwrap();
     let unknown = fixture.triggers.pause(&other).await.unwrap_err();

@@ -63,7 +63,7 @@ pub fn test_function(name: &str) -> Function {
 // === impl TestContext ===
 
 impl TestContext {
-    /// Surroundings for a trigger of that name, for the function `work`. The clock stands at
+    /// An environment for a trigger of that name, for the function `work`. The clock stands at
     /// 2026-11-24T12:00:00Z.
     pub fn new(trigger: &str) -> Self {
         let noon = Timestamp::from_millis(1_795_521_600_000);
@@ -106,7 +106,7 @@ impl TestContext {
         self
     }
 
-    /// The same with a secret that can be had.
+    /// The same with a secret.
     #[must_use]
     pub fn with_secret(mut self, reference: SecretRef, value: &str) -> Self {
         self.secrets.insert(reference, Secret::new(value));
@@ -159,7 +159,7 @@ impl TestContext {
     /// Starts `trigger`. What is around it stays, so a second run plays the supervisor's restart.
     ///
     /// # Panics
-    /// Another trigger has a route that it told.
+    /// A route of the trigger conflicts with another trigger's.
     pub fn run<T: Trigger>(&self, trigger: Arc<T>) -> Run {
         for route in trigger.routes() {
             let reserved = self.gateway.reserve(&route);
@@ -217,12 +217,12 @@ impl Secrets for FixedSecrets {
 // === impl Run ===
 
 impl Run {
-    /// How the trigger says it is doing.
+    /// The status that the trigger reports.
     pub fn status(&self) -> TriggerStatus {
         self.status.get()
     }
 
-    /// Waits until the trigger says that it is in `state`.
+    /// Waits until the trigger is in `state`.
     ///
     /// # Panics
     /// It does not within [`PATIENCE`].
@@ -271,7 +271,7 @@ impl Run {
         if let Some(ended) = self.task.join_next().await {
             self.ended = Some(ended.expect("the trigger does not panic"));
         }
-        // As the supervisor does: tasks are told when the run is over, and waited for.
+        // As the supervisor does: when the run is over, its tasks are cancelled and waited for.
         self.shutdown.cancel();
         self.tasks.close();
         self.tasks.wait().await;

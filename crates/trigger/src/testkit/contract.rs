@@ -14,15 +14,15 @@ use crate::{Trigger, TriggerState};
 /// How long a trigger may take to end after its shutdown, in [`stops_in_time`].
 const STOP_WITHIN: Duration = Duration::from_secs(5);
 
-/// How many happenings a check uses.
-const SOME: usize = 5;
+/// How many occurrences a check uses.
+const COUNT: usize = 5;
 
-/// Who must do something about a refusal that passes.
+/// Who must offer again after a temporary refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
-    /// The source asks and is told: it must see the refusal, and offers again itself or not at all.
+    /// The source sends and gets a response: it must see the refusal, and sends again or does not.
     Push,
-    /// The trigger fetches: it must offer again until there is a receipt, be it in a next run.
+    /// The trigger fetches: it must offer again until there is a receipt, if need be in its next run.
     Pull,
 }
 
@@ -32,7 +32,7 @@ pub trait Subject: Send + Sync {
     /// The kind's trigger.
     type Trigger: Trigger;
 
-    /// Who does something about a refusal.
+    /// Who must offer again.
     fn style(&self) -> Style;
 
     /// What is around the trigger; override it for secrets, a function or a clock.
@@ -43,12 +43,12 @@ pub trait Subject: Send + Sync {
     /// The trigger, wired to the source.
     fn trigger(&self) -> Arc<Self::Trigger>;
 
-    /// Makes `count` new happenings at the source and returns without waiting until they are taken. Called while
-    /// the trigger runs and has said [`crate::TriggerContext::ready`].
+    /// Makes `count` new occurrences at the source and returns without waiting until they are taken. Called while
+    /// the trigger runs and after it called [`crate::TriggerContext::ready`].
     async fn produce(&self, around: &TestContext, count: usize);
 
-    /// How many happenings the source has been told are taken: offsets stored, 2xx answers seen, notes written. For a
-    /// source that is told nothing (a timer), the number accepted.
+    /// How many occurrences are settled at the source: offsets stored, 2xx responses received, notes written. For a
+    /// source without feedback (a timer), the number accepted.
     async fn settled(&self, around: &TestContext) -> usize;
 }
 
@@ -64,15 +64,15 @@ where
     survives_passing_refusals(&fresh().await).await;
 }
 
-/// Every happening becomes one accepted event of the right function and trigger, valid by CloudEvents' rules, and is
+/// Every occurrence becomes one accepted event of the right function and trigger, valid by CloudEvents' rules, and is
 /// settled.
 pub async fn offers_what_it_gets<S: Subject>(subject: &S) {
     let around = subject.surroundings();
     let run = started(subject, &around).await;
-    subject.produce(&around, SOME).await;
-    let accepted = around.dispatch().wait_accepted(SOME).await;
-    settles(subject, &around, SOME).await;
-    assert_eq!(accepted.len(), SOME, "more was accepted than happened");
+    subject.produce(&around, COUNT).await;
+    let accepted = around.dispatch().wait_accepted(COUNT).await;
+    settles(subject, &around, COUNT).await;
+    assert_eq!(accepted.len(), COUNT, "more was accepted than happened");
     for (_, offer) in &accepted {
         assert_eq!(offer.trigger.as_ref(), Some(around.name()));
         assert_eq!(
@@ -91,7 +91,7 @@ pub async fn stops_in_time<S: Subject>(subject: &S) {
     let run = started(subject, &around).await;
     around.dispatch().hold();
     let before = around.dispatch().offered().len();
-    subject.produce(&around, SOME).await;
+    subject.produce(&around, COUNT).await;
     around.dispatch().wait_offered(before + 1).await;
     stopped(run).await;
     around.dispatch().release();
@@ -102,10 +102,10 @@ pub async fn settles_only_receipts<S: Subject>(subject: &S) {
     let around = subject.surroundings();
     let run = started(subject, &around).await;
     around.dispatch().hold();
-    subject.produce(&around, SOME).await;
+    subject.produce(&around, COUNT).await;
     around.dispatch().wait_offered(1).await;
-    // Nothing to wait for here: a trigger that settles too early has done so with its offer, or does while it is
-    // given the processor a few times.
+    // There is nothing to wait for: a trigger that settles too early has done so with its offer, or does so while it is
+    // polled a few times.
     for _ in 0..100 {
         tokio::task::yield_now().await;
         assert_eq!(
@@ -115,22 +115,22 @@ pub async fn settles_only_receipts<S: Subject>(subject: &S) {
         );
     }
     around.dispatch().release();
-    around.dispatch().wait_accepted(SOME).await;
-    settles(subject, &around, SOME).await;
+    around.dispatch().wait_accepted(COUNT).await;
+    settles(subject, &around, COUNT).await;
     stopped(run).await;
 }
 
-/// Refusals that pass neither end the trigger's work for good nor lose a happening of a pull source; what is refused
-/// is not settled. The trigger may end its run with an error: it is started again, as the supervisor would.
+/// Temporary refusals neither end the trigger's work for good nor lose an occurrence of a pull source; what is refused is
+/// not settled. The trigger may end its run with an error: it is restarted, as by the supervisor.
 pub async fn survives_passing_refusals<S: Subject>(subject: &S) {
     let around = subject.surroundings();
     let mut run = started(subject, &around).await;
     around.dispatch().reject_all(Some(Rejected::Unavailable));
-    subject.produce(&around, SOME).await;
+    subject.produce(&around, COUNT).await;
     // A push source offers each once; a pull trigger may stop at the first refusal.
     let refused = match subject.style() {
         Style::Pull => 1,
-        Style::Push => SOME,
+        Style::Push => COUNT,
     };
     around.dispatch().wait_offered(refused).await;
     assert_eq!(
@@ -140,14 +140,14 @@ pub async fn survives_passing_refusals<S: Subject>(subject: &S) {
     );
     around.dispatch().reject_all(None);
     if subject.style() == Style::Push {
-        subject.produce(&around, SOME).await;
+        subject.produce(&around, COUNT).await;
     }
     let all_accepted = async {
         loop {
-            let accepted = around.dispatch().wait_accepted(SOME);
+            let accepted = around.dispatch().wait_accepted(COUNT);
             tokio::select! {
                 accepted = accepted => return accepted,
-                // A restart, without the supervisor's wait.
+                // A restart, without the supervisor's delay.
                 () = run.failed() => run = started(subject, &around).await,
             }
         }
@@ -156,7 +156,7 @@ pub async fn survives_passing_refusals<S: Subject>(subject: &S) {
     let accepted = accepted.expect("what was refused for a while is accepted later");
     assert_eq!(
         accepted.len(),
-        SOME,
+        COUNT,
         "something was accepted twice, or did not happen"
     );
     stopped(run).await;
@@ -173,7 +173,7 @@ async fn stopped(run: Run) {
     ended.expect("a run that is asked to end ends well");
 }
 
-/// Waits until `count` happenings are settled, and no more.
+/// Waits until `count` occurrences are settled, and no more.
 async fn settles<S: Subject>(subject: &S, around: &TestContext, count: usize) {
     let all = async {
         loop {

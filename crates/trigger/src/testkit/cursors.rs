@@ -36,7 +36,7 @@ impl MemoryCursors {
         self.kept().failure = failure;
     }
 
-    /// Waits until the trigger asks how far a stream is, which it does as it finds out where to begin.
+    /// Waits until the trigger reads a watermark, which it does to find out where to begin.
     pub async fn wait_watermark_asked(&self) {
         self.watermark_asked.notified().await;
     }
@@ -49,7 +49,7 @@ impl MemoryCursors {
             .collect()
     }
 
-    /// Writes without asking for a failure: the acceptance of an offer.
+    /// Writes the notes of an offer that is accepted, which never fails.
     pub(super) fn write(&self, trigger: &TriggerName, entries: Vec<CursorEntry>) {
         let mut kept = self.kept();
         for CursorEntry { key, value } in entries {

@@ -1,4 +1,4 @@
-//! What a recording hub knows: functions, offers, receipts and the script of its refusals.
+//! The state of a recording hub: functions, offers, receipts and the script of its refusals.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -105,7 +105,7 @@ impl Ledger {
         RequestId::new(Timestamp::from_millis(1_700_000_000_000), unique)
     }
 
-    /// The invocation of an accepted offer with its end, once the test has said how it ended.
+    /// The invocation of an accepted offer with its end, once the test has set how it ended.
     pub(super) fn ended(&self, request_id: RequestId) -> Option<Invocation> {
         let (_, offer) = self.accepted.iter().find(|(id, _)| *id == request_id)?;
         let ending = self.endings.get(&request_id).or(self.end_all.as_ref())?;

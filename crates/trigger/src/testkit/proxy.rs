@@ -1,4 +1,4 @@
-//! A TCP proxy that stands between a client and a server and is as bad a network as a test says.
+//! A TCP proxy between a client and a server that simulates a bad network.
 
 mod pump;
 
@@ -26,7 +26,7 @@ const MAX_CONNECTIONS: usize = 1_024;
 pub enum Network {
     /// Bytes pass as they come.
     Pass,
-    /// Nothing passes either way, and nobody is told: connections look open and stay silent.
+    /// Nothing passes either way, and nobody is notified: connections look open and stay silent.
     Blackhole,
     /// Nothing passes in that direction; the other one works.
     OneWay {
@@ -47,9 +47,9 @@ pub enum Network {
 /// One direction of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
-    /// What the client says.
+    /// From the client to the server.
     ToServer,
-    /// What the server says.
+    /// From the server to the client.
     ToClient,
 }
 
@@ -65,8 +65,8 @@ enum End {
 /// A TCP proxy on a thread of its own, so that a test that blocks does not hold it up. Dropping it closes what is
 /// open and frees the port.
 ///
-/// Give its [`address`](ChaosProxy::address) to the client instead of the server's. A server that tells clients where
-/// to connect, such as a Kafka broker, must tell that address, too.
+/// Give its [`address`](ChaosProxy::address) to the client instead of the server's. A server that advertises its address
+/// to clients, such as a Kafka broker, must advertise that one.
 pub struct ChaosProxy {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -74,11 +74,11 @@ pub struct ChaosProxy {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What the proxy and its connections have in common.
+/// What the proxy and its connections share.
 struct Shared {
     server: SocketAddr,
     network: watch::Sender<Network>,
-    /// Counts up with each order to end connections, beside how.
+    /// The number of orders to end connections so far, and how the last one ends them.
     ends: watch::Sender<(u64, End)>,
     open: AtomicUsize,
     to_server: AtomicU64,
@@ -88,7 +88,7 @@ struct Shared {
 // === impl ChaosProxy ===
 
 impl ChaosProxy {
-    /// Stands in front of `server`, on a loopback port that the system picks.
+    /// Starts a proxy for `server`, on a loopback port that the system picks.
     ///
     /// # Panics
     /// There is no free port.
@@ -97,10 +97,10 @@ impl ChaosProxy {
         Self::start_at(any, server).expect("the loopback address has a free port")
     }
 
-    /// The same on an address that the test picks, for a server that was told of it before.
+    /// The same on an address that the test picks, for a server that advertises it already.
     ///
     /// # Errors
-    /// The address cannot be had.
+    /// The address cannot be bound.
     pub fn start_at(address: SocketAddr, server: SocketAddr) -> std::io::Result<Self> {
         let listener = std::net::TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
@@ -146,12 +146,12 @@ impl ChaosProxy {
         self.shared.network.send_replace(network);
     }
 
-    /// Closes every open connection in an orderly way; new ones are welcome.
+    /// Closes every open connection in an orderly way; new ones are accepted.
     pub fn cut(&self) {
         self.end(End::Cut);
     }
 
-    /// Resets every open connection; new ones are welcome.
+    /// Resets every open connection; new ones are accepted.
     pub fn reset(&self) {
         self.end(End::Reset);
     }
@@ -212,7 +212,7 @@ async fn accept_all(listener: &TcpListener, shared: &Arc<Shared>) {
 }
 
 async fn connect(client: TcpStream, shared: Arc<Shared>) {
-    // From here on: an order to end connections counts also for one that does not reach its server yet.
+    // Subscribed before it connects, so that an order to end connections applies to this one, too.
     let mut ends = shared.ends.subscribe();
     let mut network = shared.network.subscribe();
     if *network.borrow_and_update() == Network::Refuse {
@@ -234,7 +234,7 @@ async fn connect(client: TcpStream, shared: Arc<Shared>) {
             carry(client, server, &shared, ends).await;
             shared.open.fetch_sub(1, Ordering::AcqRel);
         }
-        // Nobody is there: the client sees what it would have seen without a proxy, only a little later.
+        // The server does not accept: the client gets a reset, as without the proxy, only a little later.
         Err(_) => reset(&client),
     }
 }

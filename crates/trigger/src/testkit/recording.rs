@@ -1,4 +1,4 @@
-//! A hub that records what it is offered, and refuses or holds back as the test says.
+//! A hub that records what it is offered, and refuses or holds back answers as the test configures it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,15 +14,15 @@ use tripline_model::{
 use super::ledger::Ledger;
 use super::{MemoryCursors, PATIENCE};
 
-/// How long `dispatch_all` waits in front of a full queue before it looks again.
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
+/// How long `dispatch_all` waits before it offers again to a full queue.
+const QUEUE_RETRY_DELAY: Duration = Duration::from_millis(10);
 
 /// [`Dispatch`] in memory. Like the real one it knows repeats by their identity, writes an offer's notes with its
 /// acceptance, and waits in `dispatch_all` where `try_dispatch` refuses for a limit.
 pub struct RecordingDispatch {
     ledger: Mutex<Ledger>,
     cursors: Arc<MemoryCursors>,
-    /// Whether acceptances are held back; also tells whoever waits that something changed.
+    /// Whether acceptances are held back. Also signals every other change.
     changes: watch::Sender<Held>,
 }
 
@@ -64,7 +64,7 @@ impl RecordingDispatch {
     /// Refuses every offer with `rejected`, or none any more.
     pub fn reject_all(&self, rejected: Option<Rejected>) {
         self.ledger().refuse_all = rejected;
-        self.tell();
+        self.notify();
     }
 
     /// Holds every answer back, and with it the acceptance: nothing is on disk yet.
@@ -77,22 +77,22 @@ impl RecordingDispatch {
         self.changes.send_replace(Held::No);
     }
 
-    /// Tells those who wait for an end that the hub is stopping.
+    /// Lets every wait for the end of an invocation return that the hub is stopping.
     pub fn stop(&self) {
         self.ledger().is_stopping = true;
-        self.tell();
+        self.notify();
     }
 
-    /// Says how an invocation ended, for `Dispatch::ended`.
+    /// Sets how an invocation ended, for `Dispatch::ended`.
     pub fn end(&self, request_id: RequestId, ending: Ending) {
         self.ledger().endings.insert(request_id, ending);
-        self.tell();
+        self.notify();
     }
 
-    /// Says how every invocation ends for which nothing else is said.
+    /// Sets how every invocation ends that has no ending of its own.
     pub fn end_all(&self, ending: Ending) {
         self.ledger().end_all = Some(ending);
-        self.tell();
+        self.notify();
     }
 
     /// Every offer so far in the order of arrival: refused ones, repeats and those held back included.
@@ -141,18 +141,18 @@ impl RecordingDispatch {
 
     fn arrived(&self, offers: &[Offer]) {
         self.ledger().offered.extend_from_slice(offers);
-        self.tell();
+        self.notify();
     }
 
     async fn answer(&self, offer: Offer) -> Result<Receipt, Rejected> {
         let mut changes = self.changes.subscribe();
         let _ = changes.wait_for(|held| *held == Held::No).await;
         let answer = self.ledger().answer(offer);
-        self.tell();
+        self.notify();
         answer
     }
 
-    fn tell(&self) {
+    fn notify(&self) {
         self.changes.send_modify(|_| {});
     }
 
@@ -184,7 +184,7 @@ impl Dispatch for RecordingDispatch {
             let answer = loop {
                 match self.answer(offer.clone()).await {
                     Err(Rejected::OverLimit { retry_after, .. }) => sleep(retry_after).await,
-                    Err(Rejected::QueueFull { .. }) => sleep(LOOK_AGAIN).await,
+                    Err(Rejected::QueueFull { .. }) => sleep(QUEUE_RETRY_DELAY).await,
                     answer => break answer,
                 }
             };

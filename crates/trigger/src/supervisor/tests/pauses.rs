@@ -1,4 +1,4 @@
-//! What a trigger is told of its pauses, and what is shown of them.
+//! When a trigger is asked to note a pause, and what is shown meanwhile.
 
 use super::*;
 
@@ -11,7 +11,7 @@ enum Notes {
     Hang,
 }
 
-/// A trigger that keeps account of its runs and pauses.
+/// A trigger that records its runs and pauses.
 struct Diarist {
     diary: Arc<Mutex<Vec<&'static str>>>,
     notes: Notes,
@@ -90,7 +90,7 @@ impl Life {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pause_is_told_before_it_is_shown_and_a_stop_is_not() {
+async fn a_pause_is_noted_before_it_is_shown_and_a_stop_is_not() {
     let life = Life::begin(true, Notes::Well, false);
     life.wait_state(TriggerState::Running).await;
     assert_eq!(life.pause().await.state, TriggerState::Paused);
@@ -104,16 +104,16 @@ async fn a_pause_is_told_before_it_is_shown_and_a_stop_is_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_run_tells_is_not_shown_while_nothing_runs() {
+async fn facts_of_a_run_are_not_shown_while_nothing_runs() {
     let life = Life::begin(true, Notes::Well, false);
     life.wait_state(TriggerState::Running).await;
-    let told = life.triggers.get(&life.name).unwrap().facts;
-    assert_eq!(told["listening"], true.into());
+    let facts = life.triggers.get(&life.name).unwrap().facts;
+    assert_eq!(facts["listening"], true.into());
     assert_eq!(life.pause().await.facts, Default::default());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pause_without_a_run_is_told_as_well() {
+async fn a_pause_without_a_run_is_noted_as_well() {
     let life = Life::begin(true, Notes::Well, true);
     life.wait_state(TriggerState::Backoff).await;
     let failed = life.triggers.get(&life.name).unwrap();
@@ -126,7 +126,7 @@ async fn a_pause_without_a_run_is_told_as_well() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pause_that_cannot_be_noted_is_one_and_says_so() {
+async fn a_pause_that_cannot_be_noted_is_a_pause_with_an_error() {
     for (notes, why) in [
         (Notes::Fail, "the disk is gone"),
         (Notes::Panic, "it panicked: no pen"),

@@ -16,13 +16,13 @@ const PIECE: usize = 16 << 10;
 
 /// Why a direction is over.
 enum Over {
-    /// The sender closed it, and the receiver was told.
+    /// The sender closed it, and so did the proxy towards the receiver.
     Closed,
-    /// The connection is of no use any more.
+    /// The connection cannot be used any more.
     Broken,
 }
 
-/// Carries bytes until both directions are closed, one breaks, or the proxy is told to end connections.
+/// Carries bytes until both directions are closed, one breaks, or the proxy is to end connections.
 pub(super) async fn carry(
     mut client: TcpStream,
     mut server: TcpStream,
@@ -72,7 +72,7 @@ async fn pump(
         let Ok(length) = from.read(&mut piece).await else {
             return Over::Broken;
         };
-        // It may have changed while nothing was said; an end is news like any other.
+        // The network may have changed while nothing was sent. The end of the stream is held up like bytes.
         let delay = passage(&mut network, direction).await.delay(length);
         if length == 0 {
             return match to.shutdown().await {

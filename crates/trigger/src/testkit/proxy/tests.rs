@@ -23,21 +23,21 @@ fn connected() -> (ChaosProxy, TcpStream, TcpStream) {
     (proxy, client, server)
 }
 
-fn say(from: &mut TcpStream, text: &str) {
+fn send(from: &mut TcpStream, text: &str) {
     from.write_all(text.as_bytes()).unwrap();
 }
 
-fn hear(at: &mut TcpStream, text: &str) {
-    let mut heard = vec![0; text.len()];
-    at.read_exact(&mut heard).unwrap();
-    assert_eq!(heard, text.as_bytes());
+fn receive(at: &mut TcpStream, text: &str) {
+    let mut received = vec![0; text.len()];
+    at.read_exact(&mut received).unwrap();
+    assert_eq!(received, text.as_bytes());
 }
 
 /// Nothing comes, and the connection is not closed either.
 fn silence(at: &mut TcpStream) {
     at.set_read_timeout(Some(SILENCE)).unwrap();
-    let heard = at.read(&mut [0; 8]);
-    let kind = heard.expect_err("something was heard").kind();
+    let received = at.read(&mut [0; 8]);
+    let kind = received.expect_err("something was received").kind();
     assert!(
         matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut),
         "{kind}"
@@ -48,16 +48,16 @@ fn silence(at: &mut TcpStream) {
 #[test]
 fn bytes_and_the_end_pass_both_ways() {
     let (proxy, mut client, mut server) = connected();
-    say(&mut client, "question");
-    hear(&mut server, "question");
+    send(&mut client, "question");
+    receive(&mut server, "question");
     client.shutdown(std::net::Shutdown::Write).unwrap();
     assert_eq!(
         server.read(&mut [0; 8]).unwrap(),
         0,
-        "the client has said all"
+        "the client has sent everything"
     );
-    say(&mut server, "answer");
-    hear(&mut client, "answer");
+    send(&mut server, "answer");
+    receive(&mut client, "answer");
     assert_eq!(proxy.passed(Direction::ToServer), 8);
     drop(server);
     assert_eq!(client.read(&mut [0; 8]).unwrap(), 0);
@@ -67,17 +67,17 @@ fn bytes_and_the_end_pass_both_ways() {
 fn a_black_hole_is_silent_and_gives_back_what_it_held() {
     let (proxy, mut client, mut server) = connected();
     proxy.set(Network::Blackhole);
-    say(&mut client, "one");
-    say(&mut server, "two");
+    send(&mut client, "one");
+    send(&mut server, "two");
     silence(&mut server);
     silence(&mut client);
     // A new connection seems to work, and stays silent, too.
     let mut late = TcpStream::connect(proxy.address()).unwrap();
-    say(&mut late, "three");
+    send(&mut late, "three");
     silence(&mut late);
     proxy.set(Network::Pass);
-    hear(&mut server, "one");
-    hear(&mut client, "two");
+    receive(&mut server, "one");
+    receive(&mut client, "two");
 }
 
 #[test]
@@ -85,12 +85,12 @@ fn one_way_lets_the_other_direction_work() {
     let (proxy, mut client, mut server) = connected();
     let held = Direction::ToClient;
     proxy.set(Network::OneWay { held });
-    say(&mut client, "heard");
-    hear(&mut server, "heard");
-    say(&mut server, "lost on the way");
+    send(&mut client, "received");
+    receive(&mut server, "received");
+    send(&mut server, "lost on the way");
     silence(&mut client);
     proxy.set(Network::Pass);
-    hear(&mut client, "lost on the way");
+    receive(&mut client, "lost on the way");
 }
 
 #[test]
@@ -108,15 +108,15 @@ fn a_reset_is_a_reset_and_a_cut_is_an_end() {
 }
 
 #[test]
-fn who_is_refused_is_reset_and_who_was_there_goes_on() {
+fn refused_connections_are_reset_and_open_ones_go_on() {
     let (proxy, mut client, mut server) = connected();
     proxy.set(Network::Refuse);
     let mut late = TcpStream::connect(proxy.address()).unwrap();
     late.set_read_timeout(Some(PATIENCE)).unwrap();
     let error = late.read(&mut [0; 8]).expect_err("no orderly end");
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
-    say(&mut client, "still here");
-    hear(&mut server, "still here");
+    send(&mut client, "still here");
+    receive(&mut server, "still here");
 }
 
 #[test]
@@ -127,8 +127,8 @@ fn a_slow_link_takes_its_time() {
         latency: Duration::from_millis(50),
     });
     let begun = tokio::time::Instant::now();
-    say(&mut client, &"x".repeat(3_000));
-    hear(&mut server, &"x".repeat(3_000));
+    send(&mut client, &"x".repeat(3_000));
+    receive(&mut server, &"x".repeat(3_000));
     let took = begun.elapsed();
     assert!(took >= Duration::from_millis(350), "{took:?}");
 }
@@ -169,9 +169,9 @@ fn large_amounts_pass_whole() {
     let mut writer = client.try_clone().unwrap();
     let whole = sent.clone();
     let writing = std::thread::spawn(move || writer.write_all(&whole).unwrap());
-    let mut heard = vec![0; sent.len()];
-    client.read_exact(&mut heard).unwrap();
-    assert!(heard == sent, "other bytes came back");
+    let mut received = vec![0; sent.len()];
+    client.read_exact(&mut received).unwrap();
+    assert!(received == sent, "other bytes came back");
     writing.join().unwrap();
     drop((client, proxy));
     echo.join().unwrap();
