@@ -56,7 +56,7 @@ fn event(event: &Event, data_bytes: u64) -> EventView {
     }
 }
 
-/// The state in Tencent SCF's words.
+/// The state as Tencent SCF names it.
 fn scf_status(state: InvocationState) -> &'static str {
     match state {
         InvocationState::Accepted | InvocationState::Running => "RUNNING",

@@ -1,4 +1,4 @@
-//! A log as a stream of bytes, pulled by its reader: nothing runs and nothing is buffered for one that reads slowly.
+//! A log as a stream of bytes that its reader pulls: for a slow reader nothing runs and nothing is buffered.
 
 use std::fmt::Write as _;
 use std::pin::Pin;
@@ -20,10 +20,10 @@ use crate::{ApiState, convert};
 
 /// Lines read at once.
 const BATCH: usize = 256;
-/// Longest silence of a live stream of events; keeps proxies and clients from giving up.
+/// The longest a live stream of events stays silent, so that proxies and clients do not give up.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// Pause before looking again where nothing can be waited for.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How often the journal is read where there is nothing to wait for.
+const RECHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How a log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +46,7 @@ pub(crate) enum Until {
 }
 
 /// Waits for the start of an invocation, or for its end; `None` where there is nothing to wait for.
-type News = Pin<Box<dyn Future<Output = Option<Invocation>> + Send>>;
+type Change = Pin<Box<dyn Future<Output = Option<Invocation>> + Send>>;
 
 /// Reads one log piece by piece.
 pub(crate) struct LogReader {
@@ -56,19 +56,19 @@ pub(crate) struct LogReader {
     until: Until,
     after: u64,
     left: u64,
-    /// Whether a follower has been told that it is connected.
-    greeted: bool,
-    /// Whether anything of the log was asked for or written.
+    /// Whether a follower has got the first piece, which confirms the connection.
+    is_confirmed: bool,
+    /// Whether any of the log was read or written.
     begun: bool,
     /// Of text, the stream whose last line is not ended yet.
     open: Option<LogStream>,
     /// What is known of the run. If it has ended, all its lines can be read.
     frame: Frame,
-    /// Waits for more. Not asked again for each line: it would look into the journal each time.
-    news: News,
+    /// Waits for the start or the end. Kept from line to line, because a new one reads the journal.
+    change: Change,
     over: bool,
-    /// A follower's place, free again when it is gone.
-    _place: Option<OwnedSemaphorePermit>,
+    /// A follower's permit, returned when the reader is dropped.
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 // === impl Form ===
@@ -96,7 +96,7 @@ impl LogReader {
     ) -> Self {
         let (id, frame) = (invocation.request_id, Frame::of(invocation));
         Self {
-            news: news_of(&hub, id, &frame),
+            change: change_after(&hub, id, &frame),
             hub,
             id,
             frame,
@@ -104,18 +104,18 @@ impl LogReader {
             until,
             after: 0,
             left: u64::MAX,
-            greeted: false,
+            is_confirmed: false,
             begun: false,
             open: None,
             over: false,
-            _place: None,
+            _permit: None,
         }
     }
 
-    /// Holds a follower's place for as long as it lives.
-    pub(crate) fn in_place(self, place: Option<OwnedSemaphorePermit>) -> Self {
+    /// Holds a follower's permit for as long as it lives.
+    pub(crate) fn holding(self, permit: Option<OwnedSemaphorePermit>) -> Self {
         Self {
-            _place: place,
+            _permit: permit,
             ..self
         }
     }
@@ -143,15 +143,15 @@ impl LogReader {
         stream::once(async move { Ok(first) }).chain(rest)
     }
 
-    /// The next piece; `None` when all is told.
+    /// The next piece; `None` when everything was read.
     pub(crate) async fn next_piece(&mut self) -> Result<Option<Bytes>, Problem> {
         if self.over {
             return Ok(None);
         }
         let mut piece = BytesMut::new();
-        if !self.greeted && self.until == Until::End {
-            // A follower knows at once that it is connected, however long the first line takes.
-            self.greeted = true;
+        if !self.is_confirmed && self.until == Until::End {
+            // A follower sees at once that it is connected, however long the first line takes.
+            self.is_confirmed = true;
             if self.form == Form::Events {
                 piece.put_slice(b": following\n\n");
             }
@@ -187,7 +187,7 @@ impl LogReader {
             if ending.is_some() || self.left == 0 {
                 self.over = true;
                 let end = ending.map(convert::end);
-                // Who asked for fewer lines than there are has not seen the end.
+                // A reader whose limit leaves lines out has not seen the end.
                 if let (Some(end), Form::Events) = (end, self.form)
                     && (self.left > 0 || self.lines(1).await?.is_empty())
                 {
@@ -197,7 +197,7 @@ impl LogReader {
             }
             tokio::select! {
                 () = self.hub.logs.changed(self.id, stored(self.after)), if self.frame.has_started() => {}
-                news = &mut self.news => self.look(news).await?,
+                change = &mut self.change => self.update(change).await?,
                 () = self.hub.closing.cancelled() => {
                     self.over = true;
                     return Ok(());
@@ -211,12 +211,12 @@ impl LogReader {
     }
 
     /// The invocation was started, or has ended: in that case its last lines can be read when this returns.
-    async fn look(&mut self, news: Option<Invocation>) -> Result<(), Problem> {
-        let invocation = match news {
+    async fn update(&mut self, change: Option<Invocation>) -> Result<(), Problem> {
+        let invocation = match change {
             Some(invocation) => invocation,
-            // Its record is gone, or the hub is stopping: no news, and no reason to spin.
+            // Its record is gone, or the hub is stopping: wait, so that this does not spin.
             None => {
-                tokio::time::sleep(LOOK_AGAIN).await;
+                tokio::time::sleep(RECHECK_INTERVAL).await;
                 find(&self.hub, self.id).await?
             }
         };
@@ -224,7 +224,7 @@ impl LogReader {
         if frame.ending().is_some() {
             flush(&self.hub).await?;
         }
-        self.news = news_of(&self.hub, self.id, &frame);
+        self.change = change_after(&self.hub, self.id, &frame);
         self.frame = frame;
         Ok(())
     }
@@ -256,7 +256,7 @@ impl LogReader {
         Ok(lines)
     }
 
-    /// What the function wrote, its numbers moved behind the opening line.
+    /// What the function wrote, with numbers that follow the opening line's.
     async fn written(&mut self, limit: usize) -> Result<Vec<LogLine>, Problem> {
         let lines = self.hub.logs.read(self.id, stored(self.after), limit).await;
         let moved = lines.map_err(|error| logs_failed(&error))?.into_iter();
@@ -268,7 +268,7 @@ impl LogReader {
             .collect())
     }
 
-    /// What of the closing lines comes after the last line that was read.
+    /// Those of the closing lines that come after the last line that was read.
     async fn closing(&mut self) -> Result<Vec<LogLine>, Problem> {
         let last = self.hub.logs.last_seq(self.id).await;
         let last = last.map_err(|error| logs_failed(&error))? + 1;
@@ -292,7 +292,7 @@ impl LogReader {
         }
     }
 
-    /// A line that the function has not ended is ended where another stream goes on, so that no two are run together.
+    /// Ends a line that the function has not ended where another stream goes on, so that the two do not merge.
     fn write_text(&mut self, line: &LogLine, piece: &mut BytesMut) {
         if self.open.is_some_and(|open| open != line.stream) {
             piece.put_u8(b'\n');
@@ -310,8 +310,8 @@ fn stored(seq: u64) -> u64 {
     seq.saturating_sub(1)
 }
 
-/// Waits for what is not in `frame` yet.
-fn news_of(hub: &Arc<ApiState>, id: RequestId, frame: &Frame) -> News {
+/// Waits for the start or the end, whichever `frame` does not have yet.
+fn change_after(hub: &Arc<ApiState>, id: RequestId, frame: &Frame) -> Change {
     let hub = hub.clone();
     if frame.ending().is_some() {
         Box::pin(std::future::pending())
@@ -322,7 +322,7 @@ fn news_of(hub: &Arc<ApiState>, id: RequestId, frame: &Frame) -> News {
     }
 }
 
-/// What was appended may still wait to be written.
+/// Writes what was appended and still waits to be written.
 async fn flush(hub: &ApiState) -> Result<(), Problem> {
     let flushed = hub.logs.flush().await;
     flushed.map_err(|error| logs_failed(&error))

@@ -1,13 +1,13 @@
-//! The first and the last lines of a log, in the words of Tencent SCF. They say what the record of the run says, so they
-//! are made out of it when somebody reads, and not kept. A run that lost its executor, or its hub, has them too.
+//! The first and the last lines of a log, in the format of Tencent SCF. They repeat the record of the run, so they are
+//! made out of it when somebody reads, and not stored. A run that lost its executor, or its hub, has them, too.
 
 use bytes::Bytes;
 use tripline_model::{End, Ending, Invocation, LogLine, LogStream, RequestId, Timestamp};
 
-/// Bytes of a sentence that are quoted in a line.
+/// How many bytes of a detail a line quotes.
 const MAX_DETAIL_BYTES: usize = 8 << 10;
 
-/// What stands around the lines that a function wrote. Those are numbered from 2.
+/// The lines before and after those that a function wrote, which are numbered from 2.
 pub(crate) struct Frame {
     request_id: RequestId,
     started_at: Option<Timestamp>,

@@ -1,4 +1,4 @@
-//! Stands before every route: the host's name, then where it comes from, then the token.
+//! Checks every request before its route: the host name, then the origin, then the token.
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;

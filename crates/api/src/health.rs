@@ -46,7 +46,7 @@ pub(crate) async fn readyz(State(shared): State<Shared>) -> Response {
     match shared.hub.journal.health() {
         Health::Ok => {}
         Health::Full => reasons.push("storage_full"),
-        // The words behind it are not for those without a token.
+        // Without the error itself: this route needs no token.
         Health::Poisoned(_) => reasons.push("journal_failed"),
     }
     if reasons.is_empty() {

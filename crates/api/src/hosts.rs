@@ -1,5 +1,5 @@
-//! The names under which the API may be called. A browser sends the name it was told; a page that points its own DNS
-//! name at this machine ("DNS rebinding") is found out by it.
+//! The host names under which the API may be called. A browser sends the name in the URL, which gives away a page that
+//! points its own DNS name at this machine ("DNS rebinding").
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -16,8 +16,8 @@ pub struct AllowedHosts {
 // === impl AllowedHosts ===
 
 impl AllowedHosts {
-    /// Loopback names, the address listened on, and `extra` names and addresses ([`is_host`], in any case). A hub that listens
-    /// on all addresses may be called by any address, which no DNS name can pretend to be.
+    /// Loopback names, the address listened on, and `extra` names and addresses ([`is_host`], in upper or lower case). A
+    /// hub that listens on all addresses may be called by any address, since no DNS name can look like one.
     pub fn new(listen: SocketAddr, extra: &[String]) -> Self {
         Self {
             listen: listen.ip(),
@@ -51,7 +51,7 @@ pub fn is_host(text: &str) -> bool {
     plain(text).parse::<IpAddr>().is_ok() || (name.len() <= 253 && name.split('.').all(is_label))
 }
 
-/// As names are compared: in lower case, an address without brackets and in its usual form.
+/// A name in the form in which names are compared: in lower case, an address without brackets and in its usual form.
 fn plain(name: &str) -> String {
     let name = name.to_ascii_lowercase();
     let bare = name

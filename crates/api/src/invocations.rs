@@ -25,9 +25,9 @@ const MAX_PAGE: u64 = 1000;
 /// Largest body of a stop request.
 const MAX_TERMINATE_BYTES: usize = 1024;
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-/// When to ask again for a result that there is no room for.
-const READ_LATER: Duration = Duration::from_secs(1);
-/// Says that a result was cut at its function's limit.
+/// `Retry-After` for a result for which there is no memory.
+const RESULT_RETRY_AFTER: Duration = Duration::from_secs(1);
+/// The header of a result that was cut at its function's limit.
 pub(crate) const RESULT_CUT: &str = "tripline-result-cut";
 
 /// `GET /v1/invocations`.
@@ -177,7 +177,7 @@ pub(crate) async fn result(
     };
     let body = AnswerRoom::of(request.extensions()).body(bytes);
     let body = body.map_err(|problem| Problem {
-        retry_after: Some(READ_LATER),
+        retry_after: Some(RESULT_RETRY_AFTER),
         ..problem.request_id(id)
     })?;
     let mut response = result_response(body, ending.result_cut);

@@ -168,7 +168,7 @@ async fn result_of(hub: &ApiState, id: RequestId, room: AnswerRoom) -> Result<Re
 fn event(shared: &Shared, name: &FunctionName, content_type: Option<String>, data: Bytes) -> Event {
     let number = shared.calls.fetch_add(1, Ordering::Relaxed);
     Event {
-        id: format!("{:x}-{number}", shared.born),
+        id: format!("{:x}-{number}", shared.created_at),
         source: format!("/v1/functions/{name}"),
         kind: "tripline.api.call.v1".to_owned(),
         subject: None,

@@ -45,16 +45,16 @@ pub use hosts::{AllowedHosts, is_host};
 pub use openapi::openapi;
 pub use ports::Control;
 
-/// The parts of a hub that the API shows and moves.
+/// The parts of a hub that the API shows and controls.
 #[derive(Clone)]
 pub struct ApiState {
-    /// Takes events in.
+    /// Accepts events.
     pub dispatch: Arc<dyn Dispatch>,
-    /// Stops invocations and tells of functions.
+    /// Stops invocations and lists functions.
     pub control: Arc<dyn Control>,
     /// What is durable about invocations.
     pub journal: Arc<dyn Journal>,
-    /// What functions said.
+    /// The logs of functions.
     pub logs: Arc<dyn LogStore>,
     /// Per function: limits this machine cannot enforce. Absent if all are.
     pub unmet: HashMap<FunctionName, String>,
@@ -62,7 +62,7 @@ pub struct ApiState {
     pub triggers: Triggers,
     /// Wall time.
     pub clock: Arc<dyn Clock>,
-    /// Who may speak to the API.
+    /// Checks the token of callers.
     pub token: Bearer,
     /// The names under which it may be called.
     pub hosts: AllowedHosts,
@@ -70,8 +70,8 @@ pub struct ApiState {
     pub max_event_bytes: usize,
     /// The text of `/metrics`.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
-    /// Why the hub takes no events now, in words such as `starting` or `draining`; empty when it is ready. Shown to
-    /// everybody. What the journal says of itself is added here.
+    /// Why the hub takes no events now, such as `starting` or `draining`; empty when it is ready. Shown to everybody. The
+    /// API adds the state of the journal.
     pub not_ready: Arc<dyn Fn() -> Vec<&'static str> + Send + Sync>,
     /// Streams that follow a log at the same time, at most; there must be connections left for everything else.
     pub max_followers: usize,
@@ -85,20 +85,20 @@ struct Shared {
     hub: Arc<ApiState>,
     /// Numbers the calls of this run, for the `id` of their events.
     calls: Arc<AtomicU64>,
-    /// Places for streams that follow a log.
+    /// Permits for streams that follow a log.
     followers: Arc<Semaphore>,
-    /// When the router was made, in milliseconds; tells the calls of one run from those of another.
-    born: i64,
+    /// When the router was made, in milliseconds; distinguishes the calls of one run from those of another.
+    created_at: i64,
 }
 
 /// The admin API over `state`.
 pub fn router(state: ApiState) -> Router {
-    let born = state.clock.now().as_millis();
+    let created_at = state.clock.now().as_millis();
     let shared = Shared {
         followers: Arc::new(Semaphore::new(state.max_followers)),
         hub: Arc::new(state),
         calls: Arc::new(AtomicU64::new(0)),
-        born,
+        created_at,
     };
     let guard = from_fn_with_state(shared.clone(), guard::guard);
     let routes = routes::router()

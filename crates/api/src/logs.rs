@@ -20,9 +20,9 @@ use crate::refusal::{Segment, bad_request, request_id};
 use crate::wire::LogLineView;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-/// When one who found no place is to come again.
-const FOLLOW_LATER: Duration = Duration::from_secs(5);
-/// Lines in one answer, at most, where a limit is asked for.
+/// `Retry-After` for a follower when there are as many as there may be.
+const FOLLOW_RETRY_AFTER: Duration = Duration::from_secs(5);
+/// The largest `limit` on the lines in one response.
 const MAX_LIMIT: u64 = 1_000_000;
 
 /// Answers with the log, in pieces, as fast as the reader takes them.
@@ -64,7 +64,7 @@ pub(crate) async fn logs(
     let after = params.get("after", "the number of a line", number)?;
     let limit = params.limit("limit", MAX_LIMIT)?;
     let invocation = find(&shared.hub, id).await?;
-    let place = follow.then(|| place_to_follow(&shared)).transpose()?;
+    let permit = follow.then(|| follower_permit(&shared)).transpose()?;
     let resume = if follow {
         last_event_id(&headers)?
     } else {
@@ -74,20 +74,20 @@ pub(crate) async fn logs(
     let until = if follow { Until::End } else { Until::Now };
     let mut reader = LogReader::new(shared.hub, &invocation, form, until)
         .after(after)
-        .in_place(place);
+        .holding(permit);
     if let Some(limit) = limit {
         reader = reader.at_most(limit);
     }
-    // What fails at once is a problem document; what fails later can only break the answer off.
+    // What fails now becomes a problem document; what fails later can only break the response off.
     let first = reader.next_piece().await?.unwrap_or_default();
     let body = Body::from_stream(reader.into_stream(first));
     Ok(([(header::CONTENT_TYPE, form.content_type())], body).into_response())
 }
 
-fn place_to_follow(shared: &Shared) -> Result<OwnedSemaphorePermit, Problem> {
-    let place = Arc::clone(&shared.followers).try_acquire_owned();
-    place.map_err(|_| Problem {
-        retry_after: Some(FOLLOW_LATER),
+fn follower_permit(shared: &Shared) -> Result<OwnedSemaphorePermit, Problem> {
+    let permit = Arc::clone(&shared.followers).try_acquire_owned();
+    permit.map_err(|_| Problem {
+        retry_after: Some(FOLLOW_RETRY_AFTER),
         ..Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "too_many_followers",

@@ -168,7 +168,7 @@ words! {
     Acceptance: No Unknown
 }
 
-/// The state in Tencent SCF's words.
+/// The state as Tencent SCF names it.
 #[derive(ToSchema)]
 #[schema(rename_all = "UPPERCASE")]
 #[expect(

@@ -1,4 +1,4 @@
-//! Query parameters: every unknown name, repeated name and bad value is a 400 that says what would be right.
+//! Query parameters: every unknown name, repeated name and bad value is a 400 with what is allowed.
 
 use axum::extract::Query;
 use http::Uri;
@@ -34,7 +34,7 @@ impl Params {
         Ok(Self(pairs))
     }
 
-    /// The value of `name`, read by `parse`; `allowed` says what it takes.
+    /// The value of `name`, read by `parse`; `allowed` describes what is valid.
     pub(crate) fn get<T>(
         &self,
         name: &str,

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use tripline_dispatcher::{DispatcherHandle, FunctionStatus, TerminateError, TerminateOutcome};
 use tripline_model::{Invocation, RequestId};
 
-/// Stops invocations and tells of functions.
+/// Stops invocations and lists functions.
 #[async_trait]
 pub trait Control: Send + Sync + 'static {
     /// Every function and what it has to do, by name.

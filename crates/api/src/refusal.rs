@@ -59,7 +59,7 @@ pub(crate) fn logs_failed(error: &LogError) -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", title)
 }
 
-/// Says so where the request may have been meant to offer an event.
+/// Adds that nothing was accepted, if the request may have been meant to offer an event.
 pub(crate) fn nothing_accepted(method: &Method, problem: Problem) -> Problem {
     match *method {
         Method::POST => problem.accepted(Acceptance::No),

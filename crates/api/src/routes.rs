@@ -10,7 +10,8 @@ use crate::{Shared, functions, health, invocations, invoke, logs, openapi, trigg
 /// Who may call a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
-    /// Everybody who reaches the listener: it says whether the process lives and takes events, and nothing else.
+    /// Everybody who reaches the listener: such a route shows whether the process is alive and takes events, and nothing
+    /// else.
     Public,
     /// Who has the admin token.
     Token,
@@ -59,7 +60,7 @@ routes! {
     Token POST "/v1/triggers/{name}/resume" triggers::resume;
 }
 
-// A public path is compared byte by byte: one with a parameter could stand for paths that nobody thought of.
+// A public path is compared byte by byte: one with a parameter could match paths that nobody thought of.
 const _: () = {
     let mut at = 0;
     while at < ROUTES.len() {

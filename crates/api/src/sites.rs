@@ -1,5 +1,5 @@
-//! Web pages of other sites. A browser sends what they tell it to, from the machine of whoever looks at them; it also says
-//! that it does.
+//! Requests for web pages of other sites. A browser sends them on a page's behalf, from the machine of whoever views the
+//! page, and marks them in a header.
 
 use http::{HeaderMap, HeaderName, header};
 
@@ -16,7 +16,7 @@ pub(crate) fn is_of_another(headers: &HeaderMap) -> bool {
         .get(header::HOST)
         .and_then(|host| host.to_str().ok());
     let mut origins = headers.get_all(header::ORIGIN).iter();
-    // The host was found to be ours. A page of the same machine at another port is another site: it may be anybody's.
+    // The host is known to be ours. A page at another port of the same machine is another site: anybody may serve it.
     origins.any(|origin| {
         let origin = origin
             .to_str()

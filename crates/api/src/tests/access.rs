@@ -1,4 +1,4 @@
-//! Who may ask, and under which name.
+//! Host names, tokens and unknown paths.
 
 use super::hub::{TestHub, request};
 
@@ -20,7 +20,7 @@ async fn health_needs_no_token() {
 }
 
 #[tokio::test]
-async fn a_strange_host_name_is_refused_before_the_token_is_looked_at() {
+async fn an_unknown_host_name_is_refused_before_the_token_is_checked() {
     let hub = TestHub::start().await;
     for path in ["/healthz", "/v1/functions"] {
         for host in ["evil.example", "localhost.evil.example:8081", "192.0.2.1"] {

@@ -25,7 +25,7 @@ use crate::{AllowedHosts, ApiState, router};
 
 pub(super) const TOKEN: &str = "s3cret";
 /// How long a test waits for anything.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const TEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) struct TestHub {
     pub(super) app: Router,
@@ -43,7 +43,7 @@ pub(super) struct Answer {
     pub(super) body: Vec<u8>,
 }
 
-/// Takes nothing in, and stops when told to.
+/// Takes no events in, and runs until its shutdown.
 struct IdleTrigger;
 
 struct NoSecrets;
@@ -165,7 +165,7 @@ impl TestHub {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(PATIENCE, wait)
+        tokio::time::timeout(TEST_TIMEOUT, wait)
             .await
             .expect("the state in time")
     }
@@ -191,7 +191,7 @@ impl TestHub {
                 body,
             }
         };
-        tokio::time::timeout(PATIENCE, answer)
+        tokio::time::timeout(TEST_TIMEOUT, answer)
             .await
             .expect("an answer in time")
     }

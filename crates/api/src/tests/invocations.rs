@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use super::hub::{PATIENCE, TestHub, request};
+use super::hub::{TEST_TIMEOUT, TestHub, request};
 
 #[tokio::test]
-async fn an_invocation_tells_its_life() {
+async fn an_invocation_shows_its_life() {
     let hub = TestHub::start().await;
     let id = hub.accepted("fail").await;
     let shown = hub.in_state(&id, "failed").await;
@@ -36,7 +36,7 @@ async fn an_invocation_tells_its_life() {
 }
 
 #[tokio::test]
-async fn what_has_ended_and_is_not_gone_says_so() {
+async fn what_has_ended_and_is_not_gone_is_shown_so() {
     let hub = TestHub::start().await;
     let id = hub.accepted("cling").await;
     hub.in_state(&id, "succeeded").await;
@@ -46,7 +46,7 @@ async fn what_has_ended_and_is_not_gone_says_so() {
             tokio::task::yield_now().await;
         }
     };
-    let shown = tokio::time::timeout(PATIENCE, pending).await;
+    let shown = tokio::time::timeout(TEST_TIMEOUT, pending).await;
     shown.expect("it is shown in time");
     let function = hub.ask("GET", "/v1/functions/work").await.json();
     assert_eq!(

@@ -90,7 +90,7 @@ async fn a_key_is_one_invocation() {
 }
 
 #[tokio::test]
-async fn what_is_refused_says_that_it_was_not_accepted() {
+async fn a_refusal_has_that_nothing_was_accepted() {
     let hub = TestHub::start().await;
     let problem = hub
         .call("nobody", "")

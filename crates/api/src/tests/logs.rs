@@ -6,7 +6,7 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use super::hub::{PATIENCE, TOKEN, TestHub, request};
+use super::hub::{TEST_TIMEOUT, TOKEN, TestHub, request};
 
 /// The path of the log of a run that is over, and its id.
 async fn ended(hub: &TestHub) -> (String, String) {
@@ -52,10 +52,10 @@ async fn follow(hub: &TestHub, id: &str) -> Body {
     hub.app.clone().oneshot(asked).await.unwrap().into_body()
 }
 
-/// Reads on until `seen` has the words.
-async fn read_until(body: &mut Body, seen: &mut String, words: &str) {
-    while !seen.contains(words) {
-        let frame = tokio::time::timeout(PATIENCE, body.frame()).await;
+/// Reads on until `seen` contains `text`.
+async fn read_until(body: &mut Body, seen: &mut String, text: &str) {
+    while !seen.contains(text) {
+        let frame = tokio::time::timeout(TEST_TIMEOUT, body.frame()).await;
         let data = frame.expect("in time").expect("no end yet").unwrap();
         seen.push_str(&String::from_utf8_lossy(&data.into_data().unwrap()));
     }
@@ -144,8 +144,8 @@ async fn a_followed_log_ends_with_the_state_and_resumes() {
     }
     for (limit, seen) in [(1, 1), (2, 2), (6, 6), (7, 8), (8, 8)] {
         let path = format!("{path}?follow=true&limit={limit}");
-        let told = events(&hub.ask("GET", &path).await.text());
-        assert_eq!(told, all[..seen], "the end is told behind all lines");
+        let received = events(&hub.ask("GET", &path).await.text());
+        assert_eq!(received, all[..seen], "the end comes after all lines");
     }
     let mut odd = request("GET", &format!("{path}?follow=true"), "");
     odd.headers_mut()
@@ -196,7 +196,7 @@ async fn a_follower_of_what_waits_sees_the_start_of_a_silent_run() {
     };
     assert_eq!(end["state"], "cancelled");
     assert_eq!(seen, ": following\n\n");
-    // From now on it waits to be told.
+    // From now on it waits for a signal.
     assert!(of_silent.frame().now_or_never().is_none());
     stop(&busy[0]).await;
     read_until(&mut of_silent, &mut seen, "START RequestId:").await;

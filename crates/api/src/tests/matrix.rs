@@ -37,14 +37,14 @@ fn filled(route: &AdminRoute) -> String {
 fn with(method: &str, target: &str, headers: &[(&'static str, String)]) -> Option<Request<Body>> {
     // What is no target at all is refused before there is a router.
     target.parse::<Uri>().ok()?;
-    let mut asked = Request::builder()
+    let mut request = Request::builder()
         .method(method)
         .uri(target)
         .header("host", "localhost:8081");
     for (name, value) in headers {
-        asked = asked.header(*name, value);
+        request = request.header(*name, value);
     }
-    Some(asked.body(Body::from("stranger")).expect("a request"))
+    Some(request.body(Body::from("stranger")).expect("a request"))
 }
 
 #[test]
@@ -128,19 +128,19 @@ async fn nothing_but_health_answers_without_the_token() {
             let others = others.flat_map(|target| [(target.clone(), "GET"), (target, "POST")]);
             for (target, method) in plain.into_iter().chain(others) {
                 let target = target.replace("TOKEN", TOKEN);
-                let Some(asked) = with(method, &target, &headers) else {
+                let Some(request) = with(method, &target, &headers) else {
                     continue;
                 };
-                let is_open = class(asked.method(), asked.uri().path()) == Class::Public;
-                let answer = hub.send(asked, false).await;
-                let said = format!("{method} {target} with a token that is {name}: {answer:?}");
+                let is_open = class(request.method(), request.uri().path()) == Class::Public;
+                let answer = hub.send(request, false).await;
+                let context = format!("{method} {target} with a token that is {name}: {answer:?}");
                 tried += 1;
                 match answer.status.as_u16() {
                     200 => {
-                        assert!(is_open, "{said}");
+                        assert!(is_open, "{context}");
                         assert!(
                             method == "HEAD" || HEALTH.contains(&answer.text().as_str()),
-                            "{said}"
+                            "{context}"
                         );
                     }
                     // A host in the target that is not ours.
@@ -149,7 +149,7 @@ async fn nothing_but_health_answers_without_the_token() {
                     401 if method == "HEAD" => {}
                     _ => {
                         answer.problem(401, "unauthorized");
-                        assert!(!answer.headers.contains_key("allow"), "{said}");
+                        assert!(!answer.headers.contains_key("allow"), "{context}");
                     }
                 }
                 assert!(
@@ -184,8 +184,8 @@ async fn the_right_token_opens_every_route_as_it_is_written() {
         assert_eq!(answer.headers["x-content-type-options"], "nosniff");
         // Other spellings of a name are the name; other spellings of the rest are nothing.
         for target in [format!("{path}/"), path.to_uppercase(), format!("/{path}")] {
-            let asked = request(route.method.as_str(), &target, "");
-            let answer = hub.send(asked, true).await;
+            let request = request(route.method.as_str(), &target, "");
+            let answer = hub.send(request, true).await;
             assert_eq!(answer.status, 404, "{target}: {answer:?}");
         }
     }

@@ -1,4 +1,4 @@
-//! The router over a real dispatcher, journal and log store in memory, and a runtime whose runs do what the event says.
+//! The router over a real dispatcher, journal and log store in memory, and a runtime whose runs are scripted by their event.
 
 mod access;
 mod hub;

@@ -1,4 +1,4 @@
-//! The committed description is the one that is served, and it tells the truth about routes, refusals and states.
+//! The committed description is the one that is served, and it is right about routes, refusals and states.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! A runtime whose runs do what the first word of the event says: `ok`, `fail`, `wait` until told to stop, `hush`, which
+//! A runtime whose runs are scripted by the first word of the event: `ok`, `fail`, `wait` until it is stopped, `hush`, which
 //! waits and writes nothing, or `cling`, which ends and is never gone.
 
 use async_trait::async_trait;
@@ -44,9 +44,9 @@ impl Runtime for FakeRuntime {
             }),
             false => None,
         };
-        let said = vec![line(4, LogStream::Stdout, &data)];
+        let echo = vec![line(4, LogStream::Stdout, &data)];
         if !is_silent {
-            start.output.lines(said).await;
+            start.output.lines(echo).await;
         }
         if data.starts_with(b"cling") {
             *self.clinging.lock().await = Some(start.invocation.request_id);

@@ -1,10 +1,10 @@
-//! The one block a starting hub prints.
+//! The block that a hub prints when it is ready.
 
 use std::fmt::Write;
 
 use super::hub::Hub;
 
-/// Version, places, functions and triggers: what one wants to know at a glance.
+/// Version, addresses, files, functions and triggers.
 pub(super) fn ready(hub: &Hub) -> String {
     let mut text = format!("Tripline {} is ready\n", env!("CARGO_PKG_VERSION"));
     let mut line = |name: &str, value: &str| {

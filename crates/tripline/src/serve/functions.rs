@@ -1,4 +1,4 @@
-//! Functions out of the configuration, in the shapes that their runtimes want.
+//! The functions of the configuration, in the form that their runtimes need.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -11,16 +11,16 @@ use tripline_runtime::{EventFormat, HttpTarget};
 
 use crate::config::{Config, FunctionConfig, HttpConfig, ProgramConfig, RoleConfig, Runs};
 
-/// What each runtime runs, with secrets resolved.
+/// The functions of each runtime, with secrets resolved.
 #[derive(Default)]
 pub(super) struct Functions {
     /// Programs, for the executor.
     pub(super) programs: Vec<FunctionSpec>,
-    /// What their events look like.
+    /// The event formats of the programs.
     pub(super) formats: HashMap<FunctionName, EventFormat>,
-    /// Where the others are posted to.
+    /// The targets of `http` functions.
     pub(super) targets: HashMap<FunctionName, HttpTarget>,
-    /// Who gets temporary keys.
+    /// The functions that get temporary keys.
     pub(super) roles: Vec<(FunctionName, RoleSettings)>,
 }
 
@@ -61,7 +61,7 @@ impl Functions {
     }
 }
 
-/// A program as the executor wants it.
+/// A program in the form that the executor needs.
 pub(crate) fn spec(
     function: &FunctionConfig,
     program: &ProgramConfig,
@@ -93,7 +93,7 @@ fn target(http: &HttpConfig, secrets: &dyn Secrets) -> Result<HttpTarget, Secret
     })
 }
 
-/// How a function's role is asked for.
+/// The settings with which a function's role is requested.
 pub(crate) fn role_settings(
     role: &RoleConfig,
     secrets: &dyn Secrets,

@@ -1,4 +1,4 @@
-//! A hub: every part, in the order in which they need each other.
+//! A hub: starts every part, in the order in which they depend on each other.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,16 +31,16 @@ use crate::secrets::HostSecrets;
 use crate::traces::{self, Exporter};
 use crate::{metrics, telemetry, token};
 
-/// How long the first block waits for triggers that are starting.
-const SETTLE: Duration = Duration::from_secs(2);
-/// How long triggers have to let go of what they hold.
-const TRIGGERS_STOP: Duration = Duration::from_secs(10);
-/// How long an ended record is there for whoever has its receipt, however large the journal is.
+/// How long the block that is printed first waits for triggers that are starting.
+const TRIGGERS_START_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long triggers may take to stop.
+const TRIGGERS_STOP_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the record of an ended invocation is kept for its caller, however large the journal is.
 const KEEP_AT_LEAST: Duration = Duration::from_secs(15 * 60);
-/// How long what a trigger noted is kept after it was removed from the configuration.
+/// How long the notes of a trigger are kept after it was removed from the configuration.
 const KEEP_REMOVED: Duration = Duration::from_secs(30 * 24 * 3600);
-/// How long requests in flight have when everything else is done.
-const REQUESTS_END: Duration = Duration::from_secs(5);
+/// How long requests in flight may take when everything else has stopped.
+const REQUESTS_DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A running hub.
 pub(super) struct Hub {
@@ -60,8 +60,8 @@ pub(super) struct Hub {
 }
 
 impl Hub {
-    /// Whatever can fail or wait comes before the dispatcher: it starts what waits as soon as it is there, and a hub that
-    /// does not come up must leave that waiting.
+    /// Everything that can fail or wait comes before the dispatcher, which starts waiting invocations at once: a hub that
+    /// does not come up must leave them waiting.
     pub(super) async fn start(
         mut config: Config,
         folder: &Path,
@@ -93,7 +93,7 @@ impl Hub {
                 return Err(error.into());
             }
         };
-        // Nothing from here on fails or waits: not even a signal that ends the start can come between.
+        // Nothing from here on fails or awaits, so that not even a signal can end the start in between.
         let ports = Ports {
             dispatch: Arc::new(dispatcher.handle()),
             cursors: Arc::clone(&storage.journal) as Arc<dyn Cursors>,
@@ -144,7 +144,7 @@ impl Hub {
     }
 
     fn keep_up(&self, config: &Config, clock: &Arc<dyn Clock>, metrics: &PrometheusHandle) {
-        // The last line of a log may come that long before the end that its record is kept from.
+        // The last line of a log may be that much older than the end of the run, from which its record is kept.
         let timeouts = config.functions.iter().map(|one| one.function.timeout);
         let longest_run = timeouts.max().unwrap_or_default();
         let upkeep = Upkeep {
@@ -185,17 +185,19 @@ impl Hub {
         let closing = self.closing.clone();
         self.tasks.spawn(async move {
             routes.mounted(&triggers).await;
-            listener.serve(router, closing, REQUESTS_END).await;
+            listener
+                .serve(router, closing, REQUESTS_DRAIN_TIMEOUT)
+                .await;
         });
     }
 
     fn open_admin(&self, listener: Listener, api: ApiState) {
         let (router, closing) = (tripline_api::router(api), self.closing.clone());
         self.tasks
-            .spawn(listener.serve(router, closing, REQUESTS_END));
+            .spawn(listener.serve(router, closing, REQUESTS_DRAIN_TIMEOUT));
     }
 
-    /// Functions, with what they have to do.
+    /// Functions, with what is queued and running.
     pub(super) fn functions(&self) -> Vec<FunctionStatus> {
         self.dispatcher.handle().functions()
     }
@@ -205,7 +207,7 @@ impl Hub {
         self.supervisor.triggers().list()
     }
 
-    /// Waits, for a moment at most, until no trigger is just starting: so that the block says how they are.
+    /// Waits, for a moment at most, until no trigger is still starting, so that the block shows their state.
     pub(super) async fn settled(&self) {
         let mut look = tokio::time::interval(Duration::from_millis(10));
         let all_begun = async {
@@ -217,22 +219,25 @@ impl Hub {
                 look.tick().await;
             }
         };
-        if tokio::time::timeout(SETTLE, all_begun).await.is_err() {
+        if tokio::time::timeout(TRIGGERS_START_TIMEOUT, all_begun)
+            .await
+            .is_err()
+        {
             tracing::debug!("some triggers are still starting");
         }
     }
 
-    /// Comes when the journal has failed, and says why.
+    /// Completes when the journal has failed, with the reason.
     pub(super) async fn failure(&self) -> String {
         self.dispatcher.failure().await
     }
 
     /// Refuses new events, stops the triggers, lets running functions end within the drain, leaves those that need
-    /// longer to their executor, closes the listeners, and gives the data directory back.
+    /// longer to their executor, closes the listeners, and releases the data directory.
     pub(super) async fn stop(self) {
         self.gateway.drain();
         self.dispatcher.handle().drain();
-        for name in self.supervisor.stop(TRIGGERS_STOP).await {
+        for name in self.supervisor.stop(TRIGGERS_STOP_TIMEOUT).await {
             tracing::warn!(trigger = %name, "did not stop in time and was cut off");
         }
         self.dispatcher.shutdown().await;
@@ -246,7 +251,7 @@ impl Hub {
     }
 }
 
-/// The journal that notes what it takes, and what sends it to a collector.
+/// A journal that records spans, and the exporter that sends them to a collector.
 fn traced(
     config: &TracesConfig,
     journal: Arc<dyn Journal>,
@@ -302,7 +307,7 @@ fn not_ready(dispatcher: DispatcherHandle) -> Arc<dyn Fn() -> Vec<&'static str> 
     })
 }
 
-/// Ten bytes each time from the system's source, which is asked for some hundred times ten at once: ids are minted one
+/// Ten random bytes at each call. They are read from the system for some hundred calls at once, because ids are made one
 /// after the other, under a lock.
 fn entropy() -> Entropy {
     let (mut pool, mut left) = ([[0; 10]; 256], 0);

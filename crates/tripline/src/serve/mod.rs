@@ -1,4 +1,4 @@
-//! `tripline serve`: the parts, put together in one place, and taken apart again in the right order.
+//! `tripline serve`: starts the parts of a hub, and stops them in the right order.
 
 mod banner;
 
@@ -36,15 +36,15 @@ use hub::Hub;
 pub(crate) use functions::{role_settings, spec};
 pub(crate) use listeners::refuse_exposed_key;
 
-/// How long a thread that may block is kept without work.
-const KEEP_THREADS: Duration = Duration::from_secs(150);
+/// How long an idle thread for blocking work is kept.
+const IDLE_THREAD_LIFETIME: Duration = Duration::from_secs(150);
 
 /// Why a hub did not start.
 #[derive(Debug, thiserror::Error)]
 enum ServeError {
     #[error("{}\n  = help: {}", .0, ExecutionLocked::HELP)]
     ExecutionLocked(ExecutionLocked),
-    #[error("{}", told(.0))]
+    #[error("{}", with_remedy(.0))]
     Secret(#[from] SecretError),
     /// All that are missing, one after the other.
     #[error("{0}")]
@@ -74,7 +74,7 @@ enum ServeError {
     Metrics(#[from] metrics_exporter_prometheus::BuildError),
 }
 
-/// A function that is not what it was created as.
+/// A function whose `execution` is not the one it was created with.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "function `{function}` was created with execution = \"{locked}\", which cannot be changed to \"{wanted}\""
@@ -88,14 +88,14 @@ pub(crate) struct ExecutionLocked {
 // === impl ExecutionLocked ===
 
 impl ExecutionLocked {
-    /// What to do.
+    /// What to do about it.
     pub(crate) const HELP: &str = "give it a new name, or remove it from the configuration, start the hub once, and add it again";
 }
 
-/// How long work on other threads may go on at the end.
-const LAST_WORK: Duration = Duration::from_secs(5);
+/// How long blocking work on other threads may go on at the end.
+const BLOCKING_WORK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Runs a hub until it is told to stop.
+/// Runs a hub until it is stopped.
 pub(crate) fn serve(file: &Path, out: &mut impl Write, errors: &mut impl Write) -> Exit {
     let config = match load(file) {
         Ok(config) => config,
@@ -108,7 +108,7 @@ pub(crate) fn serve(file: &Path, out: &mut impl Write, errors: &mut impl Write) 
         .enable_all()
         // Upkeep reads once a minute: with one thread left over, a machine that has no more of them makes readers wait
         // and never fails them.
-        .thread_keep_alive(KEEP_THREADS)
+        .thread_keep_alive(IDLE_THREAD_LIFETIME)
         .build()
     {
         Ok(runtime) => runtime,
@@ -121,13 +121,13 @@ pub(crate) fn serve(file: &Path, out: &mut impl Write, errors: &mut impl Write) 
         Ok(exit) => exit,
         Err(error) => {
             let exit = error.exit();
-            // If stderr is closed there is nobody to tell; the exit code still says it.
+            // If stderr is closed, the exit code still shows it.
             let _ = writeln!(errors, "error: {error}");
             exit
         }
     };
-    // What must be kept is kept by now. Work that blocks a thread must not keep a process that was told to end.
-    runtime.shutdown_timeout(LAST_WORK);
+    // What must be kept is on disk by now. Work that blocks a thread must not keep a process alive that is to end.
+    runtime.shutdown_timeout(BLOCKING_WORK_TIMEOUT);
     exit
 }
 
@@ -178,8 +178,8 @@ fn all_there(config: &Config, secrets: &HostSecrets) -> Result<(), ServeError> {
     if missing.is_empty() {
         return Ok(());
     }
-    let told: Vec<String> = missing.into_iter().collect();
-    Err(ServeError::Secrets(told.join("\nerror: ")))
+    let missing: Vec<String> = missing.into_iter().collect();
+    Err(ServeError::Secrets(missing.join("\nerror: ")))
 }
 
 /// What to do about an address that is taken.
@@ -192,8 +192,8 @@ fn free_it(error: &ListenError) -> String {
     }
 }
 
-/// What is wrong with a secret, and what to do.
-fn told(error: &SecretError) -> String {
+/// What is wrong with a secret, and what to do about it.
+fn with_remedy(error: &SecretError) -> String {
     format!("{error}\n  = help: {}", secrets::mend(error))
 }
 
@@ -212,7 +212,7 @@ async fn run(config: Config, out: &mut impl Write) -> Result<Exit, ServeError> {
     let hub = tokio::select! {
         hub = Hub::start(config, &folder, secrets) => hub?,
         name = signals.next() => {
-            // Nothing was promised yet, and what is half begun is what a crash leaves: the next life takes it up.
+            // No receipt was given yet, and what is half done is what a crash would leave: the next start recovers it.
             tracing::info!("{name} while starting: ending");
             return Ok(Exit::Done);
         }
@@ -226,9 +226,9 @@ async fn run(config: Config, out: &mut impl Write) -> Result<Exit, ServeError> {
         Some(name) => Ok(name),
         None => {
             let ready = banner::ready(&hub);
-            let said = out.write_all(ready.as_bytes()).and_then(|()| out.flush());
-            match said {
-                // Functions may run by now: it ends as any hub that runs.
+            let printed = out.write_all(ready.as_bytes()).and_then(|()| out.flush());
+            match printed {
+                // Functions may run by now, so this stops like any running hub.
                 Err(error) => Err(format!("standard output: {error}")),
                 Ok(()) => tokio::select! {
                     name = signals.next() => Ok(name),
@@ -250,7 +250,7 @@ async fn run(config: Config, out: &mut impl Write) -> Result<Exit, ServeError> {
     }
 }
 
-/// What is waited for from now on. A call of an `http` function is the hub's own, and ends with it.
+/// What the stop waits for, for the log. A call of an `http` function is made by the hub itself, and ends with it.
 fn stopping(functions: &[FunctionStatus], drain: Duration) -> String {
     if drain.is_zero() {
         return "stopping".to_owned();
@@ -278,9 +278,10 @@ fn stopping(functions: &[FunctionStatus], drain: Duration) -> String {
             "{calls} calls of http functions may end within {drain:?}, then they are ended"
         )),
     };
-    let said = ["stopping".to_owned()].into_iter().chain(runs).chain(calls);
+    let first = "stopping".to_owned();
     let last = "a second signal ends at once".to_owned();
-    said.chain([last]).collect::<Vec<_>>().join("; ")
+    let parts = [first].into_iter().chain(runs).chain(calls).chain([last]);
+    parts.collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]
@@ -306,16 +307,16 @@ mod tests {
     }
 
     #[test]
-    fn a_stop_says_what_it_waits_for() {
-        let said = |all: &[FunctionStatus]| stopping(all, Duration::from_secs(30));
+    fn the_message_of_a_stop_has_what_it_waits_for() {
+        let message = |all: &[FunctionStatus]| stopping(all, Duration::from_secs(30));
         let one = [running("f", "process", 1)];
         assert_eq!(stopping(&one, Duration::ZERO), "stopping");
         assert_eq!(
-            said(&[running("f", "process", 0)]),
+            message(&[running("f", "process", 0)]),
             "stopping; a second signal ends at once"
         );
         assert_eq!(
-            said(&[running("f", "process", 1)]),
+            message(&[running("f", "process", 1)]),
             "stopping; 1 run may end within 30s, then it goes on without the hub; a second signal ends at once"
         );
         let all = [
@@ -324,14 +325,14 @@ mod tests {
             running("h", "http", 1),
         ];
         assert_eq!(
-            said(&all),
+            message(&all),
             "stopping; 3 runs may end within 30s, then they go on without the hub; \
              1 call of an http function may end within 30s, then it is ended; a second signal ends at once"
         );
     }
 
     #[tokio::test]
-    async fn a_taken_address_is_told_with_its_key() {
+    async fn a_taken_address_is_reported_with_its_key() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap();
         let limits = ListenerLimits::default();

@@ -1,4 +1,4 @@
-//! The gateway's routes: all of them are there before it serves anything, and nearly always their handlers, too.
+//! The gateway's routes: all are reserved before it serves anything, and nearly always have their handlers, too.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tripline_trigger::{TriggerState, Triggers};
 
 /// How long the gateway waits for triggers that are starting. Connections wait with it, and some object stores hang up
 /// after three seconds.
-const WITHIN: Duration = Duration::from_secs(1);
+const MOUNT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Every route of every trigger.
 pub(super) struct Routes {
@@ -19,7 +19,7 @@ pub(super) struct Routes {
 // === impl Routes ===
 
 impl Routes {
-    /// Reserves the routes of all triggers, also of those that do not run: their callers are theirs alone.
+    /// Reserves the routes of all triggers, also of those that do not run: their events must not reach another route.
     pub(super) fn reserve(
         gateway: &Gateway,
         triggers: impl IntoIterator<Item = (TriggerName, Vec<Route>)>,
@@ -40,7 +40,7 @@ impl Routes {
     }
 
     /// Waits, for a moment at most, until triggers that are starting have mounted their handlers: a sender that tries
-    /// once must not hear a refusal only because it was quicker than they.
+    /// only once must not be refused just because it was faster.
     pub(super) async fn mounted(&self, triggers: &Triggers) {
         let mut look = tokio::time::interval(Duration::from_millis(5));
         let all_there = async {
@@ -51,7 +51,10 @@ impl Routes {
                 }
             }
         };
-        if tokio::time::timeout(WITHIN, all_there).await.is_err() {
+        if tokio::time::timeout(MOUNT_TIMEOUT, all_there)
+            .await
+            .is_err()
+        {
             tracing::warn!("the gateway serves while some of its triggers are still starting");
         }
     }

@@ -1,4 +1,4 @@
-//! What the hub keeps: journal and function logs.
+//! The storage of a hub: the journal and the function logs.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,14 +8,14 @@ use tripline_model::Clock;
 
 use super::ServeError;
 
-/// Journal and logs of one data directory, which is this process's alone from now on.
+/// The journal and the logs of one data directory, which this process alone uses from now on.
 pub(super) struct Storage {
     pub(super) journal: Arc<SqliteJournal>,
     pub(super) logs: Arc<SqliteLogStore>,
 }
 
 impl Storage {
-    /// Opens or makes both, off the async threads: a log that a crash left may have to be brought in.
+    /// Opens or creates both, not on the async threads: a write-ahead log that a crash left may have to be recovered.
     pub(super) async fn open(data_dir: &Path, clock: Arc<dyn Clock>) -> Result<Self, ServeError> {
         let dir = data_dir.to_owned();
         let opening = tokio::task::spawn_blocking(move || -> Result<Self, OpenError> {

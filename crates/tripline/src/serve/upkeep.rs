@@ -1,4 +1,4 @@
-//! Retention: what is old enough is forgotten, in small steps, while the hub works.
+//! Retention: removes what is old enough, in small steps, while the hub works.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -11,15 +11,15 @@ use tripline_model::{Clock, Timestamp, TriggerName};
 
 use crate::telemetry::METRICS_UPKEEP;
 
-/// How often old records and logs are looked for.
-const EVERY: Duration = Duration::from_secs(60);
+/// How often old records and logs are removed.
+const PURGE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What upkeep works on.
 pub(super) struct Upkeep {
     pub(super) journal: Arc<dyn Journal>,
     pub(super) logs: Arc<dyn LogStore>,
     pub(super) clock: Arc<dyn Clock>,
-    /// Those that there are, enabled or not.
+    /// All triggers of the configuration, enabled or not.
     pub(super) triggers: Vec<TriggerName>,
     pub(super) retention: Retention,
     pub(super) keep_logs: Duration,
@@ -27,7 +27,7 @@ pub(super) struct Upkeep {
 }
 
 impl Upkeep {
-    /// Works until `stop`: also in the middle of a removal, which the next life goes on with.
+    /// Works until `stop`, which may come in the middle of a removal: the next start goes on with it.
     pub(super) async fn run(self, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => {}
@@ -45,7 +45,7 @@ impl Upkeep {
     }
 
     async fn forget(&self) -> Infallible {
-        let mut due = tokio::time::interval(EVERY);
+        let mut due = tokio::time::interval(PURGE_INTERVAL);
         loop {
             due.tick().await;
             self.purge().await;
@@ -58,7 +58,7 @@ impl Upkeep {
         let mut retention = self.retention;
         if let Err(error) = self.journal.register_triggers(&self.triggers, now).await {
             tracing::warn!(%error, "it cannot be noted which triggers there are");
-            // The journal may take one of them for removed.
+            // The journal may consider one of them removed.
             retention.keep_removed = Duration::MAX;
         }
         match self.journal.purge(&retention, now).await {
@@ -77,10 +77,11 @@ impl Upkeep {
         }
     }
 
-    /// A run that was lost ended when that was found: days after its last line, where the hub was away for so long.
+    /// Spares the logs of lost runs that are still kept. Such a run ended when its loss was found, which may be days after
+    /// its last line, if the hub was down for so long.
     async fn purge_logs(&self, now: Timestamp) {
         let before = now.minus(self.keep_logs);
-        // Whole files: that is soon done.
+        // Whole files are removed, which is fast.
         let purged = match self.journal.oldest_lost(before).await {
             Ok(spared) => self
                 .logs

@@ -44,7 +44,7 @@ impl Trigger for Routed {
         };
         sleep(span).await;
         let _mount = cx.gateway().mount(&route(), Arc::new(Silent));
-        // It never says that it is ready: a source may need longer than a handler.
+        // It never reports that it is ready: a source may need longer than a handler.
         cx.shutdown().cancelled().await;
         Ok(())
     }
@@ -76,10 +76,10 @@ async fn it_waits_for_no_trigger_that_mounts_nothing() {
     let late = Duration::from_secs(3600);
     assert_eq!(
         waited(true, Start::MountsAfter(late)).await,
-        (WITHIN, false)
+        (MOUNT_TIMEOUT, false)
     );
     for (enabled, start) in [(false, Start::MountsAfter(late)), (true, Start::Fails)] {
         let (span, is_mounted) = waited(enabled, start).await;
-        assert!(!is_mounted && span < WITHIN, "{span:?}");
+        assert!(!is_mounted && span < MOUNT_TIMEOUT, "{span:?}");
     }
 }
