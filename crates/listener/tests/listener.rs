@@ -283,7 +283,7 @@ async fn a_drain_finishes_what_is_in_flight_and_closes_the_rest() {
     read_to_close(&mut silent).await;
     assert!(
         TcpStream::connect(served.addr).await.is_err(),
-        "a newcomer got in"
+        "a new connection was accepted"
     );
     go_on.notify_one();
     assert!(read_to_close(&mut busy).await.contains("hello!"));
