@@ -9,6 +9,7 @@ use toml::de::DeTable;
 use crate::error::{ConfigError, ConfigErrors};
 use crate::excerpt::{Concealed, Excerpt};
 use crate::sensitive;
+use crate::stray::{NO_VALUE, Strays};
 use crate::table::Table;
 
 /// The largest file that is read, in bytes (4 MiB).
@@ -131,6 +132,11 @@ impl Document {
         (line, self.text[start..offset].chars().count() + 1)
     }
 
+    /// The byte offset at which the line with this one starts.
+    pub(crate) fn line_start(&self, offset: usize) -> usize {
+        self.line_starts[self.position(offset).0 - 1]
+    }
+
     /// The text of a line (from 1) without its end, and the byte offset where it starts.
     fn line(&self, number: usize) -> (&str, usize) {
         let start = self.line_starts[number - 1];
@@ -158,7 +164,7 @@ impl Document {
         };
         for _ in 0..rounds {
             let (_, errors) = DeTable::parse_recoverable(&text);
-            let stops = |error: &&toml::de::Error| error.message().starts_with("key with no value");
+            let stops = |error: &&toml::de::Error| error.message().starts_with(NO_VALUE);
             let Some(dead_end) = errors.iter().find(stops) else {
                 break;
             };
@@ -239,6 +245,10 @@ impl Reader<'_> {
             let error = ConfigError::new(&document.name, (1, 1), String::new(), message);
             return Err(ConfigErrors::new(document.name.clone(), vec![error]));
         }
+        let concealed = Concealed {
+            spans: self.concealed.into_inner(),
+            strays: Strays::new(document, &findings),
+        };
         let syntax = findings
             .iter()
             .filter(|finding| finding.kind == Kind::Syntax);
@@ -262,12 +272,6 @@ impl Reader<'_> {
             });
         }
         findings.sort_by_key(|finding| finding.span.start);
-        let concealed = Concealed {
-            spans: self.concealed.into_inner(),
-            by_name: findings
-                .iter()
-                .any(|finding| matches!(finding.kind, Kind::Syntax | Kind::Duplicate)),
-        };
         let errors = findings
             .iter()
             .take(MAX_ERRORS)

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use crate::sensitive::is_sensitive_line;
+use crate::stray::Strays;
 
 /// The widest excerpt, in columns of a terminal.
 const MAX_COLUMNS: usize = 120;
@@ -27,9 +27,8 @@ pub(crate) struct Excerpt {
 pub(crate) struct Concealed {
     /// Spans of the file that hold secrets.
     pub(crate) spans: Vec<Range<usize>>,
-    /// Some of the text is in no value (it is not TOML, or a second value of a key), so that `spans` does not know it:
-    /// a line that speaks of a secret then shows nothing after its first `=`.
-    pub(crate) by_name: bool,
+    /// Lines with text that is in no value, so that `spans` does not know it.
+    pub(crate) strays: Strays,
 }
 
 /// A piece of the line as it is printed: usually one character, or a whole hidden secret.
@@ -66,9 +65,7 @@ impl Excerpt {
             .filter(|span| span.start < end && span.end > start)
             .cloned()
             .collect();
-        if concealed.by_name && is_sensitive_line(line) {
-            hidden.push(start + value_start(line)..end);
-        }
+        hidden.push(start + concealed.strays.shown(line, start)..end);
         cut(pieces(line, start, marked, &hidden))
     }
 
@@ -79,16 +76,6 @@ impl Excerpt {
     pub(crate) fn marker(&self) -> &str {
         &self.marker
     }
-}
-
-/// Where the value seems to start on a line that may not be TOML: after the first word and what separates it.
-fn value_start(line: &str) -> usize {
-    let separates = |c: char| c.is_whitespace() || matches!(c, '=' | ':');
-    let indented = line.trim_start();
-    let value = indented
-        .trim_start_matches(|c| !separates(c))
-        .trim_start_matches(separates);
-    line.len() - value.len()
 }
 
 fn pieces(line: &str, start: usize, marked: &Range<usize>, hidden: &[Range<usize>]) -> Vec<Piece> {

@@ -43,6 +43,7 @@ mod rest;
 mod scalars;
 mod secret;
 mod sensitive;
+mod stray;
 mod table;
 mod units;
 mod value;

@@ -4,6 +4,7 @@ mod hostile;
 mod keys;
 mod properties;
 mod secrets;
+mod strays;
 mod syntax;
 mod tables;
 mod units;

@@ -51,13 +51,13 @@ listen = "\u001b]0;x\u0007\n"
 "#,
     );
     check(
-        "[hub]\nlisten = \"\u{1b}[2J\"\n",
+        "[hub]\n\"\u{1b}[2J\" = 1\n",
         settings,
         r#"error: this is not TOML: invalid basic string, expected non-double-quote visible characters, `\`
- --> tripline.toml:2:11
+ --> tripline.toml:2:2
   |
-2 | listen = "\u{1b}[2J"
-  |           ^^^^^^
+2 | "\u{1b}[2J" = ***
+  |  ^^^^^^
 
 1 error in tripline.toml; what needs the whole file is checked once its syntax is right
 "#,

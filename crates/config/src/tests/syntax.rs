@@ -11,8 +11,8 @@ fn what_is_not_toml_is_shown_where_it_is() {
         r#"error: this is not TOML: key with no value, expected `=`
  --> tripline.toml:2:5
   |
-2 | qps 10
-  |     ^
+2 | qps ***
+  |     ^^^
 
 error: this is not TOML: string values must be quoted, expected literal string
  --> tripline.toml:3:8
@@ -29,8 +29,8 @@ error: this is not TOML: unclosed table, expected `]`
 error: this is not TOML: key with no value, expected `=`
  --> tripline.toml:5:7
   |
-5 | json: true
-  |       ^
+5 | json: ***
+  |       ^^^
 
 4 errors in tripline.toml; what needs the whole file is checked once its syntax is right
 "#,
@@ -43,8 +43,8 @@ tags = ["a",
         r#"error: this is not TOML: unclosed array, expected `]`
  --> tripline.toml:2:13
   |
-2 | tags = ["a",
-  |             ^
+2 | tags = ***
+  |           ^
 
 1 error in tripline.toml; what needs the whole file is checked once its syntax is right
 "#,
@@ -56,8 +56,8 @@ data_dir = "a"#,
         r#"error: this is not TOML: invalid basic string, expected `"`
  --> tripline.toml:2:14
   |
-2 | data_dir = "a
-  |              ^
+2 | data_dir = ***
+  |               ^
 
 1 error in tripline.toml; what needs the whole file is checked once its syntax is right
 "#,
@@ -95,8 +95,8 @@ error: wrong value for `functions.a.timeout`: 5 has no unit: write "5s" if you m
 error: this is not TOML: invalid basic string, expected `"`
  --> tripline.toml:7:11
   |
-7 | route = "x
-  |           ^
+7 | route = ***
+  |            ^
 
 3 errors in tripline.toml; what needs the whole file is checked once its syntax is right
 "#,
@@ -118,7 +118,7 @@ limi = 1
         r#"error: duplicate key `qps`
  --> tripline.toml:3:1
   |
-3 | qps = 2
+3 | qps = ***
   | ^^^
   = help: a table has each key once, and each table is written once
 
