@@ -7,7 +7,7 @@ use std::ops::Range;
 use toml::de::DeTable;
 
 use crate::error::{ConfigError, ConfigErrors};
-use crate::excerpt::{Concealed, Excerpt};
+use crate::excerpt::{Concealed, Excerpt, HIDDEN};
 use crate::sensitive;
 use crate::stray::{NO_VALUE, Strays};
 use crate::table::Table;
@@ -121,6 +121,7 @@ impl Document {
             .concealed
             .borrow_mut()
             .extend(sensitive::spans(root.get_ref()));
+        reader.forget(&sensitive::users(root.get_ref()));
         reader.into_result(result)
     }
 
@@ -200,6 +201,19 @@ impl Reader<'_> {
 
     pub(crate) fn conceal(&self, span: Range<usize>) {
         self.concealed.borrow_mut().push(span);
+    }
+
+    /// Takes what no message may repeat out of all that was found.
+    fn forget(&self, secrets: &[String]) {
+        for finding in self.findings.borrow_mut().iter_mut() {
+            let texts = [Some(&mut finding.message), finding.help.as_mut()];
+            for text in texts.into_iter().flatten() {
+                for secret in secrets {
+                    *text = text.replace(secret, HIDDEN);
+                    *text = text.replace(&secret.escape_debug().to_string(), HIDDEN);
+                }
+            }
+        }
     }
 
     pub(crate) fn document(&self) -> &Document {

@@ -12,7 +12,7 @@ const MAX_COLUMNS: usize = 120;
 const COLUMNS_BEFORE: usize = 40;
 
 /// Stands for a secret, however long it is.
-const HIDDEN: &str = "***";
+pub(crate) const HIDDEN: &str = "***";
 
 const CUT: &str = "…";
 

@@ -47,6 +47,14 @@ pub(crate) fn spans(root: &DeTable<'_>) -> Vec<Range<usize>> {
     spans
 }
 
+/// The users that addresses name, with their passwords: a message may repeat its value.
+pub(crate) fn users(root: &DeTable<'_>) -> Vec<String> {
+    let mut users = Vec::new();
+    root.iter()
+        .for_each(|(key, item)| collect_users(key.get_ref(), item, &mut users));
+    users
+}
+
 /// The spans of all values of an item that belongs to a sensitive key.
 pub(crate) fn spans_of(item: &Spanned<DeValue<'_>>) -> Vec<Range<usize>> {
     let mut spans = Vec::new();
@@ -101,6 +109,22 @@ fn collect(
             .for_each(|inner| collect(inner, below, is_address, spans)),
         DeValue::String(text) if names_a_user(text, is_address) => spans.push(item.span()),
         _ if below != Below::Nothing => spans.push(item.span()),
+        _ => {}
+    }
+}
+
+fn collect_users(key: &str, item: &Spanned<DeValue<'_>>, users: &mut Vec<String>) {
+    match item.get_ref() {
+        DeValue::Table(table) => table
+            .iter()
+            .for_each(|(key, item)| collect_users(key.get_ref(), item, users)),
+        DeValue::Array(items) => items
+            .iter()
+            .for_each(|inner| collect_users(key, inner, users)),
+        DeValue::String(text) if names_a_user(text, ADDRESSES.contains(&key)) => {
+            let user = text.rsplit_once('@').map(|(user, _)| user.to_owned());
+            users.extend(user.filter(|user| !user.is_empty()));
+        }
         _ => {}
     }
 }

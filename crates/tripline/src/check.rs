@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::kinds::kinds;
 
 /// What to do where no configuration is.
-const NAME_IT: &str = "name the configuration: `tripline serve FILE`, or TRIPLINE_CONFIG";
+const NAME_IT: &str = "name the configuration: FILE as the argument, or TRIPLINE_CONFIG";
 
 /// Reads a configuration file and its errors, for `check` and `serve` alike.
 pub(crate) fn load(file: &Path) -> Result<Config, Failure> {
@@ -123,7 +123,8 @@ mod tests {
             String::from_utf8([out, errors].concat()).unwrap()
         };
         // There is none where tests run.
-        let none = format!("error: there is no tripline.toml here\n  = help: {NAME_IT}\n");
+        // Whatever the command is: it is asked for by more than one.
+        let none = "error: there is no tripline.toml here\n  = help: name the configuration: FILE as the argument, or TRIPLINE_CONFIG\n";
         assert_eq!(said("tripline.toml", false), none);
         assert!(said("tripline.toml", true).contains(NAME_IT));
         assert!(!said("nowhere/tripline.toml", false).contains("help"));

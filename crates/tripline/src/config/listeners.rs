@@ -128,7 +128,7 @@ pub(super) fn read_admin(table: Option<&mut Table<'_>>) -> Option<AdminConfig> {
                 host.escape_debug()
             );
             let help =
-                "write it without a port or scheme: hosts = [\"hub.example.com\"]".to_owned();
+                "write it without a user, port or scheme: hosts = [\"hub.example.com\"]".to_owned();
             table.error("hosts", message, Some(help));
         }
         admin.bounds.read(table, admin.listen);

@@ -166,13 +166,14 @@ fn the_admin_api_is_called_by_hosts() {
         "hub.example.com:8081",
         "https://hub.example.com",
         "10.0.0.5:80",
+        "u@hub",
     ] {
         let found = with(wrong).err().expect(wrong).to_string();
         assert!(
             found.contains("neither a host's name nor an address"),
             "{found}"
         );
-        assert!(found.contains("without a port or scheme"), "{found}");
+        assert!(found.contains("without a user, port or scheme"), "{found}");
     }
 }
 
@@ -193,6 +194,9 @@ fn no_report_shows_a_secret() {
         format!("{program}evn = {{ P = 'hunter2' }}"),
         format!("{program}role = {{ sts = 'http://u:hunter2@h', acces_key = 'hunter2' }}"),
         "[functions.f]\nruntime = 'http'\nurl = 'http://u:hunter2@host/x'".to_owned(),
+        "[admin]\nhosts = ['https://u:hunter2@hub']".to_owned(),
+        "[admin]\nlisten = 'https://u:hunter2@hub:80'".to_owned(),
+        "[hub]\nlog = 'https://u:hunter2@hub'".to_owned(),
     ] {
         let found = report(&text);
         assert!(found.contains("***"), "{found}");
