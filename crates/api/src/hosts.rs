@@ -51,7 +51,8 @@ pub fn is_host(text: &str) -> bool {
     plain(text).parse::<IpAddr>().is_ok() || (name.len() <= 253 && name.split('.').all(is_label))
 }
 
-/// A name in the form in which names are compared: in lower case, an address without brackets and in its usual form.
+/// A name in the form in which names are compared: in lower case and without the dot at the end, an address without
+/// brackets and in its usual form.
 fn plain(name: &str) -> String {
     let name = name.to_ascii_lowercase();
     let bare = name
@@ -60,7 +61,7 @@ fn plain(name: &str) -> String {
         .unwrap_or(&name);
     match bare.parse::<IpAddr>() {
         Ok(ip) => ip.to_string(),
-        Err(_) => name,
+        Err(_) => name.strip_suffix('.').unwrap_or(&name).to_owned(),
     }
 }
 
@@ -70,7 +71,12 @@ mod tests {
 
     fn hosts(listen: &str) -> AllowedHosts {
         let listen = listen.parse().expect("an address");
-        let extra = ["Hub.Example.com", "10.0.0.5", "2001:DB8:0::5"];
+        let extra = [
+            "Hub.Example.com",
+            "other.example.com.",
+            "10.0.0.5",
+            "2001:DB8:0::5",
+        ];
         AllowedHosts::new(listen, &extra.map(str::to_owned))
     }
 
@@ -85,6 +91,10 @@ mod tests {
             "[::1]:8081",
             "192.0.2.7",
             "hub.example.com:443",
+            "hub.example.com.",
+            "localhost.:8081",
+            "other.example.com",
+            "other.example.com.:443",
             "10.0.0.5:8081",
             "[2001:db8::5]:8081",
         ] {
@@ -104,7 +114,7 @@ mod tests {
             "192.0.2.8",
             "localhost evil",
             "http://localhost",
-            "hub.example.com.",
+            "hub.example.com..",
             "[::2]",
         ] {
             assert!(!hosts.allows(bad), "{bad}");
