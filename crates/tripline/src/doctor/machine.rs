@@ -15,7 +15,7 @@ use tripline_journal::{JournalOptions, OpenError, would_open};
 use tripline_listener::TlsFiles;
 use tripline_model::{Clock, Timestamp};
 
-use super::{Checks, Finding};
+use super::{Checks, Finding, Verdict};
 use crate::clock::SystemClock;
 use crate::config::{Config, Runs};
 use crate::serve::refuse_exposed_key;
@@ -148,6 +148,20 @@ fn directory(dir: &Path) -> Finding {
             return Finding::bad(error.to_string(), error.help().map_or(more, str::to_owned));
         }
     }
+    let is_open = mode & 0o066 != 0;
+    let well = if is_open {
+        format!("others can look into {shown}, until the hub starts and shuts them out")
+    } else {
+        format!("{shown} is the hub's alone")
+    };
+    let room = room(dir, &well);
+    if room.verdict != Verdict::Good {
+        return room;
+    }
+    if is_open {
+        return Finding::doubtful(room.what, format!("chmod 700 {shown}"));
+    }
+    // What is wrong for root is wrong for the hub, too; only what is good may not be.
     if me == 0 && found.uid() != 0 {
         let what = format!(
             "{shown} belongs to user {0}, and this looked with root's rights: the hub may find less than this did",
@@ -159,11 +173,7 @@ fn directory(dir: &Path) -> Finding {
         );
         return Finding::doubtful(what, mend);
     }
-    if mode & 0o066 != 0 {
-        let what = format!("others can look into {shown}, until the hub starts and shuts them out");
-        return Finding::doubtful(what, format!("chmod 700 {shown}"));
-    }
-    room(dir, &format!("{shown} is the hub's alone"))
+    room
 }
 
 /// There is none yet: the hub makes it, if it may.
@@ -369,25 +379,4 @@ impl Drop for Trial {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::chown;
-
-    use super::super::Verdict;
-    use super::*;
-
-    #[test]
-    fn root_is_told_that_it_sees_more_than_the_hub() {
-        // Nobody else gets that far: what belongs to others is refused before.
-        if !rustix::process::geteuid().is_root() {
-            return;
-        }
-        let dir = tempfile::tempdir().unwrap();
-        fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o700)).unwrap();
-        assert_eq!(directory(dir.path()).verdict, Verdict::Good);
-        chown(dir.path(), Some(65_534), None).unwrap();
-        let found = directory(dir.path());
-        assert_eq!(found.verdict, Verdict::Doubtful);
-        assert!(found.what.contains("root's rights"), "{}", found.what);
-        assert!(found.mend.contains("sudo -u '#65534'"), "{}", found.mend);
-    }
-}
+mod tests;

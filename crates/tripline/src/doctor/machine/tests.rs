@@ -1,0 +1,27 @@
+//! Tests of what is found on the machine.
+
+use std::os::unix::fs::chown;
+
+use super::*;
+
+#[test]
+fn root_is_told_that_it_sees_more_than_the_hub() {
+    // Nobody else gets that far: what belongs to others is refused before.
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o700)).unwrap();
+    assert_eq!(directory(dir.path()).verdict, Verdict::Good);
+    chown(dir.path(), Some(65_534), None).unwrap();
+    let found = directory(dir.path());
+    assert_eq!(found.verdict, Verdict::Doubtful);
+    assert!(found.what.contains("root's rights"), "{}", found.what);
+    assert!(found.mend.contains("sudo -u '#65534'"), "{}", found.mend);
+    // It does not hide what is worse.
+    fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    let found = directory(dir.path());
+    assert_eq!(found.verdict, Verdict::Doubtful);
+    assert!(found.what.contains("others can look"), "{}", found.what);
+    assert!(found.mend.contains("chmod 700"), "{}", found.mend);
+}
