@@ -23,7 +23,7 @@ fn is(said: &Output, check: &str, verdict: &str, words: &str) {
     let found = found(said, check);
     assert_eq!(found["verdict"], verdict, "{found}");
     assert!(found.to_string().contains(words), "no {words:?} in {found}");
-    assert_eq!(found["mend"].is_string(), verdict != "good", "{found}");
+    assert_eq!(found["help"].is_string(), verdict != "good", "{found}");
 }
 
 fn doctor(hub: &Hub) -> Output {

@@ -55,7 +55,7 @@ pub(super) fn to_json(level: &Level, verdicts: &[Verdict]) -> Value {
     let function = |verdict: &Verdict| {
         json!({
             "function": verdict.function, "enforced": verdict.unmet.is_none() && verdict.no_user.is_none(),
-            "unmet": verdict.no_user.as_ref().or(verdict.unmet.as_ref()), "refused": verdict.is_refused(),
+            "not_enforced": verdict.no_user.as_ref().or(verdict.unmet.as_ref()), "refused": verdict.is_refused(),
         })
     };
     let functions: Vec<_> = verdicts.iter().map(function).collect();
@@ -104,7 +104,7 @@ mod tests {
         let line = "\nf          WILL NOT RUN: there is no user `no-such-user`\n";
         assert!(said.ends_with(line), "{said}");
         let json = &to_json(&level, &found)["functions"][0];
-        assert_eq!(json["unmet"], "there is no user `no-such-user`");
+        assert_eq!(json["not_enforced"], "there is no user `no-such-user`");
         assert_eq!(
             (&json["enforced"], &json["refused"]),
             (&false.into(), &true.into())

@@ -185,8 +185,8 @@ impl Finding {
             Verdict::Doubtful => "doubtful",
             Verdict::Bad => "bad",
         };
-        let mend = (!self.mend.is_empty()).then_some(&self.mend);
-        json!({ "check": self.name, "verdict": verdict, "what": self.what, "mend": mend })
+        let help = (!self.mend.is_empty()).then_some(&self.mend);
+        json!({ "check": self.name, "verdict": verdict, "what": self.what, "help": help })
     }
 }
 
@@ -214,6 +214,13 @@ mod tests {
         let (mut out, mut errors) = (Vec::new(), Vec::new());
         doctor(file, as_json, &mut out, &mut errors);
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn what_helps_is_called_so_in_json_too() {
+        let json = Finding::bad("broken", "mend it").to_json();
+        assert_eq!(json["help"], "mend it", "{json}");
+        assert!(Finding::good("well").to_json()["help"].is_null());
     }
 
     #[test]
