@@ -52,9 +52,15 @@ pub struct RouteRefused {
     pub other: Option<Route>,
 }
 
+/// What helps in every case.
+const ANOTHER: &str = "give one of them another path or method";
+/// What helps where no request need be for both, and the router holds only one.
+const APART: &str = "give one of them another method, or plain text as a segment of its own before the parameter, as in \
+                     `/p/{name}`";
+
 /// What stands in the way of a route.
 enum Obstacle {
-    /// A route that the router cannot distinguish from it.
+    /// A route that the router cannot hold beside it: some requests may be for both, but need not.
     Route(Route),
     /// A route that would take some of its requests and not answer them.
     Shadow(Route),
@@ -203,18 +209,37 @@ fn not_text() -> Response {
         .into_response()
 }
 
+// === impl RouteRefused ===
+
+impl RouteRefused {
+    /// What can be done about it.
+    pub fn help(&self) -> &'static str {
+        match &self.other {
+            Some(other) if !other.equals(&self.route) && other.conflicts(&self.route) => APART,
+            _ => ANOTHER,
+        }
+    }
+
+    /// `other` takes the same requests.
+    pub fn taken(route: Route, other: Route) -> Self {
+        Self {
+            route,
+            reason: format!("it takes the same requests as `{other}`"),
+            other: Some(other),
+        }
+    }
+}
+
 // === impl Obstacle ===
 
 impl Obstacle {
     /// Why `route` cannot be had.
     fn of(self, route: &Route) -> RouteRefused {
+        let route = route.clone();
         let (reason, other) = match self {
-            Self::Route(other) if other.equals(route) => (
-                format!("it takes the same requests as `{other}`"),
-                Some(other),
-            ),
+            Self::Route(other) if other.equals(&route) => return RouteRefused::taken(route, other),
             Self::Route(other) => (
-                format!("some requests could not be told from those of `{other}`"),
+                format!("the router cannot hold it beside `{other}`"),
                 Some(other),
             ),
             Self::Shadow(other) => (
@@ -223,7 +248,6 @@ impl Obstacle {
             ),
             Self::Router(error) => (error, None),
         };
-        let route = route.clone();
         RouteRefused {
             route,
             reason,

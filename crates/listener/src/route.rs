@@ -77,7 +77,7 @@ impl Route {
         Ok(Self { method, path })
     }
 
-    /// Whether a hub cannot have both: the router could not decide between them.
+    /// Whether no hub can have both: the router cannot hold one beside the other.
     pub fn conflicts(&self, other: &Self) -> bool {
         // The cheap check first: thousands of routes may be compared, each with each.
         if self.method != other.method || self.differ_at_a_literal(other) {

@@ -19,7 +19,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use tripline_config::{ConfigErrors, Document, SecretRef, StringOrSecret, Table, nearest};
-use tripline_listener::{Gateway, Route};
+use tripline_listener::{Gateway, Route, RouteRefused};
 use tripline_trigger::Registry;
 
 pub use function::{FunctionConfig, Runs};
@@ -167,27 +167,30 @@ fn refuse_taken_routes(root: &mut Table<'_>, triggers: &[TriggerConfig]) {
     for (route, owner) in routes.iter().zip(&owners) {
         let first = *first.entry(route).or_insert(*owner);
         if first.name != owner.name {
-            let reason = format!("it takes the same requests as `{route}`");
-            refuse_route(root, owner, route, &reason, Some(first));
+            let refused = RouteRefused::taken(route.clone(), route.clone());
+            refuse_route(root, owner, &refused, Some(first));
         }
     }
     for (at, refused) in Gateway::new().reserve_all(&routes) {
-        let other = refused.other.and_then(|other| first.get(&other).copied());
-        refuse_route(root, owners[at], &refused.route, &refused.reason, other);
+        let other = refused.other.as_ref();
+        let other = other.and_then(|other| first.get(other).copied());
+        refuse_route(root, owners[at], &refused, other);
     }
 }
 
 fn refuse_route(
     root: &mut Table<'_>,
     owner: &TriggerConfig,
-    route: &Route,
-    reason: &str,
+    refused: &RouteRefused,
     other: Option<&TriggerConfig>,
 ) {
     let of = other.map_or_else(String::new, |other| format!(" of trigger `{}`", other.name));
-    let message = format!("the route `{route}` cannot be had: {reason}{of}");
-    let help = "give one of them another path or method".to_owned();
-    root.error_at(&owner.route_location, message, Some(help));
+    let message = format!("{refused}{of}");
+    root.error_at(
+        &owner.route_location,
+        message,
+        Some(refused.help().to_owned()),
+    );
 }
 
 /// "did you mean …" for a name out of a known list, and the list.

@@ -65,7 +65,13 @@ fn routes_are_had_as_the_gateway_has_them() {
             "GET /p{a}",
             "GET /{a}.png",
             6,
-            "told from those of `GET /{a}.png` of trigger `b`",
+            "the router cannot hold it beside `GET /{a}.png` of trigger `b`",
+        ),
+        (
+            "GET /p{a}.png",
+            "GET /{a}.jpg",
+            6,
+            "the router cannot hold it beside `GET /{a}.jpg` of trigger `b`",
         ),
         (
             "GET /{a}.png/x",
@@ -87,6 +93,45 @@ fn routes_are_had_as_the_gateway_has_them() {
             "{found}"
         );
         assert!(found.contains("1 error in"), "{found}");
+    }
+}
+
+#[test]
+fn what_the_router_cannot_hold_is_told_how_to_be_had() {
+    let with = |first: &str, second: &str| {
+        let trigger = |name: &str, route: &str| {
+            format!(
+                "[triggers.{name}]\nkind = 'http'\nfunction = 'f'\nroute = 'GET {route}'\nauth = 'none'\n"
+            )
+        };
+        let (a, b) = (trigger("a", first), trigger("b", second));
+        read(&format!("[functions.f]\ncommand = ['true']\n{a}{b}"))
+    };
+    for (first, second) in [
+        ("/p{a}", "/{a}.png"),
+        ("/p{a}.png", "/{a}.jpg"),
+        ("/p{a}.png", "/p{a}"),
+        ("/{a}", "/{*a}"),
+    ] {
+        let found = with(first, second).err().expect(first).to_string();
+        assert!(found.contains("cannot hold it beside"), "{found}");
+        assert!(found.contains("a segment of its own"), "{found}");
+    }
+    for (first, second) in [("/{a}", "/{b}"), ("/{a}.png/x", "/{a}/y")] {
+        let found = with(first, second).err().expect(first).to_string();
+        assert!(!found.contains("a segment of its own"), "{found}");
+    }
+    // What the help advises.
+    for (first, second) in [
+        ("/p/{a}", "/{a}.png"),
+        ("/p/{a}.png", "/{a}.jpg"),
+        ("/x/{a}", "/{*a}"),
+        ("/pq{a}", "/p{a}"),
+        ("/{a}.gz", "/{a}.tar.gz"),
+        ("/p{a}.png", "/{a}"),
+        ("/p{*a}", "/{*a}"),
+    ] {
+        with(first, second).unwrap_or_else(|errors| panic!("{errors}"));
     }
 }
 
