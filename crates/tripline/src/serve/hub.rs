@@ -1,5 +1,7 @@
 //! A hub: starts every part, in the order in which they depend on each other.
 
+use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,28 +10,26 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tripline_api::{AllowedHosts, ApiState};
-use tripline_dispatcher::{
-    Dispatcher, DispatcherConfig, DispatcherHandle, DispatcherParts, Entropy, FunctionStatus,
-};
+use tripline_config::Secret;
+use tripline_dispatcher::{Dispatcher, FunctionStatus};
 use tripline_executor::client::Executors;
 use tripline_journal::{Journal, LogStore, Retention};
 use tripline_listener::{Bearer, Gateway, Listener};
-use tripline_model::{Clock, Cursors, Dispatch};
-use tripline_runtime::Runtime;
-use tripline_trigger::{Ports, Supervised, Supervisor, TriggerState, TriggerStatus};
+use tripline_model::{Clock, FunctionName};
+use tripline_trigger::{Supervisor, TriggerState, TriggerStatus};
 
 use super::ServeError;
-use super::functions::{Functions, resolve};
-use super::listeners::{self, BoundListener};
+use super::functions::Functions;
+use super::listeners;
+use super::parts::{admin_token, dispatcher_parts, not_ready, ports, supervised, traced};
 use super::routes::Routes;
 use super::runtimes::Runtimes;
 use super::storage::Storage;
 use super::upkeep::Upkeep;
 use crate::clock::SystemClock;
-use crate::config::{Config, TracesConfig, TriggerConfig};
+use crate::config::{AdminConfig, Config, FunctionConfig, HubConfig, TriggerConfig};
 use crate::secrets::HostSecrets;
-use crate::traces::{self, Exporter};
-use crate::{metrics, telemetry, token};
+use crate::{metrics, telemetry};
 
 /// How long the block that is printed first waits for triggers that are starting.
 const TRIGGERS_START_TIMEOUT: Duration = Duration::from_secs(2);
@@ -59,11 +59,23 @@ pub(super) struct Hub {
     closing: CancellationToken,
 }
 
+/// What the API is given beside the parts of the hub.
+struct Given {
+    settings: HubConfig,
+    admin: AdminConfig,
+    clock: Arc<dyn Clock>,
+    metrics: PrometheusHandle,
+    token: Secret,
+    unmet: HashMap<FunctionName, String>,
+}
+
+// === impl Hub ===
+
 impl Hub {
     /// Everything that can fail or wait comes before the dispatcher, which starts waiting invocations at once: a hub that
     /// does not come up must leave them waiting.
     pub(super) async fn start(
-        mut config: Config,
+        config: Config,
         folder: &Path,
         secrets: HostSecrets,
     ) -> Result<Self, ServeError> {
@@ -94,15 +106,15 @@ impl Hub {
             }
         };
         // Nothing from here on fails or awaits, so that not even a signal can end the start in between.
-        let ports = Ports {
-            dispatch: Arc::new(dispatcher.handle()),
-            cursors: Arc::clone(&storage.journal) as Arc<dyn Cursors>,
-            clock: Arc::clone(&clock),
-            gateway: gateway.clone(),
-            secrets: Arc::new(secrets),
-            hub_id: storage.journal.hub_id().into(),
-        };
-        let triggers = supervised(std::mem::take(&mut config.triggers), &ports.dispatch);
+        let ports = ports(&dispatcher, &storage, &clock, &gateway, secrets);
+        let Config {
+            hub: settings,
+            admin,
+            functions,
+            triggers,
+            ..
+        } = config;
+        let triggers = supervised(triggers, &ports.dispatch);
         let hub = Self {
             data_dir,
             gateway_url: bound_gateway.url,
@@ -116,36 +128,33 @@ impl Hub {
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
         };
-        hub.keep_up(&config, &clock, &metrics);
+        hub.keep_up(&settings, &functions, &clock, &metrics);
         if let Some(exporter) = exporter {
             hub.tasks.spawn(exporter.run(hub.closing.clone()));
         }
         hub.open_gateway(bound_gateway.listener, routes);
-        let api = ApiState {
-            unmet: runtimes.unmet,
-            dispatch: Arc::new(hub.dispatcher.handle()),
-            control: Arc::new(hub.dispatcher.handle()),
-            journal: Arc::clone(&hub.storage.journal) as Arc<dyn Journal>,
-            logs: Arc::clone(&hub.storage.logs) as Arc<dyn LogStore>,
-            triggers: hub.supervisor.triggers(),
+        let given = Given {
+            settings,
+            admin,
             clock,
-            token: Bearer::new(token.expose()),
-            hosts: AllowedHosts::new(bound_admin.listener.local_addr(), &config.admin.hosts),
-            max_event_bytes: usize::try_from(config.hub.max_event_bytes).unwrap_or(usize::MAX),
-            metrics: hub.metrics_text(metrics),
-            not_ready: not_ready(hub.dispatcher.handle()),
-            // A quarter of the connections is left for everything else.
-            max_followers: (config.admin.bounds.max_connections as usize * 3 / 4).max(1),
-            closing: hub.stopping.clone(),
+            metrics,
+            token,
+            unmet: runtimes.unmet,
         };
-        hub.open_admin(bound_admin.listener, api);
+        hub.open_admin(bound_admin.listener, given);
         hub.tasks.close();
         Ok(hub)
     }
 
-    fn keep_up(&self, config: &Config, clock: &Arc<dyn Clock>, metrics: &PrometheusHandle) {
+    fn keep_up(
+        &self,
+        settings: &HubConfig,
+        functions: &[FunctionConfig],
+        clock: &Arc<dyn Clock>,
+        metrics: &PrometheusHandle,
+    ) {
         // The last line of a log may be that much older than the end of the run, from which its record is kept.
-        let timeouts = config.functions.iter().map(|one| one.function.timeout);
+        let timeouts = functions.iter().map(|one| one.function.timeout);
         let longest_run = timeouts.max().unwrap_or_default();
         let upkeep = Upkeep {
             journal: Arc::clone(&self.storage.journal) as Arc<dyn Journal>,
@@ -159,12 +168,12 @@ impl Hub {
                 .map(|one| one.name)
                 .collect(),
             retention: Retention {
-                keep_ended: config.hub.keep_ended,
+                keep_ended: settings.keep_ended,
                 keep_at_least: KEEP_AT_LEAST,
-                max_bytes: config.hub.max_journal_bytes,
+                max_bytes: settings.max_journal_bytes,
                 keep_removed: KEEP_REMOVED,
             },
-            keep_logs: config.hub.keep_logs.saturating_add(longest_run),
+            keep_logs: settings.keep_logs.saturating_add(longest_run),
             metrics: metrics.clone(),
         };
         self.tasks.spawn(upkeep.run(self.closing.clone()));
@@ -191,10 +200,32 @@ impl Hub {
         });
     }
 
-    fn open_admin(&self, listener: Listener, api: ApiState) {
+    fn open_admin(&self, listener: Listener, given: Given) {
+        let api = self.api(listener.local_addr(), given);
         let (router, closing) = (tripline_api::router(api), self.closing.clone());
         self.tasks
             .spawn(listener.serve(router, closing, REQUESTS_DRAIN_TIMEOUT));
+    }
+
+    fn api(&self, address: SocketAddr, given: Given) -> ApiState {
+        let max_connections = given.admin.bounds.max_connections as usize;
+        ApiState {
+            unmet: given.unmet,
+            dispatch: Arc::new(self.dispatcher.handle()),
+            control: Arc::new(self.dispatcher.handle()),
+            journal: Arc::clone(&self.storage.journal) as Arc<dyn Journal>,
+            logs: Arc::clone(&self.storage.logs) as Arc<dyn LogStore>,
+            triggers: self.supervisor.triggers(),
+            clock: given.clock,
+            token: Bearer::new(given.token.expose()),
+            hosts: AllowedHosts::new(address, &given.admin.hosts),
+            max_event_bytes: usize::try_from(given.settings.max_event_bytes).unwrap_or(usize::MAX),
+            metrics: self.metrics_text(given.metrics),
+            not_ready: not_ready(self.dispatcher.handle()),
+            // A quarter of the connections is left for everything else.
+            max_followers: (max_connections * 3 / 4).max(1),
+            closing: self.stopping.clone(),
+        }
     }
 
     /// Functions, with what is queued and running.
@@ -249,115 +280,4 @@ impl Hub {
         self.storage.journal.close().await;
         tracing::info!("stopped");
     }
-}
-
-/// A journal that records spans, and the exporter that sends them to a collector.
-fn traced(
-    config: &TracesConfig,
-    journal: Arc<dyn Journal>,
-    clock: &Arc<dyn Clock>,
-    secrets: &HostSecrets,
-) -> Result<(Arc<dyn Journal>, Option<Exporter>), ServeError> {
-    let service = journal.hub_id();
-    let target = traces::Target {
-        endpoint: config.endpoint.to_string(),
-        headers: resolve(&config.headers, secrets)?,
-        share: config.share,
-    };
-    let (journal, exporter) = traces::traced(journal, Arc::clone(clock), target, service)?;
-    Ok((journal, Some(exporter)))
-}
-
-fn dispatcher_parts(
-    config: &Config,
-    journal: Arc<dyn Journal>,
-    storage: &Storage,
-    runtimes: Vec<Arc<dyn Runtime>>,
-    clock: &Arc<dyn Clock>,
-) -> DispatcherParts {
-    let limits = config.triggers.iter();
-    let limits = limits.filter_map(|one| Some((one.name.clone(), one.qps?)));
-    let functions = config.functions.iter().map(|one| one.function.clone());
-    DispatcherParts {
-        config: DispatcherConfig {
-            qps: config.hub.qps,
-            push_share_percent: config.hub.push_share_percent,
-            trigger_qps: limits.collect(),
-            max_queued: config.hub.max_queued,
-            max_event_bytes: config.hub.max_event_bytes,
-            drain: config.hub.drain,
-        },
-        functions: functions.collect(),
-        journal,
-        logs: Arc::clone(&storage.logs) as Arc<dyn LogStore>,
-        runtimes,
-        clock: Arc::clone(clock),
-        entropy: entropy(),
-    }
-}
-
-/// Why the hub takes no events, for `/readyz`.
-fn not_ready(dispatcher: DispatcherHandle) -> Arc<dyn Fn() -> Vec<&'static str> + Send + Sync> {
-    Arc::new(move || {
-        if dispatcher.draining() {
-            vec!["draining"]
-        } else {
-            Vec::new()
-        }
-    })
-}
-
-/// Ten random bytes at each call. They are read from the system for some hundred calls at once, because ids are made one
-/// after the other, under a lock.
-fn entropy() -> Entropy {
-    let (mut pool, mut left) = ([[0; 10]; 256], 0);
-    Box::new(move || {
-        if left == 0 {
-            let bytes = pool.as_flattened_mut();
-            getrandom::fill(bytes).expect("Linux gives random bytes to every process");
-            left = pool.len();
-        }
-        left -= 1;
-        pool[left]
-    })
-}
-
-fn admin_token(
-    data_dir: &Path,
-    gateway: &BoundListener,
-    admin: &BoundListener,
-) -> Result<tripline_config::Secret, ServeError> {
-    let token = token::load_or_make(data_dir).map_err(|source| ServeError::Io {
-        what: "the admin token".to_owned(),
-        source,
-    })?;
-    token::write_addresses(data_dir, &admin.local_url, &gateway.local_url).map_err(|source| {
-        ServeError::Io {
-            what: token::ADDRESS_FILE.to_owned(),
-            source,
-        }
-    })?;
-    Ok(token)
-}
-
-/// The triggers with their functions, which the configuration has checked to exist.
-fn supervised(triggers: Vec<TriggerConfig>, dispatch: &Arc<dyn Dispatch>) -> Vec<Supervised> {
-    let with_function = |one: TriggerConfig| {
-        let function = dispatch.function(&one.function)?;
-        let TriggerConfig {
-            name,
-            kind,
-            enabled,
-            trigger,
-            ..
-        } = one;
-        Some(Supervised {
-            name,
-            kind,
-            function,
-            enabled,
-            trigger,
-        })
-    };
-    triggers.into_iter().filter_map(with_function).collect()
 }

@@ -1,10 +1,10 @@
 //! `tripline serve`: starts the parts of a hub, and stops them in the right order.
 
 mod banner;
-
 mod functions;
 mod hub;
 mod listeners;
+mod parts;
 mod routes;
 mod runtimes;
 mod storage;
