@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use tripline_tests::{Hub, eventually, kafka};
 
-use super::{PROTOCOLS, all_committed, config, produce, topic, with_ledgers};
+use super::{PROTOCOLS, all_committed, config, produce, with_ledgers};
 
 const TOPIC: &str = "e2e-poison";
 
@@ -16,6 +18,18 @@ const MAX_EVENT: &str = "6MiB";
 
 /// What the hub may need at most, whatever is in a topic: a few of the largest events at a time in each trigger.
 const MAX_RESIDENT: u64 = 400 << 20;
+
+/// A topic of one partition that takes larger records than the broker's others.
+async fn topic(bootstrap: &str) {
+    let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .create()
+        .unwrap();
+    let topic = NewTopic::new(TOPIC, 1, TopicReplication::Fixed(1));
+    let topic = topic.set("max.message.bytes", "25000000");
+    let made = admin.create_topics([&topic], &AdminOptions::new()).await;
+    made.unwrap().remove(0).unwrap();
+}
 
 async fn send(producer: &FutureProducer, record: FutureRecord<'_, [u8], [u8]>) {
     let sent = producer.send(record, Duration::from_secs(60)).await;
@@ -30,11 +44,12 @@ fn peak(hub: &Hub) -> u64 {
     kib << 10
 }
 
-/// Writes seven strange records, of which the last is larger than the hub takes, and one has more headers.
+/// Writes eight strange records. Three are never taken: one has more headers than the hub takes, one is too large for
+/// it, and one is so large that librdkafka does not unpack it.
 async fn poison(bootstrap: &str) {
     let producer: FutureProducer = ClientConfig::new()
         .set("bootstrap.servers", bootstrap)
-        .set("message.max.bytes", "100000000")
+        .set("message.max.bytes", "200000000")
         .set("compression.type", "zstd")
         .create()
         .unwrap();
@@ -63,40 +78,46 @@ async fn poison(bootstrap: &str) {
     // Small on the way, and then not.
     send(&producer, record().payload(&vec![0; 5 << 20])).await;
     send(&producer, record().payload(&vec![0; 50 << 20])).await;
+    send(&producer, record().payload(&vec![0; 150 << 20])).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn strange_records_are_events_or_passed_over_and_stop_nothing() {
+async fn strange_records_are_events_or_skipped_and_stop_nothing() {
     let Some(bootstrap) = kafka("strange records") else {
         return;
     };
-    topic(&bootstrap, TOPIC, 1, 1).await;
+    topic(&bootstrap).await;
     let text = format!("[hub]\nmax_event = \"{MAX_EVENT}\"\n");
     let hub = with_ledgers(&(text + &config(&bootstrap, TOPIC))).await;
     poison(&bootstrap).await;
-    // As large as the broker lets in, without compression.
+    // Without compression: as large as brokers let in by themselves, and as this topic does.
     let plain: FutureProducer = ClientConfig::new()
         .set("bootstrap.servers", &bootstrap)
-        .set("message.max.bytes", "1048588")
+        .set("message.max.bytes", "21000000")
         .create()
         .unwrap();
     let largest = vec![b'x'; 1_048_588 - 200];
     send(&plain, FutureRecord::to(TOPIC).payload(&largest)).await;
+    send(
+        &plain,
+        FutureRecord::to(TOPIC).payload(&vec![b'x'; 20 << 20]),
+    )
+    .await;
     produce(&plain, TOPIC, 0..3).await;
 
-    let all = 7 + 1 + 3;
+    let all = 8 + 2 + 3;
     all_committed(&bootstrap, TOPIC, 1, all).await;
     for protocol in PROTOCOLS {
         let path = format!("/v1/triggers/{protocol}");
         eventually(
-            &format!("two records are passed over, {protocol}"),
+            &format!("four records are skipped, {protocol}"),
             async || {
                 let status = hub.get(&path).await;
-                (status["facts"]["skipped"] == 2 && status["state"] == "running").then_some(())
+                (status["facts"]["skipped"] == 4 && status["state"] == "running").then_some(())
             },
         )
         .await;
-        let ended = hub.ended_of(protocol, all - 2).await;
+        let ended = hub.ended_of(protocol, all - 4).await;
         let mut sizes: Vec<u64> = ended
             .iter()
             .filter_map(|one| one["event"]["data_bytes"].as_u64())

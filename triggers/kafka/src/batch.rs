@@ -31,6 +31,8 @@ pub(crate) struct Carried {
     pub(crate) offset: u64,
     /// `None`: passed over, in its turn.
     pub(crate) offer: Option<Offer>,
+    /// How many offsets up to this one cannot be read.
+    pub(crate) unreadable: u64,
 }
 
 /// How far the records of a hand-over are safe.
@@ -48,6 +50,8 @@ pub(crate) struct Verdict {
     pub(crate) reached: Vec<(Arc<Lease>, u64)>,
     /// Records that the hub will never take, with the reason.
     pub(crate) refused: Vec<(Arc<Lease>, u64, Rejected)>,
+    /// Offsets that could not be read.
+    pub(crate) unreadable: u64,
     /// Why the rest is to be offered again.
     pub(crate) again: Option<Rejected>,
     /// The trigger's function does not exist.
@@ -111,6 +115,7 @@ pub(crate) fn settle(
                     .push((Arc::clone(&record.lease), record.offset, refusal));
             }
         }
+        verdict.unreadable += record.unreadable;
         settled = at + 1;
         match verdict.reached.last_mut() {
             Some((lease, next)) if Arc::ptr_eq(lease, &record.lease) => *next = record.offset + 1,

@@ -41,7 +41,7 @@ pub(crate) fn consume(config: &ClientConfig, setup: Setup, stop: &CancellationTo
 
 /// Closes the consumer, which commits what is stored and leaves the group. Without brokers that takes as long as the
 /// group's session: then a thread of its own is left to it, which holds nothing that anybody waits for.
-fn close(consumer: Client) {
+pub(crate) fn close(consumer: impl Send + 'static) {
     let (tell, closed) = sync_channel(1);
     let closer = std::thread::Builder::new().name("kafka-close".to_owned());
     let closing = closer.spawn(move || {

@@ -23,6 +23,8 @@ pub(crate) struct State {
     pub(crate) topics: BTreeMap<String, String>,
     /// Partitions that are ours and cannot be read.
     pub(crate) unread: Option<String>,
+    /// A batch that cannot be read and is not skipped yet.
+    pub(crate) unreadable: Option<String>,
     /// The hub takes no events.
     pub(crate) hub: Option<String>,
     said: Option<Said>,
@@ -93,6 +95,7 @@ impl State {
         let topic = self.topics.iter().next();
         let topic = topic.map(|(topic, why)| format!("topic `{topic}` cannot be read: {why}"));
         let source = self.brokers.clone().or(topic);
-        self.hub.clone().or(source).or_else(|| self.unread.clone())
+        let partition = self.unread.clone().or_else(|| self.unreadable.clone());
+        self.hub.clone().or(source).or(partition)
     }
 }

@@ -19,6 +19,7 @@ mod pacing;
 mod positions;
 mod probe;
 mod properties;
+mod reader;
 mod run;
 mod session;
 

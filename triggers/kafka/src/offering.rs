@@ -21,7 +21,7 @@ pub(crate) struct Offering<'r> {
     pub(crate) health: Arc<Health>,
     /// How long answers are waited for after the trigger was told to stop.
     pub(crate) settle_within: Duration,
-    /// Records that the hub would never take; over all consumers of a run.
+    /// Records that the hub would never take, and offsets that cannot be read; over all consumers of a run.
     pub(crate) skipped: &'r mut u64,
 }
 
@@ -117,7 +117,8 @@ impl Offering<'_> {
                 "a record was passed over: the hub will never take it"
             );
         }
-        if !verdict.refused.is_empty() {
+        *self.skipped += verdict.unreadable;
+        if !verdict.refused.is_empty() || verdict.unreadable > 0 {
             self.cx.fact("skipped", *self.skipped);
         }
     }

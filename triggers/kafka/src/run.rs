@@ -48,6 +48,7 @@ impl KafkaTrigger {
         let (settled, back) = mpsc::channel(ANSWERS);
         let setup = Setup {
             cx: cx.clone(),
+            client: client.clone(),
             config: Arc::clone(&self.config),
             health: Arc::clone(health),
             pacing: self.pacing,

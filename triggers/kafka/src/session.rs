@@ -8,6 +8,7 @@ mod commits;
 mod lag;
 mod rebalance;
 mod unread;
+mod unreadable;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::types::RDKafkaErrorCode as Code;
-use rdkafka::{Message, Offset, TopicPartitionList};
+use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
@@ -42,6 +43,8 @@ pub(crate) type Place = (String, i32);
 /// What a session is given.
 pub(crate) struct Setup {
     pub(crate) cx: TriggerContext,
+    /// What consumers are made with.
+    pub(crate) client: ClientConfig,
     pub(crate) config: Arc<KafkaConfig>,
     pub(crate) health: Arc<Health>,
     pub(crate) pacing: Pacing,
@@ -72,6 +75,7 @@ pub(crate) struct Session {
     counts: HashMap<String, i32>,
     partitions: BTreeMap<Place, Assigned>,
     unread: unread::Unread,
+    unreadable: unreadable::Unreadable,
     /// Whether the group has given out its partitions, be it none to us.
     is_assigned: bool,
     /// Polled, not handed over yet.
@@ -96,6 +100,8 @@ struct Assigned {
     lease: Arc<Lease>,
     stream: String,
     note: Note,
+    /// Offsets below it were polled.
+    polled: u64,
     /// Offsets below it are safe.
     next: u64,
     /// The offset that was stored last, to be committed.
@@ -114,6 +120,7 @@ impl Session {
             counts: HashMap::new(),
             partitions: BTreeMap::new(),
             unread: unread::Unread::default(),
+            unreadable: unreadable::Unreadable::default(),
             is_assigned: false,
             pending: Vec::new(),
             pending_bytes: 0,
@@ -126,6 +133,8 @@ impl Session {
             is_closing: false,
             ending: None,
         };
+        // A consumer before this one may have met what is no longer there.
+        session.setup.health.update(|state| state.unreadable = None);
         session.tell_pause();
         session.tell_partitions();
         session
@@ -184,11 +193,13 @@ impl Session {
     /// A record came.
     pub(crate) fn take(&mut self, message: &BorrowedMessage<'_>) {
         let place = (message.topic().to_owned(), message.partition());
-        let (Some(assigned), Ok(offset)) =
-            (self.partitions.get(&place), u64::try_from(message.offset()))
-        else {
+        let (Some(assigned), Ok(offset)) = (
+            self.partitions.get_mut(&place),
+            u64::try_from(message.offset()),
+        ) else {
             return;
         };
+        assigned.polled = offset + 1;
         let record = Record::of(message);
         let skipped = record.value.is_none() && self.setup.config.null_value == NullValue::Skip;
         let offer = (!skipped).then(|| {
@@ -208,6 +219,7 @@ impl Session {
             lease,
             offset,
             offer,
+            unreadable: 0,
         });
     }
 
@@ -236,6 +248,7 @@ impl Session {
         self.store(consumer);
         self.ask_for_topics(consumer);
         self.plan_unread(consumer);
+        self.skip_unreadable(consumer);
         self.watch_progress(consumer);
     }
 

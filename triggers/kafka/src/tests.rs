@@ -7,6 +7,7 @@ mod faults;
 mod figures;
 mod real;
 mod rebalance;
+mod unreadable;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

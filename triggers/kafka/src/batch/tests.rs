@@ -30,6 +30,7 @@ fn carried(lease: &Arc<Lease>, offset: u64) -> Carried {
         lease: Arc::clone(lease),
         offset,
         offer: Some(offer),
+        unreadable: 0,
     }
 }
 

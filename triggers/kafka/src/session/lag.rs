@@ -10,6 +10,7 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use tokio::time::Instant;
 
 use super::{Client, Place, Session};
+use crate::reader::is_unreadable;
 
 /// One answer from a broker, at most.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
@@ -157,6 +158,7 @@ impl Session {
                 .setup
                 .health
                 .update(|state| state.brokers = Some(words)),
+            Some(code) if is_unreadable(code) => self.cannot_read(words),
             _ => {}
         }
     }

@@ -122,6 +122,7 @@ impl Session {
             lease,
             stream,
             note: plan.note,
+            polled: plan.start,
             next: plan.start,
             stored: None,
         };

@@ -89,7 +89,12 @@ impl Session {
     }
 
     /// Reading a partition that was held begins.
-    fn go_to(&self, consumer: &Client, (topic, partition): &Place, at: u64) -> Result<(), String> {
+    pub(super) fn go_to(
+        &self,
+        consumer: &Client,
+        (topic, partition): &Place,
+        at: u64,
+    ) -> Result<(), String> {
         let offset = Offset::Offset(i64::try_from(at).unwrap_or(i64::MAX));
         let moved = consumer.seek(topic, *partition, offset, SEEK_WITHIN);
         moved.map_err(|error| format!("it cannot be moved to offset {at}: {error}"))?;

@@ -105,6 +105,7 @@ fn consumer(cx: &TriggerContext) -> Client {
     let hasty = Hasty::new("127.0.0.1:1", "orders");
     let setup = Setup {
         cx: cx.clone(),
+        client: ClientConfig::new(),
         config: Arc::new(hasty.config),
         health: Arc::new(Health::new(cx.clone(), Vec::new())),
         pacing: hasty.pacing,
