@@ -88,6 +88,11 @@ impl Session {
         // The topic may be gone, which the group does not say in other words.
         self.topics_in_doubt = true;
         self.tell_partitions();
+        if self.partitions.is_empty() && self.unread.places.is_empty() && !self.is_closing {
+            // Until the group gives out its partitions again, nobody knows what waits in ours.
+            self.is_assigned = false;
+            self.end_lag();
+        }
     }
 
     /// librdkafka keeps a partition paused that was taken away in that state, also when it comes back.

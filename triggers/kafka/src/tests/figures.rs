@@ -168,6 +168,28 @@ async fn a_lag_that_nobody_measures_any_more_is_no_number() {
     });
 }
 
+#[tokio::test]
+async fn a_lag_is_no_number_while_nothing_is_assigned() {
+    let around = TestContext::new("orders");
+    let recorder = OneGauge::default();
+    with_local_recorder(&recorder, || {
+        let consumer = consumer(&around.context());
+        let callbacks = consumer.context();
+        let none = TopicPartitionList::new();
+        for round in ["at first", "after a rebalance"] {
+            callbacks.session().assigned(&consumer, &none);
+            callbacks.session().pretend(("others".to_owned(), 1), false);
+            callbacks.stats(well());
+            assert_eq!(recorder.value(), 0.0, "{round}");
+            // Not in the cooperative way, so all is taken.
+            callbacks.session().revoked(&consumer, &none);
+            assert!(recorder.value().is_nan(), "at once, {round}");
+            callbacks.stats(well());
+            assert!(recorder.value().is_nan(), "as long as it takes, {round}");
+        }
+    });
+}
+
 /// Measures with one consumer and closes it when told to, as before another is made.
 #[derive(Default)]
 struct Measuring {
