@@ -272,7 +272,8 @@ impl Bucket {
         Page::of(objects, more, next).map_err(|err| self.of_bucket(err))
     }
 
-    /// Asks for the Listen stream. The answer's head comes with the first line.
+    /// Asks for the Listen stream. The answer's head comes with the first line. An error does not name the bucket: whoever
+    /// listens does, as there is more that can end the stream.
     pub(crate) async fn listen(
         &self,
         heartbeat: Duration,
@@ -285,7 +286,7 @@ impl Bucket {
         let answer = self.stream.execute(request).await;
         let answer = answer.map_err(|err| {
             let what = "the Listen stream cannot be opened";
-            self.of_bucket(StoreError::unanswered(what, err))
+            StoreError::unanswered(what, err)
         })?;
         if answer.status().is_success() {
             return Ok(answer);
@@ -296,8 +297,7 @@ impl Bucket {
             _ => "only MinIO and its kin have one",
         };
         let why = format!("{} ({hint})", answer.status());
-        let refused = StoreError::told("the Listen stream was refused", why);
-        Err(self.of_bucket(refused))
+        Err(StoreError::told("the Listen stream was refused", why))
     }
 
     fn asked<E>(&self, what: &'static str, err: &SdkError<E>) -> StoreError
@@ -308,8 +308,13 @@ impl Bucket {
     }
 
     fn of_bucket(&self, err: StoreError) -> StoreError {
+        err.at(&self.told())
+    }
+
+    /// Which bucket, where, in words: a hub may have many.
+    pub(crate) fn told(&self) -> String {
         let (bucket, endpoint) = (&self.config.bucket, self.config.endpoint());
-        err.at(&format!("bucket `{bucket}` at {endpoint}"))
+        format!("bucket `{bucket}` at {endpoint}")
     }
 
     fn listen_url(&self, heartbeat: Duration) -> String {

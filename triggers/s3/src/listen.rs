@@ -66,6 +66,7 @@ impl Listening<'_> {
                 Err(why) => why,
             };
             self.intake.cx.fact("listening", false);
+            let why = format!("{}: {why}", self.bucket.told());
             self.health.trouble(Part::Notifications, why);
             if subscribed {
                 failures = 0;

@@ -17,6 +17,15 @@ async fn listening(store: &Store, around: &TestContext, more: &str) -> Run {
     run
 }
 
+/// What is told of a stream that is not there; bucket and endpoint are always named.
+async fn trouble(run: &Run, store: &Store) -> String {
+    run.wait_state(TriggerState::Troubled).await;
+    let error = run.status().error.unwrap();
+    let of = format!("bucket `uploads` at {}: ", store.endpoint);
+    let why = error.strip_prefix(&of);
+    why.unwrap_or_else(|| panic!("{error}")).to_owned()
+}
+
 async fn stop(run: Run) {
     run.stop(Duration::from_secs(5)).await.unwrap();
 }
@@ -76,6 +85,8 @@ async fn what_is_said_into_a_gap_is_found_and_counted() {
     store.wait_listings(2).await;
     store.put("lost", "", "e", noon(-60));
     store.cut();
+    let why = trouble(&run, &store).await;
+    assert!(why.contains("the Listen stream"), "{why}");
     store.wait_streams(2).await;
     let accepted = around.dispatch().wait_accepted(1).await;
     assert!(is_synthetic(&accepted[0].1));
@@ -90,8 +101,8 @@ async fn a_stream_without_heartbeat_is_left() {
     let (store, around) = (Store::start().await, around());
     store.mute(true);
     let run = listening(&store, &around, "").await;
-    run.wait_state(TriggerState::Troubled).await;
-    assert!(run.status().error.unwrap().contains("no heartbeat for 3 s"));
+    let why = trouble(&run, &store).await;
+    assert!(why.contains("no heartbeat for 3 s"), "{why}");
     store.mute(false);
     run.wait_state(TriggerState::Running).await;
     stop(run).await;
@@ -109,8 +120,8 @@ async fn a_stream_that_is_kept_back_is_trouble_and_the_listing_steps_in() {
     let accepted = around.dispatch().wait_accepted(1).await;
     assert!(is_synthetic(&accepted[0].1));
     assert_eq!(run.status().state, TriggerState::Troubled);
-    let error = run.status().error.unwrap();
-    assert!(error.contains("no byte within 8 s"), "{error}");
+    let why = trouble(&run, &store).await;
+    assert!(why.contains("no byte within 8 s"), "{why}");
     store.keep_back(false);
     run.wait_state(TriggerState::Running).await;
     store.tell("heard", "e", noon(0));
@@ -128,6 +139,8 @@ async fn a_line_without_end_is_left_and_a_bad_one_put_aside() {
     around.dispatch().wait_accepted(1).await;
     assert_eq!(run.status().facts["put_aside"], FactValue::Count(2));
     store.say_raw(vec![b'x'; 300 * 1024]);
+    let why = trouble(&run, &store).await;
+    assert!(why.contains("a line has more than"), "{why}");
     store.wait_streams(2).await;
     stop(run).await;
 }
