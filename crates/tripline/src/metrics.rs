@@ -40,7 +40,7 @@ const METRICS: [(&str, Kind, &str, &str); 27] = [
     ("tripline_cron_missed_total", Counter, "trigger, reason", "ticks that were given up"),
     ("tripline_kafka_lag", Gauge, "trigger", "records between what was accepted and the ends of the partitions"),
     ("tripline_s3_missed_total", Counter, "trigger", "objects that no notification told of, found by listing"),
-    ("tripline_s3_put_aside_total", Counter, "trigger", "notifications or objects that can never be accepted"),
+    ("tripline_s3_skipped_total", Counter, "trigger", "notifications or objects that can never be accepted"),
     ("tripline_journal_up", Gauge, "", "1 while the journal takes writes, else 0 (disk full, or failed)"),
     ("tripline_journal_bytes", Gauge, "", "what the journal takes on disk"),
     ("tripline_data_free_bytes", Gauge, "", "free space on the disk of the data directory"),

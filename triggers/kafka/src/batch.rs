@@ -29,7 +29,7 @@ pub(crate) struct Lease {
 pub(crate) struct Carried {
     pub(crate) lease: Arc<Lease>,
     pub(crate) offset: u64,
-    /// `None`: passed over, in its turn.
+    /// `None`: no event comes of it, in its turn.
     pub(crate) offer: Option<Offer>,
     /// How many offsets up to this one cannot be read.
     pub(crate) unreadable: u64,
@@ -38,7 +38,7 @@ pub(crate) struct Carried {
 /// How far the records of a hand-over are safe.
 #[derive(Debug)]
 pub(crate) struct Settled {
-    /// Offsets below the number are safe or passed over; in order.
+    /// Offsets below the number are safe or skipped; in order.
     pub(crate) reached: Vec<(Arc<Lease>, u64)>,
     /// Nothing more comes of this hand-over.
     pub(crate) finished: bool,

@@ -31,7 +31,7 @@ pub(crate) enum GroupProtocol {
 pub(crate) enum NullValue {
     /// It is an event without data.
     Deliver,
-    /// It is passed over.
+    /// No event comes of it.
     Skip,
 }
 

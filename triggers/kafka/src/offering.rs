@@ -114,7 +114,7 @@ impl Offering<'_> {
             let (topic, partition) = (&lease.topic, lease.partition);
             tracing::warn!(
                 trigger = %self.cx.name(), %topic, partition, offset, %why,
-                "a record was passed over: the hub will never take it"
+                "a record was skipped: the hub will never take it"
             );
         }
         *self.skipped += verdict.unreadable;

@@ -22,7 +22,7 @@ pub struct Seen {
     /// What can be offered.
     pub happenings: Vec<Happening>,
     /// Why the other records cannot be.
-    pub put_aside: Vec<String>,
+    pub skipped: Vec<String>,
 }
 
 /// The names of the dialects that a config can force.
@@ -57,6 +57,6 @@ pub fn notifications(bytes: &[u8], listen: bool, forced: Option<&str>) -> Result
     });
     Ok(Seen {
         happenings: happenings.collect(),
-        put_aside: message.put_aside,
+        skipped: message.skipped,
     })
 }

@@ -201,8 +201,8 @@ impl Intake {
                 Ok(_) => {}
                 Err(rejected) if waits(&rejected) => return Err(rejected.into()),
                 Err(rejected) => {
-                    tracing::warn!(trigger = %self.cx.name(), "a notification was put aside: {rejected}");
-                    self.tally.put_aside(1);
+                    tracing::warn!(trigger = %self.cx.name(), "a notification was skipped: {rejected}");
+                    self.tally.skipped(1);
                 }
             }
         }

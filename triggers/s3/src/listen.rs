@@ -146,13 +146,13 @@ impl Listening<'_> {
         let parsed = parse(line, Ingress::Listen, self.intake.config.dialect);
         let message = parsed.unwrap_or_else(|why| Message {
             notifications: Vec::new(),
-            put_aside: vec![why],
+            skipped: vec![why],
         });
-        for why in &message.put_aside {
+        for why in &message.skipped {
             let name = self.intake.cx.name();
-            tracing::warn!(trigger = %name, "a line of the Listen stream was put aside: {why}");
+            tracing::warn!(trigger = %name, "a line of the Listen stream was skipped: {why}");
         }
-        self.intake.tally.put_aside(message.put_aside.len() as u64);
+        self.intake.tally.skipped(message.skipped.len() as u64);
         let mut lost = 0;
         for notification in message.notifications {
             match heard.try_send(notification) {
@@ -175,7 +175,7 @@ impl Listening<'_> {
                 lost,
                 "notifications came faster than they are dispatched: dropped, and no listing shows such"
             );
-            self.intake.tally.put_aside(lost);
+            self.intake.tally.skipped(lost);
         }
     }
 

@@ -322,8 +322,8 @@ impl<'a> Pass<'a> {
                 Err(rejected) if waits(&rejected) => passing = Some(rejected),
                 Err(rejected) => {
                     let name = self.intake.cx.name();
-                    tracing::warn!(trigger = %name, "an object in the listing was put aside: {rejected}");
-                    self.intake.tally.put_aside(1);
+                    tracing::warn!(trigger = %name, "an object in the listing was skipped: {rejected}");
+                    self.intake.tally.skipped(1);
                     refused.push(written);
                 }
             }

@@ -42,7 +42,7 @@ pub(crate) struct Notification {
 pub(crate) struct Message {
     pub(crate) notifications: Vec<Notification>,
     /// Why some records could not be read; the others are good.
-    pub(crate) put_aside: Vec<String>,
+    pub(crate) skipped: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -120,7 +120,7 @@ pub(crate) fn parse(
     for record in records {
         match notification(record, ingress, forced) {
             Ok(good) => message.notifications.push(good),
-            Err(why) => message.put_aside.push(why),
+            Err(why) => message.skipped.push(why),
         }
     }
     Ok(message)

@@ -8,7 +8,7 @@ use tripline_trigger::TriggerContext;
 pub(crate) struct Tally {
     cx: TriggerContext,
     missed: AtomicU64,
-    put_aside: AtomicU64,
+    skipped: AtomicU64,
 }
 
 // === impl Tally ===
@@ -16,11 +16,11 @@ pub(crate) struct Tally {
 impl Tally {
     pub(crate) fn new(cx: TriggerContext) -> Self {
         cx.fact("missed", 0_u64);
-        cx.fact("put_aside", 0_u64);
+        cx.fact("skipped", 0_u64);
         Self {
             cx,
             missed: AtomicU64::new(0),
-            put_aside: AtomicU64::new(0),
+            skipped: AtomicU64::new(0),
         }
     }
 
@@ -35,12 +35,12 @@ impl Tally {
     }
 
     /// Notifications, or objects, that can never be accepted.
-    pub(crate) fn put_aside(&self, more: u64) {
+    pub(crate) fn skipped(&self, more: u64) {
         if more > 0 {
-            let all = self.put_aside.fetch_add(more, Ordering::Relaxed) + more;
-            self.cx.fact("put_aside", all);
+            let all = self.skipped.fetch_add(more, Ordering::Relaxed) + more;
+            self.cx.fact("skipped", all);
             let name = self.cx.name().to_string();
-            metrics::counter!("tripline_s3_put_aside_total", "trigger" => name).increment(more);
+            metrics::counter!("tripline_s3_skipped_total", "trigger" => name).increment(more);
         }
     }
 }

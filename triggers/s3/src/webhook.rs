@@ -68,7 +68,7 @@ impl Receiver {
         // Its share of the memory for bodies is given back when everything is on disk.
         let (body, share) = match read_body(&parts, body, MAX_BODY_BYTES, BODY_WITHIN).await {
             Err(problem) if problem.status == StatusCode::PAYLOAD_TOO_LARGE => {
-                self.put_aside(&format!("it has more than {MAX_BODY_BYTES} bytes"));
+                self.skip(&format!("it has more than {MAX_BODY_BYTES} bytes"));
                 return Ok(());
             }
             read => read?,
@@ -76,12 +76,12 @@ impl Receiver {
         let message = match parse(&body, Ingress::Webhook, self.intake.config.dialect) {
             Ok(message) => message,
             Err(why) => {
-                self.put_aside(&why);
+                self.skip(&why);
                 return Ok(());
             }
         };
-        for why in &message.put_aside {
-            self.put_aside(why);
+        for why in &message.skipped {
+            self.skip(why);
         }
         let until = Instant::now() + TAKEN_WITHIN;
         // Before a place is taken: repeats that wait for an object would leave none to those that could be taken.
@@ -115,10 +115,10 @@ impl Receiver {
         }
     }
 
-    fn put_aside(&self, why: &str) {
+    fn skip(&self, why: &str) {
         let name = self.intake.cx.name();
-        tracing::warn!(trigger = %name, "a notification was put aside: {why}");
-        self.intake.tally.put_aside(1);
+        tracing::warn!(trigger = %name, "a notification was skipped: {why}");
+        self.intake.tally.skipped(1);
     }
 }
 

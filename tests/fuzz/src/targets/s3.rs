@@ -45,7 +45,7 @@ fn check_seen(seen: &Seen, sent: usize) {
             assert!(value.len() <= bound, "{name} has {} bytes", value.len());
         }
     }
-    for why in &seen.put_aside {
+    for why in &seen.skipped {
         check_words(why, sent);
     }
 }

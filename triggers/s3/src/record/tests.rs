@@ -13,7 +13,7 @@ fn heard(bodies: &[String], ingress: Ingress) -> Vec<Notification> {
         .map(|body| parse(body.as_bytes(), ingress, None).unwrap());
     messages
         .flat_map(|message| {
-            assert_eq!(message.put_aside, Vec::<String>::new());
+            assert_eq!(message.skipped, Vec::<String>::new());
             message.notifications
         })
         .collect()
@@ -240,7 +240,7 @@ fn a_bad_record_does_not_hold_up_good_ones() {
         let body = serde_json::json!({ "Records": [record, bad, record] }).to_string();
         let message = parse(body.as_bytes(), Ingress::Webhook, None).unwrap();
         assert_eq!(
-            (message.notifications.len(), message.put_aside.len()),
+            (message.notifications.len(), message.skipped.len()),
             (2, 1),
             "{body}"
         );

@@ -59,8 +59,8 @@ async fn records_that_can_never_be_read_do_not_hold_up_the_good_ones() {
     records.push(record("last"));
     let body = json!({ "Records": records }).to_string();
     assert_eq!(post(&around, &body).await, StatusCode::OK);
-    let put_aside = FactValue::Count(spoilt.len() as u64);
-    assert_eq!(run.status().facts["put_aside"], put_aside);
+    let skipped = FactValue::Count(spoilt.len() as u64);
+    assert_eq!(run.status().facts["skipped"], skipped);
     stop(run).await;
     assert_eq!(
         subjects(&around.dispatch().offered()),
@@ -91,7 +91,7 @@ async fn what_is_unusual_but_right_is_taken() {
         assert_eq!(post(&around, &body.to_string()).await, StatusCode::OK);
         assert_eq!(around.dispatch().offered().len(), offered);
     }
-    assert_eq!(run.status().facts["put_aside"], FactValue::Count(0));
+    assert_eq!(run.status().facts["skipped"], FactValue::Count(0));
     stop(run).await;
     let data = around.dispatch().offered()[0].event.data.clone().unwrap();
     let data: Value = serde_json::from_slice(&data).unwrap();
@@ -99,7 +99,7 @@ async fn what_is_unusual_but_right_is_taken() {
 }
 
 #[tokio::test]
-async fn thousands_of_records_are_one_hand_over_and_too_many_bytes_are_put_aside() {
+async fn thousands_of_records_are_one_hand_over_and_too_many_bytes_are_skipped() {
     let (store, around) = (Store::start().await, around());
     let run = receiving(&store, &around, "").await;
     let many = |count: usize| {
@@ -113,7 +113,7 @@ async fn thousands_of_records_are_one_hand_over_and_too_many_bytes_are_put_aside
     assert_eq!(around.dispatch().accepted().len(), 3_000);
     let body = many(10_000);
     assert_eq!(post(&around, &body).await, StatusCode::OK);
-    assert_eq!(run.status().facts["put_aside"], FactValue::Count(1));
+    assert_eq!(run.status().facts["skipped"], FactValue::Count(1));
     assert_eq!(around.dispatch().accepted().len(), 3_000);
     stop(run).await;
 }
@@ -127,7 +127,7 @@ async fn a_body_that_breaks_off_or_never_ends_is_not_said_to_be_taken() {
     let broken = futures_util::stream::iter([Ok(half), Err(std::io::Error::other("cut"))]);
     let answered = send(&app, "test-token", Body::from_stream(broken)).await;
     assert_eq!(answered.0, StatusCode::BAD_REQUEST);
-    assert_eq!(run.status().facts["put_aside"], FactValue::Count(0));
+    assert_eq!(run.status().facts["skipped"], FactValue::Count(0));
     stop(run).await;
 }
 

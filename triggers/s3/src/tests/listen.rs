@@ -130,14 +130,14 @@ async fn a_stream_that_is_kept_back_is_trouble_and_the_listing_steps_in() {
 }
 
 #[tokio::test]
-async fn a_line_without_end_is_left_and_a_bad_one_put_aside() {
+async fn a_line_without_end_is_left_and_a_bad_one_skipped() {
     let (store, around) = (Store::start().await, around());
     let run = listening(&store, &around, "").await;
     store.say("{\"Records\":[{\"eventVersion\":\"9\"}]}");
     store.say("<html>");
     store.tell("k", "e", noon(0));
     around.dispatch().wait_accepted(1).await;
-    assert_eq!(run.status().facts["put_aside"], FactValue::Count(2));
+    assert_eq!(run.status().facts["skipped"], FactValue::Count(2));
     store.say_raw(vec![b'x'; 300 * 1024]);
     let why = trouble(&run, &store).await;
     assert!(why.contains("a line has more than"), "{why}");
@@ -231,7 +231,7 @@ async fn what_no_listing_shows_and_does_not_fit_is_counted() {
     // A new stream is opened when the old one was read to its end.
     store.cut();
     store.wait_streams(2).await;
-    assert_eq!(run.status().facts["put_aside"], FactValue::Count(7));
+    assert_eq!(run.status().facts["skipped"], FactValue::Count(7));
     around.dispatch().release();
     stop(run).await;
 }

@@ -254,7 +254,7 @@ async fn a_refusal_delays_and_loses_nothing() {
 }
 
 #[tokio::test]
-async fn an_object_too_large_for_the_hub_is_put_aside_once() {
+async fn an_object_too_large_for_the_hub_is_skipped_once() {
     let (store, around) = (Store::start().await, around());
     let run = poll(&store, &around, "");
     run.wait_state(TriggerState::Running).await;

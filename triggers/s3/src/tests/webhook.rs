@@ -60,13 +60,13 @@ async fn every_recorded_post_is_answered_and_sent_again_is_known() {
             }
         }
         assert_eq!(around.dispatch().accepted().len(), created, "{server}");
-        assert_eq!(run.status().facts["put_aside"], FactValue::Count(0));
+        assert_eq!(run.status().facts["skipped"], FactValue::Count(0));
         stop(run).await;
     }
 }
 
 #[tokio::test]
-async fn a_packed_post_is_refused_instead_of_put_aside() {
+async fn a_packed_post_is_refused_instead_of_skipped() {
     let (store, around) = (Store::start().await, around());
     let run = receiving(&store, &around, "").await;
     let request = Request::post("/s3/uploads")
@@ -77,7 +77,7 @@ async fn a_packed_post_is_refused_instead_of_put_aside() {
     let app = around.gateway().router();
     let answer = tower::ServiceExt::oneshot(app, request).await.unwrap();
     assert_eq!(answer.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
-    assert_eq!(run.status().facts["put_aside"], FactValue::Count(0));
+    assert_eq!(run.status().facts["skipped"], FactValue::Count(0));
     stop(run).await;
 }
 
@@ -103,14 +103,14 @@ async fn what_can_never_be_read_does_not_block_the_queue() {
     for body in ["{", "{}", "", r#"{"Records":[7]}"#, &"x".repeat(2 << 20)] {
         assert_eq!(post(&around, body).await, StatusCode::OK);
     }
-    assert_eq!(run.status().facts["put_aside"], FactValue::Count(5));
+    assert_eq!(run.status().facts["skipped"], FactValue::Count(5));
     for fine in [
         r#"{"Records":null}"#,
         r#"{"Event":"s3:TestEvent","Service":"S3"}"#,
     ] {
         assert_eq!(post(&around, fine).await, StatusCode::OK);
     }
-    assert_eq!(run.status().facts["put_aside"], FactValue::Count(5));
+    assert_eq!(run.status().facts["skipped"], FactValue::Count(5));
     around
         .dispatch()
         .reject_next(Rejected::TooLarge { size: 9, limit: 1 });
@@ -118,7 +118,7 @@ async fn what_can_never_be_read_does_not_block_the_queue() {
         post(&around, &webhook_bodies("minio")[0]).await,
         StatusCode::OK
     );
-    assert_eq!(run.status().facts["put_aside"], FactValue::Count(6));
+    assert_eq!(run.status().facts["skipped"], FactValue::Count(6));
     stop(run).await;
 }
 

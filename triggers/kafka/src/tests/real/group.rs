@@ -43,7 +43,7 @@ async fn keeps_its_position(mut topic: Topic) {
         140,
         "nothing was read twice"
     );
-    // Moved ahead, over 50 records in each partition: somebody wants them passed over.
+    // Moved ahead, over 50 records in each partition: somebody wants them left out.
     topic.write(200);
     topic.reset_group(70 + 50).await;
     catch_up(&mut topic, &around, 240).await;

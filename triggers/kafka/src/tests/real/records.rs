@@ -51,6 +51,6 @@ async fn are_passed_over(mut topic: Topic) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn aborted_records_are_passed_over() {
+async fn aborted_records_are_no_events() {
     in_both("aborted transactions", 1, are_passed_over).await;
 }
