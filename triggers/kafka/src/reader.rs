@@ -20,6 +20,9 @@ use crate::consumer::close;
 /// One answer from a broker, at most.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
+/// How long a broker may take to tell where a partition ends; a stop waits for it, and then for the reader's end.
+const END_WITHIN: Duration = Duration::from_secs(2);
+
 /// One poll, at most.
 const TURN: Duration = Duration::from_millis(50);
 
@@ -87,7 +90,7 @@ impl Reader {
     /// The offset that the next record gets.
     pub(crate) fn end(&self, (topic, partition): (&str, i32)) -> Result<u64, String> {
         let consumer = self.consumer.as_ref().expect("it is there until the end");
-        let bounds = consumer.fetch_watermarks(topic, partition, ANSWER_WITHIN);
+        let bounds = consumer.fetch_watermarks(topic, partition, END_WITHIN);
         let (_, end) = bounds.map_err(|error| error.to_string())?;
         Ok(u64::try_from(end).unwrap_or(0))
     }

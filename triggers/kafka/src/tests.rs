@@ -23,7 +23,8 @@ use crate::config::{GroupProtocol, KafkaConfig, NullValue, Reset, Setting};
 use crate::pacing::Pacing;
 use crate::properties::misplaced;
 
-/// What the hub gives its triggers to stop, before it cuts them off.
+/// What the hub gives its triggers to stop, before it cuts them off. While brokers are silent a stop may take nearly as
+/// long, as the README says; that one takes 5 s otherwise is in the contract suite.
 const STOP: Duration = Duration::from_secs(10);
 
 /// A trigger in a hurry, from the beginning of `topic`.
