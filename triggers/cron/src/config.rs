@@ -35,57 +35,61 @@ pub(crate) enum Misfire {
     Skip,
 }
 
-/// Reads the table; `None` if something is wrong, which is recorded then.
-pub(crate) fn read(table: &mut Table<'_>) -> Option<Config> {
-    let expression: Option<String> = table.required_such_as("schedule", "\"*/5 * * * *\"");
-    let zone: Option<String> = table.optional("timezone");
-    let payload: Option<String> = table.optional("payload");
-    let content_type: Option<String> = table.optional("content_type");
-    let rules = [("fire_once", Misfire::FireOnce), ("skip", Misfire::Skip)];
-    let misfire = table.one_of("misfire", &rules, Some(Misfire::FireOnce));
-    let deadline = table.or("misfire_deadline", DEFAULT_DEADLINE);
-    let (at_schedule, at_zone) = (table.location("schedule"), table.location("timezone"));
-    let has_type_only = content_type.is_some() && !table.has("payload");
-    table.finish();
+// === impl Config ===
 
-    if has_type_only {
-        let help = Some("add `payload`, or leave this out".to_owned());
-        table.error(
-            "content_type",
-            "there is no payload that it could describe",
-            help,
-        );
+impl Config {
+    /// Reads the table; `None` if something is wrong, which is recorded then.
+    pub(crate) fn read(table: &mut Table<'_>) -> Option<Self> {
+        let expression: Option<String> = table.required_such_as("schedule", "\"*/5 * * * *\"");
+        let zone: Option<String> = table.optional("timezone");
+        let payload: Option<String> = table.optional("payload");
+        let content_type: Option<String> = table.optional("content_type");
+        let rules = [("fire_once", Misfire::FireOnce), ("skip", Misfire::Skip)];
+        let misfire = table.one_of("misfire", &rules, Some(Misfire::FireOnce));
+        let deadline = table.or("misfire_deadline", DEFAULT_DEADLINE);
+        let (at_schedule, at_zone) = (table.location("schedule"), table.location("timezone"));
+        let has_type_only = content_type.is_some() && !table.has("payload");
+        table.finish();
+
+        if has_type_only {
+            let help = Some("add `payload`, or leave this out".to_owned());
+            table.error(
+                "content_type",
+                "there is no payload that it could describe",
+                help,
+            );
+        }
+        if deadline.is_zero() {
+            let help = Some("write how late a tick may be, such as \"1m\"".to_owned());
+            table.error("misfire_deadline", "every tick would be too late", help);
+        }
+        let wrong_type = content_type
+            .as_deref()
+            .is_some_and(|text| !is_header_text(text));
+        if wrong_type {
+            let help = Some("write it as in \"application/json\"".to_owned());
+            table.error("content_type", "this cannot be a content type", help);
+        }
+        let zone = match zone {
+            Some(name) => noted(table, &at_zone, parse_zone(&name)),
+            None => Some(Tz::UTC),
+        };
+        // Without its zone the expression is checked all the same: one run shows all that is wrong.
+        let parsed = Schedule::parse(&expression?, zone.unwrap_or(Tz::UTC));
+        let schedule = noted(table, &at_schedule, parsed);
+        if has_type_only || wrong_type || deadline.is_zero() {
+            return None;
+        }
+        let content_type = content_type.or_else(|| payload.as_deref().map(guess_type));
+        zone?;
+        Some(Self {
+            schedule: schedule?,
+            payload: Bytes::from(payload.unwrap_or_default()),
+            content_type,
+            misfire: misfire?,
+            deadline,
+        })
     }
-    if deadline.is_zero() {
-        let help = Some("write how late a tick may be, such as \"1m\"".to_owned());
-        table.error("misfire_deadline", "every tick would be too late", help);
-    }
-    let wrong_type = content_type
-        .as_deref()
-        .is_some_and(|text| !is_header_text(text));
-    if wrong_type {
-        let help = Some("write it as in \"application/json\"".to_owned());
-        table.error("content_type", "this cannot be a content type", help);
-    }
-    let zone = match zone {
-        Some(name) => noted(table, &at_zone, parse_zone(&name)),
-        None => Some(Tz::UTC),
-    };
-    // Without its zone the expression is checked all the same: one run shows all that is wrong.
-    let parsed = Schedule::parse(&expression?, zone.unwrap_or(Tz::UTC));
-    let schedule = noted(table, &at_schedule, parsed);
-    if has_type_only || wrong_type || deadline.is_zero() {
-        return None;
-    }
-    let content_type = content_type.or_else(|| payload.as_deref().map(guess_type));
-    zone?;
-    Some(Config {
-        schedule: schedule?,
-        payload: Bytes::from(payload.unwrap_or_default()),
-        content_type,
-        misfire: misfire?,
-        deadline,
-    })
 }
 
 fn noted<T>(table: &mut Table<'_>, at: &Location, result: Result<T, ScheduleError>) -> Option<T> {

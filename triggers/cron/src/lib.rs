@@ -36,7 +36,7 @@ impl TriggerKind for CronKind {
     type Trigger = CronTrigger;
 
     fn build(&self, _name: &TriggerName, table: &mut Table<'_>) -> Option<CronTrigger> {
-        let config = config::read(table)?;
+        let config = config::Config::read(table)?;
         Some(CronTrigger::new(config, Arc::clone(&self.heartbeat)))
     }
 }

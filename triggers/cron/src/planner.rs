@@ -52,7 +52,7 @@ impl<'c> Planner<'c> {
         self.base
     }
 
-    /// What to do at `now`. Costs next to nothing while there is nothing to do: it is asked every second.
+    /// What to do at `now`. Costs next to nothing while there is nothing to do: it is asked before every wait.
     pub(crate) fn plan(&self, now: Timestamp) -> Plan {
         let Some(next) = self.next else {
             return Plan::Never;

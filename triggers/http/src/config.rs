@@ -27,45 +27,49 @@ pub(crate) struct Config {
     pub(crate) idempotency_window: Duration,
 }
 
-/// Reads the table; `None` if something is wrong, which is recorded then.
-pub(crate) fn read(table: &mut Table<'_>) -> Option<Config> {
-    let route: Option<RouteText> = table.required("route");
-    let auth: Option<Auth> = table.required("auth");
-    let max_body = table.or("max_body", ByteSize(1 << 20));
-    let body_timeout = table.or("body_timeout", Duration::from_secs(30));
-    let idempotency_window = table.or("idempotency_window", Duration::from_secs(86_400));
-    table.finish();
+// === impl Config ===
 
-    let mut right = true;
-    if max_body > MAX_BODY {
-        let message = format!("`max_body` is above the maximum of {MAX_BODY}");
-        table.error("max_body", message, None);
-        right = false;
+impl Config {
+    /// Reads the table; `None` if something is wrong, which is recorded then.
+    pub(crate) fn read(table: &mut Table<'_>) -> Option<Self> {
+        let route: Option<RouteText> = table.required("route");
+        let auth: Option<Auth> = table.required("auth");
+        let max_body = table.or("max_body", ByteSize(1 << 20));
+        let body_timeout = table.or("body_timeout", Duration::from_secs(30));
+        let idempotency_window = table.or("idempotency_window", Duration::from_secs(86_400));
+        table.finish();
+
+        let mut right = true;
+        if max_body > MAX_BODY {
+            let message = format!("`max_body` is above the maximum of {MAX_BODY}");
+            table.error("max_body", message, None);
+            right = false;
+        }
+        if body_timeout.is_zero() {
+            let help = Some("leave it out for 30s".to_owned());
+            table.error("body_timeout", "no body can be there within no time", help);
+            right = false;
+        }
+        if idempotency_window.is_zero() {
+            let help = Some("leave it out for 24h".to_owned());
+            table.error("idempotency_window", "no key would be remembered", help);
+            right = false;
+        }
+        if idempotency_window > MAX_WINDOW {
+            let most = format_duration(MAX_WINDOW);
+            let message = format!("`idempotency_window` is above the maximum of {most}");
+            table.error("idempotency_window", message, None);
+            right = false;
+        }
+        let (RouteText(route), auth) = (route?, auth?);
+        right.then_some(Config {
+            route,
+            auth,
+            max_body: usize::try_from(max_body.0).unwrap_or(usize::MAX),
+            body_timeout,
+            idempotency_window,
+        })
     }
-    if body_timeout.is_zero() {
-        let help = Some("leave it out for 30s".to_owned());
-        table.error("body_timeout", "no body can be there within no time", help);
-        right = false;
-    }
-    if idempotency_window.is_zero() {
-        let help = Some("leave it out for 24h".to_owned());
-        table.error("idempotency_window", "no key would be remembered", help);
-        right = false;
-    }
-    if idempotency_window > MAX_WINDOW {
-        let most = format_duration(MAX_WINDOW);
-        let message = format!("`idempotency_window` is above the maximum of {most}");
-        table.error("idempotency_window", message, None);
-        right = false;
-    }
-    let (RouteText(route), auth) = (route?, auth?);
-    right.then_some(Config {
-        route,
-        auth,
-        max_body: usize::try_from(max_body.0).unwrap_or(usize::MAX),
-        body_timeout,
-        idempotency_window,
-    })
 }
 
 /// A route as the file has it.
@@ -94,7 +98,9 @@ mod tests {
 
     fn parse(text: &str) -> Result<Config, String> {
         let document = Document::new("tripline.toml", text);
-        document.read(read).map_err(|errors| errors.to_string())
+        document
+            .read(Config::read)
+            .map_err(|errors| errors.to_string())
     }
 
     #[test]

@@ -27,6 +27,6 @@ impl TriggerKind for HttpKind {
     type Trigger = HttpTrigger;
 
     fn build(&self, _name: &TriggerName, table: &mut Table<'_>) -> Option<HttpTrigger> {
-        config::read(table).map(HttpTrigger::new)
+        config::Config::read(table).map(HttpTrigger::new)
     }
 }

@@ -46,7 +46,7 @@ pub(crate) struct Settled {
 
 /// What the hub's answers come to.
 #[derive(Debug, Default)]
-pub(crate) struct Verdict {
+pub(crate) struct SettleOutcome {
     pub(crate) reached: Vec<(Arc<Lease>, u64)>,
     /// Records that the hub will never take, with the reason.
     pub(crate) refused: Vec<(Arc<Lease>, u64, Rejected)>,
@@ -83,8 +83,8 @@ impl Lease {
 pub(crate) fn settle(
     records: &mut Vec<Carried>,
     answers: Vec<Result<Receipt, Rejected>>,
-) -> Verdict {
-    let mut verdict = Verdict::default();
+) -> SettleOutcome {
+    let mut outcome = SettleOutcome::default();
     let mut answers = answers.into_iter();
     let mut behind = Vec::new();
     let mut settled = 0;
@@ -101,32 +101,32 @@ pub(crate) fn settle(
         match answer {
             Ok(_) => {}
             Err(Rejected::UnknownFunction(name)) => {
-                verdict.unknown_function = Some(name);
+                outcome.unknown_function = Some(name);
                 break;
             }
             Err(passing) if passing.is_passing() => {
-                verdict.again = Some(passing);
+                outcome.again = Some(passing);
                 behind.push((at, false));
                 continue;
             }
             Err(refusal) => {
-                verdict
+                outcome
                     .refused
                     .push((Arc::clone(&record.lease), record.offset, refusal));
             }
         }
-        verdict.unreadable += record.unreadable;
+        outcome.unreadable += record.unreadable;
         settled = at + 1;
-        match verdict.reached.last_mut() {
+        match outcome.reached.last_mut() {
             Some((lease, next)) if Arc::ptr_eq(lease, &record.lease) => *next = record.offset + 1,
-            _ => verdict
+            _ => outcome
                 .reached
                 .push((Arc::clone(&record.lease), record.offset + 1)),
         }
     }
     keep_identities(records, &behind);
     records.drain(..settled);
-    verdict
+    outcome
 }
 
 /// A record that was refused while one behind it in its partition was accepted lies below the watermark now, and would

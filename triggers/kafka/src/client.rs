@@ -6,7 +6,7 @@ use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 use tripline_trigger::{TriggerContext, TriggerError};
 
-use crate::config::{GroupProtocol, KafkaConfig, Setting};
+use crate::config::{Config, GroupProtocol, Setting};
 use crate::pacing::Pacing;
 
 /// What the hub prefers; the config may say otherwise. Queues are small, because what is fetched and not accepted is
@@ -35,7 +35,7 @@ const FIXED: [(&str, &str); 6] = [
 
 /// librdkafka's settings, and the values in them that are secret.
 pub(crate) fn client_config(
-    config: &KafkaConfig,
+    config: &Config,
     cx: &TriggerContext,
     pacing: &Pacing,
 ) -> Result<(ClientConfig, Vec<String>), TriggerError> {

@@ -46,7 +46,7 @@ pub(crate) enum Setting {
 
 /// One trigger's settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct KafkaConfig {
+pub(crate) struct Config {
     /// The topics that are read, by exact name.
     pub(crate) topics: Vec<String>,
     /// `None`: `tripline.<hub id>.<trigger>`.
@@ -81,9 +81,9 @@ impl GroupProtocol {
     }
 }
 
-// === impl KafkaConfig ===
+// === impl Config ===
 
-impl KafkaConfig {
+impl Config {
     /// Reads the table; what is wrong is recorded in it.
     pub(crate) fn read(table: &mut Table<'_>) -> Option<Self> {
         let topics = table.required_such_as("topics", "[\"orders\"]");

@@ -43,7 +43,7 @@ impl TriggerKind for KafkaKind {
     type Trigger = KafkaTrigger;
 
     fn build(&self, _name: &TriggerName, table: &mut Table<'_>) -> Option<KafkaTrigger> {
-        let config = Arc::new(config::KafkaConfig::read(table)?);
+        let config = Arc::new(config::Config::read(table)?);
         Some(KafkaTrigger {
             config,
             pacing: pacing::Pacing::default(),

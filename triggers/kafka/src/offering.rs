@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use tripline_model::{Offer, Rejected};
 use tripline_trigger::{TriggerContext, TriggerError};
 
-use crate::batch::{Carried, Settled, Verdict, settle};
+use crate::batch::{Carried, SettleOutcome, Settled, settle};
 use crate::health::Health;
 
 /// Waits after a refusal that passes; longer each time it comes again.
@@ -61,21 +61,21 @@ impl Offering<'_> {
                 answers = self.cx.dispatch().dispatch_all(offers) => answers,
                 () = self.time_is_up() => return Ok(false),
             };
-            let verdict = settle(&mut left, answers);
-            self.tell_refused(&verdict);
-            let moved = !verdict.reached.is_empty();
-            let finished = left.is_empty() && verdict.unknown_function.is_none();
+            let outcome = settle(&mut left, answers);
+            self.tell_refused(&outcome);
+            let moved = !outcome.reached.is_empty();
+            let finished = left.is_empty() && outcome.unknown_function.is_none();
             let settled = Settled {
-                reached: verdict.reached,
+                reached: outcome.reached,
                 finished,
             };
             if back.send(settled).await.is_err() {
                 return Ok(false);
             }
-            if let Some(name) = verdict.unknown_function {
+            if let Some(name) = outcome.unknown_function {
                 return Err(TriggerError::new(format!("there is no function `{name}`")));
             }
-            let Some(why) = verdict.again else {
+            let Some(why) = outcome.again else {
                 self.health.update(|state| state.hub = None);
                 return Ok(true);
             };
@@ -108,8 +108,8 @@ impl Offering<'_> {
         sleep(self.settle_within).await;
     }
 
-    fn tell_refused(&mut self, verdict: &Verdict) {
-        for (lease, offset, why) in &verdict.refused {
+    fn tell_refused(&mut self, outcome: &SettleOutcome) {
+        for (lease, offset, why) in &outcome.refused {
             *self.skipped += 1;
             let (topic, partition) = (&lease.topic, lease.partition);
             tracing::warn!(
@@ -117,8 +117,8 @@ impl Offering<'_> {
                 "a record was skipped: the hub will never take it"
             );
         }
-        *self.skipped += verdict.unreadable;
-        if !verdict.refused.is_empty() || verdict.unreadable > 0 {
+        *self.skipped += outcome.unreadable;
+        if !outcome.refused.is_empty() || outcome.unreadable > 0 {
             self.cx.fact("skipped", *self.skipped);
         }
     }

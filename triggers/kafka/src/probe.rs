@@ -11,7 +11,7 @@ use rdkafka::{ClientConfig, types::RDKafkaErrorCode};
 use tripline_config::Secrets;
 use tripline_trigger::TriggerError;
 
-use crate::config::{KafkaConfig, Setting};
+use crate::config::{Config, Setting};
 use crate::health::redacted;
 
 /// How long brokers may take for one answer.
@@ -40,7 +40,7 @@ impl ConsumerContext for Complaint {}
 
 /// Asks for the topics, and says what was found.
 pub(crate) async fn probe(
-    config: &KafkaConfig,
+    config: &Config,
     secrets: &dyn Secrets,
 ) -> Result<Option<String>, TriggerError> {
     let mut client = ClientConfig::new();

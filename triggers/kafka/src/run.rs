@@ -12,7 +12,7 @@ use tripline_model::contain_call;
 use tripline_trigger::{Trigger, TriggerContext, TriggerError};
 
 use crate::client::client_config;
-use crate::config::KafkaConfig;
+use crate::config::Config;
 use crate::consumer::consume;
 use crate::health::Health;
 use crate::offering::Offering;
@@ -30,7 +30,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Reads topics and offers each record as an event.
 pub struct KafkaTrigger {
-    pub(crate) config: Arc<KafkaConfig>,
+    pub(crate) config: Arc<Config>,
     pub(crate) pacing: Pacing,
 }
 

@@ -26,7 +26,7 @@ use tripline_model::Identity;
 use tripline_trigger::TriggerContext;
 
 use crate::batch::{Carried, Lease, MAX_BYTES, MAX_RECORDS, Settled};
-use crate::config::{KafkaConfig, NullValue};
+use crate::config::{Config, NullValue};
 use crate::context::Callbacks;
 use crate::event::{Record, to_event};
 use crate::health::Health;
@@ -38,14 +38,14 @@ use crate::positions::Plan;
 pub(crate) type Client = BaseConsumer<Callbacks>;
 
 /// Topic and partition.
-pub(crate) type Place = (String, i32);
+pub(crate) type PartitionId = (String, i32);
 
 /// What a session is given.
 pub(crate) struct Setup {
     pub(crate) cx: TriggerContext,
     /// What consumers are made with.
     pub(crate) client: ClientConfig,
-    pub(crate) config: Arc<KafkaConfig>,
+    pub(crate) config: Arc<Config>,
     pub(crate) health: Arc<Health>,
     pub(crate) pacing: Pacing,
     pub(crate) runtime: Handle,
@@ -73,7 +73,7 @@ pub(crate) struct Session {
     topic_ids: HashMap<String, String>,
     /// How many partitions each topic had before this consumer joined the group.
     counts: HashMap<String, i32>,
-    partitions: BTreeMap<Place, Assigned>,
+    partitions: BTreeMap<PartitionId, Assigned>,
     unread: unread::Unread,
     unreadable: unreadable::Unreadable,
     /// Whether the group has given out its partitions, be it none to us.
@@ -156,7 +156,7 @@ impl Session {
 
     /// As after an assignment of `place`, and a pause.
     #[cfg(test)]
-    pub(crate) fn pretend(&mut self, place: Place, is_paused: bool) {
+    pub(crate) fn pretend(&mut self, place: PartitionId, is_paused: bool) {
         let note = Note {
             topic_id: None,
             incarnation: 0,
@@ -309,7 +309,7 @@ impl Session {
     }
 
     /// Forgets what was polled of partitions that are taken away.
-    fn drop_pending(&mut self, places: &[Place]) {
+    fn drop_pending(&mut self, places: &[PartitionId]) {
         self.pending.retain(|record| {
             let lease = &record.lease;
             !places

@@ -19,7 +19,7 @@ use tripline_trigger::FactValue;
 use tripline_trigger::testkit::{PATIENCE, Run, TestContext};
 
 use crate::KafkaTrigger;
-use crate::config::{GroupProtocol, KafkaConfig, NullValue, Reset, Setting};
+use crate::config::{Config, GroupProtocol, NullValue, Reset, Setting};
 use crate::pacing::Pacing;
 use crate::properties::misplaced;
 
@@ -29,13 +29,13 @@ const STOP: Duration = Duration::from_secs(10);
 
 /// A trigger in a hurry, from the beginning of `topic`.
 struct Hasty {
-    config: KafkaConfig,
+    config: Config,
     pacing: Pacing,
 }
 
 impl Hasty {
     fn new(servers: &str, topic: &str) -> Self {
-        let config = KafkaConfig {
+        let config = Config {
             topics: vec![topic.to_owned()],
             group_id: Some(format!("group-of-{topic}")),
             protocol: GroupProtocol::Classic,

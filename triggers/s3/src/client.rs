@@ -25,7 +25,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tripline_config::Secret;
 use tripline_model::Timestamp;
 
-use crate::config::S3Config;
+use crate::config::Config;
 use crate::dialect::{bare_etag, form_decode};
 use crate::event::Listed;
 use crate::failure::StoreError;
@@ -49,7 +49,7 @@ const CLOCK_WITHIN: Duration = Duration::from_secs(10);
 pub(crate) struct Bucket {
     client: Client,
     stream: reqwest::Client,
-    config: S3Config,
+    config: Config,
     credentials: Credentials,
 }
 
@@ -89,7 +89,7 @@ impl Page {
 
 impl Bucket {
     pub(crate) fn open(
-        config: &S3Config,
+        config: &Config,
         access_key: &Secret,
         secret_key: &Secret,
     ) -> Result<Self, StoreError> {

@@ -12,7 +12,7 @@ use crate::names::EventNames;
 
 /// The checked table.
 #[derive(Debug, Clone)]
-pub(crate) struct S3Config {
+pub(crate) struct Config {
     pub(crate) endpoint: Url,
     pub(crate) region: String,
     pub(crate) bucket: String,
@@ -53,9 +53,9 @@ enum Word {
     Poll,
 }
 
-// === impl S3Config ===
+// === impl Config ===
 
-impl S3Config {
+impl Config {
     pub(crate) fn read(table: &mut Table<'_>) -> Option<Self> {
         let endpoint = endpoint(table);
         let access_key = table.required("access_key");

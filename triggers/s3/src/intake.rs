@@ -7,7 +7,7 @@ use tripline_model::{CursorEntry, CursorError, Offer, Receipt, Rejected};
 use tripline_trigger::TriggerContext;
 
 use crate::backlog::Backlog;
-use crate::config::S3Config;
+use crate::config::Config;
 use crate::event::{Source, listed_name};
 use crate::identity::{ObjectState, Sighting, key, notified, tag_of};
 use crate::inventory::{Inventory, entry, note_suffix, state_of, state_suffix};
@@ -19,7 +19,7 @@ use crate::tally::Tally;
 /// Turns what was heard about one bucket into offers.
 pub(crate) struct Intake {
     pub(crate) cx: TriggerContext,
-    pub(crate) config: S3Config,
+    pub(crate) config: Config,
     pub(crate) source: Source,
     pub(crate) inventory: Inventory,
     pub(crate) locks: Arc<KeyLocks>,

@@ -18,13 +18,13 @@ mod identity;
 mod intake;
 mod inventory;
 mod keylocks;
+mod listed;
 mod listen;
 mod names;
 mod reconcile;
 mod record;
 mod run;
 mod tally;
-mod verdict;
 mod webhook;
 
 use tripline_config::Table;
@@ -45,7 +45,7 @@ impl TriggerKind for S3Kind {
     type Trigger = S3Trigger;
 
     fn build(&self, _name: &TriggerName, table: &mut Table<'_>) -> Option<S3Trigger> {
-        config::S3Config::read(table).map(S3Trigger::new)
+        config::Config::read(table).map(S3Trigger::new)
     }
 }
 

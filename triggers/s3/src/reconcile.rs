@@ -14,7 +14,7 @@ use crate::failure::StoreError;
 use crate::identity::key;
 use crate::intake::{Intake, is_new, waits};
 use crate::inventory::{Group, Marker, Walk, entry, note_tag, state_suffix};
-use crate::verdict::{Verdict, is_replaced, judge};
+use crate::listed::{ListedState, is_replaced, judge};
 
 /// Objects offered in one dispatch, and entries dropped in one write.
 const BATCH: usize = 100;
@@ -176,21 +176,21 @@ impl<'a> Pass<'a> {
             return Ok(());
         };
         let suffix = state_suffix(&listed.state);
-        let mut verdict = judge(&listed.state, group);
-        if group.cut && matches!(verdict, Verdict::New) {
+        let mut known = judge(&listed.state, group);
+        if group.cut && matches!(known, ListedState::New) {
             let one = self.intake.inventory.get(key, &suffix).await?;
             if one.is_some_and(|seen| seen.is_of(&listed.state)) {
-                verdict = Verdict::Seen;
+                known = ListedState::Seen;
             }
         }
         group.take(&suffix);
-        match verdict {
-            Verdict::Seen => return Ok(()),
-            Verdict::Noted(note) => {
+        match known {
+            ListedState::Seen => return Ok(()),
+            ListedState::Noted(note) => {
                 group.take(&note);
             }
-            Verdict::New if self.is_unsettled(&listed) => return Ok(()),
-            Verdict::New => {}
+            ListedState::New if self.is_unsettled(&listed) => return Ok(()),
+            ListedState::New => {}
         }
         self.candidates.push(listed);
         if self.candidates.len() >= BATCH {
@@ -266,15 +266,15 @@ impl<'a> Pass<'a> {
             let mut seen = listed.state.sighting(now);
             let suffix = state_suffix(&listed.state);
             match judge(&listed.state, group) {
-                Verdict::Seen => continue,
-                Verdict::New if is_replaced(&listed.state, group, self.page.asked) => continue,
-                Verdict::Noted(note) => {
+                ListedState::Seen => continue,
+                ListedState::New if is_replaced(&listed.state, group, self.page.asked) => continue,
+                ListedState::Noted(note) => {
                     group.take(&note);
                     seen.claimed_by = note_tag(&note);
                     notes.push(entry(key, &note, None));
                     notes.push(entry(key, &suffix, Some(&seen)));
                 }
-                Verdict::New => {
+                ListedState::New => {
                     seen.listed = true;
                     let written = entry(key, &suffix, Some(&seen));
                     if self.fires(listed) {

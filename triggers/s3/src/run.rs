@@ -10,7 +10,7 @@ use tripline_trigger::{Trigger, TriggerContext, TriggerError};
 
 use crate::backlog::Backlog;
 use crate::client::{Bucket, Place};
-use crate::config::{Mode, S3Config};
+use crate::config::{Config, Mode};
 use crate::event::Source;
 use crate::health::{Health, Part};
 use crate::intake::Intake;
@@ -28,7 +28,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// A trigger of the kind `s3`.
 #[derive(Debug)]
 pub struct S3Trigger {
-    config: S3Config,
+    config: Config,
 }
 
 /// What one run works with.
@@ -43,7 +43,7 @@ struct Running {
 // === impl S3Trigger ===
 
 impl S3Trigger {
-    pub(crate) fn new(config: S3Config) -> Self {
+    pub(crate) fn new(config: Config) -> Self {
         Self { config }
     }
 

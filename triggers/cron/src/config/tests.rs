@@ -6,7 +6,9 @@ use super::*;
 
 fn parse(text: &str) -> Result<Config, String> {
     let document = Document::new("tripline.toml", text);
-    document.read(read).map_err(|errors| errors.to_string())
+    document
+        .read(Config::read)
+        .map_err(|errors| errors.to_string())
 }
 
 #[test]

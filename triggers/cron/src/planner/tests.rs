@@ -8,7 +8,7 @@ const GRACE: Duration = Duration::from_millis(2500);
 
 fn config(text: &str) -> Config {
     Document::new("f", text)
-        .read(crate::config::read)
+        .read(crate::config::Config::read)
         .expect("a table of the test")
 }
 

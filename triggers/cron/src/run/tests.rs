@@ -48,7 +48,7 @@ impl Clock for FollowingClock {
 
 fn timer(text: &str) -> CronTrigger {
     let config = Document::new("f", text)
-        .read(crate::config::read)
+        .read(crate::config::Config::read)
         .expect("a table of the test");
     CronTrigger::new(config, Arc::default())
 }

@@ -22,7 +22,7 @@ use super::*;
 const STOP: Duration = Duration::from_secs(5);
 
 fn trigger(text: &str) -> Arc<HttpTrigger> {
-    let read = Document::new("f", text).read(crate::config::read);
+    let read = Document::new("f", text).read(crate::config::Config::read);
     Arc::new(HttpTrigger::new(read.expect("a table of the test")))
 }
 

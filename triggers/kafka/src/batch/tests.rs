@@ -45,8 +45,8 @@ fn new() -> Result<Receipt, Rejected> {
     )))
 }
 
-fn reached(verdict: &Verdict) -> Vec<(i32, u64)> {
-    verdict
+fn reached(outcome: &SettleOutcome) -> Vec<(i32, u64)> {
+    outcome
         .reached
         .iter()
         .map(|(lease, next)| (lease.partition, *next))
@@ -69,9 +69,9 @@ fn receipts_move_every_partition_and_leave_nothing() {
         carried(&b, 1),
         carried(&a, 10),
     ];
-    let verdict = settle(&mut records, vec![new(), Ok(Receipt::Past), new(), new()]);
-    assert_eq!(reached(&verdict), [(0, 10), (1, 2), (0, 11)]);
-    assert!(records.is_empty() && verdict.again.is_none());
+    let outcome = settle(&mut records, vec![new(), Ok(Receipt::Past), new(), new()]);
+    assert_eq!(reached(&outcome), [(0, 10), (1, 2), (0, 11)]);
+    assert!(records.is_empty() && outcome.again.is_none());
 }
 
 #[test]
@@ -79,10 +79,10 @@ fn the_first_passing_refusal_keeps_itself_and_all_behind() {
     let (a, b) = two();
     let mut records = vec![carried(&a, 5), carried(&b, 1), carried(&a, 6)];
     let refused = || Err(Rejected::StorageFull);
-    let verdict = settle(&mut records, vec![new(), refused(), refused()]);
-    assert_eq!(reached(&verdict), [(0, 6)]);
+    let outcome = settle(&mut records, vec![new(), refused(), refused()]);
+    assert_eq!(reached(&outcome), [(0, 6)]);
     assert_eq!(left(&records), [(1, 1), (0, 6)]);
-    assert_eq!(verdict.again, Some(Rejected::StorageFull));
+    assert_eq!(outcome.again, Some(Rejected::StorageFull));
 }
 
 #[test]
@@ -90,11 +90,11 @@ fn a_refusal_for_good_is_told_and_passed_over() {
     let (a, _) = two();
     let mut records = vec![carried(&a, 5), carried(&a, 6)];
     let too_large = Rejected::TooLarge { size: 2, limit: 1 };
-    let verdict = settle(&mut records, vec![Err(too_large.clone()), new()]);
-    assert_eq!(reached(&verdict), [(0, 7)]);
-    assert_eq!(verdict.refused.len(), 1);
+    let outcome = settle(&mut records, vec![Err(too_large.clone()), new()]);
+    assert_eq!(reached(&outcome), [(0, 7)]);
+    assert_eq!(outcome.refused.len(), 1);
     assert_eq!(
-        (verdict.refused[0].1, &verdict.refused[0].2),
+        (outcome.refused[0].1, &outcome.refused[0].2),
         (5, &too_large)
     );
     assert!(records.is_empty());
@@ -105,14 +105,14 @@ fn records_without_an_offer_are_passed_over_in_their_turn() {
     let (a, _) = two();
     let mut records = vec![carried(&a, 5), carried(&a, 6), carried(&a, 7)];
     records[1].offer = None;
-    let verdict = settle(&mut records, vec![new(), Err(Rejected::Draining)]);
-    assert_eq!(reached(&verdict), [(0, 7)]);
+    let outcome = settle(&mut records, vec![new(), Err(Rejected::Draining)]);
+    assert_eq!(reached(&outcome), [(0, 7)]);
     assert_eq!(left(&records), [(0, 7)]);
     let mut behind = vec![carried(&a, 5), carried(&a, 6)];
     behind[1].offer = None;
-    let verdict = settle(&mut behind, vec![Err(Rejected::Draining)]);
+    let outcome = settle(&mut behind, vec![Err(Rejected::Draining)]);
     assert_eq!(
-        (reached(&verdict), left(&behind)),
+        (reached(&outcome), left(&behind)),
         (vec![], vec![(0, 5), (0, 6)])
     );
 }
@@ -146,17 +146,17 @@ fn an_overtaken_record_keeps_an_identity_of_its_own() {
 fn missing_answers_count_as_refusals_and_a_missing_function_ends_it() {
     let (a, _) = two();
     let mut records = vec![carried(&a, 5), carried(&a, 6)];
-    let verdict = settle(&mut records, vec![new()]);
+    let outcome = settle(&mut records, vec![new()]);
     assert_eq!(
-        (reached(&verdict), left(&records)),
+        (reached(&outcome), left(&records)),
         (vec![(0, 6)], vec![(0, 6)])
     );
-    assert_eq!(verdict.again, Some(Rejected::Unavailable));
+    assert_eq!(outcome.again, Some(Rejected::Unavailable));
     let name = FunctionName::new("gone").unwrap();
-    let verdict = settle(
+    let outcome = settle(
         &mut records,
         vec![Err(Rejected::UnknownFunction(name.clone()))],
     );
-    assert_eq!(verdict.unknown_function, Some(name));
+    assert_eq!(outcome.unknown_function, Some(name));
     assert_eq!(left(&records), [(0, 6)]);
 }

@@ -2,9 +2,9 @@ use tripline_config::Document;
 
 use super::*;
 
-fn read(body: &str) -> Result<KafkaConfig, String> {
+fn read(body: &str) -> Result<Config, String> {
     let document = Document::new("tripline.toml", format!("[t]\n{body}\n"));
-    let read = document.read(|root| root.section("t", KafkaConfig::read));
+    let read = document.read(|root| root.section("t", Config::read));
     read.map_err(|errors| errors.to_string())
 }
 

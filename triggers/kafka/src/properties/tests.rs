@@ -3,7 +3,7 @@
 use tripline_config::Document;
 
 use super::*;
-use crate::config::KafkaConfig;
+use crate::config::Config;
 
 /// The file: a line of words, the version, and a name a line.
 const DOCUMENTED: &str = include_str!("librdkafka.txt");
@@ -30,8 +30,7 @@ fn report(name: &str, value: &str) -> Result<(), String> {
         "[t]\ntopics = ['orders']\n'bootstrap.servers' = 'k1:9092'\n{} = {value}\n",
         toml_key(name)
     );
-    let read =
-        Document::new("tripline.toml", text).read(|root| root.section("t", KafkaConfig::read));
+    let read = Document::new("tripline.toml", text).read(|root| root.section("t", Config::read));
     read.map(|_| ()).map_err(|errors| errors.to_string())
 }
 

@@ -6,7 +6,7 @@ use rdkafka::consumer::Consumer;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::rebalance::ANSWER_WITHIN;
-use super::{Client, Place};
+use super::{Client, PartitionId};
 
 /// The leaders of a topic's partitions, or why nobody tells them.
 type Leaders = Result<BTreeMap<i32, i32>, String>;
@@ -31,7 +31,7 @@ impl<'c> Bounds<'c> {
     }
 
     /// The first offset that is there, and the one that the next record gets.
-    pub(super) fn of(&mut self, (topic, partition): &Place) -> Result<(i64, i64), String> {
+    pub(super) fn of(&mut self, (topic, partition): &PartitionId) -> Result<(i64, i64), String> {
         let leader = self.leader(topic, *partition)?;
         if let Some(why) = self.silent.get(&leader) {
             return Err(why.clone());

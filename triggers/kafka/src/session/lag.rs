@@ -9,7 +9,7 @@ use rdkafka::statistics::Statistics;
 use rdkafka::types::RDKafkaErrorCode as Code;
 use tokio::time::Instant;
 
-use super::{Client, Place, Session};
+use super::{Client, PartitionId, Session};
 use crate::reader::is_unreadable;
 
 /// One answer from a broker, at most.
@@ -20,13 +20,13 @@ const ASKED_AT_ONCE: usize = 64;
 
 /// What was measured.
 pub(super) struct Lag {
-    seen: BTreeMap<Place, Seen>,
+    seen: BTreeMap<PartitionId, Seen>,
     /// Positions at the last progress.
     positions: u64,
     progress_at: Instant,
     asked_at: Instant,
     /// The partition asked for its end last.
-    asked_last: Option<Place>,
+    asked_last: Option<PartitionId>,
     /// What a broker's connection said last.
     last_words: Option<String>,
 }
@@ -232,7 +232,7 @@ impl Session {
             .partitions
             .keys()
             .filter(|place| Some(*place) > last.as_ref());
-        let asked: Vec<Place> = after.take(ASKED_AT_ONCE).cloned().collect();
+        let asked: Vec<PartitionId> = after.take(ASKED_AT_ONCE).cloned().collect();
         for place in asked {
             if self.is_stopping() {
                 return;

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout};
 use tripline_model::CursorEntry;
 
 use super::bounds::Bounds;
-use super::{Assigned, Client, Place, Session, add};
+use super::{Assigned, Client, PartitionId, Session, add};
 use crate::batch::Lease;
 use crate::consumer::partitions;
 use crate::positions::{Facts, Finding, Note, Plan, TopicNote, note_key, plan, stream, topic_key};
@@ -58,7 +58,7 @@ impl Session {
     /// The group takes partitions away: what is safe is stored first, and committed by librdkafka before
     /// it lets go, unless somebody else has them already.
     pub(crate) fn revoked(&mut self, consumer: &Client, taken: &TopicPartitionList) {
-        let mut places: Vec<Place> = places(taken);
+        let mut places: Vec<PartitionId> = places(taken);
         let is_cooperative = matches!(
             consumer.rebalance_protocol(),
             RebalanceProtocol::Cooperative
@@ -119,7 +119,7 @@ impl Session {
         }
     }
 
-    pub(super) fn begin(&mut self, place: Place, plan: Plan) {
+    pub(super) fn begin(&mut self, place: PartitionId, plan: Plan) {
         self.tell_findings(&place, &plan.findings);
         let stream = stream(&self.cluster, &place.0, place.1, plan.note.incarnation);
         let lease = Arc::new(Lease::new(&place.0, place.1));
@@ -139,8 +139,8 @@ impl Session {
     pub(super) fn plan_all(
         &self,
         consumer: &Client,
-        places: &[Place],
-    ) -> (BTreeMap<Place, Plan>, BTreeMap<Place, String>) {
+        places: &[PartitionId],
+    ) -> (BTreeMap<PartitionId, Plan>, BTreeMap<PartitionId, String>) {
         let mut unread = BTreeMap::new();
         let plans = self.plan_most(consumer, places, &mut unread);
         let plans = plans.unwrap_or_else(|why| {
@@ -155,9 +155,9 @@ impl Session {
     fn plan_most(
         &self,
         consumer: &Client,
-        places: &[Place],
-        unread: &mut BTreeMap<Place, String>,
-    ) -> Result<BTreeMap<Place, Plan>, String> {
+        places: &[PartitionId],
+        unread: &mut BTreeMap<PartitionId, String>,
+    ) -> Result<BTreeMap<PartitionId, Plan>, String> {
         let until = Instant::now() + self.setup.pacing.assign_within;
         // The group wants an answer from a consumer that is being closed, too, but nothing will be read.
         let stops = || Err("the trigger is to stop".to_owned());
@@ -207,8 +207,8 @@ impl Session {
     fn committed_offsets(
         &self,
         consumer: &Client,
-        places: &[Place],
-    ) -> Result<Vec<(Place, Committed)>, String> {
+        places: &[PartitionId],
+    ) -> Result<Vec<(PartitionId, Committed)>, String> {
         let mut asked = TopicPartitionList::new();
         for (topic, partition) in places {
             asked.add_partition(topic, *partition);
@@ -230,7 +230,7 @@ impl Session {
 
     fn facts(
         &self,
-        place: &Place,
+        place: &PartitionId,
         committed: Option<u64>,
         (low, high): (i64, i64),
     ) -> Result<Facts, String> {
@@ -257,7 +257,7 @@ impl Session {
     fn topic_notes(
         &self,
         consumer: &Client,
-        places: &[Place],
+        places: &[PartitionId],
         entries: &mut Vec<CursorEntry>,
     ) -> Result<BTreeMap<String, TopicNote>, String> {
         let mut notes = BTreeMap::new();
@@ -316,7 +316,7 @@ impl Session {
         }
     }
 
-    fn tell_findings(&self, (topic, partition): &Place, findings: &[Finding]) {
+    fn tell_findings(&self, (topic, partition): &PartitionId, findings: &[Finding]) {
         let trigger = self.setup.cx.name();
         for finding in findings {
             if finding.is_grave() {
@@ -330,7 +330,7 @@ impl Session {
     }
 }
 
-fn places(list: &TopicPartitionList) -> Vec<Place> {
+fn places(list: &TopicPartitionList) -> Vec<PartitionId> {
     let elements = list.elements().into_iter();
     elements
         .map(|entry| (entry.topic().to_owned(), entry.partition()))

@@ -9,7 +9,7 @@ use rdkafka::consumer::Consumer;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::time::Instant;
 
-use super::{Client, Place, Session, add};
+use super::{Client, PartitionId, Session, add};
 
 /// How long librdkafka may take to move a partition, which asks no broker.
 const SEEK_WITHIN: Duration = Duration::from_secs(1);
@@ -20,7 +20,7 @@ const REST: u32 = 4;
 /// Each with the reason.
 #[derive(Default)]
 pub(super) struct Unread {
-    pub(super) places: BTreeMap<Place, String>,
+    pub(super) places: BTreeMap<PartitionId, String>,
     /// When they are planned again.
     again_at: Option<Instant>,
 }
@@ -29,7 +29,7 @@ pub(super) struct Unread {
 
 impl Session {
     /// Takes over what a plan that began then left open.
-    pub(super) fn leave_unread(&mut self, begun: Instant, places: BTreeMap<Place, String>) {
+    pub(super) fn leave_unread(&mut self, begun: Instant, places: BTreeMap<PartitionId, String>) {
         for ((topic, partition), why) in &places {
             let trigger = self.setup.cx.name();
             tracing::debug!(%trigger, topic, partition, why, "a partition is not read yet");
@@ -47,7 +47,7 @@ impl Session {
         if self.unread.places.is_empty() || !is_due || self.is_stopping() {
             return;
         }
-        let places: Vec<Place> = self.unread.places.keys().cloned().collect();
+        let places: Vec<PartitionId> = self.unread.places.keys().cloned().collect();
         let (plans, mut left) = self.plan_all(consumer, &places);
         for (place, plan) in plans {
             match self.go_to(consumer, &place, plan.start) {
@@ -63,7 +63,7 @@ impl Session {
     pub(super) fn hold(
         &mut self,
         consumer: &Client,
-        places: &BTreeMap<Place, String>,
+        places: &BTreeMap<PartitionId, String>,
         starts: &mut TopicPartitionList,
     ) {
         let mut held = TopicPartitionList::new();
@@ -92,7 +92,7 @@ impl Session {
     pub(super) fn go_to(
         &self,
         consumer: &Client,
-        (topic, partition): &Place,
+        (topic, partition): &PartitionId,
         at: u64,
     ) -> Result<(), String> {
         let offset = Offset::Offset(i64::try_from(at).unwrap_or(i64::MAX));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Client, Place, Session};
+use super::{Client, PartitionId, Session};
 use crate::batch::Carried;
 use crate::reader::{Reader, There, batch_in, behind};
 
@@ -27,7 +27,7 @@ pub(super) struct Unreadable {
 
 /// Offsets of a batch that cannot be read.
 struct Found {
-    place: Place,
+    place: PartitionId,
     first: u64,
     /// The next that can be read, or will be written.
     behind: u64,
@@ -76,7 +76,7 @@ impl Session {
         })?;
         // Everything before it has been polled, so it most likely begins where a partition is read next.
         let begins = batch_in(words);
-        let mut places: Vec<(u64, &Place, u64)> = self
+        let mut places: Vec<(u64, &PartitionId, u64)> = self
             .partitions
             .iter()
             .map(|(place, assigned)| {

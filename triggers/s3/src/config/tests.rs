@@ -5,9 +5,9 @@ use super::*;
 const GIVEN: &str = "endpoint = 'http://127.0.0.1:9000'\nbucket = 'uploads'\n\
                      access_key = { env = 'A' }\nsecret_key = { env = 'S' }\n";
 
-fn read(more: &str) -> Result<S3Config, String> {
+fn read(more: &str) -> Result<Config, String> {
     let text = format!("{GIVEN}{more}");
-    let read = Document::new("t.toml", text).read(S3Config::read);
+    let read = Document::new("t.toml", text).read(Config::read);
     read.map_err(|errors| errors.to_string())
 }
 
@@ -97,7 +97,7 @@ fn what_cannot_work_is_refused() {
         let lines = GIVEN.lines().filter(|line| !line.starts_with(key));
         let given: Vec<&str> = lines.collect();
         let text = format!("{}\nmode = 'poll'\n{key} = {wrong}\n", given.join("\n"));
-        let read = Document::new("t.toml", text).read(S3Config::read);
+        let read = Document::new("t.toml", text).read(Config::read);
         let error = read.map(|_| ()).unwrap_err().to_string();
         assert!(
             error.contains("cannot be") || error.contains("is not"),

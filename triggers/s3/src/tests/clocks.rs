@@ -14,7 +14,7 @@ use super::webhook::{post, receiving};
 use super::{around, noon, subjects, table, trigger};
 use crate::backlog::Backlog;
 use crate::client::Bucket;
-use crate::config::S3Config;
+use crate::config::Config;
 use crate::event::Source;
 use crate::intake::Intake;
 use crate::inventory::Inventory;
@@ -79,7 +79,7 @@ async fn a_store_that_is_away_at_first_is_asked_for_its_time_again() {
 async fn pass(store: &Store, around: &TestContext, settle: &str) -> Outcome {
     let more = format!("mode = 'listen'\nsettle = '{settle}'\n");
     let config = Document::new("test.toml", table(&store.endpoint, &more));
-    let config = config.read(S3Config::read).unwrap();
+    let config = config.read(Config::read).unwrap();
     let keys = ["access", "secret"].map(Secret::new);
     let bucket = Bucket::open(&config, &keys[0], &keys[1]).unwrap();
     let cx = around.context();

@@ -16,7 +16,7 @@ use tripline_trigger::{TriggerKind, TriggerState};
 
 use super::{is_synthetic, subjects};
 use crate::client::Bucket;
-use crate::config::S3Config;
+use crate::config::Config;
 use crate::{S3Kind, S3Trigger};
 
 /// Keys that every server takes and gives back.
@@ -72,7 +72,7 @@ impl Server {
         let millis = WallClock.now().as_millis();
         let bucket = format!("tripline-{test}-{}-{millis}", std::process::id());
         let text = table(&endpoint, &bucket, "mode = 'poll'\n");
-        let config = Document::new("t.toml", text).read(S3Config::read).unwrap();
+        let config = Document::new("t.toml", text).read(Config::read).unwrap();
         let opened = Bucket::open(&config, &Secret::new(&access), &Secret::new(&secret)).unwrap();
         let client = opened.client().clone();
         client.create_bucket().bucket(&bucket).send().await.unwrap();

@@ -6,7 +6,7 @@ use crate::identity::ObjectState;
 use crate::inventory::{Group, note_tag, state_suffix};
 
 /// What is known of a listed state.
-pub(crate) enum Verdict {
+pub(crate) enum ListedState {
     Seen,
     /// It is what this note is about.
     Noted(Vec<u8>),
@@ -14,10 +14,10 @@ pub(crate) enum Verdict {
 }
 
 /// Compares a listed state with the entries of its object.
-pub(crate) fn judge(listed: &ObjectState, group: &Group) -> Verdict {
+pub(crate) fn judge(listed: &ObjectState, group: &Group) -> ListedState {
     let seen = group.get(&state_suffix(listed));
     if seen.is_some_and(|seen| seen.is_of(listed)) {
-        return Verdict::Seen;
+        return ListedState::Seen;
     }
     let notes = group
         .sightings
@@ -26,8 +26,8 @@ pub(crate) fn judge(listed: &ObjectState, group: &Group) -> Verdict {
     let about = notes.filter(|(_, note)| note.notes(listed));
     let nearest = about.min_by_key(|(_, note)| note.at.abs_diff(listed.modified.as_millis()));
     match nearest {
-        Some((suffix, _)) => Verdict::Noted(suffix.clone()),
-        None => Verdict::New,
+        Some((suffix, _)) => ListedState::Noted(suffix.clone()),
+        None => ListedState::New,
     }
 }
 
