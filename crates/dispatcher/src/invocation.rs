@@ -106,7 +106,7 @@ impl Shared {
         match self.journal.start(id, now).await {
             Ok(()) => {
                 lane.census().started();
-                self.starts.tell(id);
+                self.starts.notify(id);
                 self.left(lane, &invocation);
                 let waited = now.since(invocation.accepted_at);
                 histogram!("tripline_start_seconds").record(waited.as_secs_f64());

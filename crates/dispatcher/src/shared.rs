@@ -242,8 +242,8 @@ impl Shared {
     /// An end is durable.
     pub(crate) fn note_end(&self, lane: &Lane, id: RequestId, end: End) {
         lane.census().ended(end);
-        self.starts.tell(id);
-        self.ends.tell(id);
+        self.starts.notify(id);
+        self.ends.notify(id);
     }
 
     /// Sleeps, unless the hub stops starting; whether it slept to the end.

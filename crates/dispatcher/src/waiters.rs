@@ -39,7 +39,7 @@ impl Waiters {
     }
 
     /// It has happened to `id`, and is durable.
-    pub(crate) fn tell(&self, id: RequestId) {
+    pub(crate) fn notify(&self, id: RequestId) {
         if let Some(crowd) = self.map().get(&id) {
             crowd.news.notify_waiters();
         }

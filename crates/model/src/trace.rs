@@ -132,8 +132,8 @@ impl InvocationTrace {
         bytes
     }
 
-    /// What the function gets to know, so that its spans are found below its run.
-    pub fn told(&self) -> TraceParent {
+    /// The trace context for the function, so that its spans are found below its run.
+    pub fn for_function(&self) -> TraceParent {
         TraceParent {
             trace: self.trace,
             span: self.span(Span::Run),
@@ -149,7 +149,7 @@ impl Invocation {
         let Some(share) = share else {
             return TraceParent::parse(self.event.extensions.get(TRACEPARENT)?);
         };
-        Some(InvocationTrace::of(self.request_id, &self.event, share).told())
+        Some(InvocationTrace::of(self.request_id, &self.event, share).for_function())
     }
 }
 

@@ -11,7 +11,7 @@ impl ExecutorRuntime {
     pub fn process(remote: Remote) -> Self {
         Self {
             kind: "process",
-            tell: Attributes::of,
+            attributes: Attributes::of,
             remote,
         }
     }

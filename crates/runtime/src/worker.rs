@@ -10,7 +10,7 @@ impl ExecutorRuntime {
     pub fn worker(remote: Remote) -> Self {
         Self {
             kind: "worker",
-            tell: |_event| Attributes::default(),
+            attributes: |_event| Attributes::default(),
             remote,
         }
     }

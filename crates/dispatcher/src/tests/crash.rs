@@ -28,7 +28,7 @@ type Shared = Arc<Mutex<Told>>;
 /// How often each interesting crash happened, over all seeds: a test that hits none of them proves nothing.
 #[derive(Default)]
 struct Hits {
-    accepted_not_told: u32,
+    accepted_not_acknowledged: u32,
     started_not_asked: u32,
     lost_while_running: u32,
     first_start_after_a_crash: u32,
@@ -46,21 +46,25 @@ fn nothing_runs_twice_and_nothing_accepted_is_lost() {
         let outlives = seed % 2 == 0;
         world.runtime.outlives.store(outlives, Ordering::SeqCst);
         world.functions[0].concurrency = 3.try_into().unwrap();
-        let (told, mut random) = (Shared::default(), Random::new(seed));
+        let (acknowledged, mut random) = (Shared::default(), Random::new(seed));
         for life in 0..LIVES {
             let journal = Arc::new(Yielding::new(world.journal.clone(), seed * 10 + life));
             let executor = executor();
-            executor.block_on(a_life(&world, journal, &mut random, &told));
+            executor.block_on(a_life(&world, journal, &mut random, &acknowledged));
             drop(executor);
             world.runtime.release.forget_permits(usize::MAX);
         }
         let waiting = executor().block_on(waiting(&world));
         let going_on: Vec<_> = world.runtime.runs.lock().unwrap().keys().copied().collect();
         executor().block_on(a_last_life(&world));
-        executor().block_on(check(&world, &told, &waiting, &mut hits));
+        executor().block_on(check(&world, &acknowledged, &waiting, &mut hits));
         executor().block_on(check_held(&world, &going_on, &mut hits));
     }
-    assert!(hits.accepted_not_told > 10, "{}", hits.accepted_not_told);
+    assert!(
+        hits.accepted_not_acknowledged > 10,
+        "{}",
+        hits.accepted_not_acknowledged
+    );
     assert!(hits.started_not_asked > 10, "{}", hits.started_not_asked);
     assert!(hits.lost_while_running > 10, "{}", hits.lost_while_running);
     assert!(
@@ -81,28 +85,32 @@ fn executor() -> tokio::runtime::Runtime {
 }
 
 /// Offers, stops and lets go at random, and returns at a random moment.
-async fn a_life(world: &World, journal: Arc<Yielding>, random: &mut Random, told: &Shared) {
+async fn a_life(world: &World, journal: Arc<Yielding>, random: &mut Random, acknowledged: &Shared) {
     let dispatcher = world.start_over(journal).await;
     let handle = dispatcher.handle();
     let mut callers = JoinSet::new();
     for _ in 0..random.below(40) {
         match random.below(8) {
             0..=3 => {
-                callers.spawn(call(handle.clone(), any_offer(random), told.clone()));
+                callers.spawn(call(
+                    handle.clone(),
+                    any_offer(random),
+                    acknowledged.clone(),
+                ));
             }
             4 => {
                 let offers = (0..1 + random.below(5))
                     .map(|_| any_offer(random))
                     .collect();
-                let (handle, told) = (handle.clone(), told.clone());
+                let (handle, acknowledged) = (handle.clone(), acknowledged.clone());
                 callers.spawn(async move {
                     for receipt in handle.dispatch_all(offers).await.into_iter().flatten() {
-                        note(&told, None, receipt);
+                        note(&acknowledged, None, receipt);
                     }
                 });
             }
             5 => {
-                let ids = told.lock().unwrap().ids.clone();
+                let ids = acknowledged.lock().unwrap().ids.clone();
                 if let Some(id) = ids.get(random.below(30) as usize).copied() {
                     let (handle, grace) = (handle.clone(), random.below(2) == 0);
                     callers.spawn(async move {
@@ -126,23 +134,23 @@ fn any_offer(random: &mut Random) -> Offer {
     }
 }
 
-async fn call(handle: DispatcherHandle, offer: Offer, told: Shared) {
+async fn call(handle: DispatcherHandle, offer: Offer, acknowledged: Shared) {
     let key = match &offer.identity {
         tripline_model::Identity::Key { key, .. } => Some(key.clone()),
         _ => None,
     };
     if let Ok(receipt) = handle.try_dispatch(offer).await {
-        note(&told, key, receipt);
+        note(&acknowledged, key, receipt);
     }
 }
 
 /// A caller has its receipt. The same key always gets the same id, in whatever life.
-fn note(told: &Shared, key: Option<String>, receipt: Receipt) {
+fn note(acknowledged: &Shared, key: Option<String>, receipt: Receipt) {
     let id = receipt.request_id().unwrap();
-    let mut told = told.lock().unwrap();
-    told.ids.push(id);
+    let mut acknowledged = acknowledged.lock().unwrap();
+    acknowledged.ids.push(id);
     if let Some(key) = key {
-        assert_eq!(*told.keys.entry(key).or_insert(id), id);
+        assert_eq!(*acknowledged.keys.entry(key).or_insert(id), id);
     }
 }
 
@@ -192,8 +200,8 @@ async fn stop_all(world: &World, handle: &DispatcherHandle) {
     }
 }
 
-async fn check(world: &World, told: &Shared, waiting: &[RequestId], hits: &mut Hits) {
-    let told = told.lock().unwrap().ids.clone();
+async fn check(world: &World, acknowledged: &Shared, waiting: &[RequestId], hits: &mut Hits) {
+    let acknowledged = acknowledged.lock().unwrap().ids.clone();
     let query = Query {
         limit: 1000,
         ..Query::default()
@@ -205,7 +213,7 @@ async fn check(world: &World, told: &Shared, waiting: &[RequestId], hits: &mut H
         .iter()
         .map(|one| (one.request_id, one))
         .collect();
-    for id in &told {
+    for id in &acknowledged {
         assert!(
             records.contains_key(id),
             "{id} was handed out and is not known"
@@ -237,7 +245,7 @@ async fn check(world: &World, told: &Shared, waiting: &[RequestId], hits: &mut H
                 );
             }
         }
-        hits.accepted_not_told += u32::from(!told.contains(&id));
+        hits.accepted_not_acknowledged += u32::from(!acknowledged.contains(&id));
         hits.first_start_after_a_crash += u32::from(waiting.contains(&id) && started == 1);
     }
 }

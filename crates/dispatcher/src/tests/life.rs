@@ -25,8 +25,8 @@ async fn every_end_is_recorded_and_told() {
         ("panic", End::Lost, "hub_error"),
     ] {
         let id = accepted(&handle, offer(kind)).await;
-        let told = handle.ended(id).await.unwrap().unwrap();
-        assert_eq!(told.state, InvocationState::Ended(end));
+        let invocation = handle.ended(id).await.unwrap().unwrap();
+        assert_eq!(invocation.state, InvocationState::Ended(end));
         assert_eq!(end_of(&world, id).await, (end, reason.to_owned()));
         assert_eq!(world.runtime.started(id), 1);
     }

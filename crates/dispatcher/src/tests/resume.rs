@@ -50,8 +50,8 @@ async fn a_run_goes_on_in_its_slot_and_ends_as_it_does() {
     assert_eq!(world.runtime.started(next), 0, "there is one slot");
     let waiter = handle.ended(id);
     world.runtime.release.add_permits(1);
-    let told = waiter.await.unwrap().unwrap();
-    assert_eq!(told.state, InvocationState::Ended(End::Succeeded));
+    let invocation = waiter.await.unwrap().unwrap();
+    assert_eq!(invocation.state, InvocationState::Ended(End::Succeeded));
     assert!(matches!(handle.ended(next).await, Ok(Some(_))));
     until(async || world.runtime.runs.lock().unwrap().is_empty()).await;
     assert_eq!(world.runtime.started(id), 1);
@@ -64,8 +64,8 @@ async fn who_waits_for_a_run_that_goes_on_hears_that_the_hub_stops() {
     let handle = first.handle();
     let id = accepted(&handle, offer("hang")).await;
     until(async || world.runtime.started(id) == 1).await;
-    let (told, ()) = tokio::join!(handle.ended(id), leave(first));
-    assert_eq!(told, Err(Stopping));
+    let (invocation, ()) = tokio::join!(handle.ended(id), leave(first));
+    assert_eq!(invocation, Err(Stopping));
 }
 
 #[tokio::test]
@@ -80,8 +80,8 @@ async fn a_run_that_went_on_can_be_stopped() {
         let handle = next.handle();
         let outcome = handle.terminate(id, grace).await.unwrap();
         assert_eq!(outcome, TerminateOutcome::Stopping);
-        let told = handle.ended(id).await.unwrap().unwrap();
-        assert_eq!(told.state, InvocationState::Ended(end));
+        let invocation = handle.ended(id).await.unwrap().unwrap();
+        assert_eq!(invocation.state, InvocationState::Ended(end));
         next.shutdown().await;
     }
 }
@@ -156,8 +156,8 @@ async fn an_end_is_told_before_the_last_of_it_is_gone() {
     let dispatcher = world.start().await;
     let handle = dispatcher.handle();
     let id = accepted(&handle, offer("clings")).await;
-    let told = handle.ended(id).await.unwrap().unwrap();
-    assert_eq!(told.state, InvocationState::Ended(End::Succeeded));
+    let invocation = handle.ended(id).await.unwrap().unwrap();
+    assert_eq!(invocation.state, InvocationState::Ended(End::Succeeded));
     until(async || handle.reclaim_pending(id)).await;
     assert_eq!(handle.functions()[0].reclaim_pending, 1);
     let next = accepted(&handle, offer("ok")).await;

@@ -1,4 +1,4 @@
-//! One run at an executor, and what is still to be said about it.
+//! One run at an executor, and what is still to be sent about it.
 
 use std::sync::Arc;
 
@@ -10,15 +10,15 @@ use super::ClientError;
 use super::inbox::Inbox;
 use crate::protocol::{Credentials, Start, StopHow, ToExecutor};
 
-/// A message, its blob, and who waits until it was said.
-pub(super) struct Saying {
+/// A message, its blob, and who waits until it was sent.
+pub(super) struct Outgoing {
     pub(super) message: ToExecutor,
     pub(super) blob: Bytes,
-    pub(super) said: Option<Said>,
+    pub(super) notifier: Option<SentNotifier>,
 }
 
-/// Hears whether a start was said.
-pub(super) type Said = oneshot::Sender<Result<(), ClientError>>;
+/// Is notified of whether a start was sent.
+pub(super) type SentNotifier = oneshot::Sender<Result<(), ClientError>>;
 
 /// One run.
 pub(super) struct Entry {
@@ -31,15 +31,15 @@ pub(super) struct Entry {
     pub(super) inbox: Arc<Inbox>,
     /// Whether it waits in the table's queue.
     pub(super) queued: bool,
-    /// Not said yet: nothing has run, and the run can go to another executor.
-    start: Option<(Start, Bytes, Said)>,
+    /// Not sent yet: nothing has run, and the run can go to another executor.
+    start: Option<(Start, Bytes, SentNotifier)>,
     kept: u64,
     stop: Option<StopHow>,
     credentials: Option<Credentials>,
     due: Due,
 }
 
-/// What is to be said.
+/// What is to be sent.
 #[derive(Default)]
 struct Due {
     attach: bool,
@@ -70,15 +70,15 @@ impl Entry {
     }
 
     /// A run that is to be started.
-    pub(super) fn new(start: Start, data: Bytes, said: Said) -> Self {
+    pub(super) fn new(start: Start, data: Bytes, notifier: SentNotifier) -> Self {
         let mut entry = Self::held(start.function.clone(), false);
         entry.inbox = Arc::new(Inbox::claimed());
-        entry.start = Some((start, data, said));
+        entry.start = Some((start, data, notifier));
         entry
     }
 
-    /// Whether its start was not said yet.
-    pub(super) fn is_unsaid(&self) -> bool {
+    /// Whether its start was not sent yet.
+    pub(super) fn is_unsent(&self) -> bool {
         self.start.is_some()
     }
 
@@ -122,8 +122,8 @@ impl Entry {
         (self.stop, self.credentials) = (None, None);
     }
 
-    /// There is a new connection, and the executor may not have heard the last that was said.
-    pub(super) fn say_again(&mut self) {
+    /// There is a new connection: the executor may not have received what was sent last.
+    pub(super) fn resend(&mut self) {
         if self.inbox.is_claimed() {
             self.inbox.rewind();
             self.due.attach = true;
@@ -133,14 +133,14 @@ impl Entry {
         self.due.forget = self.forgotten;
     }
 
-    /// What is to be said first.
-    pub(super) fn next(&mut self, id: RequestId) -> Option<Saying> {
-        if let Some((start, blob, said)) = self.start.take() {
+    /// The next message to send.
+    pub(super) fn next(&mut self, id: RequestId) -> Option<Outgoing> {
+        if let Some((start, blob, notifier)) = self.start.take() {
             let message = ToExecutor::Start(start);
-            return Some(Saying {
+            return Some(Outgoing {
                 message,
                 blob,
-                said: Some(said),
+                notifier: Some(notifier),
             });
         }
         let run = id.to_string();
@@ -170,12 +170,12 @@ impl Entry {
     }
 }
 
-impl From<ToExecutor> for Saying {
+impl From<ToExecutor> for Outgoing {
     fn from(message: ToExecutor) -> Self {
         Self {
             message,
             blob: Bytes::new(),
-            said: None,
+            notifier: None,
         }
     }
 }

@@ -127,15 +127,15 @@ impl Client {
         link.ok_or_else(|| self.nobody())
     }
 
-    /// Gives a run to an executor. `None` if that died before it was told.
+    /// Gives a run to an executor. `None` if that died before the start was sent.
     async fn start_at(
         &self,
         link: &Arc<Link>,
         (id, start, data): (RequestId, &Start, &Bytes),
         by: Instant,
     ) -> Result<Option<Run>, ClientError> {
-        let (said, heard) = oneshot::channel();
-        let taken = link.change(|table| table.start(id, start.clone(), data.clone(), said));
+        let (notifier, sent) = oneshot::channel();
+        let taken = link.change(|table| table.start(id, start.clone(), data.clone(), notifier));
         let Some(inbox) = taken else {
             // It is about to be replaced.
             let mut current = self.shared.current.subscribe();
@@ -149,14 +149,14 @@ impl Client {
             };
         };
         let run = Run::new(id, inbox);
-        match timeout_at(by, heard).await {
+        match timeout_at(by, sent).await {
             Ok(Ok(Ok(()))) => Ok(Some(run)),
             Ok(Ok(Err(error))) => {
                 link.change(|table| table.remove(id));
                 Err(error)
             }
             Ok(Err(_)) => Ok(None),
-            // A start that is being said just now will show what comes of it.
+            // A start that is being sent right now: the run shows what comes of it.
             Err(_) if link.change(|table| table.take_back(id)) => Err(self.nobody()),
             Err(_) => Ok(Some(run)),
         }

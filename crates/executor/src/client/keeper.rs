@@ -30,7 +30,7 @@ enum Next {
 pub(super) async fn keep(shared: Arc<Shared>, link: Arc<Link>, mut connection: Connection) {
     let lock = loop {
         let trouble = tokio::select! {
-            trouble = link.talk(connection) => trouble,
+            trouble = link.run_connection(connection) => trouble,
             () = shared.closed.cancelled() => return,
         };
         tracing::debug!(executor = %link.folder.id, %trouble, "a connection ended");
@@ -45,7 +45,7 @@ pub(super) async fn keep(shared: Arc<Shared>, link: Arc<Link>, mut connection: C
     let left = sweep(&link.folder, lock.as_ref()).await;
     let lost = {
         let mut table = link.table();
-        table.bury()
+        table.close()
     };
     shared
         .links

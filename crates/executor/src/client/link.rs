@@ -8,7 +8,7 @@ use tokio::task::yield_now;
 use tripline_model::{LogStream, RequestId, Timestamp};
 
 use super::connection::{Connection, Reader, Writer};
-use super::entry::Saying;
+use super::entry::Outgoing;
 use super::find::Folder;
 use super::inbox::Overfull;
 use super::table::Table;
@@ -22,9 +22,9 @@ pub(super) struct Link {
     pub(super) release: String,
     pub(super) level: String,
     table: Mutex<Table>,
-    /// Something is to be said.
+    /// Something is to be sent.
     due: Notify,
-    /// All was said.
+    /// Everything was sent.
     settled: Notify,
 }
 
@@ -61,7 +61,7 @@ impl Link {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the table and sees to it that what is due is said.
+    /// Changes the table and wakes the write loop.
     pub(super) fn change<T>(&self, change: impl FnOnce(&mut Table) -> T) -> T {
         let changed = change(&mut self.table());
         self.due.notify_one();
@@ -78,7 +78,7 @@ impl Link {
         }
     }
 
-    /// Waits until all was said.
+    /// Waits until everything was sent.
     pub(super) async fn settled(&self) {
         loop {
             let settled = self.settled.notified();
@@ -89,36 +89,36 @@ impl Link {
         }
     }
 
-    /// Uses a connection until it is of no more use.
-    pub(super) async fn talk(&self, connection: Connection) -> Trouble {
+    /// Reads and writes until the connection fails or is to be replaced.
+    pub(super) async fn run_connection(&self, connection: Connection) -> Trouble {
         let Connection {
             mut reader,
             mut writer,
         } = connection;
-        let over = tokio::select! {
-            over = self.hear(&mut reader) => over,
-            over = self.say(&mut writer) => over,
+        let ended = tokio::select! {
+            ended = self.read_loop(&mut reader) => ended,
+            ended = self.write_loop(&mut writer) => ended,
         };
-        match over {
+        match ended {
             Err(trouble) => trouble,
             Ok(never) => match never {},
         }
     }
 
-    async fn say(&self, writer: &mut Writer) -> Result<std::convert::Infallible, Trouble> {
+    async fn write_loop(&self, writer: &mut Writer) -> Result<std::convert::Infallible, Trouble> {
         loop {
-            let (saying, afresh) = {
+            let (outgoing, afresh) = {
                 let mut table = self.table();
                 (table.next(), table.wants_afresh())
             };
             if afresh {
                 return Err(Trouble::Afresh);
             }
-            let Some(Saying {
+            let Some(Outgoing {
                 message,
                 blob,
-                said,
-            }) = saying
+                notifier,
+            }) = outgoing
             else {
                 writer.flush().await?;
                 self.table().flushed();
@@ -138,17 +138,17 @@ impl Link {
                         source: error,
                     })
                 }
-                // Whether it was heard will show with the next connection, or never.
+                // Whether it arrived will show with the next connection, or never.
                 Err(error) => {
-                    said.map(|said| said.send(Ok(())));
+                    notifier.map(|notifier| notifier.send(Ok(())));
                     return Err(error.into());
                 }
             };
-            said.map(|said| said.send(answer));
+            notifier.map(|notifier| notifier.send(answer));
         }
     }
 
-    async fn hear(&self, reader: &mut Reader) -> Result<std::convert::Infallible, Trouble> {
+    async fn read_loop(&self, reader: &mut Reader) -> Result<std::convert::Infallible, Trouble> {
         loop {
             let (message, blob) = reader.read().await?;
             let Some((run, event)) = event(message, blob).map_err(Trouble::Protocol)? else {
@@ -160,7 +160,7 @@ impl Link {
                     run.escape_debug()
                 )));
             };
-            let inbox = self.table().hear(id, &event);
+            let inbox = self.table().receive(id, &event);
             if let Some(inbox) = inbox {
                 inbox.put(event).map_err(|Overfull| {
                     Trouble::Protocol(format!("more messages of run {id} than it may send ahead"))
@@ -177,7 +177,7 @@ fn parsed(runs: Vec<HeldRun>) -> Vec<(RequestId, HeldRun)> {
     parsed.collect()
 }
 
-/// Which run a message is about, and what it says, if that is of interest.
+/// Which run a message is about, and its event.
 fn event(message: FromExecutor, blob: Bytes) -> Result<Option<(String, RunEvent)>, String> {
     Ok(Some(match message {
         FromExecutor::Started { .. } => return Ok(None),

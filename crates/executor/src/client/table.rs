@@ -1,5 +1,5 @@
-//! The runs of one executor, and what is still to be said to it. What is to be said is kept as state, not as a queue:
-//! a hundred `Kept` of a run are one, and after a new connection all that matters is said again.
+//! The runs of one executor, and what is still to be sent to it. That is kept as state, not as a queue: a hundred
+//! `Kept` of a run become one, and after a reconnect all that matters is sent again.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -8,22 +8,22 @@ use bytes::Bytes;
 use tripline_model::RequestId;
 
 use super::RunEvent;
-use super::entry::{Entry, Said, Saying};
+use super::entry::{Entry, Outgoing, SentNotifier};
 use super::inbox::Inbox;
 use crate::protocol::{Credentials, FunctionSpec, HeldRun, Start, StopHow, ToExecutor};
 
-/// The runs of one executor, and what is still to be said to it.
+/// The runs of one executor, and what is still to be sent to it.
 #[derive(Default)]
 pub(super) struct Table {
     entries: HashMap<RequestId, Entry>,
-    /// Runs of which something may be to be said; each once.
+    /// Runs that may have something to send; each once.
     due: VecDeque<RequestId>,
     functions: Option<Arc<Vec<FunctionSpec>>>,
     functions_due: bool,
     retired: bool,
     retire_due: bool,
-    /// Something was taken out that may not be on its way yet.
-    saying: bool,
+    /// A message was taken out that may not be flushed yet.
+    unflushed: bool,
     /// Only a new connection can tell what comes from now on from what came before.
     afresh: bool,
     /// The executor is gone: nothing is taken up any more.
@@ -50,28 +50,28 @@ impl Table {
         id: RequestId,
         start: Start,
         data: Bytes,
-        said: Said,
+        notifier: SentNotifier,
     ) -> Option<Arc<Inbox>> {
         if self.closed || self.retired || self.entries.contains_key(&id) {
             return None;
         }
-        let entry = Entry::new(start, data, said);
+        let entry = Entry::new(start, data, notifier);
         let inbox = Arc::clone(&entry.inbox);
         self.entries.insert(id, entry);
         self.queue(id);
         Some(inbox)
     }
 
-    /// Takes a run back whose start was not said. False if it was.
+    /// Takes a run back whose start was not sent. False if it was.
     pub(super) fn take_back(&mut self, id: RequestId) -> bool {
-        let unsaid = self.entries.get(&id).is_some_and(Entry::is_unsaid);
-        if unsaid {
+        let unsent = self.entries.get(&id).is_some_and(Entry::is_unsent);
+        if unsent {
             self.entries.remove(&id);
         }
-        unsaid
+        unsent
     }
 
-    /// Drops a run whose start cannot be said.
+    /// Drops a run whose start cannot be sent.
     pub(super) fn remove(&mut self, id: RequestId) {
         self.entries.remove(&id);
     }
@@ -137,14 +137,14 @@ impl Table {
         held.collect()
     }
 
-    /// Whether all was said.
+    /// Whether everything was sent.
     pub(super) fn is_settled(&self) -> bool {
-        self.due.is_empty() && !self.functions_due && !self.retire_due && !self.saying
+        self.due.is_empty() && !self.functions_due && !self.retire_due && !self.unflushed
     }
 
     /// Notes that all that was taken out is on its way.
     pub(super) fn flushed(&mut self) {
-        self.saying = false;
+        self.unflushed = false;
     }
 
     /// Whether the connection is to be made anew.
@@ -152,8 +152,8 @@ impl Table {
         self.afresh
     }
 
-    /// Notes what the executor says of a run, and tells where it goes: nowhere if the run was dropped already.
-    pub(super) fn hear(&mut self, id: RequestId, event: &RunEvent) -> Option<Arc<Inbox>> {
+    /// Notes what the executor sent about a run. Returns where it goes: nowhere if the run was dropped already.
+    pub(super) fn receive(&mut self, id: RequestId, event: &RunEvent) -> Option<Arc<Inbox>> {
         let entry = self.entries.get_mut(&id)?;
         let inbox = Arc::clone(&entry.inbox);
         match event {
@@ -170,8 +170,8 @@ impl Table {
         Some(inbox)
     }
 
-    /// A new connection: all that the executor may not have heard is to be said again. Returns the runs that it does
-    /// not hold though it was told of them.
+    /// A new connection: all that the executor may not have received is to be sent again. Returns the runs that were
+    /// sent to it and that it does not hold.
     pub(super) fn rejoin(&mut self, held: &[(RequestId, HeldRun)]) -> Vec<Arc<Inbox>> {
         self.functions_due = self.functions.is_some();
         self.retire_due = self.retired;
@@ -179,7 +179,7 @@ impl Table {
         let holds: HashSet<_> = held.iter().map(|(id, _)| *id).collect();
         let mut unknown = Vec::new();
         self.entries.retain(|id, entry| {
-            let stays = entry.is_unsaid() || holds.contains(id);
+            let stays = entry.is_unsent() || holds.contains(id);
             if !stays && entry.forgotten {
                 // It drops what was forgotten once nothing of it is alive.
                 let _ = entry.inbox.put(RunEvent::Reclaimed);
@@ -190,34 +190,34 @@ impl Table {
         });
         for (id, run) in held {
             let entry = self.entries.entry(*id).or_insert_with(|| {
-                // It was forgotten, of which the executor has not heard.
+                // It was forgotten, and the executor does not know yet.
                 let mut entry = Entry::held(run.function.clone(), run.ended);
                 entry.forget();
                 entry
             });
-            entry.say_again();
+            entry.resend();
             self.queue(*id);
         }
         unknown
     }
 
-    /// The executor is gone. Starts that were not said are dropped; all other runs are returned.
-    pub(super) fn bury(&mut self) -> Vec<Arc<Inbox>> {
+    /// The executor is gone. Starts that were not sent are dropped; all other runs are returned.
+    pub(super) fn close(&mut self) -> Vec<Arc<Inbox>> {
         self.closed = true;
         self.due.clear();
         let entries = std::mem::take(&mut self.entries);
-        let said = entries.into_values().filter(|entry| !entry.is_unsaid());
-        said.map(|entry| entry.inbox).collect()
+        let sent = entries.into_values().filter(|entry| !entry.is_unsent());
+        sent.map(|entry| entry.inbox).collect()
     }
 
-    /// The next thing to say. Once all was flushed, say so with [`Self::flushed`].
-    pub(super) fn next(&mut self) -> Option<Saying> {
+    /// The next message to send. Call [`Self::flushed`] once all were flushed.
+    pub(super) fn next(&mut self) -> Option<Outgoing> {
         let next = self.next_due();
-        self.saying |= next.is_some();
+        self.unflushed |= next.is_some();
         next
     }
 
-    fn next_due(&mut self) -> Option<Saying> {
+    fn next_due(&mut self) -> Option<Outgoing> {
         if std::mem::take(&mut self.functions_due) {
             let functions = self
                 .functions
@@ -234,20 +234,20 @@ impl Table {
                 continue;
             };
             entry.queued = false;
-            let saying = entry.next(id);
-            if saying.is_some() {
+            let outgoing = entry.next(id);
+            if outgoing.is_some() {
                 self.queue(id);
-                return saying;
+                return outgoing;
             }
             self.drop_if_done(id);
         }
         None
     }
 
-    /// Drops a run of which nothing is to be said and nothing more is heard.
+    /// Drops a run with nothing more to send or to receive.
     fn drop_if_done(&mut self, id: RequestId) {
         let is_done = |entry: &Entry| {
-            // Of a run without a `Run` no reclaiming is told.
+            // Without a `Run`, nobody waits for its reclaiming.
             entry.forgotten && (entry.reclaimed || !entry.inbox.is_claimed())
         };
         if self.entries.get(&id).is_some_and(is_done) {

@@ -148,8 +148,8 @@ impl Group {
             Version::V1 if self.count() == Some(0) => true,
             Version::V1 => members(&self.dir).is_some_and(|all| all.is_empty()),
             Version::V2 => {
-                let told = fs::read_to_string(self.dir.join("cgroup.events")).ok();
-                told.and_then(|told| value(&told, "populated")) == Some(0)
+                let events = fs::read_to_string(self.dir.join("cgroup.events")).ok();
+                events.and_then(|events| value(&events, "populated")) == Some(0)
             }
         }
     }
@@ -161,8 +161,11 @@ impl Group {
 
     /// Whether the kernel killed in it for want of memory, while it has a limit of its own.
     pub(super) fn memory_exceeded(&self) -> bool {
-        let told = self.kills.as_ref().and_then(text);
-        told.and_then(|told| value(&told, "oom_kill")).unwrap_or(0) > 0
+        let events = self.kills.as_ref().and_then(text);
+        events
+            .and_then(|events| value(&events, "oom_kill"))
+            .unwrap_or(0)
+            > 0
     }
 
     /// Makes an empty one as good as new, if that is cheap. It had no limits, and nobody was killed in it.

@@ -1,4 +1,4 @@
-//! What one run still has to say: its lines, in chunks in memory and on disk, and its end.
+//! What one run still has to send: its lines, in chunks in memory and on disk, and its end.
 
 mod errands;
 
@@ -22,15 +22,15 @@ const LINE: u64 = 48;
 /// Messages of lines that are under way to a hub and not kept by it, at most.
 pub(super) const WINDOW: usize = 32;
 
-/// What one run still has to say.
+/// What one run still has to send.
 #[derive(Debug)]
 pub(super) struct Backlog {
     run: String,
-    /// The connection that hears about the run, by number.
-    listener: Option<u64>,
+    /// The connection that is sent the run's messages, by number.
+    subscriber: Option<u64>,
     /// Lines that are not kept by a hub, oldest first.
     chunks: VecDeque<Stored>,
-    /// So many chunks at the front were sent to the listener.
+    /// How many chunks at the front were sent to the subscriber.
     sent: usize,
     /// Bytes of the chunks in memory.
     memory: usize,
@@ -53,7 +53,7 @@ pub(super) struct Backlog {
     /// How many of them are left; `None` once the log was cut.
     room: Option<u64>,
     end: Option<End>,
-    /// Whether only `Reclaimed` is still to be said.
+    /// Whether only `Reclaimed` is still to be sent.
     forgotten: bool,
 }
 
@@ -65,7 +65,7 @@ impl Backlog {
     pub(super) fn new(run: String, limit: u64, path: PathBuf) -> Self {
         Self {
             run,
-            listener: None,
+            subscriber: None,
             chunks: VecDeque::new(),
             sent: 0,
             memory: 0,
@@ -121,31 +121,31 @@ impl Backlog {
         self.room.is_none()
     }
 
-    /// Says how the run was over. `reclaimed`: nothing of it is alive.
+    /// Sets how the run ended. `reclaimed`: nothing of it is alive.
     pub(super) fn end(&mut self, outcome: Outcome, result: &Bytes, reclaimed: bool) {
         self.end = Some(End::new(self.run.clone(), outcome, result, reclaimed));
     }
 
-    /// Says that nothing of the run is alive any more.
+    /// Notes that nothing of the run is alive any more.
     pub(super) fn reclaim(&mut self) {
         if let Some(end) = &mut self.end {
             end.reclaimed = true;
         }
     }
 
-    /// A connection hears of the run from now on: of a new run, or of one of whose lines it has those up to `after`.
-    pub(super) fn attach(&mut self, listener: u64, after: u64) {
+    /// Subscribes a connection to the run; it has the lines up to `after`.
+    pub(super) fn attach(&mut self, subscriber: u64, after: u64) {
         self.keep(after);
-        self.listener = Some(listener);
+        self.subscriber = Some(subscriber);
         self.sent = 0;
         if let Some(end) = &mut self.end {
-            end.untell();
+            end.reset_sent();
         }
     }
 
-    /// Nobody hears of the run from now on.
+    /// Nobody is subscribed to the run from now on.
     pub(super) fn detach(&mut self) {
-        self.listener = None;
+        self.subscriber = None;
         self.loaded = None;
     }
 
@@ -170,7 +170,7 @@ impl Backlog {
         }
     }
 
-    /// Whether there is something that a hub was not told, or has not said that it kept.
+    /// Whether there is something that no hub has confirmed.
     pub(super) fn has_news(&self) -> bool {
         !self.chunks.is_empty() || self.end.is_some()
     }
@@ -180,10 +180,10 @@ impl Backlog {
         self.end.is_some()
     }
 
-    /// Whether nothing is to be said, now or later.
+    /// Whether nothing is to be sent, now or later.
     pub(super) fn is_done(&self) -> bool {
         let end = self.end.as_ref().filter(|_| self.forgotten);
-        end.is_some_and(|end| end.reclaimed && (self.listener.is_none() || !end.owes()))
+        end.is_some_and(|end| end.reclaimed && (self.subscriber.is_none() || !end.has_unsent()))
     }
 
     /// Bytes of lines in memory.
@@ -192,9 +192,9 @@ impl Backlog {
         self.memory
     }
 
-    /// The next message to `listener`, if there is one that it may have now.
-    pub(super) fn next(&mut self, listener: u64) -> Option<(FromExecutor, Bytes)> {
-        if self.listener != Some(listener) {
+    /// The next message to `subscriber`, if there is one that it may have now.
+    pub(super) fn next(&mut self, subscriber: u64) -> Option<(FromExecutor, Bytes)> {
+        if self.subscriber != Some(subscriber) {
             return None;
         }
         match self.chunks.len() {
@@ -258,7 +258,7 @@ impl Backlog {
         self.memory + Chunk::MAX_MEMORY > MEMORY
     }
 
-    /// Says that the log ends here, unless it has ended. Only remarks follow, of which there are few.
+    /// Ends the log with a remark, unless it has ended. Only remarks follow, of which there are few.
     pub(super) fn cut(&mut self, at: Timestamp, why: &str) {
         if self.room.is_none() || self.end.is_some() {
             return;

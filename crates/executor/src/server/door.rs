@@ -12,9 +12,9 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::task::{AbortHandle, JoinError, JoinSet, yield_now};
 use tokio_util::sync::CancellationToken;
 
-use super::handshake::greet;
+use super::handshake::handshake;
 use super::runs::Runs;
-use super::session::converse;
+use super::session;
 use crate::protocol::{Hello, Value, Welcome};
 
 /// Connections that have not shown the key, at most.
@@ -108,7 +108,7 @@ impl Door {
             tracing::warn!("a connection of another user was closed");
             return None;
         }
-        let (version, hello) = greet(&mut stream, &self.release, self.key.expose()).await?;
+        let (version, hello) = handshake(&mut stream, &self.release, self.key.expose()).await?;
         Some(Guest {
             stream,
             version,
@@ -144,7 +144,7 @@ impl Door {
         };
         tracing::info!(hub = hello.release, number, "a hub is here");
         tokio::select! {
-            over = converse(stream, welcome, &self.runs, number) => {
+            over = session::serve(stream, welcome, &self.runs, number) => {
                 tracing::info!(number, why = %over, "the hub is gone");
             }
             () = mine.cancelled() => tracing::info!(number, "another hub is here"),

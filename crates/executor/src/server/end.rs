@@ -9,7 +9,7 @@ use crate::protocol::{FromExecutor, Outcome};
 
 /// Bytes of a result that are held in memory while no hub is there.
 pub(super) const SMALL: usize = 64 << 10;
-/// Bytes of a result that fit into a frame with all that is said about it.
+/// Bytes of a result that fit into a frame together with the outcome.
 const MAX_RESULT_BYTES: usize = 64 << 20;
 
 /// The end of a run.
@@ -18,11 +18,11 @@ pub(super) struct End {
     run: String,
     outcome: Outcome,
     result: Place,
-    /// A result that was on disk, until it is told.
+    /// A result that was on disk, until it is sent.
     loaded: Option<io::Result<Bytes>>,
     /// Whether nothing of the run is alive.
     pub(super) reclaimed: bool,
-    told: Told,
+    sent: Sent,
 }
 
 #[derive(Debug)]
@@ -33,9 +33,9 @@ enum Place {
     Spilled(Piece),
 }
 
-/// What the connection was told.
+/// What the connection was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Told {
+enum Sent {
     Nothing,
     /// That the run ended, but that something of it is alive.
     Ended,
@@ -56,7 +56,7 @@ impl End {
             result: Place::Memory(result.slice(..fits)),
             loaded: None,
             reclaimed,
-            told: Told::Nothing,
+            sent: Sent::Nothing,
         }
     }
 
@@ -73,7 +73,7 @@ impl End {
         })
     }
 
-    /// The result is on the disk, or could not be brought there. Says whether the piece is needed.
+    /// The result is on the disk, or could not be brought there. Returns whether the piece is needed.
     pub(super) fn left(&mut self, piece: Option<Piece>) -> bool {
         let Place::Leaving(result) = &self.result else {
             return false;
@@ -85,10 +85,10 @@ impl End {
         piece.is_some()
     }
 
-    /// A result that has to be read from the disk before the end can be told.
+    /// A result that has to be read from the disk before the end can be sent.
     pub(super) fn wanted(&self) -> Option<Piece> {
         match self.result {
-            Place::Spilled(piece) if self.told == Told::Nothing && self.loaded.is_none() => {
+            Place::Spilled(piece) if self.sent == Sent::Nothing && self.loaded.is_none() => {
                 Some(piece)
             }
             _ => None,
@@ -105,35 +105,35 @@ impl End {
         }
     }
 
-    /// Says everything again.
-    pub(super) fn untell(&mut self) {
-        self.told = Told::Nothing;
+    /// Everything is to be sent again.
+    pub(super) fn reset_sent(&mut self) {
+        self.sent = Sent::Nothing;
     }
 
-    /// Drops the result; of the rest, only `Reclaimed` is still told. Says whether it was on the disk.
+    /// Drops the result; of the rest, only `Reclaimed` is still sent. Returns whether the result was on the disk.
     pub(super) fn forget(&mut self) -> bool {
         let result = std::mem::replace(&mut self.result, Place::Memory(Bytes::new()));
         self.loaded = None;
-        if self.told == Told::Nothing {
-            self.told = self.all_there_is();
+        if self.sent == Sent::Nothing {
+            self.sent = self.sent_with_end();
         }
         matches!(result, Place::Spilled(_))
     }
 
-    /// Whether the connection was not told everything.
-    pub(super) fn owes(&self) -> bool {
-        self.told != Told::All
+    /// Whether something is still to be sent to the connection.
+    pub(super) fn has_unsent(&self) -> bool {
+        self.sent != Sent::All
     }
 
     /// The next message about it, if there is one now.
     pub(super) fn next(&mut self) -> Option<(FromExecutor, Bytes)> {
-        match self.told {
-            Told::Nothing => {
+        match self.sent {
+            Sent::Nothing => {
                 let result = match &self.result {
                     Place::Memory(result) | Place::Leaving(result) => Ok(result.clone()),
                     Place::Spilled(_) => self.loaded.take()?,
                 };
-                self.told = self.all_there_is();
+                self.sent = self.sent_with_end();
                 let mut outcome = self.outcome.clone();
                 outcome.result_cut |= result.is_err();
                 let ended = FromExecutor::Ended {
@@ -143,21 +143,21 @@ impl End {
                 };
                 Some((ended, result.unwrap_or_default()))
             }
-            Told::Ended if self.reclaimed => {
-                self.told = Told::All;
+            Sent::Ended if self.reclaimed => {
+                self.sent = Sent::All;
                 let run = self.run.clone();
                 Some((FromExecutor::Reclaimed { run }, Bytes::new()))
             }
-            Told::Ended | Told::All => None,
+            Sent::Ended | Sent::All => None,
         }
     }
 
-    /// What the connection knows once it was told of the end.
-    fn all_there_is(&self) -> Told {
+    /// What was sent once the end was sent.
+    fn sent_with_end(&self) -> Sent {
         if self.reclaimed {
-            Told::All
+            Sent::All
         } else {
-            Told::Ended
+            Sent::Ended
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The first words on a connection.
+//! The first messages on a connection.
 
 use std::time::Duration;
 
@@ -12,20 +12,20 @@ use crate::protocol::{
     write_frame,
 };
 
-/// How long the first message may take: a hub says it at once.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// Bytes of the first message, at most: nobody knows yet who says it.
+/// How long the first message may take: a hub sends it at once.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Bytes of the first message, at most: its sender is not known yet.
 const MAX_HELLO_BYTES: usize = 4 << 10;
 
-/// Waits for the hub's first message: the version that both speak, and who the hub is, if it knows the `key`. `None` if
-/// the two cannot talk; then the hub was told why, unless it said nothing: one that is only slow may try again.
-pub(super) async fn greet(
+/// Waits for the hub's `hello`: the protocol version to use and the `hello`, if it has the `key`. `None` if the
+/// handshake failed; the hub was sent the reason, unless it sent nothing: one that is only slow may try again.
+pub(super) async fn handshake(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     release: &str,
     key: &str,
 ) -> Option<(u16, Hello)> {
     let hello = read_small_frame::<ToExecutor>(stream, MAX_HELLO_BYTES);
-    let why = match timeout(PATIENCE, hello).await {
+    let why = match timeout(HANDSHAKE_TIMEOUT, hello).await {
         Ok(Ok((ToExecutor::Hello(hello), _))) if !knows(&hello, key) => {
             "the key is not the one in this executor's directory".to_owned()
         }
@@ -38,7 +38,9 @@ pub(super) async fn greet(
         Ok(Err(FrameError::Closed | FrameError::Io(_))) => return None,
         Ok(Err(error)) => format!("the first message to an executor must be `hello`: {error}"),
         Err(_) => {
-            tracing::warn!("a connection was closed over which nothing came within {PATIENCE:?}");
+            tracing::warn!(
+                "a connection was closed over which nothing came within {HANDSHAKE_TIMEOUT:?}"
+            );
             return None;
         }
     };
@@ -48,11 +50,11 @@ pub(super) async fn greet(
         release: release.to_owned(),
         why,
     });
-    let tell = async {
+    let reply = async {
         write_frame(stream, &refusal, &Bytes::new()).await?;
         stream.flush().await.map_err(FrameError::from)
     };
-    if !matches!(timeout(PATIENCE, tell).await, Ok(Ok(()))) {
+    if !matches!(timeout(HANDSHAKE_TIMEOUT, reply).await, Ok(Ok(()))) {
         tracing::debug!("the refused hub did not hear why");
     }
     None

@@ -62,22 +62,22 @@ impl Outbox {
         self.0.news();
     }
 
-    /// Says how the run was over. `reclaimed`: nothing of it is alive.
+    /// Sets how the run ended. `reclaimed`: nothing of it is alive.
     pub(super) fn end(&self, outcome: Outcome, result: &Bytes, reclaimed: bool) {
         self.work(|backlog| backlog.end(outcome, result, reclaimed));
         self.0.news();
     }
 
-    /// Says that nothing of the run is alive any more.
+    /// Notes that nothing of the run is alive any more.
     pub(super) fn reclaim(&self) {
         self.0.lock().reclaim();
         self.0.news();
     }
 
-    /// The connection of number `listener` hears of the run from now on, and of its lines after `after`.
-    pub(super) fn attach(&self, listener: u64, after: u64) {
+    /// Subscribes the connection of number `subscriber` to the run, and to its lines after `after`.
+    pub(super) fn attach(&self, subscriber: u64, after: u64) {
         let has_news = self.work(|backlog| {
-            backlog.attach(listener, after);
+            backlog.attach(subscriber, after);
             backlog.has_news()
         });
         if has_news {
@@ -85,7 +85,7 @@ impl Outbox {
         }
     }
 
-    /// Nobody hears of the run from now on.
+    /// Nobody is subscribed to the run from now on.
     pub(super) fn detach(&self) {
         self.work(Backlog::detach);
     }
@@ -113,15 +113,15 @@ impl Outbox {
         self.0.lock().is_over()
     }
 
-    /// Whether nothing is to be said, now or later.
+    /// Whether nothing is to be sent, now or later.
     pub(super) fn is_done(&self) -> bool {
         self.0.lock().is_done()
     }
 
-    /// The next message to `listener`, if there is one that it may have now. If it has to come from the disk first, there
-    /// will be news of the run.
-    pub(super) fn next(&self, listener: u64) -> Option<(FromExecutor, Bytes)> {
-        self.work(|backlog| backlog.next(listener))
+    /// The next message to `subscriber`, if there is one that it may have now. If it has to come from the disk first,
+    /// the run is marked ready again.
+    pub(super) fn next(&self, subscriber: u64) -> Option<(FromExecutor, Bytes)> {
+        self.work(|backlog| backlog.next(subscriber))
     }
 
     /// Works on the backlog, and sees to what is then to be done on the disk.

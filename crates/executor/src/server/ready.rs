@@ -1,4 +1,4 @@
-//! Which runs may have something to say to the hub. Instead of a queue of messages: what is to be said stays in the
+//! Which runs may have something to send to the hub. Instead of a queue of messages: what is to be sent stays in the
 //! runs, where it is bounded, until the connection has room for it.
 
 use std::collections::{HashSet, VecDeque};

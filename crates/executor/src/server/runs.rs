@@ -75,8 +75,9 @@ impl Runs {
         }
     }
 
-    /// Starts a run, of which the connection of number `listener` hears. A run that is held is not started again.
-    pub(super) fn start(self: &Arc<Self>, start: Start, data: Bytes, listener: u64) {
+    /// Starts a run, to which the connection of number `subscriber` is subscribed. A run that is held is not started
+    /// again.
+    pub(super) fn start(self: &Arc<Self>, start: Start, data: Bytes, subscriber: u64) {
         let Ok(id) = start.run.parse::<RequestId>() else {
             tracing::warn!(run = start.run, "not started: this is not a RequestId");
             return;
@@ -94,7 +95,7 @@ impl Runs {
         }
         let (ready, clock) = (Arc::clone(&self.ready), Arc::clone(&self.clock));
         let outbox = Outbox::new(id, &start, &self.spill, ready, clock);
-        outbox.attach(listener, 0);
+        outbox.attach(subscriber, 0);
         let (orders, orderly) = orders();
         let run = Run {
             function: start.function.clone(),
@@ -131,10 +132,10 @@ impl Runs {
         }
     }
 
-    /// The connection of number `listener` hears of a run from now on, and of its lines after `after`.
-    pub(super) fn attach(&self, run: &str, after: u64, listener: u64) {
+    /// Subscribes the connection of number `subscriber` to a run, and to its lines after `after`.
+    pub(super) fn attach(&self, run: &str, after: u64, subscriber: u64) {
         match self.find(run) {
-            Some((_, run)) => run.outbox.attach(listener, after),
+            Some((_, run)) => run.outbox.attach(subscriber, after),
             None => tracing::warn!(run, "a hub asks for a run that is not held"),
         }
     }
@@ -163,7 +164,7 @@ impl Runs {
         self.done.notify_one();
     }
 
-    /// Nobody hears of any run from now on.
+    /// Nobody is subscribed to any run from now on.
     pub(super) fn detach(&self) {
         for (id, outbox) in self.outboxes() {
             outbox.detach();
@@ -171,12 +172,12 @@ impl Runs {
         }
     }
 
-    /// What a run has to say.
+    /// What a run has to send.
     pub(super) fn outbox(&self, id: RequestId) -> Option<Outbox> {
         locked(&self.table).get(&id).map(|run| run.outbox.clone())
     }
 
-    /// Lets go of a run of which nothing is to be said any more.
+    /// Drops a run with nothing more to send.
     pub(super) fn drop_if_done(&self, id: RequestId) {
         let mut table = locked(&self.table);
         if table.get(&id).is_some_and(|run| run.outbox.is_done()) {
@@ -189,7 +190,7 @@ impl Runs {
         }
     }
 
-    /// All runs, as a hub is told.
+    /// All runs, as they are listed to a hub.
     pub(super) fn held(&self) -> Vec<HeldRun> {
         let table = locked(&self.table);
         let held = table.iter().map(|(id, run)| HeldRun {

@@ -1,4 +1,4 @@
-//! A connection with a hub, once the two know each other.
+//! A connection with a hub, after the handshake.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,45 +12,45 @@ use tokio::time::timeout;
 use super::runs::Runs;
 use crate::protocol::{FrameError, FromExecutor, ToExecutor, Welcome, read_frame, write_frame};
 
-/// A hub that takes nothing for so long is gone, or as good as gone.
-const STALLED: Duration = Duration::from_secs(60);
-/// Bytes that are read or written at once when there is much to say.
+/// A hub that reads nothing for so long counts as gone.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Bytes of the read buffer and of the write buffer.
 const BUFFER: usize = 64 << 10;
 
-/// Why a connection was over.
+/// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SessionError {
     #[error(transparent)]
     Frame(#[from] FrameError),
-    #[error("the hub took nothing for {STALLED:?}")]
+    #[error("the hub took nothing for {WRITE_TIMEOUT:?}")]
     Stalled,
     #[error("the hub said `hello` twice")]
     HelloAgain,
 }
 
-/// Does what a hub says, and tells it what it wants to hear, until the connection is over. `number` tells connections
-/// apart. Reading never waits for writing: a hub that does not listen is still heard.
-pub(super) async fn converse(
+/// Handles a hub's messages and sends it what runs have for it, until the connection ends. `number` identifies the
+/// connection. Reading never waits for writing: a hub that does not read can still send.
+pub(super) async fn serve(
     stream: UnixStream,
     welcome: Welcome,
     runs: &Arc<Runs>,
     number: u64,
 ) -> SessionError {
     let (from, to) = stream.into_split();
-    let over = tokio::select! {
-        over = listen(from, runs, number) => over,
-        over = speak(to, welcome, runs, number) => over,
+    let ended = tokio::select! {
+        ended = read_loop(from, runs, number) => ended,
+        ended = write_loop(to, welcome, runs, number) => ended,
     };
-    match over {
+    match ended {
         Ok(never) => match never {},
         Err(error) => error,
     }
 }
 
-/// What never is.
+/// A loop that only an error ends.
 enum Never {}
 
-async fn listen(
+async fn read_loop(
     from: impl AsyncRead + Unpin,
     runs: &Arc<Runs>,
     number: u64,
@@ -72,14 +72,14 @@ async fn listen(
     }
 }
 
-async fn speak(
+async fn write_loop(
     to: impl AsyncWrite + Unpin,
     welcome: Welcome,
     runs: &Arc<Runs>,
     number: u64,
 ) -> Result<Never, SessionError> {
     let mut to = BufWriter::with_capacity(BUFFER, to);
-    say(&mut to, &FromExecutor::Welcome(welcome), &Bytes::new()).await?;
+    send(&mut to, &FromExecutor::Welcome(welcome), &Bytes::new()).await?;
     loop {
         let Some(id) = runs.ready.take() else {
             in_time(async { Ok(to.flush().await?) }).await?;
@@ -92,7 +92,7 @@ async fn speak(
             continue;
         };
         if let Some((message, blob)) = outbox.next(number) {
-            say(&mut to, &message, &blob).await?;
+            send(&mut to, &message, &blob).await?;
             if matches!(message, FromExecutor::Reclaimed { .. }) {
                 // Nothing holds the executor back once this run is dropped.
                 in_time(async { Ok(to.flush().await?) }).await?;
@@ -104,7 +104,7 @@ async fn speak(
     }
 }
 
-async fn say(
+async fn send(
     to: &mut (impl AsyncWrite + Unpin),
     message: &FromExecutor,
     blob: &Bytes,
@@ -115,7 +115,7 @@ async fn say(
 async fn in_time(
     writing: impl Future<Output = Result<(), FrameError>>,
 ) -> Result<(), SessionError> {
-    match timeout(STALLED, writing).await {
+    match timeout(WRITE_TIMEOUT, writing).await {
         Ok(written) => Ok(written?),
         Err(_) => Err(SessionError::Stalled),
     }

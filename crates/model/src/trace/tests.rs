@@ -70,7 +70,7 @@ fn the_senders_trace_goes_on_and_a_new_one_is_the_request_id() {
         (own.trace, own.parent, own.sampled),
         (*id(1).as_bytes(), None, true)
     );
-    assert_eq!(own.told().span, own.span(Span::Run));
+    assert_eq!(own.for_function().span, own.span(Span::Run));
 }
 
 #[test]

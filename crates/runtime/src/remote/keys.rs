@@ -19,7 +19,7 @@ const PAUSE: Duration = Duration::from_secs(5);
 
 impl Remote {
     /// Keys for the function's role; `None` if it has none.
-    pub(super) async fn keys(
+    pub(super) async fn credentials(
         &self,
         function: &FunctionName,
     ) -> Result<Option<protocol::Credentials>, String> {
@@ -48,7 +48,7 @@ impl Remote {
             } else if end > 0 {
                 sleep(PAUSE).await;
             }
-            match self.keys(function).await {
+            match self.credentials(function).await {
                 Ok(Some(keys)) => {
                     expires_ms = Some(keys.expires_ms);
                     self.link.renew(id, keys);

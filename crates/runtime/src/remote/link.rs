@@ -6,7 +6,7 @@ use tripline_executor::client::{Client, Run, RunEvent};
 use tripline_executor::protocol::{self, HeldRun, StopHow};
 use tripline_model::RequestId;
 
-/// Passes runs to executors. The words are those of [`Client`].
+/// Passes runs to executors, with the methods of [`Client`].
 #[async_trait]
 pub(crate) trait Link: Send + Sync + 'static {
     fn held(&self) -> Vec<HeldRun>;
@@ -19,7 +19,7 @@ pub(crate) trait Link: Send + Sync + 'static {
     fn renew(&self, id: RequestId, keys: protocol::Credentials);
 }
 
-/// What is heard of one run. Dropping it leaves the run alone.
+/// The events of one run. Dropping it leaves the run alone.
 #[async_trait]
 pub(crate) trait Events: Send + 'static {
     /// The future may be dropped and asked for again.

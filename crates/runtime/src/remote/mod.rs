@@ -84,10 +84,15 @@ impl Remote {
     }
 
     /// See [`crate::Runtime::run`].
-    pub(crate) async fn run(&self, start: Start, told: Attributes, stop: StopSignal) -> Ending {
+    pub(crate) async fn run(
+        &self,
+        start: Start,
+        attributes: Attributes,
+        stop: StopSignal,
+    ) -> Ending {
         let id = start.invocation.request_id;
-        let keys = match self.keys(&start.function.name).await {
-            Ok(keys) => keys,
+        let credentials = match self.credentials(&start.function.name).await {
+            Ok(credentials) => credentials,
             Err(why) => {
                 let why = format!("there are no keys for the function's role: {why}");
                 return self.not_started(id, why);
@@ -98,10 +103,10 @@ impl Remote {
             return Ending::new(End::Terminated, self.clock.now(), NOT_STARTED)
                 .because(format!("{reason}: stopped before its function was started"));
         }
-        let expires = keys.as_ref().map(|keys| keys.expires_ms);
-        let mut said = said(&start, told, keys);
-        said.variables.extend(trace(&start, self.traces));
-        match self.link.start(said, self.data(&start)).await {
+        let expires = credentials.as_ref().map(|one| one.expires_ms);
+        let mut request = start_request(&start, attributes, credentials);
+        request.variables.extend(trace(&start, self.traces));
+        match self.link.start(request, self.data(&start)).await {
             Ok(run) => self.follow(run, start, stop, expires).await,
             Err(why) => self.not_started(id, why),
         }
@@ -150,8 +155,8 @@ impl Remote {
 
     /// See [`crate::Runtime::reclaim`].
     pub(crate) async fn reclaim(&self, id: RequestId) {
-        let told = self.ended().remove(&id);
-        let left = match told {
+        let ended = self.ended().remove(&id);
+        let left = match ended {
             Some(left) => left,
             // Not ended as far as we know. A kill comes too late for one that is.
             None => {
@@ -181,7 +186,7 @@ impl Remote {
         }
     }
 
-    /// Passes on what is heard and what is asked until the run is over.
+    /// Passes the run's events on, and stop requests and renewed credentials to it, until it is over.
     async fn follow(
         &self,
         mut run: Box<dyn Events>,
@@ -257,17 +262,17 @@ impl Remote {
     }
 }
 
-fn said(
+fn start_request(
     start: &Start,
-    told: Attributes,
+    attributes: Attributes,
     credentials: Option<protocol::Credentials>,
 ) -> protocol::Start {
     let function = &start.function;
     protocol::Start {
         run: start.invocation.request_id.to_string(),
         function: function.name.to_string(),
-        variables: told.variables,
-        remarks: told.remarks,
+        variables: attributes.variables,
+        remarks: attributes.remarks,
         credentials,
         timeout_ms: millis(function.timeout),
         grace_ms: millis(function.grace),

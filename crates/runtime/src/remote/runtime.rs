@@ -1,4 +1,4 @@
-//! A kind of runtime in executors: what it is called, and what it tells a run of its event beside the data.
+//! A kind of runtime in executors: its name, and which attributes of its event a run gets beside the data.
 
 use async_trait::async_trait;
 use tripline_model::{Ending, Event, RequestId};
@@ -10,7 +10,7 @@ use crate::{Held, Runtime, Start, StopSignal};
 /// Runs functions in executors, which outlive the hub.
 pub struct ExecutorRuntime {
     pub(crate) kind: &'static str,
-    pub(crate) tell: fn(&Event) -> Attributes,
+    pub(crate) attributes: fn(&Event) -> Attributes,
     pub(crate) remote: Remote,
 }
 
@@ -21,8 +21,8 @@ impl Runtime for ExecutorRuntime {
     }
 
     async fn run(&self, start: Start, stop: StopSignal) -> Ending {
-        let told = (self.tell)(&start.invocation.event);
-        self.remote.run(start, told, stop).await
+        let attributes = (self.attributes)(&start.invocation.event);
+        self.remote.run(start, attributes, stop).await
     }
 
     fn held(&self) -> Vec<Held> {

@@ -1,5 +1,5 @@
-//! An executor out of a script: it does what a function's name says (`answers`, `fails`, `hangs`, `cannot-start`), or
-//! what the test lets it say.
+//! A scripted executor: it does what a function's name says (`answers`, `fails`, `hangs`, `cannot-start`), or sends what
+//! the test emits.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -17,9 +17,9 @@ use super::{Events, Link};
 
 #[derive(Default)]
 pub(crate) struct Script {
-    /// What the hub said, in words.
-    pub(crate) heard: Mutex<Vec<String>>,
-    /// The starts as they were said.
+    /// The calls of the hub, in words.
+    pub(crate) calls: Mutex<Vec<String>>,
+    /// The starts as they were requested.
     pub(crate) starts: Mutex<Vec<protocol::Start>>,
     /// The event of the last start.
     pub(crate) data: Mutex<Bytes>,
@@ -34,7 +34,7 @@ struct ScriptRun {
     news: Notify,
 }
 
-struct Heard(Arc<ScriptRun>);
+struct ScriptEvents(Arc<ScriptRun>);
 
 pub(crate) fn outcome(verdict: Verdict, reason: &str) -> Outcome {
     Outcome {
@@ -73,20 +73,20 @@ impl Script {
         self.runs.lock().unwrap().insert(id, Arc::new(run));
     }
 
-    /// Lets the executor say something of a run.
-    pub(crate) fn say(&self, id: RequestId, event: RunEvent) {
+    /// Lets the executor send an event of a run.
+    pub(crate) fn emit(&self, id: RequestId, event: RunEvent) {
         if let Some(run) = self.runs.lock().unwrap().get(&id) {
             run.events.lock().unwrap().push_back(event);
             run.news.notify_one();
         }
     }
 
-    pub(crate) fn heard(&self) -> Vec<String> {
-        self.heard.lock().unwrap().clone()
+    pub(crate) fn calls(&self) -> Vec<String> {
+        self.calls.lock().unwrap().clone()
     }
 
-    fn note(&self, words: String) {
-        self.heard.lock().unwrap().push(words);
+    fn record(&self, words: String) {
+        self.calls.lock().unwrap().push(words);
     }
 }
 
@@ -119,42 +119,42 @@ impl Link for Script {
         *self.data.lock().unwrap() = data.clone();
         self.runs.lock().unwrap().insert(id, run.clone());
         match function.as_str() {
-            "answers" => self.say(id, ended(Verdict::Succeeded, "exit_code", data, true)),
-            "fails" => self.say(id, ended(Verdict::Failed, "exit_code", data, true)),
+            "answers" => self.emit(id, ended(Verdict::Succeeded, "exit_code", data, true)),
+            "fails" => self.emit(id, ended(Verdict::Failed, "exit_code", data, true)),
             _ => {}
         }
-        Ok(Box::new(Heard(run)))
+        Ok(Box::new(ScriptEvents(run)))
     }
 
     async fn attach(&self, id: RequestId, after: u64) -> Option<Box<dyn Events>> {
         let run = self.runs.lock().unwrap().get(&id).cloned()?;
-        self.note(format!("attach {after}"));
-        Some(Box::new(Heard(run)))
+        self.record(format!("attach {after}"));
+        Some(Box::new(ScriptEvents(run)))
     }
 
     fn stop(&self, id: RequestId, how: StopHow) {
         if let StopHow::Kill(reason) = &how {
-            self.say(id, ended(Verdict::Terminated, reason, Bytes::new(), true));
+            self.emit(id, ended(Verdict::Terminated, reason, Bytes::new(), true));
         }
-        self.note(format!("stop {how:?}"));
+        self.record(format!("stop {how:?}"));
     }
 
     fn kept(&self, _id: RequestId, line: u64) {
-        self.note(format!("kept {line}"));
+        self.record(format!("kept {line}"));
     }
 
     fn forget(&self, id: RequestId) {
         self.runs.lock().unwrap().remove(&id);
-        self.note("forget".to_owned());
+        self.record("forget".to_owned());
     }
 
     fn renew(&self, _id: RequestId, keys: protocol::Credentials) {
-        self.note(format!("renew {}", keys.access_key));
+        self.record(format!("renew {}", keys.access_key));
     }
 }
 
 #[async_trait]
-impl Events for Heard {
+impl Events for ScriptEvents {
     async fn next(&mut self) -> RunEvent {
         loop {
             if let Some(event) = self.0.events.lock().unwrap().pop_front() {

@@ -71,18 +71,18 @@ impl World {
         }
     }
 
-    /// Waits until the executor heard this.
-    async fn heard(&self, words: &str) {
-        let is_said = async {
-            while !self.script.heard().iter().any(|heard| heard == words) {
+    /// Waits until the executor got this call.
+    async fn wait_for_call(&self, words: &str) {
+        let seen = async {
+            while !self.script.calls().iter().any(|call| call == words) {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
-        let said = tokio::time::timeout(Duration::from_secs(10), is_said).await;
+        let seen = tokio::time::timeout(Duration::from_secs(10), seen).await;
         assert!(
-            said.is_ok(),
-            "{words} was not said: {:?}",
-            self.script.heard()
+            seen.is_ok(),
+            "{words} was not called: {:?}",
+            self.script.calls()
         );
     }
 }
@@ -133,14 +133,14 @@ async fn lines_are_confirmed_when_they_are_kept_and_the_end_comes_after_them() {
     let ending = both(run, async {
         tokio::task::yield_now().await;
         assert_eq!(*world.script.data.lock().unwrap(), event);
-        world.script.say(id, lines(1..=2));
-        world.heard("kept 2").await;
+        world.script.emit(id, lines(1..=2));
+        world.wait_for_call("kept 2").await;
         assert_eq!(output.texts(), ["line 1", "line 2"]);
-        world.script.say(id, lines(3..=3));
+        world.script.emit(id, lines(3..=3));
         let result = Bytes::from_static(b"r");
         world
             .script
-            .say(id, ended(Verdict::Succeeded, "exit_code", result, true));
+            .emit(id, ended(Verdict::Succeeded, "exit_code", result, true));
     })
     .await;
     assert_eq!(output.texts(), ["line 1", "line 2", "line 3"]);
@@ -157,16 +157,16 @@ async fn lines_are_confirmed_when_they_are_kept_and_the_end_comes_after_them() {
     };
     assert_eq!(ending, expected);
     assert!(
-        !world.script.heard().contains(&"forget".to_owned()),
+        !world.script.calls().contains(&"forget".to_owned()),
         "not yet"
     );
     assert!(
         poll_once(world.remote.reclaim(id)).await.is_some(),
         "at once"
     );
-    let heard = world.script.heard();
-    assert_eq!(heard.first().map(String::as_str), Some("kept 2"));
-    assert_eq!(heard.last().map(String::as_str), Some("forget"));
+    let calls = world.script.calls();
+    assert_eq!(calls.first().map(String::as_str), Some("kept 2"));
+    assert_eq!(calls.last().map(String::as_str), Some("forget"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -180,10 +180,10 @@ async fn an_end_waits_for_the_lines_before_it_and_a_silent_run_for_nothing() {
         let run = both(run, async {
             tokio::task::yield_now().await;
             if writes {
-                world.script.say(id, lines(1..=1));
+                world.script.emit(id, lines(1..=1));
             }
             let end = ended(Verdict::Succeeded, "exit_code", Bytes::new(), true);
-            world.script.say(id, end);
+            world.script.emit(id, end);
         });
         let ended = tokio::time::timeout(Duration::from_secs(60), run).await;
         assert_eq!(ended.is_ok(), ends, "it writes: {writes}");
@@ -200,16 +200,16 @@ async fn what_is_not_gone_is_waited_for_before_it_is_forgotten() {
         tokio::task::yield_now().await;
         world
             .script
-            .say(id, ended(Verdict::Failed, "signal", Bytes::new(), false));
+            .emit(id, ended(Verdict::Failed, "signal", Bytes::new(), false));
     })
     .await;
     assert_eq!(ending.end, End::Failed);
     let mut reclaim = Box::pin(world.remote.reclaim(id));
     assert!(poll_once(reclaim.as_mut()).await.is_none());
-    assert!(world.script.heard().is_empty());
-    world.script.say(id, RunEvent::Reclaimed);
+    assert!(world.script.calls().is_empty());
+    world.script.emit(id, RunEvent::Reclaimed);
     reclaim.await;
-    assert_eq!(world.script.heard(), ["forget"]);
+    assert_eq!(world.script.calls(), ["forget"]);
 }
 
 #[tokio::test]
@@ -222,11 +222,11 @@ async fn a_resumed_run_goes_on_behind_its_last_line_and_can_be_stopped() {
     let (stopper, signal) = stop_channel();
     let run = world.remote.resume(start, signal);
     let ending = both(run, async {
-        world.heard("attach 4").await;
-        world.script.say(id, lines(4..=5));
-        world.heard("kept 5").await;
+        world.wait_for_call("attach 4").await;
+        world.script.emit(id, lines(4..=5));
+        world.wait_for_call("kept 5").await;
         stopper.stop(Stop::Polite);
-        world.heard("stop Polite").await;
+        world.wait_for_call("stop Polite").await;
         stopper.stop(Stop::Kill("terminated"));
     })
     .await;
@@ -245,7 +245,7 @@ async fn the_death_of_an_executor_is_told() {
     let run = world.remote.run(start, Attributes::default(), signal);
     let ending = both(run, async {
         tokio::task::yield_now().await;
-        world.script.say(id, lost(true));
+        world.script.emit(id, lost(true));
     })
     .await;
     assert_eq!(
@@ -264,13 +264,13 @@ async fn what_a_dead_executor_left_of_a_run_is_waited_for() {
     let run = world.remote.run(start, Attributes::default(), signal);
     let ending = both(run, async {
         tokio::task::yield_now().await;
-        world.script.say(id, lost(false));
+        world.script.emit(id, lost(false));
     })
     .await;
     assert_eq!(ending.end, End::Lost);
     let mut reclaim = Box::pin(world.remote.reclaim(id));
     assert!(poll_once(reclaim.as_mut()).await.is_none());
-    world.script.say(id, RunEvent::Reclaimed);
+    world.script.emit(id, RunEvent::Reclaimed);
     reclaim.await;
 }
 
@@ -279,10 +279,10 @@ async fn a_run_that_nobody_asks_for_is_killed_and_its_lines_are_thrown_away() {
     let world = World::new(None);
     let id = RequestId::new(NOW, [9; 10]);
     world.script.hold(id);
-    world.script.say(id, lines(1..=3));
+    world.script.emit(id, lines(1..=3));
     world.remote.reclaim(id).await;
     let kill = "stop Kill(\"hub_restarted\")";
-    assert_eq!(world.script.heard(), [kill, "attach 0", "kept 3", "forget"]);
+    assert_eq!(world.script.calls(), [kill, "attach 0", "kept 3", "forget"]);
     assert_eq!(world.remote.held(), []);
 }
 
@@ -310,11 +310,11 @@ async fn keys_are_renewed_before_they_end() {
         for renewal in ["renew K2", "renew K3"] {
             tokio::time::sleep(Duration::from_secs(399)).await;
             world.clock.advance(Duration::from_secs(400));
-            assert!(!world.script.heard().contains(&renewal.to_owned()));
+            assert!(!world.script.calls().contains(&renewal.to_owned()));
             tokio::time::sleep(Duration::from_secs(1)).await;
-            world.heard(renewal).await;
+            world.wait_for_call(renewal).await;
         }
-        world.script.say(
+        world.script.emit(
             id,
             ended(Verdict::Succeeded, "exit_code", Bytes::new(), true),
         );
@@ -334,13 +334,13 @@ async fn an_output_that_takes_nothing_holds_up_neither_new_keys_nor_a_stop() {
     let run = world.remote.run(start, Attributes::default(), signal);
     let ending = both(run, async {
         tokio::task::yield_now().await;
-        world.script.say(id, lines(1..=1));
+        world.script.emit(id, lines(1..=1));
         tokio::time::sleep(Duration::from_secs(400)).await;
-        world.heard("renew K2").await;
+        world.wait_for_call("renew K2").await;
         stopper.stop(Stop::Polite);
-        world.heard("stop Polite").await;
+        world.wait_for_call("stop Polite").await;
         stopper.stop(Stop::Kill("terminated"));
-        world.heard("stop Kill(\"terminated\")").await;
+        world.wait_for_call("stop Kill(\"terminated\")").await;
         assert!(output.texts().is_empty());
         drop(full);
     })
@@ -357,8 +357,8 @@ async fn a_resumed_run_gets_new_keys_at_once() {
     let (_stopper, signal) = stop_channel();
     let run = world.remote.resume(start, signal);
     both(run, async {
-        world.heard("renew K5").await;
-        world.script.say(
+        world.wait_for_call("renew K5").await;
+        world.script.emit(
             id,
             ended(Verdict::Succeeded, "exit_code", Bytes::new(), true),
         );

@@ -140,5 +140,5 @@ async fn a_retired_one_ends_without_a_replacement() {
         .start(start(1), Bytes::new())
         .await
         .unwrap();
-    new_peer.hear_start(&id(1).to_string()).await;
+    new_peer.receive_start(&id(1).to_string()).await;
 }

@@ -34,7 +34,7 @@ async fn one_of_this_release_is_used_and_no_other_started() {
     assert_eq!(client.level(), "the level");
     client.declare(Vec::new());
     assert_eq!(
-        peer.hear().await,
+        peer.receive().await,
         ToExecutor::Declare {
             functions: Vec::new()
         }
@@ -51,12 +51,12 @@ async fn others_retire_and_keep_their_runs() {
         new.welcome(RELEASE, Vec::new())
     );
     let client = executors.as_ref().unwrap().client();
-    assert_eq!(old_peer.hear().await, ToExecutor::Retire);
+    assert_eq!(old_peer.receive().await, ToExecutor::Retire);
     let _run = client.attach(id(1), 5).await.unwrap();
-    old_peer.hear_attach(&id(1).to_string(), 5).await;
+    old_peer.receive_attach(&id(1).to_string(), 5).await;
     client.declare(Vec::new());
     assert_eq!(
-        new_peer.hear().await,
+        new_peer.receive().await,
         ToExecutor::Declare {
             functions: Vec::new()
         }
@@ -157,7 +157,7 @@ async fn one_that_is_just_ending_is_waited_for() {
     let data = tempfile::tempdir().unwrap();
     let scripted = Scripted::new(data.path());
     let path = scripted.path.clone();
-    let lock = scripted.close_door();
+    let lock = scripted.close_socket();
     let (executors, ()) = tokio::join!(Executors::start(config(data.path())), async {
         tokio::time::sleep(Duration::from_secs(8)).await;
         drop(lock);
@@ -175,7 +175,7 @@ async fn one_that_never_lets_the_hub_in_is_named() {
     let data = tempfile::tempdir().unwrap();
     let scripted = Scripted::new(data.path());
     let id = scripted.id.clone();
-    let _lock = scripted.close_door();
+    let _lock = scripted.close_socket();
     let error = Executors::start(config(data.path())).await.err().unwrap();
     assert!(matches!(error, ClientError::Unreachable { .. }), "{error}");
     assert!(error.to_string().contains(&id), "{error}");

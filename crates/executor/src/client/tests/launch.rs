@@ -27,8 +27,8 @@ async fn an_executor() {
     let scripted = Scripted::at(dir.parent().unwrap().to_owned(), id);
     let mut peer = scripted.welcome(RELEASE, Vec::new()).await;
     loop {
-        match peer.hear().await {
-            ToExecutor::Start(start) => peer.say_lines(&start.run, 1, &["begun"]).await,
+        match peer.receive().await {
+            ToExecutor::Start(start) => peer.send_lines(&start.run, 1, &["begun"]).await,
             ToExecutor::Retire => return,
             _ => {}
         }

@@ -14,18 +14,18 @@ async fn runs_go_on_after_the_last_kept_line() {
     let run = id(1).to_string();
     let mut started = client.start(start(1), Bytes::new()).await.unwrap();
     assert_eq!(
-        peer.hear().await,
+        peer.receive().await,
         ToExecutor::Declare {
             functions: Vec::new()
         }
     );
-    peer.hear_start(&run).await;
-    peer.say_lines(&run, 1, &["one", "two"]).await;
-    peer.say_lines(&run, 3, &["three"]).await;
+    peer.receive_start(&run).await;
+    peer.send_lines(&run, 1, &["one", "two"]).await;
+    peer.send_lines(&run, 3, &["three"]).await;
     assert!(matches!(soon(started.next()).await, RunEvent::Lines(lines) if lines.len() == 2));
     client.kept(id(1), 1);
     assert_eq!(
-        peer.hear().await,
+        peer.receive().await,
         ToExecutor::Kept {
             run: run.clone(),
             line: 1
@@ -36,21 +36,21 @@ async fn runs_go_on_after_the_last_kept_line() {
     client.stop(id(1), StopHow::Polite);
     let mut peer = scripted.welcome(RELEASE, vec![held(1, false)]).await;
     assert_eq!(
-        peer.hear().await,
+        peer.receive().await,
         ToExecutor::Declare {
             functions: Vec::new()
         }
     );
-    peer.hear_attach(&run, 1).await;
-    peer.hear_stop(&run, StopHow::Polite).await;
-    peer.say_lines(&run, 2, &["two", "three", "four"]).await;
+    peer.receive_attach(&run, 1).await;
+    peer.receive_stop(&run, StopHow::Polite).await;
+    peer.send_lines(&run, 2, &["two", "three", "four"]).await;
     let reclaimed = true;
     let ended = FromExecutor::Ended {
         run,
         outcome: outcome(),
         reclaimed,
     };
-    peer.say_all(ended, b"").await;
+    peer.send_all(ended, b"").await;
     let RunEvent::Lines(lines) = soon(started.next()).await else {
         panic!("no lines");
     };
@@ -78,7 +78,7 @@ async fn a_run_that_the_executor_never_heard_of_is_lost() {
     );
     assert!(client.held().is_empty());
     let _next = client.start(start(2), Bytes::new()).await.unwrap();
-    peer.hear_start(&id(2).to_string()).await;
+    peer.receive_start(&id(2).to_string()).await;
 }
 
 #[tokio::test]
@@ -90,8 +90,8 @@ async fn a_start_waits_for_the_connection() {
     let mut peer = scripted.accept().await;
     let (started, ()) = tokio::join!(client.start(start(1), Bytes::from_static(b"data")), async {
         let greeting = scripted.greeting(RELEASE, vec![held(9, false)]);
-        peer.say(FromExecutor::Welcome(greeting)).await;
-        assert_eq!(peer.hear_start(&id(1).to_string()).await, "data");
+        peer.send(FromExecutor::Welcome(greeting)).await;
+        assert_eq!(peer.receive_start(&id(1).to_string()).await, "data");
     });
     assert_eq!(started.unwrap().id(), id(1));
 }
@@ -109,10 +109,10 @@ async fn a_retired_one_is_told_so_again() {
         new.welcome(RELEASE, Vec::new())
     );
     let _executors = executors.unwrap();
-    assert_eq!(peer.hear().await, ToExecutor::Retire);
+    assert_eq!(peer.receive().await, ToExecutor::Retire);
     drop(peer);
     let mut peer = old.welcome("1.0.0", vec![held(1, false)]).await;
-    assert_eq!(peer.hear().await, ToExecutor::Retire);
+    assert_eq!(peer.receive().await, ToExecutor::Retire);
 }
 
 #[tokio::test]
@@ -121,19 +121,19 @@ async fn a_reclaiming_that_was_missed_is_told() {
     let (_executors, client, scripted, mut peer) = joined(data.path(), vec![held(1, false)]).await;
     let run = id(1).to_string();
     let mut attached = client.attach(id(1), 0).await.unwrap();
-    peer.hear_attach(&run, 0).await;
+    peer.receive_attach(&run, 0).await;
     let ended = FromExecutor::Ended {
         run: run.clone(),
         outcome: outcome(),
         reclaimed: false,
     };
-    peer.say(ended).await;
+    peer.send(ended).await;
     assert!(matches!(
         soon(attached.next()).await,
         RunEvent::Ended { .. }
     ));
     client.forget(id(1));
-    assert_eq!(peer.hear().await, ToExecutor::Forget { run });
+    assert_eq!(peer.receive().await, ToExecutor::Forget { run });
     drop(peer);
     // Meanwhile nothing of it is alive any more, and the executor has dropped it.
     let _peer = scripted.welcome(RELEASE, Vec::new()).await;

@@ -16,21 +16,21 @@ async fn a_run_from_its_start_to_its_end() {
         .start(start(1), Bytes::from_static(b"event"))
         .await
         .unwrap();
-    assert_eq!(peer.hear_start(&run).await, "event");
+    assert_eq!(peer.receive_start(&run).await, "event");
     client.stop(id(1), StopHow::Polite);
-    peer.hear_stop(&run, StopHow::Polite).await;
+    peer.receive_stop(&run, StopHow::Polite).await;
     assert_eq!(client.held().len(), 1);
 
     // An earlier build says this, and the hub has no use for it.
-    peer.say(FromExecutor::Started { run: run.clone() }).await;
-    peer.say_lines(&run, 1, &["one", "", "three\u{ff}"]).await;
+    peer.send(FromExecutor::Started { run: run.clone() }).await;
+    peer.send_lines(&run, 1, &["one", "", "three\u{ff}"]).await;
     let (result, reclaimed) = (b"result", false);
     let ended = FromExecutor::Ended {
         run: run.clone(),
         outcome: outcome(),
         reclaimed,
     };
-    peer.say_all(ended, result).await;
+    peer.send_all(ended, result).await;
     let RunEvent::Lines(lines) = soon(started.next()).await else {
         panic!("no lines");
     };
@@ -48,7 +48,7 @@ async fn a_run_from_its_start_to_its_end() {
     );
     client.kept(id(1), 3);
     assert_eq!(
-        peer.hear().await,
+        peer.receive().await,
         ToExecutor::Kept {
             run: run.clone(),
             line: 3
@@ -63,9 +63,12 @@ async fn a_run_from_its_start_to_its_end() {
     assert_eq!(soon(started.next()).await, ended);
 
     client.forget(id(1));
-    assert_eq!(peer.hear().await, ToExecutor::Forget { run: run.clone() });
+    assert_eq!(
+        peer.receive().await,
+        ToExecutor::Forget { run: run.clone() }
+    );
     assert!(client.held().is_empty());
-    peer.say(FromExecutor::Reclaimed { run }).await;
+    peer.send(FromExecutor::Reclaimed { run }).await;
     assert_eq!(soon(started.next()).await, RunEvent::Reclaimed);
 }
 
@@ -101,7 +104,7 @@ async fn an_event_that_fits_no_frame_harms_nobody_else() {
     assert!(error.to_string().contains("a frame of"), "{error}");
     assert!(client.held().is_empty());
     let _run = client.start(start(3), Bytes::new()).await.unwrap();
-    peer.hear_start(&id(3).to_string()).await;
+    peer.receive_start(&id(3).to_string()).await;
 }
 
 #[tokio::test]
@@ -112,15 +115,15 @@ async fn a_run_that_is_let_go_can_be_taken_up_again() {
     assert!(client.attach(id(2), 0).await.is_none(), "nobody holds it");
     let first = client.attach(id(1), 0).await.unwrap();
     assert!(client.attach(id(1), 0).await.is_none(), "somebody has it");
-    peer.hear_attach(&run, 0).await;
+    peer.receive_attach(&run, 0).await;
     drop(first);
     // On its way for the first; line 1 and 2 were not kept.
-    peer.say_lines(&run, 3, &["three"]).await;
+    peer.send_lines(&run, 3, &["three"]).await;
 
     let mut second = client.attach(id(1), 0).await.unwrap();
     let mut peer = scripted.welcome(super::RELEASE, vec![held(1, false)]).await;
-    peer.hear_attach(&run, 0).await;
-    peer.say_lines(&run, 1, &["one", "two", "three"]).await;
+    peer.receive_attach(&run, 0).await;
+    peer.send_lines(&run, 1, &["one", "two", "three"]).await;
     let RunEvent::Lines(lines) = soon(second.next()).await else {
         panic!("no lines");
     };
@@ -157,10 +160,10 @@ async fn nonsense_ends_the_connection_and_not_the_runs() {
             run: "../../x".to_owned(),
         },
     ] {
-        peer.say_all(nonsense, b"abc").await;
+        peer.send_all(nonsense, b"abc").await;
         peer.hung_up().await;
         peer = scripted.welcome(super::RELEASE, vec![held(1, false)]).await;
-        peer.hear_attach(&run, 0).await;
+        peer.receive_attach(&run, 0).await;
     }
 }
 
@@ -172,12 +175,12 @@ async fn one_that_sends_too_far_ahead_is_cut_off() {
     let mut attached = client.attach(id(1), 0).await.unwrap();
     for number in 1..=100 {
         // The hub hangs up in the middle.
-        let _ = peer.try_say_lines(&run, number, &["x"]).await;
+        let _ = peer.try_send_lines(&run, number, &["x"]).await;
     }
     peer.hung_up().await;
     let mut peer = scripted.welcome(super::RELEASE, vec![held(1, false)]).await;
-    peer.hear_attach(&run, 0).await;
-    peer.say_lines(&run, 1, &["x", "x"]).await;
+    peer.receive_attach(&run, 0).await;
+    peer.send_lines(&run, 1, &["x", "x"]).await;
     let RunEvent::Lines(lines) = soon(attached.next()).await else {
         panic!("no lines");
     };
@@ -192,12 +195,12 @@ async fn executors_without_runs_end_with_the_hub() {
     client.forget(id(1));
     let ends = async {
         assert_eq!(
-            peer.hear().await,
+            peer.receive().await,
             ToExecutor::Forget {
                 run: id(1).to_string()
             }
         );
-        assert_eq!(peer.hear().await, ToExecutor::Retire);
+        assert_eq!(peer.receive().await, ToExecutor::Retire);
         drop((peer, scripted));
     };
     soon(async { tokio::join!(executors.close(), ends) }).await;
@@ -212,7 +215,7 @@ async fn executors_with_runs_outlive_the_hub() {
     let (executors, client, scripted, mut peer) = joined(data.path(), Vec::new()).await;
     let _run = client.start(start(1), Bytes::new()).await.unwrap();
     soon(executors.close()).await;
-    peer.hear_start(&id(1).to_string()).await;
+    peer.receive_start(&id(1).to_string()).await;
     // Nothing more is said.
     peer.hung_up().await;
     assert!(scripted.path.exists());

@@ -53,7 +53,7 @@ impl Scripted {
     }
 
     /// It lives, and nobody can connect to it.
-    pub(super) fn close_door(self) -> File {
+    pub(super) fn close_socket(self) -> File {
         self.lock
     }
 
@@ -61,7 +61,7 @@ impl Scripted {
     pub(super) async fn accept(&self) -> Peer {
         let (stream, _) = soon(self.listener.accept()).await.unwrap();
         let mut peer = Peer(stream);
-        let hello = peer.hear().await;
+        let hello = peer.receive().await;
         assert!(matches!(hello, ToExecutor::Hello(_)), "{hello:?}");
         peer
     }
@@ -80,25 +80,25 @@ impl Scripted {
 
     pub(super) async fn welcome(&self, release: &str, runs: Vec<HeldRun>) -> Peer {
         let mut peer = self.accept().await;
-        peer.say(FromExecutor::Welcome(self.greeting(release, runs)))
+        peer.send(FromExecutor::Welcome(self.greeting(release, runs)))
             .await;
         peer
     }
 
     /// Answers the next greeting, and hangs up.
     pub(super) async fn answer(&self, answer: FromExecutor) {
-        self.accept().await.say(answer).await;
+        self.accept().await.send(answer).await;
     }
 }
 
 // === impl Peer ===
 
 impl Peer {
-    pub(super) async fn hear(&mut self) -> ToExecutor {
-        self.hear_all().await.0
+    pub(super) async fn receive(&mut self) -> ToExecutor {
+        self.receive_all().await.0
     }
 
-    pub(super) async fn hear_all(&mut self) -> (ToExecutor, Bytes) {
+    pub(super) async fn receive_all(&mut self) -> (ToExecutor, Bytes) {
         soon(read_frame(&mut self.0)).await.unwrap()
     }
 
@@ -107,44 +107,44 @@ impl Peer {
         while soon(read_frame::<ToExecutor>(&mut self.0)).await.is_ok() {}
     }
 
-    pub(super) async fn hear_start(&mut self, run: &str) -> Bytes {
-        match self.hear_all().await {
+    pub(super) async fn receive_start(&mut self, run: &str) -> Bytes {
+        match self.receive_all().await {
             (ToExecutor::Start(start), data) if start.run == run => data,
             other => panic!("not the start of {run}: {other:?}"),
         }
     }
 
-    pub(super) async fn hear_attach(&mut self, run: &str, after: u64) {
+    pub(super) async fn receive_attach(&mut self, run: &str, after: u64) {
         let attach = ToExecutor::Attach {
             run: run.to_owned(),
             after,
         };
-        assert_eq!(self.hear().await, attach);
+        assert_eq!(self.receive().await, attach);
     }
 
-    pub(super) async fn hear_stop(&mut self, run: &str, how: StopHow) {
+    pub(super) async fn receive_stop(&mut self, run: &str, how: StopHow) {
         let stop = ToExecutor::Stop {
             run: run.to_owned(),
             how,
         };
-        assert_eq!(self.hear().await, stop);
+        assert_eq!(self.receive().await, stop);
     }
 
-    pub(super) async fn say(&mut self, message: FromExecutor) {
-        self.say_all(message, b"").await;
+    pub(super) async fn send(&mut self, message: FromExecutor) {
+        self.send_all(message, b"").await;
     }
 
-    pub(super) async fn say_all(&mut self, message: FromExecutor, blob: &[u8]) {
+    pub(super) async fn send_all(&mut self, message: FromExecutor, blob: &[u8]) {
         write_frame(&mut self.0, &message, blob).await.unwrap();
     }
 
     /// Lines of a run, numbered from `first`.
-    pub(super) async fn say_lines(&mut self, run: &str, first: u64, texts: &[&str]) {
-        self.try_say_lines(run, first, texts).await.unwrap();
+    pub(super) async fn send_lines(&mut self, run: &str, first: u64, texts: &[&str]) {
+        self.try_send_lines(run, first, texts).await.unwrap();
     }
 
     /// The same to a hub that may have hung up.
-    pub(super) async fn try_say_lines(
+    pub(super) async fn try_send_lines(
         &mut self,
         run: &str,
         first: u64,

@@ -8,12 +8,12 @@ use crate::client::RunEvent;
 use crate::client::table::Table;
 use crate::protocol::{Credentials, StopHow, ToExecutor, Value};
 
-fn said(table: &mut Table) -> Vec<ToExecutor> {
-    let said = std::iter::from_fn(|| table.next())
-        .map(|saying| saying.message)
+fn take_messages(table: &mut Table) -> Vec<ToExecutor> {
+    let messages = std::iter::from_fn(|| table.next())
+        .map(|outgoing| outgoing.message)
         .collect();
     table.flushed();
-    said
+    messages
 }
 
 fn run(number: u8) -> String {
@@ -46,7 +46,7 @@ fn many_of_a_kind_are_one() {
     }
     let run = run(1);
     assert_eq!(
-        said(&mut table),
+        take_messages(&mut table),
         [ToExecutor::Attach {
             run: run.clone(),
             after: 99
@@ -60,7 +60,7 @@ fn many_of_a_kind_are_one() {
     let how = StopHow::Kill("terminated".to_owned());
     assert!(!table.is_settled());
     assert_eq!(
-        said(&mut table),
+        take_messages(&mut table),
         [
             ToExecutor::Kept {
                 run: run.clone(),
@@ -79,9 +79,9 @@ fn a_stop_follows_the_start_of_its_run() {
     table.start(id(1), start(1), Bytes::new(), sender).unwrap();
     table.stop(id(1), StopHow::Polite);
     table.declare(Vec::new().into());
-    let words = said(&mut table);
+    let messages = take_messages(&mut table);
     assert!(matches!(
-        words[..],
+        messages[..],
         [
             ToExecutor::Declare { .. },
             ToExecutor::Start(_),
@@ -95,10 +95,10 @@ fn a_run_is_started_once() {
     let mut table = Table::default();
     let (sender, _heard) = oneshot::channel();
     let _inbox = table.start(id(1), start(1), Bytes::new(), sender).unwrap();
-    let (sender, mut heard) = oneshot::channel();
+    let (sender, mut notified) = oneshot::channel();
     assert!(table.start(id(1), start(1), Bytes::new(), sender).is_none());
-    assert!(heard.try_recv().is_err());
-    assert_eq!(said(&mut table).len(), 1);
+    assert!(notified.try_recv().is_err());
+    assert_eq!(take_messages(&mut table).len(), 1);
     assert!(!table.take_back(id(1)), "it was said");
 }
 
@@ -108,23 +108,23 @@ fn a_retired_executor_is_given_nothing() {
     table.retire();
     let (sender, _heard) = oneshot::channel();
     assert!(table.start(id(1), start(1), Bytes::new(), sender).is_none());
-    assert_eq!(said(&mut table), [ToExecutor::Retire]);
+    assert_eq!(take_messages(&mut table), [ToExecutor::Retire]);
 }
 
 #[test]
 fn a_forgotten_run_is_there_until_nothing_of_it_is_alive() {
     let mut table = Table::join(vec![(id(1), held(1, false)), (id(2), held(2, true))], false);
     let inbox = table.attach(id(1), 0).unwrap();
-    table.hear(id(1), &ended(false)).unwrap();
+    table.receive(id(1), &ended(false)).unwrap();
     table.forget(id(1));
     table.forget(id(2));
-    let words = said(&mut table);
-    assert_eq!(words.len(), 3, "{words:?}");
+    let messages = take_messages(&mut table);
+    assert_eq!(messages.len(), 3, "{messages:?}");
     assert!(table.held().is_empty());
     assert!(table.holds(id(1)), "its reclaiming is to come");
     assert!(!table.holds(id(2)), "nobody waits for its reclaiming");
-    assert!(table.hear(id(1), &RunEvent::Reclaimed).is_some());
-    assert!(said(&mut table).is_empty());
+    assert!(table.receive(id(1), &RunEvent::Reclaimed).is_some());
+    assert!(take_messages(&mut table).is_empty());
     assert!(!table.holds(id(1)));
     drop(inbox);
 }
@@ -145,7 +145,7 @@ fn after_a_new_connection_all_that_matters_is_said_again() {
     let (sender, _heard) = oneshot::channel();
     let _queued = table.start(id(4), start(4), Bytes::new(), sender).unwrap();
     table.declare(Vec::new().into());
-    let before = said(&mut table);
+    let before = take_messages(&mut table);
     assert!(!table.holds(id(3)));
 
     // Run 2 is gone, run 3 was not heard to be forgotten.
@@ -155,7 +155,7 @@ fn after_a_new_connection_all_that_matters_is_said_again() {
         (id(4), held(4, false)),
     ];
     assert_eq!(table.rejoin(&now).len(), 1);
-    let again = said(&mut table);
+    let again = take_messages(&mut table);
     assert_eq!(again.len(), 6, "{again:?}");
     for word in [
         ToExecutor::Declare {

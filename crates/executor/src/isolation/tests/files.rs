@@ -48,10 +48,10 @@ fn what_others_have_is_out_of_reach() {
         assert!(control.status.success(), "{script}: {control:?}");
         let caught = within(&rules, &site, &script);
         assert!(!caught.status.success(), "{script}: {caught:?}");
-        let said = String::from_utf8_lossy(&caught.stderr);
+        let output = String::from_utf8_lossy(&caught.stderr);
         assert!(
-            said.contains("denied") || said.contains("not permitted"),
-            "{script}: {said}"
+            output.contains("denied") || output.contains("not permitted"),
+            "{script}: {output}"
         );
         let _link = fs::remove_file(site.scratch().join("link"));
     }

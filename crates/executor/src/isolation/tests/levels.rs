@@ -114,25 +114,25 @@ fn found(versions: &[Version], controllers: &[Controller]) -> Found {
 fn what_cannot_be_enforced_is_named() {
     let mut spec = Site::new().spec();
     let bare = Level::new(found(&[], &[]), None, None);
-    let said = bare.check(&spec).unwrap_err();
+    let error = bare.check(&spec).unwrap_err();
     assert!(
-        said.contains("certain end") && said.contains("data directory"),
-        "{said}"
+        error.contains("certain end") && error.contains("data directory"),
+        "{error}"
     );
-    assert!(!said.contains("memory"), "it has no such limit: {said}");
+    assert!(!error.contains("memory"), "it has no such limit: {error}");
     spec.limits.memory_bytes = Some(1);
     spec.limits.pids = Some(1);
-    let said = bare.check(&spec).unwrap_err();
+    let error = bare.check(&spec).unwrap_err();
     assert!(
-        said.contains("memory of a function") && said.contains("number of processes"),
-        "{said}"
+        error.contains("memory of a function") && error.contains("number of processes"),
+        "{error}"
     );
 
     let kill_only = Level::new(found(&[Version::V2], &[]), Some(7), Some(Ok(())));
-    let said = kill_only.check(&spec).unwrap_err();
+    let error = kill_only.check(&spec).unwrap_err();
     assert!(
-        said.contains("memory") && !said.contains("certain end"),
-        "{said}"
+        error.contains("memory") && !error.contains("certain end"),
+        "{error}"
     );
     let full = Level::new(
         found(&[Version::V2], &Controller::ALL),
@@ -149,10 +149,10 @@ fn signals_to_the_executor_are_said_to_be_open_where_landlock_would_close_them()
     let refused = || Some(Err(std::io::Error::other("no seccomp here")));
     let open = level(Some(6), refused());
     assert!(!open.signal_filter);
-    let said = open.check(&spec).unwrap_err();
+    let error = open.check(&spec).unwrap_err();
     assert!(
-        said.contains("the executor") && said.contains("no seccomp here"),
-        "{said}"
+        error.contains("the executor") && error.contains("no seccomp here"),
+        "{error}"
     );
     assert!(level(Some(6), Some(Ok(()))).signal_filter);
     // All signals are open there, which is said already.

@@ -37,8 +37,8 @@ fn rules(test: &str, site: &Site) -> Option<[Ruleset; 2]> {
 fn answers(rules: &Ruleset, site: &Site, way: &str) -> BTreeSet<String> {
     let done = within(rules, site, &format!("perl {SCRIPT} {way}"));
     assert!(done.status.success(), "{way}: {done:?}");
-    let said = String::from_utf8(done.stdout).unwrap();
-    said.lines().map(str::to_owned).collect()
+    let output = String::from_utf8(done.stdout).unwrap();
+    output.lines().map(str::to_owned).collect()
 }
 
 fn has_perl() -> bool {

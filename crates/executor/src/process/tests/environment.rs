@@ -96,14 +96,14 @@ async fn a_scratch_serves_again_only_if_it_is_as_new() {
         let bench = Bench::script(&format!("{leave}; {script}"));
         let certain = has_groups(&bench, "scratch directories that serve again");
         let starter = ProcessStarter::new(bench.surroundings());
-        let mut said = Vec::new();
+        let mut outputs = Vec::new();
         for _ in 0..2 {
             let mut instance = starter.start(bench.job()).await.unwrap();
             instance.wait().await;
-            said.push(instance.reclaim().await.result);
+            outputs.push(instance.reclaim().await.result);
         }
         let user = rustix::process::geteuid().as_raw();
-        let lines: Vec<_> = said
+        let lines: Vec<_> = outputs
             .iter()
             .map(|text| std::str::from_utf8(text).unwrap())
             .collect();
@@ -133,12 +133,15 @@ async fn starters_of_one_executor_share_the_names_of_scratch_directories() {
         instances.push(starter.start(job).await.unwrap());
     }
     std::fs::write(bench.dir.path().join("go"), "").unwrap();
-    let mut said = Vec::new();
+    let mut outputs = Vec::new();
     for mut instance in instances {
         instance.wait().await;
-        said.push(instance.reclaim().await.result);
+        outputs.push(instance.reclaim().await.result);
     }
-    assert!(!said[0].is_empty() && said[0] != said[1], "{said:?}");
+    assert!(
+        !outputs[0].is_empty() && outputs[0] != outputs[1],
+        "{outputs:?}"
+    );
 }
 
 #[tokio::test]

@@ -115,10 +115,10 @@ async fn what_is_required_and_not_there_starts_nothing() {
         bench.spec.isolation = Isolation::Required;
         let surroundings = bench.surroundings_with(Isolator::bare);
         let why = surroundings.isolation.check(&bench.spec).unwrap_err();
-        let Some(StartError::NotIsolated(said)) = bench.start().await.err() else {
+        let Some(StartError::NotIsolated(error)) = bench.start().await.err() else {
             panic!("it was started");
         };
-        assert!(said == why && said.contains(missing), "{said}");
+        assert!(error == why && error.contains(missing), "{error}");
         assert!(!bench.dir.path().join("ran").exists() && !bench.scratch().exists());
     }
 }

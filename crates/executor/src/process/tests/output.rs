@@ -160,8 +160,8 @@ async fn an_exchanged_output_gets_its_own_lines() {
         let output = Arc::new(Recorded::default());
         spawned.tap().attach(output.clone()).await;
         std::fs::write(bench.dir.path().join(n), "").unwrap();
-        let said = bench.dir.path().join(format!("said{n}"));
-        eventually("it has spoken", || said.exists().then_some(())).await;
+        let marker = bench.dir.path().join(format!("said{n}"));
+        eventually("it has spoken", || marker.exists().then_some(())).await;
         spawned.tap().detach().await;
         let first = if n == "1" {
             vec!["init".to_owned()]
@@ -206,6 +206,6 @@ async fn lines_that_are_never_taken_are_given_up_with_a_word() {
     tokio::time::pause();
     let exit = instance.reclaim().await;
     assert_eq!((exit.how, exit.result_cut), (How::Exited(0), true));
-    let said = stuck.0.lock().unwrap().clone();
-    assert_eq!(said, ["the rest was not taken within 10 s"]);
+    let remarks = stuck.0.lock().unwrap().clone();
+    assert_eq!(remarks, ["the rest was not taken within 10 s"]);
 }

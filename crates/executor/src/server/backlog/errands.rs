@@ -26,7 +26,7 @@ impl Backlog {
     }
 
     fn task(&mut self, spill: &Spill) -> Option<Task> {
-        if self.listener.is_some()
+        if self.subscriber.is_some()
             && let Some((part, piece)) = self.wanted()
         {
             return Some(Task::Read(part, piece));
@@ -65,7 +65,7 @@ impl Backlog {
             let bytes = stored.leave()?;
             return Some((Part::Lines(stored.first), bytes));
         }
-        let end = self.end.as_mut().filter(|_| self.listener.is_none())?;
+        let end = self.end.as_mut().filter(|_| self.subscriber.is_none())?;
         Some((Part::Result, end.leave()?))
     }
 

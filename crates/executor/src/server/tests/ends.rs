@@ -12,7 +12,7 @@ async fn all_lines_come_before_the_end() {
     let mut hub = bench.declared_hub().await;
     let mut start = start(1, "f");
     start.remarks = vec!["a remark".to_owned()];
-    hub.say(ToExecutor::Start(start)).await;
+    hub.send(ToExecutor::Start(start)).await;
     let actor = bench.actor().await;
     assert_eq!(actor.id, request_id(1));
     actor.write(&["one", "", "three"]).await;
@@ -82,7 +82,7 @@ async fn a_panic_ends_one_run_alone() {
     let actor = bench.actor().await;
     hub.start(2, "panics").await;
     loop {
-        if let (FromExecutor::Ended { run, outcome, .. }, _) = hub.hear().await {
+        if let (FromExecutor::Ended { run, outcome, .. }, _) = hub.receive().await {
             assert_eq!(run, request_id(2).to_string());
             assert_eq!(
                 (outcome.verdict, outcome.reason.as_str()),
@@ -103,16 +103,16 @@ async fn a_stop_reaches_the_run_from_any_hub() {
     let actor = bench.actor().await;
     let run = request_id(1).to_string();
     let how = StopHow::Polite;
-    hub.say(ToExecutor::Stop {
+    hub.send(ToExecutor::Stop {
         run: run.clone(),
         how,
     })
     .await;
-    actor.told(&["terminate"]).await;
+    actor.wait_for_requests(&["terminate"]).await;
     let mut hub = bench.hub().await;
     hub.attach(1, 0).await;
     let how = StopHow::Kill("terminated".to_owned());
-    hub.say(ToExecutor::Stop { run, how }).await;
+    hub.send(ToExecutor::Stop { run, how }).await;
     let (_, outcome, _) = hub.until_end(1).await;
     assert_eq!(
         (outcome.verdict, outcome.signal),
@@ -130,7 +130,7 @@ async fn what_remains_is_told_when_it_is_gone() {
     actor.end(How::Exited(1));
     let run = request_id(1).to_string();
     loop {
-        if let (FromExecutor::Ended { reclaimed, .. }, _) = hub.hear().await {
+        if let (FromExecutor::Ended { reclaimed, .. }, _) = hub.receive().await {
             assert!(!reclaimed);
             break;
         }
@@ -141,7 +141,7 @@ async fn what_remains_is_told_when_it_is_gone() {
     assert_eq!(hub.welcome.runs.len(), 1);
     assert!(hub.welcome.runs[0].ended);
     hub.attach(1, 0).await;
-    let (ended, _) = hub.hear().await;
+    let (ended, _) = hub.receive().await;
     assert!(
         matches!(
             ended,
@@ -153,7 +153,7 @@ async fn what_remains_is_told_when_it_is_gone() {
         "{ended:?}"
     );
     gone.send(()).unwrap();
-    assert_eq!(hub.hear().await.0, FromExecutor::Reclaimed { run });
+    assert_eq!(hub.receive().await.0, FromExecutor::Reclaimed { run });
     assert_eq!(held(&bench, 0).await, 0);
 }
 
@@ -170,7 +170,7 @@ async fn to_forget_frees() {
     assert_eq!(bench.spilled(), 1);
     actor.end_well("");
     loop {
-        if let (FromExecutor::Ended { .. }, _) = hub.hear().await {
+        if let (FromExecutor::Ended { .. }, _) = hub.receive().await {
             break;
         }
     }

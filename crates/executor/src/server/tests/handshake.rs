@@ -7,14 +7,14 @@ use tokio::net::UnixStream;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::{Bench, connect, hear, key};
+use super::{Bench, connect, key, receive};
 use crate::protocol::{
     FromExecutor, Hello, Refusal, ToExecutor, VERSIONS, Value, Versions, write_frame,
 };
 use crate::tests::{as_nobody, is_root, open_to_all};
 
 async fn refusal(stream: &mut BufReader<UnixStream>) -> Refusal {
-    let (FromExecutor::Refused(refusal), _) = hear(stream).await else {
+    let (FromExecutor::Refused(refusal), _) = receive(stream).await else {
         panic!("not refused");
     };
     let mut rest = Vec::new();
@@ -109,8 +109,8 @@ async fn another_user_is_not_even_listened_to() {
     });
     // It may be closed already.
     let _ = write_frame(&mut stream, &hello, &[]).await;
-    let heard = stream.read(&mut [0; 8]).await.unwrap_or(0);
-    assert_eq!(heard, 0, "it was answered");
+    let received = stream.read(&mut [0; 8]).await.unwrap_or(0);
+    assert_eq!(received, 0, "it was answered");
 }
 
 #[tokio::test]

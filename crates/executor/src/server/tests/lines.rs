@@ -286,7 +286,7 @@ async fn beside_a_disk_that_hangs() {
     });
     let mut hub = bench.declared_hub().await;
     hub.attach(1, 0).await;
-    let (FromExecutor::Lines { first: 1, .. }, _) = hub.hear().await else {
+    let (FromExecutor::Lines { first: 1, .. }, _) = hub.receive().await else {
         panic!("nothing comes of what is in memory");
     };
     hub.kept(1, 1).await;
@@ -295,9 +295,9 @@ async fn beside_a_disk_that_hangs() {
     two.write(&["two"]).await;
     let run = request_id(2).to_string();
     let how = StopHow::Kill("terminated".to_owned());
-    hub.say(ToExecutor::Stop { run, how }).await;
+    hub.send(ToExecutor::Stop { run, how }).await;
     let is_of_two = |message: &FromExecutor| matches!(message, FromExecutor::Ended { outcome, .. } if outcome.verdict == Verdict::Terminated);
-    while !is_of_two(&hub.hear().await.0) {}
+    while !is_of_two(&hub.receive().await.0) {}
     let mut hub = bench.hub().await;
     hub.attach(1, 1).await;
     drop(disk);
@@ -318,7 +318,7 @@ fn a_disk_that_hangs_holds_up_nobody_else() {
 async fn a_large_result_waits_for_a_hub_on_disk() {
     let mut bench = Bench::open();
     let mut hub = bench.declared_hub().await;
-    hub.say(ToExecutor::Start(start(1, "f"))).await;
+    hub.send(ToExecutor::Start(start(1, "f"))).await;
     let actor = bench.actor().await;
     drop(hub);
     let result: Vec<u8> = (0..500_000_u32).map(|n| n.to_be_bytes()[3]).collect();

@@ -16,7 +16,7 @@ async fn a_retired_executor_ends_with_its_last_run() {
     let mut hub = bench.declared_hub().await;
     hub.start(1, "f").await;
     let actor = bench.actor().await;
-    hub.say(ToExecutor::Retire).await;
+    hub.send(ToExecutor::Retire).await;
     hub.start(2, "f").await;
     let (_, outcome, _) = hub.until_end(2).await;
     assert_eq!(
@@ -41,7 +41,7 @@ async fn a_retired_executor_ends_with_its_last_run() {
 #[tokio::test]
 async fn an_executor_without_work_ends_when_it_is_retired() {
     let mut bench = Bench::open();
-    bench.hub().await.say(ToExecutor::Retire).await;
+    bench.hub().await.send(ToExecutor::Retire).await;
     bench.over().await.unwrap();
 }
 
@@ -64,7 +64,7 @@ async fn a_run_keeps_it_alive_without_a_hub() {
     let mut hub = bench.declared_hub().await;
     let mut start = super::start(1, "f");
     start.timeout_ms = 24 * 3_600_000;
-    hub.say(ToExecutor::Start(start)).await;
+    hub.send(ToExecutor::Start(start)).await;
     let actor = bench.actor().await;
     drop(hub);
     tokio::time::sleep(Duration::from_secs(20 * 3600)).await;
@@ -85,7 +85,7 @@ async fn without_its_directory_it_kills_everything_and_ends() {
     let actor = bench.actor().await;
     std::fs::remove_dir_all(&bench.dir).unwrap();
     let began = Instant::now();
-    actor.told(&["kill"]).await;
+    actor.wait_for_requests(&["kill"]).await;
     actor.dropped().await;
     assert!(began.elapsed() <= Duration::from_secs(2));
     bench.over().await.unwrap();
@@ -98,11 +98,11 @@ async fn told_to_shut_down_it_kills_everything_and_ends() {
     hub.start(1, "f").await;
     let actor = bench.actor().await;
     actor.write(&["begun"]).await;
-    let (begun, _) = hub.hear().await;
+    let (begun, _) = hub.receive().await;
     assert!(matches!(begun, FromExecutor::Lines { .. }));
     bench.shutdown.cancel();
     bench.over().await.unwrap();
-    actor.told(&["kill"]).await;
+    actor.wait_for_requests(&["kill"]).await;
     // No end is told: for the hub it is the same as if the executor had been killed.
     let mut rest = Vec::new();
     hub.stream.read_to_end(&mut rest).await.unwrap();

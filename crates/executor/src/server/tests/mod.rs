@@ -146,7 +146,7 @@ impl Bench {
     async fn declared_hub(&self) -> Hub {
         let mut hub = self.hub().await;
         let functions = ["f", "refuses", "panics"].map(spec).to_vec();
-        hub.say(ToExecutor::Declare { functions }).await;
+        hub.send(ToExecutor::Declare { functions }).await;
         hub
     }
 
@@ -171,7 +171,7 @@ impl Bench {
 // === impl Hub ===
 
 impl Hub {
-    async fn say(&mut self, message: ToExecutor) {
+    async fn send(&mut self, message: ToExecutor) {
         write_frame(&mut self.stream, &message, b"data")
             .await
             .unwrap();
@@ -179,33 +179,33 @@ impl Hub {
     }
 
     async fn start(&mut self, n: u8, function: &str) {
-        self.say(ToExecutor::Start(start(n, function))).await;
+        self.send(ToExecutor::Start(start(n, function))).await;
     }
 
     async fn attach(&mut self, n: u8, after: u64) {
         let run = request_id(n).to_string();
-        self.say(ToExecutor::Attach { run, after }).await;
+        self.send(ToExecutor::Attach { run, after }).await;
     }
 
     async fn kept(&mut self, n: u8, line: u64) {
         let run = request_id(n).to_string();
-        self.say(ToExecutor::Kept { run, line }).await;
+        self.send(ToExecutor::Kept { run, line }).await;
     }
 
     async fn forget(&mut self, n: u8) {
         let run = request_id(n).to_string();
-        self.say(ToExecutor::Forget { run }).await;
+        self.send(ToExecutor::Forget { run }).await;
     }
 
-    async fn hear(&mut self) -> (FromExecutor, Bytes) {
-        hear(&mut self.stream).await
+    async fn receive(&mut self) -> (FromExecutor, Bytes) {
+        receive(&mut self.stream).await
     }
 
     /// Takes a run's lines, keeping each message, until its end.
     async fn until_end(&mut self, n: u8) -> (Vec<Numbered>, Outcome, Bytes) {
         let mut lines = Vec::new();
         loop {
-            match self.hear().await {
+            match self.receive().await {
                 (FromExecutor::Ended { outcome, .. }, result) => return (lines, outcome, result),
                 (
                     FromExecutor::Lines {
@@ -255,15 +255,15 @@ async fn hello(mut stream: BufReader<UnixStream>, key: Value) -> Hub {
     });
     write_frame(&mut stream, &hello, &[]).await.unwrap();
     stream.flush().await.unwrap();
-    match hear(&mut stream).await {
+    match receive(&mut stream).await {
         (FromExecutor::Welcome(welcome), _) => Hub { stream, welcome },
         other => panic!("not welcome: {other:?}"),
     }
 }
 
-async fn hear(stream: &mut BufReader<UnixStream>) -> (FromExecutor, Bytes) {
-    let heard = timeout(LONG, read_frame(stream)).await;
-    heard.expect("the executor says nothing").unwrap()
+async fn receive(stream: &mut BufReader<UnixStream>) -> (FromExecutor, Bytes) {
+    let received = timeout(LONG, read_frame(stream)).await;
+    received.expect("the executor says nothing").unwrap()
 }
 
 fn numbered(first: u64, heads: &[LineHead], texts: &[u8]) -> Vec<Numbered> {

@@ -37,9 +37,9 @@ async fn processes_run_are_stopped_and_end_with_the_executor() {
         script("echo", "echo a line >&2; cat"),
         script("sleep", "exec sleep 1000"),
     ];
-    hub.say(ToExecutor::Declare { functions }).await;
+    hub.send(ToExecutor::Declare { functions }).await;
 
-    hub.say(ToExecutor::Start(start(1, "echo"))).await;
+    hub.send(ToExecutor::Start(start(1, "echo"))).await;
     let (lines, outcome, result) = hub.until_end(1).await;
     assert_eq!(outcome.verdict, Verdict::Succeeded, "{outcome:?}");
     assert_eq!(result, Bytes::from_static(b"data"));
@@ -51,15 +51,15 @@ async fn processes_run_are_stopped_and_end_with_the_executor() {
     );
     hub.forget(1).await;
 
-    hub.say(ToExecutor::Start(start(2, "sleep"))).await;
+    hub.send(ToExecutor::Start(start(2, "sleep"))).await;
     let run = request_id(2).to_string();
     let how = StopHow::Kill("terminated".to_owned());
-    hub.say(ToExecutor::Stop { run, how }).await;
+    hub.send(ToExecutor::Stop { run, how }).await;
     let (_, outcome, _) = hub.until_end(2).await;
     assert_eq!(outcome.verdict, Verdict::Terminated, "{outcome:?}");
     hub.forget(2).await;
 
-    hub.say(ToExecutor::Retire).await;
+    hub.send(ToExecutor::Retire).await;
     let over = tokio::time::timeout(LONG, served.join_next()).await;
     over.unwrap().unwrap().unwrap().unwrap();
 }

@@ -88,7 +88,7 @@ async fn live_through(visits: Vec<Visit>) {
     }
     actor.end_well("");
     loop {
-        let (message, texts) = hub.hear().await;
+        let (message, texts) = hub.receive().await;
         if log.take(&message, &texts) {
             break;
         }
@@ -103,7 +103,7 @@ async fn read_some(hub: &mut Hub, log: &mut Log, count: usize, written: usize) {
         if log.0.len() >= written {
             break;
         }
-        let (message, texts) = hub.hear().await;
+        let (message, texts) = hub.receive().await;
         log.take(&message, &texts);
     }
 }

@@ -30,7 +30,7 @@ pub(super) struct Actor {
 /// What happened with a run so far.
 #[derive(Default)]
 struct Play {
-    told: Vec<String>,
+    requests: Vec<String>,
     how: Option<How>,
     result: Bytes,
     /// Ends when what remains is gone.
@@ -118,14 +118,14 @@ impl Actor {
         gone
     }
 
-    /// Waits until the run was told all of this, in this order.
-    pub(super) async fn told(&self, all: &[&str]) {
-        let told = async {
+    /// Waits until the run got exactly these requests, in this order.
+    pub(super) async fn wait_for_requests(&self, all: &[&str]) {
+        let arrived = async {
             let mut play = self.play.subscribe();
-            play.wait_for(|play| play.told == all).await.map(drop)
+            play.wait_for(|play| play.requests == all).await.map(drop)
         };
-        let told = tokio::time::timeout(super::LONG, told).await;
-        told.expect("the run was not told").unwrap();
+        let arrived = tokio::time::timeout(super::LONG, arrived).await;
+        arrived.expect("the requests did not arrive").unwrap();
     }
 
     /// Waits until the instance is dropped.
@@ -140,26 +140,26 @@ impl Actor {
 // === impl Played ===
 
 impl Played {
-    fn tell(&self, what: String) {
-        self.0.send_modify(|play| play.told.push(what));
+    fn record(&self, request: String) {
+        self.0.send_modify(|play| play.requests.push(request));
     }
 }
 
 #[async_trait]
 impl Instance for Played {
     fn terminate(&self) {
-        self.tell("terminate".to_owned());
+        self.record("terminate".to_owned());
     }
 
     fn kill(&self) {
-        self.tell("kill".to_owned());
+        self.record("kill".to_owned());
         self.0.send_modify(|play| {
             play.how.get_or_insert(How::Signaled(9));
         });
     }
 
     fn renew(&self, credentials: &Credentials) -> std::io::Result<()> {
-        self.tell(format!("renew {}", credentials.access_key));
+        self.record(format!("renew {}", credentials.access_key));
         Ok(())
     }
 

@@ -57,9 +57,9 @@ fn kill() -> StopHow {
 async fn a_run_over_its_time_is_asked_gets_its_grace_and_is_killed() {
     let (actor, _orders, over) = run().await;
     let began = Instant::now();
-    actor.told(&["terminate"]).await;
+    actor.wait_for_requests(&["terminate"]).await;
     assert_eq!(began.elapsed().as_secs(), 60);
-    actor.told(&["terminate", "kill"]).await;
+    actor.wait_for_requests(&["terminate", "kill"]).await;
     assert_eq!(began.elapsed().as_secs(), 65);
     let outcome = outcome(over).await;
     assert_eq!(
@@ -75,10 +75,10 @@ async fn a_run_over_its_time_is_asked_gets_its_grace_and_is_killed() {
 #[tokio::test(start_paused = true)]
 async fn ending_well_after_the_deadline_is_still_timed_out() {
     let (actor, orders, over) = run().await;
-    actor.told(&["terminate"]).await;
+    actor.wait_for_requests(&["terminate"]).await;
     // A stop that comes too late changes nothing of why it ends.
     orders.stop(StopHow::Polite);
-    actor.told(&["terminate", "terminate"]).await;
+    actor.wait_for_requests(&["terminate", "terminate"]).await;
     actor.end_well("");
     assert_eq!(outcome(over).await.verdict, Verdict::TimedOut);
 }
@@ -87,9 +87,9 @@ async fn ending_well_after_the_deadline_is_still_timed_out() {
 async fn a_polite_stop_may_end_well() {
     let (actor, orders, over) = run().await;
     orders.stop(StopHow::Polite);
-    actor.told(&["terminate"]).await;
+    actor.wait_for_requests(&["terminate"]).await;
     sleep(Duration::from_secs(30)).await;
-    actor.told(&["terminate"]).await;
+    actor.wait_for_requests(&["terminate"]).await;
     actor.end_well("");
     assert_eq!(outcome(over).await.verdict, Verdict::Succeeded);
 }
@@ -98,7 +98,7 @@ async fn a_polite_stop_may_end_well() {
 async fn a_polite_stop_that_ends_badly_is_terminated() {
     let (actor, orders, over) = run().await;
     orders.stop(StopHow::Polite);
-    actor.told(&["terminate"]).await;
+    actor.wait_for_requests(&["terminate"]).await;
     actor.end(How::Exited(143));
     let outcome = outcome(over).await;
     assert_eq!(
@@ -112,9 +112,9 @@ async fn a_polite_stop_that_ends_badly_is_terminated() {
 async fn a_kill_gives_its_reason() {
     let (actor, orders, over) = run().await;
     orders.stop(StopHow::Polite);
-    actor.told(&["terminate"]).await;
+    actor.wait_for_requests(&["terminate"]).await;
     orders.stop(kill());
-    actor.told(&["terminate", "kill"]).await;
+    actor.wait_for_requests(&["terminate", "kill"]).await;
     let outcome = outcome(over).await;
     assert_eq!(
         (outcome.verdict, outcome.reason.as_str()),
@@ -173,7 +173,7 @@ async fn a_start_that_hangs_ends_at_the_deadline_and_what_comes_of_it_is_killed(
     run.script.go_on.add_permits(1);
     remains.gone().await;
     let actor = run.actors.recv().await.unwrap();
-    actor.told(&["kill"]).await;
+    actor.wait_for_requests(&["kill"]).await;
     actor.dropped().await;
 }
 
@@ -195,7 +195,7 @@ async fn a_kill_does_not_wait_for_a_start_that_hangs() {
 
 #[tokio::test(start_paused = true)]
 async fn a_start_that_is_only_slow_learns_what_it_missed() {
-    for (stop, after, told, verdict) in [
+    for (stop, after, request, verdict) in [
         (Some(StopHow::Polite), 1, "terminate", Verdict::Terminated),
         (Some(kill()), 1, "kill", Verdict::Terminated),
         (None, 63, "terminate", Verdict::TimedOut),
@@ -208,7 +208,7 @@ async fn a_start_that_is_only_slow_learns_what_it_missed() {
         sleep(Duration::from_secs(after)).await;
         run.script.go_on.add_permits(1);
         let actor = run.actors.recv().await.unwrap();
-        actor.told(&[told]).await;
+        actor.wait_for_requests(&[request]).await;
         actor.end(How::Signaled(15));
         assert_eq!(outcome(run.over).await.verdict, verdict);
     }
@@ -223,7 +223,7 @@ async fn new_keys_reach_the_run() {
         session_token: Value::new("t"),
         expires_ms: 0,
     });
-    actor.told(&["renew AK2"]).await;
+    actor.wait_for_requests(&["renew AK2"]).await;
     actor.end_well("");
     assert_eq!(outcome(over).await.verdict, Verdict::Succeeded);
 }
@@ -292,27 +292,27 @@ async fn every_way_to_end_has_its_reason() {
 /// A run whose end comes to light when it is waited for once more, and not before its deadline.
 struct Unnoticed {
     waits: usize,
-    told: Arc<AtomicBool>,
+    was_asked: Arc<AtomicBool>,
 }
 
-/// Starts it. Told is whether anything was asked of it.
+/// Starts it. `was_asked` is whether anything was asked of it.
 struct Late {
     waits: usize,
-    told: Arc<AtomicBool>,
+    was_asked: Arc<AtomicBool>,
 }
 
 #[async_trait]
 impl Starter for Late {
     async fn start(&self, _job: Job) -> Result<Box<dyn Instance>, StartError> {
-        let (waits, told) = (self.waits, self.told.clone());
-        Ok(Box::new(Unnoticed { waits, told }))
+        let (waits, was_asked) = (self.waits, self.was_asked.clone());
+        Ok(Box::new(Unnoticed { waits, was_asked }))
     }
 }
 
 #[async_trait]
 impl Instance for Unnoticed {
     fn terminate(&self) {
-        self.told.store(true, Ordering::SeqCst);
+        self.was_asked.store(true, Ordering::SeqCst);
     }
 
     fn kill(&self) {
@@ -351,15 +351,15 @@ impl Instance for Unnoticed {
 async fn who_ended_before_anybody_saw_that_its_time_was_over_is_not_timed_out() {
     for waits in [1, 2] {
         for _often in 0..30 {
-            let told = Arc::new(AtomicBool::new(false));
+            let was_asked = Arc::new(AtomicBool::new(false));
             let starter = Arc::new(Late {
                 waits,
-                told: told.clone(),
+                was_asked: was_asked.clone(),
             });
             let (_orders, orderly) = orders();
             let over = run_to_end(starter, job("f"), orderly, clock().as_ref()).await;
             assert_eq!(over.outcome.verdict, Verdict::Succeeded);
-            assert!(!told.load(Ordering::SeqCst));
+            assert!(!was_asked.load(Ordering::SeqCst));
         }
     }
 }

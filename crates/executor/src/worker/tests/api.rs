@@ -22,7 +22,7 @@ pub(super) struct Served {
     _tasks: JoinSet<()>,
 }
 
-pub(super) struct Said {
+pub(super) struct HttpResponse {
     pub(super) status: u16,
     head: String,
     pub(super) body: Vec<u8>,
@@ -57,15 +57,15 @@ impl Served {
     }
 
     /// The answer to bytes on a new connection; `HOST` in them becomes this endpoint's name.
-    pub(super) async fn raw(&self, request: &str) -> Said {
+    pub(super) async fn raw(&self, request: &str) -> HttpResponse {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
         let request = request.replace("HOST", &format!("127.0.0.1:{}", self.port));
         stream.write_all(request.as_bytes()).await.unwrap();
-        let reading = Said::read(&mut stream);
+        let reading = HttpResponse::read(&mut stream);
         tokio::time::timeout(PATIENCE, reading).await.unwrap()
     }
 
-    pub(super) async fn ask(&self, method: &str, path: &str, body: &str) -> Said {
+    pub(super) async fn ask(&self, method: &str, path: &str, body: &str) -> HttpResponse {
         let length = body.len();
         let request =
             format!("{method} {path} HTTP/1.1\r\nHost: HOST\r\nContent-Length: {length}\r\n\r\n");
@@ -92,7 +92,7 @@ impl Served {
 
 // === impl Said ===
 
-impl Said {
+impl HttpResponse {
     async fn read(stream: &mut TcpStream) -> Self {
         let mut bytes = Vec::new();
         let head = loop {
@@ -103,18 +103,18 @@ impl Said {
             assert_ne!(count, 0, "closed after {bytes:?}");
         };
         let body = bytes.split_off(head);
-        let mut said = Self {
+        let mut response = Self {
             head: String::from_utf8(bytes).unwrap(),
             status: 0,
             body,
         };
-        said.status = said.head.split(' ').nth(1).unwrap().parse().unwrap();
-        let length = said.header("content-length").unwrap().parse().unwrap();
-        while said.body.len() < length {
-            let count = stream.read_buf(&mut said.body).await.unwrap();
+        response.status = response.head.split(' ').nth(1).unwrap().parse().unwrap();
+        let length = response.header("content-length").unwrap().parse().unwrap();
+        while response.body.len() < length {
+            let count = stream.read_buf(&mut response.body).await.unwrap();
             assert_ne!(count, 0, "the body is cut");
         }
-        said
+        response
     }
 
     pub(super) fn header(&self, name: &str) -> Option<&str> {
@@ -149,9 +149,9 @@ async fn both_apis_tell_where_the_run_stands_in_its_trace() {
                 traceparent: Some(PARENT.to_owned()),
             }));
         };
-        let (said, ()) = tokio::join!(asking, offering);
-        assert_eq!(said.header("traceparent"), Some(PARENT), "{path}");
-        let xray = said.header("lambda-runtime-trace-id");
+        let (response, ()) = tokio::join!(asking, offering);
+        assert_eq!(response.header("traceparent"), Some(PARENT), "{path}");
+        let xray = response.header("lambda-runtime-trace-id");
         let expected = "Root=1-0af76519-16cd43dd8448eb211c80319c;Parent=b7ad6b7169203331;Sampled=1";
         assert!(xray.is_none_or(|text| text == expected), "{xray:?}");
         assert_eq!(xray.is_some(), path.starts_with("/2018"));
@@ -176,8 +176,11 @@ async fn the_next_event_comes_with_the_headers_that_aws_clients_need() {
             traceparent: None,
         }));
     };
-    let (said, ()) = tokio::join!(asking, offering);
-    assert_eq!((said.status, said.body.as_slice()), (200, &b"[1]"[..]));
+    let (response, ()) = tokio::join!(asking, offering);
+    assert_eq!(
+        (response.status, response.body.as_slice()),
+        (200, &b"[1]"[..])
+    );
     for (name, value) in [
         ("content-type", "application/json"),
         (
@@ -194,7 +197,7 @@ async fn the_next_event_comes_with_the_headers_that_aws_clients_need() {
             "Root=1-019abcde-0000700080000123456789ab;Sampled=0",
         ),
     ] {
-        assert_eq!(said.header(name), Some(value), "{name}");
+        assert_eq!(response.header(name), Some(value), "{name}");
     }
     let again = served.ask("GET", &path, "").await;
     assert_eq!(again.status, 403, "an event is never run twice");

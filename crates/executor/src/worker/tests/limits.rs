@@ -89,8 +89,8 @@ async fn a_limit_before_the_first_event_is_no_run_of_it() {
         let house = house.with_env("BEFORE_INIT", before_init).declared();
         let how = house.run("answer never").await.exit.how;
         let limit = passed.limit().unwrap();
-        let told = matches!(&how, How::NotReady { reason: "init_failed", detail } if detail.ends_with(&limit));
-        assert!(told, "{how:?}");
+        let reported = matches!(&how, How::NotReady { reason: "init_failed", detail } if detail.ends_with(&limit));
+        assert!(reported, "{how:?}");
         house.close().await;
     }
 }

@@ -16,8 +16,8 @@ async fn other_names_and_web_pages_are_refused() {
         format!("POST /runtime/init/ready HTTP/1.1\r\n{headers}\r\nContent-Length: 0\r\n\r\n")
     };
     for host in ["HOST", &format!("localhost:{port}")] {
-        let said = served.raw(&ready(&format!("Host: {host}"))).await;
-        assert_eq!(said.status, 200, "{host}");
+        let response = served.raw(&ready(&format!("Host: {host}"))).await;
+        assert_eq!(response.status, 200, "{host}");
     }
     for headers in [
         "Host: example.org",
@@ -73,10 +73,10 @@ async fn a_body_that_breaks_off_is_no_answer() {
     stream.write_all(head.as_bytes()).await.unwrap();
     drop(stream);
     // The event can still be answered, by somebody who says all of it.
-    let said = served
+    let response = served
         .ask("POST", "/runtime/invocation/response", "whole")
         .await;
-    assert_eq!((said.status, served.desk.look()), (200, Look::Answered));
+    assert_eq!((response.status, served.desk.look()), (200, Look::Answered));
 }
 
 #[tokio::test]
@@ -107,10 +107,10 @@ async fn who_hung_up_while_waiting_does_not_take_an_event() {
                 traceparent: None,
             }));
     };
-    let (said, ()) = tokio::time::timeout(PATIENCE, async { tokio::join!(asking, offering) })
+    let (response, ()) = tokio::time::timeout(PATIENCE, async { tokio::join!(asking, offering) })
         .await
         .unwrap();
-    assert_eq!(said.status, 200);
+    assert_eq!(response.status, 200);
 }
 
 #[tokio::test]
@@ -126,9 +126,9 @@ async fn keys_are_for_who_knows_the_token_and_always_the_newest() {
     assert_eq!((none.status, wrong.status), (401, 401));
     assert!(!String::from_utf8_lossy(&wrong.body).contains("secret"));
     served.desk.set_credentials(&keys("second"));
-    let said = served.raw(&ask(&served.token)).await;
-    assert_eq!(said.header("cache-control"), Some("no-store"));
-    let body: serde_json::Value = serde_json::from_slice(&said.body).unwrap();
+    let response = served.raw(&ask(&served.token)).await;
+    assert_eq!(response.header("cache-control"), Some("no-store"));
+    let body: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
     let expected = serde_json::json!({
         "AccessKeyId": "second",
         "SecretAccessKey": "second-secret",

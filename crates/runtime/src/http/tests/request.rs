@@ -83,6 +83,6 @@ async fn no_value_is_an_empty_body_and_a_bad_content_type_is_left_out() {
         headers.contains(&"content-length: 0".to_owned()),
         "{headers:?}"
     );
-    let told = headers.iter().any(|line| line.contains("content-type"));
-    assert!(!told && !headers.contains(&"host: evil".to_owned()));
+    let sent = headers.iter().any(|line| line.contains("content-type"));
+    assert!(!sent && !headers.contains(&"host: evil".to_owned()));
 }
