@@ -95,11 +95,11 @@ mod tests {
 
     #[test]
     fn what_came_in_is_somewhere_after_every_step() {
-        let door = TriggerName::new("door").unwrap();
+        let trigger = TriggerName::new("trigger").unwrap();
         let mut census = Census::recovered(2, 3);
         let steps: [fn(&mut Census, &TriggerName); 8] = [
             |census, _| census.resumed(),
-            |census, door| census.accepted(Some(door)),
+            |census, trigger| census.accepted(Some(trigger)),
             |census, _| census.accepted(None),
             |census, _| census.started(),
             |census, _| census.ended(End::Failed),
@@ -108,7 +108,7 @@ mod tests {
             |census, _| census.ended(End::Succeeded),
         ];
         for (place, step) in steps.iter().enumerate() {
-            step(&mut census, &door);
+            step(&mut census, &trigger);
             assert_eq!(
                 came_in(&census),
                 is_somewhere(&census),

@@ -9,7 +9,7 @@ use crate::{TRACEPARENT, Timestamp, TraceParent};
 /// Bytes that the smallest event takes in memory, near enough.
 const OVERHEAD: usize = 256;
 
-/// One thing that happened, whatever door it came through: CloudEvents 1.0 attributes and the bytes.
+/// One thing that happened, whichever trigger or API it came from: CloudEvents 1.0 attributes and the data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
     /// CloudEvents `id`: unique per `source`, for people and functions. Not the key for deduplication.

@@ -1,10 +1,10 @@
-//! What a function says while it runs.
+//! Lines of a function's log.
 
 use bytes::Bytes;
 
 use crate::{RequestId, Timestamp};
 
-/// Which door a log line came out of.
+/// Which stream a log line was written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LogStream {
     /// The function's standard output.

@@ -66,7 +66,7 @@ async fn greet(folder: &Folder, release: &str) -> Result<(Connection, Welcome), 
     let stream = connect(&folder.path).await.map_err(unreachable)?;
     let peer = stream.peer_cred().map_err(unreachable)?;
     if peer.uid() != geteuid().as_raw() {
-        return Err(ClientError::Stranger {
+        return Err(ClientError::WrongUser {
             id: id(),
             uid: peer.uid(),
         });

@@ -59,7 +59,7 @@ pub enum ClientError {
     },
     /// Somebody else listens at its socket.
     #[error("the socket of executor {id} belongs to user {uid}, not to the hub's user")]
-    Stranger {
+    WrongUser {
         /// The executor.
         id: String,
         /// Whose it is.
@@ -121,7 +121,7 @@ pub enum ClientError {
 // === impl ClientError ===
 
 impl ClientError {
-    /// Whether it may be gone at another try: the executor is just starting or ending, or others crowd its door.
+    /// Whether it may be gone at another try: the executor is just starting or ending, or has many connections waiting.
     pub(super) fn is_passing(&self) -> bool {
         matches!(
             self,

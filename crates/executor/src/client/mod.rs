@@ -187,7 +187,7 @@ async fn sweep_after(folder: Folder, lock: Option<File>) -> Option<Remains> {
 }
 
 /// Joins a living executor; one that dies meanwhile is swept instead. One that holds its lock but lets nobody in may be
-/// just starting or ending, or has a crowd at its door, so it has some time.
+/// just starting or ending, or have many connections waiting, so it has some time.
 async fn join_or_sweep(folder: Folder, release: &str) -> Result<Found, ClientError> {
     let by = Instant::now() + CHANGE_TIME;
     loop {

@@ -1,13 +1,13 @@
-//! The executor itself: takes orders from a hub, watches over runs, and keeps what no hub has taken yet.
+//! The executor itself: does what a hub asks, watches over runs, and keeps what no hub has taken yet.
 //!
-//! A hub comes in through the [door](door); a [session] turns its messages into calls on the [table of runs](runs). Each
+//! Connections are [accepted](accept); a [session] turns a hub's messages into calls on the [table of runs](runs). Each
 //! run is [carried](carry) by a task of its own and fills its [outbox], which a session empties when the connection has
 //! room for it. So a hub that is slow, silent or gone never holds up a run, and costs bounded memory.
 
+mod accept;
 mod backlog;
 mod carry;
 mod chunk;
-mod door;
 mod end;
 mod handshake;
 mod home;
@@ -33,7 +33,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tripline_model::Clock;
 
-use self::door::Door;
+use self::accept::Acceptor;
 use self::home::Home;
 use self::kinds::{Kinds, RealKinds};
 use self::runs::Runs;
@@ -98,7 +98,7 @@ async fn serve_kinds(
 ) -> Result<(), ServeError> {
     let runs = Runs::new(Arc::clone(&kinds), options.clock, home.spill());
     let runs = Arc::new(runs);
-    let door = Arc::new(Door::new(
+    let acceptor = Arc::new(Acceptor::new(
         Arc::clone(&runs),
         options.id,
         options.release,
@@ -106,8 +106,8 @@ async fn serve_kinds(
     ));
     let listener = home.listen()?;
     tokio::select! {
-        () = Arc::clone(&door).open(listener) => {}
-        () = no_more_to_do(&runs, &door) => {}
+        () = Arc::clone(&acceptor).accept_all(listener) => {}
+        () = no_more_to_do(&runs, &acceptor) => {}
         () = gone(&home) => tracing::error!("the executor's directory is gone: everything is killed"),
         () = options.shutdown.cancelled() => tracing::info!("told to shut down"),
     }
@@ -119,7 +119,7 @@ async fn serve_kinds(
 }
 
 /// Until nothing is held and nothing will come.
-async fn no_more_to_do(runs: &Runs, door: &Door) {
+async fn no_more_to_do(runs: &Runs, acceptor: &Acceptor) {
     let mut looks = looks();
     let mut busy = Instant::now();
     loop {
@@ -132,7 +132,7 @@ async fn no_more_to_do(runs: &Runs, door: &Door) {
         } else if runs.is_retired() {
             return;
         }
-        if door.is_taken() {
+        if acceptor.has_hub() {
             busy = Instant::now();
         }
         if busy.elapsed() >= IDLE {

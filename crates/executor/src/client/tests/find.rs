@@ -199,7 +199,7 @@ async fn one_of_another_user_is_not_spoken_to() {
     let _listener = as_nobody(|| std::os::unix::net::UnixListener::bind(socket).unwrap());
     let error = soon(Executors::start(config(data.path()))).await.err();
     let error = error.unwrap();
-    assert!(matches!(error, ClientError::Stranger { .. }), "{error}");
+    assert!(matches!(error, ClientError::WrongUser { .. }), "{error}");
 }
 
 #[tokio::test]

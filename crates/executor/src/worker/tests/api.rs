@@ -90,7 +90,7 @@ impl Served {
     }
 }
 
-// === impl Said ===
+// === impl HttpResponse ===
 
 impl HttpResponse {
     async fn read(stream: &mut TcpStream) -> Self {

@@ -1,7 +1,7 @@
-//! Where hubs come in: one at a time, and the newest is the one that counts.
+//! Accepts connections of hubs. One hub is served at a time; a newer one replaces it.
 //!
-//! Functions of the same user can connect, too. So who has not shown the key yet has little room and little time, and
-//! makes room for who comes later: nobody can keep a hub out by taking all places.
+//! Functions of the same user can connect, too. So connections that have not shown the key are few, have little time,
+//! and are dropped for newer ones: nobody can keep a hub out by opening many.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,43 +18,43 @@ use super::session;
 use crate::protocol::{Hello, Value, Welcome};
 
 /// Connections that have not shown the key, at most.
-const MAX_STRANGERS: usize = 16;
-/// Rest after a connection could not be taken, which is mostly for want of file descriptors.
-const REST: Duration = Duration::from_millis(100);
+const MAX_PENDING_HANDSHAKES: usize = 16;
+/// Delay after a failed `accept`, which mostly fails for want of file descriptors.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// Where hubs come in.
-pub(super) struct Door {
+/// Accepts connections of hubs.
+pub(super) struct Acceptor {
     runs: Arc<Runs>,
     executor: String,
     release: String,
     /// Numbers connections.
     next: AtomicU64,
-    /// Ends the connection that has the seat, or waits for it.
+    /// Ends the connection that holds `active`, or waits for it.
     current: Mutex<CancellationToken>,
-    /// What a hub has to know.
+    /// The key that a hub has to show.
     key: Value,
-    /// Held by the connection that runs are told to.
-    seat: tokio::sync::Mutex<()>,
+    /// Held by the connection that is served.
+    active: tokio::sync::Mutex<()>,
 }
 
 /// Connections that have not shown the key.
 #[derive(Default)]
-struct Lobby {
-    greeted: JoinSet<Option<Guest>>,
+struct PendingHandshakes {
+    tasks: JoinSet<Option<AuthenticatedHub>>,
     /// The same, oldest first.
-    waiting: VecDeque<AbortHandle>,
+    oldest_first: VecDeque<AbortHandle>,
 }
 
 /// A hub that has shown the key.
-struct Guest {
+struct AuthenticatedHub {
     stream: UnixStream,
     version: u16,
     hello: Hello,
 }
 
-// === impl Door ===
+// === impl Acceptor ===
 
-impl Door {
+impl Acceptor {
     pub(super) fn new(runs: Arc<Runs>, executor: String, release: String, key: Value) -> Self {
         Self {
             runs,
@@ -63,75 +63,75 @@ impl Door {
             key,
             next: AtomicU64::new(1),
             current: Mutex::default(),
-            seat: tokio::sync::Mutex::default(),
+            active: tokio::sync::Mutex::default(),
         }
     }
 
-    /// Whether a hub is there.
-    pub(super) fn is_taken(&self) -> bool {
-        self.seat.try_lock().is_err()
+    /// Whether a hub is connected.
+    pub(super) fn has_hub(&self) -> bool {
+        self.active.try_lock().is_err()
     }
 
-    /// Takes connections for ever. Dropping this ends them.
-    pub(super) async fn open(self: Arc<Self>, listener: UnixListener) {
-        let mut lobby = Lobby::default();
-        // One has the seat; the others are about to leave.
+    /// Accepts connections for ever. Dropping this ends them.
+    pub(super) async fn accept_all(self: Arc<Self>, listener: UnixListener) {
+        let mut pending = PendingHandshakes::default();
+        // One is active; the others are about to end.
         let mut hubs = JoinSet::new();
         loop {
             tokio::select! {
-                Some(over) = hubs.join_next() => {
-                    report(over);
+                Some(ended) = hubs.join_next() => {
+                    report(ended);
                 }
-                Some(greeted) = lobby.greeted.join_next() => {
-                    if let Some(guest) = report(greeted).flatten() {
-                        hubs.spawn(Arc::clone(&self).receive(guest));
+                Some(finished) = pending.tasks.join_next() => {
+                    if let Some(hub) = report(finished).flatten() {
+                        hubs.spawn(Arc::clone(&self).serve_hub(hub));
                     }
                 }
                 accepted = listener.accept() => match accepted {
                     Ok((stream, _)) => {
-                        lobby.admit(Arc::clone(&self).check(stream));
-                        // Who has said hello already is heard before somebody else takes the place.
+                        pending.add(Arc::clone(&self).authenticate(stream));
+                        // A hub whose `hello` is here already is handled before a newer connection replaces it.
                         yield_now().await;
                     }
                     Err(error) => {
                         tracing::warn!(%error, "a connection could not be taken");
-                        tokio::time::sleep(REST).await;
+                        tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
                     }
                 },
             }
         }
     }
 
-    /// The first words of a connection. `None` if it is of nobody who may come in.
-    async fn check(self: Arc<Self>, mut stream: UnixStream) -> Option<Guest> {
+    /// The handshake of a connection. `None` if the other side may not come in.
+    async fn authenticate(self: Arc<Self>, mut stream: UnixStream) -> Option<AuthenticatedHub> {
         if !is_trusted(&stream) {
             tracing::warn!("a connection of another user was closed");
             return None;
         }
         let (version, hello) = handshake(&mut stream, &self.release, self.key.expose()).await?;
-        Some(Guest {
+        Some(AuthenticatedHub {
             stream,
             version,
             hello,
         })
     }
 
-    /// A connection of a hub, until its last word.
-    async fn receive(self: Arc<Self>, guest: Guest) {
-        let Guest {
+    /// Serves a hub's connection until it ends.
+    async fn serve_hub(self: Arc<Self>, hub: AuthenticatedHub) {
+        let AuthenticatedHub {
             stream,
             version,
             hello,
-        } = guest;
+        } = hub;
         let mine = CancellationToken::new();
-        self.take_over(mine.clone()).cancel();
-        let _seat = tokio::select! {
+        self.replace_current(mine.clone()).cancel();
+        let _active = tokio::select! {
             biased;
             () = mine.cancelled() => return,
-            seat = self.seat.lock() => seat,
+            active = self.active.lock() => active,
         };
         let number = self.next.fetch_add(1, Ordering::SeqCst);
-        // The one before may have been ended in the middle of saying something.
+        // The one before may have been ended in the middle of a message.
         self.runs.detach();
         let welcome = Welcome {
             version,
@@ -144,39 +144,39 @@ impl Door {
         };
         tracing::info!(hub = hello.release, number, "a hub is here");
         tokio::select! {
-            over = session::serve(stream, welcome, &self.runs, number) => {
-                tracing::info!(number, why = %over, "the hub is gone");
+            ended = session::serve(stream, welcome, &self.runs, number) => {
+                tracing::info!(number, why = %ended, "the hub is gone");
             }
             () = mine.cancelled() => tracing::info!(number, "another hub is here"),
         }
         self.runs.detach();
     }
 
-    /// Puts the new connection's token in place of the one before.
-    fn take_over(&self, token: CancellationToken) -> CancellationToken {
+    /// Makes the new connection's token the current one, and returns the one before.
+    fn replace_current(&self, token: CancellationToken) -> CancellationToken {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::replace(&mut current, token)
     }
 }
 
-// === impl Lobby ===
+// === impl PendingHandshakes ===
 
-impl Lobby {
-    /// Lets somebody in, in place of who has waited longest if there is no room.
-    fn admit(&mut self, greeting: impl Future<Output = Option<Guest>> + Send + 'static) {
-        self.waiting.retain(|waiting| !waiting.is_finished());
-        if self.waiting.len() >= MAX_STRANGERS
-            && let Some(oldest) = self.waiting.pop_front()
+impl PendingHandshakes {
+    /// Adds a handshake, in place of the oldest if there is no room.
+    fn add(&mut self, handshake: impl Future<Output = Option<AuthenticatedHub>> + Send + 'static) {
+        self.oldest_first.retain(|pending| !pending.is_finished());
+        if self.oldest_first.len() >= MAX_PENDING_HANDSHAKES
+            && let Some(oldest) = self.oldest_first.pop_front()
         {
             oldest.abort();
         }
-        self.waiting.push_back(self.greeted.spawn(greeting));
+        self.oldest_first.push_back(self.tasks.spawn(handshake));
     }
 }
 
-/// What came of a task; `None` if it made room, or failed.
-fn report<T>(over: Result<T, JoinError>) -> Option<T> {
-    match over {
+/// The output of a task; `None` if it was replaced or failed.
+fn report<T>(ended: Result<T, JoinError>) -> Option<T> {
+    match ended {
         Ok(done) => Some(done),
         Err(error) if error.is_cancelled() => None,
         Err(error) => {
