@@ -134,7 +134,7 @@ impl Dispatcher {
             .await
             .is_err()
         {
-            shared.let_go();
+            shared.detach_or_kill_runs();
             let reclaimed = timeout(RECLAIM, shared.tasks.wait()).await;
             if reclaimed.is_err() {
                 tracing::error!("some runs could not be ended in time");

@@ -20,7 +20,7 @@ const STEP: usize = 500;
 impl Shared {
     /// Looks at every function again and again until the hub halts.
     pub(crate) async fn expire(self: Arc<Self>) {
-        while self.nap(EVERY).await {
+        while self.sleep_unless_halted(EVERY).await {
             for lane in self.lanes.values() {
                 if !self.may_have_expired(lane) {
                     continue;

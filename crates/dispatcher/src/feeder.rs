@@ -82,7 +82,7 @@ impl Shared {
             Ok(oldest) => lane.queue().refill(oldest) > 0,
             Err(error) => {
                 tracing::warn!(function = %name, %error, "waiting work could not be read");
-                self.nap(PAUSE).await
+                self.sleep_unless_halted(PAUSE).await
             }
         }
     }

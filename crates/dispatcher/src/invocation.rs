@@ -86,7 +86,7 @@ impl Shared {
         match self.record_start(lane, invocation).await {
             Recorded::Start(invocation) => {
                 let begin = Begin::Run(lane.runtime.as_ref());
-                Outcome::Ran(self.see_through(lane, begin, invocation, signal).await)
+                Outcome::Ran(self.run_to_end(lane, begin, invocation, signal).await)
             }
             Recorded::Nothing(invocation) => Outcome::Unstarted(Box::new(invocation)),
             Recorded::Gone => Outcome::Gone,
@@ -117,7 +117,7 @@ impl Shared {
             // Nothing was stored and nobody was asked to run it: it still waits for its first start.
             Err(error @ (JournalError::Full | JournalError::Unavailable(_))) => {
                 tracing::warn!(%error, "the start could not be recorded; it waits");
-                self.nap(PAUSE).await;
+                self.sleep_unless_halted(PAUSE).await;
                 Recorded::Nothing(invocation)
             }
             // Whether the start is on disk is unknown: it is not run. The next life of the hub finds it accepted, and

@@ -13,6 +13,9 @@ use crate::census::Census;
 use crate::queue::Queue;
 use crate::slots::Slots;
 
+/// A fair queue: whoever holds the mutex has its turn.
+pub(crate) type TurnQueue = Arc<tokio::sync::Mutex<()>>;
+
 /// One function and what it has to do.
 pub(crate) struct Lane {
     pub(crate) function: Arc<Function>,
@@ -21,11 +24,11 @@ pub(crate) struct Lane {
     queue: Mutex<Queue>,
     /// Held by whoever reads waiting work from the journal, or ends it there: they must not cross.
     pub(crate) feed: tokio::sync::Mutex<()>,
-    /// Pull sources stand in line here, so that they are served in turn.
-    pub(crate) line: Arc<tokio::sync::Mutex<()>>,
+    /// Pull sources of the function wait here for their turn.
+    pub(crate) turns: TurnQueue,
     /// There may be something to start.
     pub(crate) work: Notify,
-    /// There may be room in the queue. Only the first in line listens.
+    /// There may be room in the queue. Only the source whose turn it is waits for this.
     pub(crate) room: Notify,
     /// One for each run at the same time, until nothing of it is alive.
     pub(crate) slots: Arc<Slots>,
@@ -64,7 +67,7 @@ impl Lane {
             runtime,
             queue: Mutex::new(Queue::with_queued(queued)),
             feed: tokio::sync::Mutex::default(),
-            line: Arc::default(),
+            turns: TurnQueue::default(),
             work: Notify::new(),
             room: Notify::new(),
             // The census shows this one, in step with the others.

@@ -34,9 +34,9 @@ pub(crate) struct Limiter {
     pull: Window,
     functions: HashMap<FunctionName, Window>,
     triggers: HashMap<TriggerName, Window>,
-    /// Events of pull sources that stand in line for the hub's limit.
+    /// Events of pull sources that wait for their turn at the hub's limit.
     wanted: usize,
-    /// Whether the hub's limit has held up one of those that stand in line for it.
+    /// Whether the hub's limit has held up one of those that wait for their turn.
     contended: bool,
     /// The latest time seen: callers race, and stamps must not go back.
     latest: Duration,
@@ -166,9 +166,9 @@ impl Limiter {
         self.each(&charge, |_, window| window.take(at));
     }
 
-    /// A pull source stands in line for the hub's limit with `now` events, and no longer with `before`. Once the limit
-    /// held up one of those in line, what becomes free of the pull sources' part is theirs until the line is empty: a
-    /// flood of calls would take it before they wake up.
+    /// A pull source waits for its turn at the hub's limit with `now` events, and no longer with `before`. Once the limit
+    /// held up one of those, what becomes free of the pull sources' part is theirs until none waits: a flood of calls
+    /// would take it before they wake up.
     pub(crate) fn want(&mut self, before: usize, now: usize) {
         self.wanted = self.wanted + now - before;
         self.contended &= self.wanted > 0;

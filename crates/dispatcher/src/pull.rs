@@ -1,33 +1,33 @@
-//! Offers that wait: a pull source stands in line, takes its turn, and goes to the end of the line for the rest.
+//! Offers that wait: a pull source queues for its turn, offers what it may, and queues again for the rest.
 //!
-//! There are three lines, always taken in this order: the trigger's (if it has a limit), the function's, the hub's.
-//! Whoever is held up by one bound keeps the line of that bound, and leaves those behind it to others.
+//! There are three turn queues, always acquired in this order: the trigger's (if it has a limit), the function's, the
+//! hub's. Whoever is held up by one bound keeps the turn of that bound, and releases those acquired after it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::sync::OwnedMutexGuard;
 use tokio::time::timeout;
 use tripline_model::{Offer, Receipt, Rejected};
 
 use crate::admission::{Known, Refusal, Ticket};
 use crate::commit::BATCH;
-use crate::lane::Lane;
+use crate::lane::{Lane, TurnQueue};
 use crate::limiter::{Scope, Source};
 use crate::shared::Shared;
 
-/// Events in one turn while others wait in line.
+/// Events in one turn while others wait for theirs.
 const SHARED_TURN: usize = 100;
 
 /// A wait for the limiter is at least this long, so that a busy source gets a few events at a time and not one.
-const NAP: Duration = Duration::from_millis(5);
+const MIN_LIMITER_WAIT: Duration = Duration::from_millis(5);
 
 /// How often a full queue or disk is looked at when no news of it comes.
-const LOOK: Duration = Duration::from_millis(250);
+const RECHECK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Which of the three lines is the hub's.
+/// Index of the hub's turn queue.
 const HUB: usize = 2;
 
 /// What became of the offers of one turn, in order.
@@ -38,12 +38,12 @@ enum Step {
 
 type Ordered = (Arc<Offer>, Option<Result<Receipt, Rejected>>);
 
-/// The places in line that a source holds.
-struct Lines<'a> {
+/// The turns that a source holds.
+struct TurnGuards<'a> {
     shared: &'a Shared,
-    waits: [Option<Arc<Mutex<()>>>; 3],
+    queues: [Option<TurnQueue>; 3],
     held: [Option<OwnedMutexGuard<()>>; 3],
-    /// Events with which it stands in the hub's.
+    /// Events with which it waits in the hub's queue.
     wanted: usize,
 }
 
@@ -71,7 +71,7 @@ impl Shared {
                     .into_iter()
                     .rev()
                     .for_each(|(offer, _)| rest.push_front(offer));
-                self.nap(LOOK).await;
+                self.sleep_unless_halted(RECHECK_INTERVAL).await;
                 continue;
             }
             let given_up = receipts.iter().find_map(|receipt| receipt.clone().err());
@@ -89,7 +89,7 @@ impl Shared {
         answers
     }
 
-    /// Waits in line, then takes what it may of the offers in front that go the same way.
+    /// Waits for a turn, then admits what it may of the offers in front that have the same function and trigger.
     async fn turn(self: &Arc<Self>, rest: &mut VecDeque<Arc<Offer>>) -> Vec<Step> {
         let mut steps = Vec::new();
         let Some(first) = rest.front() else {
@@ -97,8 +97,8 @@ impl Shared {
         };
         let way = (first.function.clone(), first.trigger.clone());
         let lane = self.lanes.get(&way.0).cloned();
-        let mut lines = self.lines(first, lane.as_deref());
-        lines.stand(rest.len()).await;
+        let mut turns = self.turn_guards(first, lane.as_deref());
+        turns.acquire_all(rest.len()).await;
         while let Some(offer) = rest.pop_front() {
             if (&offer.function, &offer.trigger) != (&way.0, &way.1)
                 || steps.len() >= self.quantum()
@@ -120,10 +120,10 @@ impl Shared {
                         break;
                     }
                     Some(scope) => {
-                        lines.keep(scope);
+                        turns.release_after(scope);
                         self.wait_for(&refusal, lane.as_deref()).await;
                         rest.push_front(refusal.offer);
-                        lines.stand(rest.len()).await;
+                        turns.acquire_all(rest.len()).await;
                     }
                 },
             }
@@ -139,7 +139,8 @@ impl Shared {
         };
         match &refusal.rejected {
             Rejected::OverLimit { retry_after, .. } => {
-                self.nap(NAP.max(*retry_after)).await;
+                self.sleep_unless_halted(MIN_LIMITER_WAIT.max(*retry_after))
+                    .await;
             }
             Rejected::QueueFull { .. } => {
                 let news = async {
@@ -149,10 +150,10 @@ impl Shared {
                         () = self.halt.cancelled() => {}
                     }
                 };
-                let _ = timeout(LOOK, news).await;
+                let _ = timeout(RECHECK_INTERVAL, news).await;
             }
             _ => {
-                self.nap(LOOK).await;
+                self.sleep_unless_halted(RECHECK_INTERVAL).await;
             }
         }
     }
@@ -164,34 +165,34 @@ impl Shared {
         }
     }
 
-    fn lines(&self, offer: &Offer, lane: Option<&Lane>) -> Lines<'_> {
+    fn turn_guards(&self, offer: &Offer, lane: Option<&Lane>) -> TurnGuards<'_> {
         let trigger = offer.trigger.as_ref();
-        let trigger = trigger.and_then(|name| self.trigger_lines.get(name));
-        let function = lane.map(|lane| lane.line.clone());
-        Lines {
+        let trigger = trigger.and_then(|name| self.trigger_turns.get(name));
+        let function = lane.map(|lane| lane.turns.clone());
+        TurnGuards {
             shared: self,
-            waits: [trigger.cloned(), function, Some(self.line.clone())],
+            queues: [trigger.cloned(), function, Some(self.turns.clone())],
             held: [None, None, None],
             wanted: 0,
         }
     }
 }
 
-// === impl Lines ===
+// === impl TurnGuards ===
 
-impl Lines<'_> {
-    /// Stands in every line in which it does not stand yet, to the front, with so many `events`.
-    async fn stand(&mut self, events: usize) {
-        for place in 0..HUB {
-            self.stand_in(place).await;
+impl TurnGuards<'_> {
+    /// Waits for every turn that it does not hold yet; for the hub's with so many `events`.
+    async fn acquire_all(&mut self, events: usize) {
+        for index in 0..HUB {
+            self.acquire(index).await;
         }
         self.want(events.min(self.shared.quantum()));
-        self.stand_in(HUB).await;
+        self.acquire(HUB).await;
     }
 
-    async fn stand_in(&mut self, place: usize) {
-        if let (Some(wait), None) = (&self.waits[place], &self.held[place]) {
-            self.held[place] = Some(wait.clone().lock_owned().await);
+    async fn acquire(&mut self, index: usize) {
+        if let (Some(queue), None) = (&self.queues[index], &self.held[index]) {
+            self.held[index] = Some(queue.clone().lock_owned().await);
         }
     }
 
@@ -200,8 +201,8 @@ impl Lines<'_> {
         self.wanted = events;
     }
 
-    /// Leaves the lines behind that of `scope`.
-    fn keep(&mut self, scope: Scope) {
+    /// Releases the turns that are acquired after that of `scope`.
+    fn release_after(&mut self, scope: Scope) {
         let kept = match scope {
             Scope::Trigger => 1,
             Scope::Function => HUB,
@@ -212,7 +213,7 @@ impl Lines<'_> {
     }
 }
 
-impl Drop for Lines<'_> {
+impl Drop for TurnGuards<'_> {
     fn drop(&mut self) {
         self.want(0);
     }

@@ -79,7 +79,7 @@ pub(crate) async fn recover(
         }
     }
     recovered.queued = journal.queue_lengths().await?.into_iter().collect();
-    cancel_homeless(journal, functions, &mut recovered.queued, clock).await?;
+    cancel_for_removed_functions(journal, functions, &mut recovered.queued, clock).await?;
     let queued: u64 = recovered.queued.values().sum();
     let (resumed, over) = (recovered.resumed.len(), recovered.over.len());
     tracing::info!(lost, resumed, over, queued, "recovered");
@@ -163,7 +163,7 @@ async fn going_on_as(
     Ok(Some(invocation))
 }
 
-async fn cancel_homeless(
+async fn cancel_for_removed_functions(
     journal: &dyn Journal,
     functions: &[Function],
     queued: &mut HashMap<FunctionName, u64>,

@@ -48,7 +48,7 @@ impl Shared {
         self.tasks.spawn(async move {
             let span = tracing::info_span!("invocation", request_id = %id, %function);
             let begin = Begin::Resume(runtime.as_ref());
-            let over = shared.see_through(&lane, begin, invocation, signal);
+            let over = shared.run_to_end(&lane, begin, invocation, signal);
             let over = over.instrument(span).await;
             shared.stoppers().remove(&id);
             if over == Over::Durable {

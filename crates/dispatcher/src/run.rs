@@ -39,7 +39,7 @@ pub(crate) enum Over {
 
 impl Shared {
     /// Asks the runtime, once, waits for the end, and makes it durable.
-    pub(crate) async fn see_through(
+    pub(crate) async fn run_to_end(
         &self,
         lane: &Lane,
         begin: Begin<'_>,

@@ -15,7 +15,7 @@ use tripline_runtime::{Runtime, Stop, StopSignal, Stopper, stop_channel};
 
 use crate::DispatcherConfig;
 use crate::ids::Mint;
-use crate::lane::Lane;
+use crate::lane::{Lane, TurnQueue};
 use crate::limiter::{BEGIN, Limiter};
 use crate::recovery::Recent;
 use crate::waiters::Waiters;
@@ -36,14 +36,14 @@ pub(crate) struct Shared {
     pub(crate) began: Instant,
     /// Waiting invocations and reserved places of all functions.
     pub(crate) places: AtomicU64,
-    /// There may be a free place. Only the first in line listens.
+    /// There may be a free place. Only the source whose turn it is waits for this.
     pub(crate) room: Notify,
     /// Pull sources that now offer.
     pub(crate) pulling: AtomicUsize,
-    /// Pull sources stand in line here for the hub's limit.
-    pub(crate) line: Arc<tokio::sync::Mutex<()>>,
-    /// Pull sources stand in line here for their trigger's limit, if it has one.
-    pub(crate) trigger_lines: HashMap<TriggerName, Arc<tokio::sync::Mutex<()>>>,
+    /// Pull sources wait here for their turn at the hub's limit.
+    pub(crate) turns: TurnQueue,
+    /// Pull sources wait here for their turn at their trigger's limit, if it has one.
+    pub(crate) trigger_turns: HashMap<TriggerName, TurnQueue>,
     /// How to stop what is being started or running.
     pub(crate) stoppers: Mutex<HashMap<RequestId, Stoppable>>,
     /// Those that have ended and of which something is still alive.
@@ -115,10 +115,13 @@ impl Shared {
             let at = BEGIN.saturating_sub(now.since(one.at));
             limiter.recall(at, &one.function, one.trigger.as_ref());
         }
-        let lines = config.trigger_qps.keys();
         let places = lanes.iter().map(|lane| lane.queue().queued()).sum();
+        let limited = config.trigger_qps.keys();
+        let trigger_turns = limited
+            .map(|name| (name.clone(), TurnQueue::default()))
+            .collect();
         Self {
-            trigger_lines: lines.map(|name| (name.clone(), Arc::default())).collect(),
+            trigger_turns,
             lanes: lanes
                 .into_iter()
                 .map(|lane| (lane.function.name.clone(), Arc::new(lane)))
@@ -133,7 +136,7 @@ impl Shared {
             places: AtomicU64::new(places),
             room: Notify::new(),
             pulling: AtomicUsize::new(0),
-            line: Arc::default(),
+            turns: TurnQueue::default(),
             stoppers: Mutex::default(),
             reclaiming: Mutex::default(),
             starts: Waiters::default(),
@@ -161,10 +164,10 @@ impl Shared {
         stoppers.get(&id).map(|one| one.stop(how)).is_some()
     }
 
-    /// Lets go of everything that runs, because the hub stops: leaves what outlives it, kills the rest.
-    pub(crate) fn let_go(&self) {
+    /// The hub stops: detaches from the runs that outlive it, and kills the rest.
+    pub(crate) fn detach_or_kill_runs(&self) {
         let stoppers = self.stoppers();
-        // Who is told to leave waits for these, and is counted.
+        // Tasks that leave wait for this lock, and are counted.
         self.leave.cancel();
         let (left, killed): (Vec<_>, Vec<_>) = stoppers.values().partition(|one| one.outlives_hub);
         let (left, running) = (left.len(), killed.len());
@@ -247,7 +250,7 @@ impl Shared {
     }
 
     /// Sleeps, unless the hub stops starting; whether it slept to the end.
-    pub(crate) async fn nap(&self, span: Duration) -> bool {
+    pub(crate) async fn sleep_unless_halted(&self, span: Duration) -> bool {
         let halted = self.halt.cancelled();
         tokio::time::timeout(span, halted).await.is_err()
     }

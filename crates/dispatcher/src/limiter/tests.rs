@@ -174,7 +174,7 @@ fn what_a_held_up_pull_source_waits_for_is_kept_from_push() {
     }
     limiter.want(3, 0);
     assert_eq!(push(&mut limiter, 1_004_000), Ok(()));
-    // Who only stands in line, and is not held up, keeps nothing.
+    // A source that only waits for its turn, and is not held up, keeps nothing.
     limiter.want(0, 3);
     assert_eq!(push(&mut limiter, 1_005_000), Ok(()));
 }

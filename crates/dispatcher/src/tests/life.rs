@@ -126,10 +126,10 @@ async fn a_new_life_starts_what_waits_loses_what_ran_and_cancels_what_has_no_fun
     let handle = first.handle();
     let running = accepted(&handle, offer("held")).await;
     let waiting = accepted(&handle, offer("ok")).await;
-    let mut homeless = offer("held");
-    homeless.function = world.functions[1].name.clone();
-    let blocker = accepted(&handle, homeless.clone()).await;
-    let homeless = accepted(&handle, homeless).await;
+    let mut orphaned = offer("held");
+    orphaned.function = world.functions[1].name.clone();
+    let blocker = accepted(&handle, orphaned.clone()).await;
+    let orphaned = accepted(&handle, orphaned).await;
     until(async || handle.running() == 2).await;
     // As a crash: the first life writes nothing more, and its tasks are never heard of again.
     world.functions.pop();
@@ -141,7 +141,7 @@ async fn a_new_life_starts_what_waits_loses_what_ran_and_cancels_what_has_no_fun
     );
     assert_eq!(end_of(&world, blocker).await.0, End::Lost);
     assert_eq!(
-        end_of(&world, homeless).await,
+        end_of(&world, orphaned).await,
         (End::Cancelled, "function_removed".to_owned())
     );
     let ended = second.handle().ended(waiting).await.unwrap().unwrap();

@@ -28,7 +28,7 @@ async fn a_life_with(world: &World, kind: &str) -> RequestId {
 /// As a crash: what runs is left alone.
 async fn leave(dispatcher: Dispatcher) {
     dispatcher.shared.drain();
-    dispatcher.shared.let_go();
+    dispatcher.shared.detach_or_kill_runs();
     dispatcher.shutdown().await;
 }
 
@@ -142,7 +142,7 @@ async fn what_is_held_and_over_is_cleared_away_and_keeps_its_slot() {
     let next = accepted(&handle, offer("ok")).await;
     until(async || !world.runtime.runs.lock().unwrap().contains_key(&nobody)).await;
     assert_eq!(world.runtime.started(next), 0, "the slot is kept");
-    world.runtime.let_go.add_permits(1);
+    world.runtime.reclaims.add_permits(1);
     assert!(matches!(handle.ended(next).await, Ok(Some(_))));
     assert!(!handle.reclaim_pending(id));
     assert_eq!(handle.functions()[0].reclaim_pending, 0);
@@ -163,7 +163,7 @@ async fn an_end_is_told_before_the_last_of_it_is_gone() {
     let next = accepted(&handle, offer("ok")).await;
     tokio::task::yield_now().await;
     assert_eq!(world.runtime.started(next), 0);
-    world.runtime.let_go.add_permits(1);
+    world.runtime.reclaims.add_permits(1);
     assert!(matches!(handle.ended(next).await, Ok(Some(_))));
 }
 

@@ -20,8 +20,8 @@ pub(super) struct FakeRuntime {
     pub(super) order: Mutex<Vec<RequestId>>,
     /// One permit ends one `held` run.
     pub(super) release: Arc<Semaphore>,
-    /// One permit lets go of one `clings`.
-    pub(super) let_go: Semaphore,
+    /// One permit reclaims one `clings`.
+    pub(super) reclaims: Semaphore,
     /// Whether runs go on without the hub.
     pub(super) outlives: AtomicBool,
     /// What it holds, if it outlives the hub.
@@ -42,7 +42,7 @@ impl FakeRuntime {
             starts: Mutex::default(),
             order: Mutex::default(),
             release: Arc::new(Semaphore::new(0)),
-            let_go: Semaphore::new(0),
+            reclaims: Semaphore::new(0),
             outlives: AtomicBool::new(false),
             runs: Mutex::default(),
             journal,
@@ -163,7 +163,7 @@ impl Runtime for FakeRuntime {
                 None => record.event.kind,
             };
             if kind == "clings" {
-                self.let_go.acquire().await.unwrap().forget();
+                self.reclaims.acquire().await.unwrap().forget();
             }
         }
         self.runs.lock().unwrap().remove(&request_id);

@@ -98,13 +98,13 @@ impl Launcher {
             let isolation = &self.surroundings.isolation;
             isolation.check(&spec).map_err(StartError::NotIsolated)?;
         }
-        let home = self.surroundings.dir.join("scratch").join(&spec.name);
-        let scratch = self.surroundings.scratches.take(&home).await;
+        let scratch_root = self.surroundings.dir.join("scratch").join(&spec.name);
+        let scratch = self.surroundings.scratches.take(&scratch_root).await;
         let scratch = scratch.map_err(StartError::Scratch)?;
         let mark = format!("{MARK}={}", self.mark_of(&request)).into_bytes();
         let keep_stdout = request.keep_stdout;
         family::add_mark(&mark);
-        match self.spawn_in(&home, &scratch, request).await {
+        match self.spawn_in(&scratch_root, &scratch, request).await {
             Ok((started, groups, pipes)) => Ok(Spawned::new(Parts {
                 child: started.child,
                 unbounded: started.unbounded,
@@ -131,7 +131,7 @@ impl Launcher {
 
     async fn spawn_in(
         &self,
-        home: &Path,
+        scratch_root: &Path,
         scratch: &Scratch,
         request: SpawnRequest,
     ) -> Result<(Started, Groups, Pipes), StartError> {
@@ -151,7 +151,7 @@ impl Launcher {
             groups: groups.map_err(StartError::Spawn)?,
         };
         let act = move |account: Option<&Account>| prepared.start(ends, account);
-        let (groups, started) = self.spawners.act(&spec, home, act).await?;
+        let (groups, started) = self.spawners.act(&spec, scratch_root, act).await?;
         Ok((started?, groups, pipes))
     }
 }

@@ -49,19 +49,19 @@ pub(super) struct Scratch {
 // === impl Scratches ===
 
 impl Scratches {
-    /// An empty directory in `home`, open to this user only.
-    pub(super) async fn take(self: &Arc<Self>, home: &Path) -> io::Result<Scratch> {
-        let path = match self.spare(home).await {
+    /// An empty directory in `scratch_root`, open to this user only.
+    pub(super) async fn take(self: &Arc<Self>, scratch_root: &Path) -> io::Result<Scratch> {
+        let path = match self.spare(scratch_root).await {
             Some(path) => path,
-            None => self.make(home)?,
+            None => self.make(scratch_root)?,
         };
         let all = Arc::clone(self);
         Ok(Scratch { path, all })
     }
 
-    async fn spare(&self, home: &Path) -> Option<PathBuf> {
+    async fn spare(&self, scratch_root: &Path) -> Option<PathBuf> {
         loop {
-            let path = self.any_spare(home)?;
+            let path = self.any_spare(scratch_root)?;
             // Other processes of the function can reach it while it waits.
             if is_new(&path) {
                 return Some(path);
@@ -70,9 +70,9 @@ impl Scratches {
         }
     }
 
-    fn any_spare(&self, home: &Path) -> Option<PathBuf> {
+    fn any_spare(&self, scratch_root: &Path) -> Option<PathBuf> {
         let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        spare.get_mut(home)?.pop()
+        spare.get_mut(scratch_root)?.pop()
     }
 
     /// Removes one, and does not wait for that: there may be a million files in it. Where some are removed already, it
@@ -86,13 +86,13 @@ impl Scratches {
         removals.spawn_blocking(move || remove(&path));
     }
 
-    fn make(&self, home: &Path) -> io::Result<PathBuf> {
+    fn make(&self, scratch_root: &Path) -> io::Result<PathBuf> {
         let number = self.made.fetch_add(1, Ordering::Relaxed);
-        let path = home.join(number.to_string());
+        let path = scratch_root.join(number.to_string());
         let make = || DirBuilder::new().mode(MODE).create(&path);
         match make() {
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                make_all(home)?;
+                make_all(scratch_root)?;
                 make()?;
             }
             made => made?,
@@ -102,11 +102,11 @@ impl Scratches {
 
     /// Whether there is room for a spare one.
     fn keep(&self, path: &Path) -> bool {
-        let Some(home) = path.parent() else {
+        let Some(scratch_root) = path.parent() else {
             return false;
         };
         let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        let spare = spare.entry(home.to_owned()).or_default();
+        let spare = spare.entry(scratch_root.to_owned()).or_default();
         let has_room = spare.len() < MAX_SPARE;
         if has_room {
             spare.push(path.to_owned());
@@ -229,7 +229,7 @@ mod tests {
     fn what_others_filled_holds_no_start_up() {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_all().max_blocking_threads(1).build();
-        let home = tempfile::tempdir().unwrap();
+        let scratch_root = tempfile::tempdir().unwrap();
         runtime.unwrap().block_on(async {
             let (free, waits) = sync_channel::<()>(0);
             let taken = tokio::task::spawn_blocking(move || waits.recv().is_err());
@@ -241,20 +241,20 @@ mod tests {
             };
             let mut all = Vec::new();
             for _ in 0..MAX_REMOVALS {
-                all.push(scratches.take(home.path()).await.unwrap());
+                all.push(scratches.take(scratch_root.path()).await.unwrap());
             }
             let mut filled = Vec::new();
             for scratch in all {
                 filled.push(fill(scratch).await);
             }
-            let start = scratches.take(home.path());
+            let start = scratches.take(scratch_root.path());
             let next = timeout(Duration::from_secs(10), start).await;
             let next = next.expect("it waits").unwrap();
             assert!(is_new(next.path()));
             assert!(filled.iter().all(|scratch| scratch.path().exists()));
             // One more than are removed at the same time.
             fill(next).await;
-            let mut start = std::pin::pin!(scratches.take(home.path()));
+            let mut start = std::pin::pin!(scratches.take(scratch_root.path()));
             assert!(
                 timeout(Duration::from_millis(50), &mut start)
                     .await
@@ -263,7 +263,10 @@ mod tests {
             drop(free);
             let last = start.await.unwrap();
             while scratches.removals.lock().await.join_next().await.is_some() {}
-            let left: Vec<_> = std::fs::read_dir(home.path()).unwrap().flatten().collect();
+            let left: Vec<_> = std::fs::read_dir(scratch_root.path())
+                .unwrap()
+                .flatten()
+                .collect();
             assert!(left.len() == 1 && left[0].path() == last.path(), "{left:?}");
             assert!(taken.await.unwrap());
         });

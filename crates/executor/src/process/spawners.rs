@@ -82,12 +82,12 @@ impl Spawners {
         }
     }
 
-    /// Does something on the function's thread, with the function's rights. `home` is the directory of all of the
+    /// Does something on the function's thread, with the function's rights. `scratch_root` is the directory of all of the
     /// function's scratch directories.
     pub(super) async fn act<T: Send + 'static>(
         &self,
         spec: &Arc<FunctionSpec>,
-        home: &Path,
+        scratch_root: &Path,
         act: impl FnOnce(Option<&Account>) -> T + Send + 'static,
     ) -> Result<T, StartError> {
         let _start = self.starts.acquire().await.map_err(|_| ended())?;
@@ -104,7 +104,7 @@ impl Spawners {
                     break;
                 }
             }
-            sure = Some(self.ruleset(spec, home).await?);
+            sure = Some(self.ruleset(spec, scratch_root).await?);
         }
         answered.await.map_err(|_| ended())?
     }
@@ -151,22 +151,26 @@ impl Spawners {
     async fn ruleset(
         &self,
         spec: &Arc<FunctionSpec>,
-        home: &Path,
+        scratch_root: &Path,
     ) -> Result<Option<Arc<Ruleset>>, StartError> {
         let there = lock(&self.threads)
             .get(&spec.name)
             .filter(|spawner| spawner.is_of(spec))
             .and_then(|spawner| spawner.ruleset.clone());
-        let (isolation, spec, home) = (self.isolation.clone(), spec.clone(), home.to_owned());
+        let (isolation, spec, scratch_root) = (
+            self.isolation.clone(),
+            spec.clone(),
+            scratch_root.to_owned(),
+        );
         let make = move || {
             if let Some(there) = there.filter(|there| there.is_current()) {
                 return Ok(Some(there));
             }
-            scratch::make_all(&home).map_err(StartError::Scratch)?;
+            scratch::make_all(&scratch_root).map_err(StartError::Scratch)?;
             match spec.isolation {
                 Isolation::None => Ok(None),
                 Isolation::BestEffort | Isolation::Required => {
-                    let ruleset = isolation.ruleset(&spec, &home);
+                    let ruleset = isolation.ruleset(&spec, &scratch_root);
                     Ok(Some(Arc::new(ruleset.map_err(StartError::Spawn)?)))
                 }
             }

@@ -1,6 +1,6 @@
 //! What one run still has to send: its lines, in chunks in memory and on disk, and its end.
 
-mod errands;
+mod spill_requests;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;

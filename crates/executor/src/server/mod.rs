@@ -1,20 +1,20 @@
 //! The executor itself: does what a hub asks, watches over runs, and keeps what no hub has taken yet.
 //!
 //! Connections are [accepted](accept); a [session] turns a hub's messages into calls on the [table of runs](runs). Each
-//! run is [carried](carry) by a task of its own and fills its [outbox], which a session empties when the connection has
+//! run has a [task](run_task) of its own and fills its [outbox], which a session empties when the connection has
 //! room for it. So a hub that is slow, silent or gone never holds up a run, and costs bounded memory.
 
 mod accept;
 mod backlog;
-mod carry;
 mod chunk;
+mod directory;
 mod end;
 mod handshake;
-mod home;
 mod kinds;
 mod outbox;
 mod outcome;
 mod ready;
+mod run_task;
 mod runs;
 mod session;
 mod spill;
@@ -34,7 +34,7 @@ use tokio_util::sync::CancellationToken;
 use tripline_model::Clock;
 
 use self::accept::Acceptor;
-use self::home::Home;
+use self::directory::ExecutorDirectory;
 use self::kinds::{Kinds, RealKinds};
 use self::runs::Runs;
 use crate::process::tend_orphans;
@@ -83,36 +83,36 @@ pub enum ServeError {
 /// holds no run), or until it must not go on (its directory is gone, or it was told to shut down): then all of its runs
 /// are killed.
 pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
-    let home = Home::enter(&options.dir)?;
+    let directory = ExecutorDirectory::enter(&options.dir)?;
     let kinds = Arc::new(RealKinds::new(&options));
     // Ended with the set, when all else has ended.
     let mut beside = JoinSet::new();
     beside.spawn(tend_orphans(options.id.clone()));
-    serve_kinds(options, home, kinds).await
+    serve_kinds(options, directory, kinds).await
 }
 
 async fn serve_kinds(
     options: ServeOptions,
-    home: Home,
+    directory: ExecutorDirectory,
     kinds: Arc<dyn Kinds>,
 ) -> Result<(), ServeError> {
-    let runs = Runs::new(Arc::clone(&kinds), options.clock, home.spill());
+    let runs = Runs::new(Arc::clone(&kinds), options.clock, directory.spill());
     let runs = Arc::new(runs);
     let acceptor = Arc::new(Acceptor::new(
         Arc::clone(&runs),
         options.id,
         options.release,
-        home.key(),
+        directory.key(),
     ));
-    let listener = home.listen()?;
+    let listener = directory.listen()?;
     tokio::select! {
         () = Arc::clone(&acceptor).accept_all(listener) => {}
         () = no_more_to_do(&runs, &acceptor) => {}
-        () = gone(&home) => tracing::error!("the executor's directory is gone: everything is killed"),
+        () = gone(&directory) => tracing::error!("the executor's directory is gone: everything is killed"),
         () = options.shutdown.cancelled() => tracing::info!("told to shut down"),
     }
     // The hub is not told that the runs are killed, but finds the executor gone: they are lost in either case.
-    home.leave();
+    directory.leave();
     runs.kill_all(LAST_WAIT).await;
     kinds.close().await;
     Ok(())
@@ -142,11 +142,11 @@ async fn no_more_to_do(runs: &Runs, acceptor: &Acceptor) {
 }
 
 /// Until the directory or the lock in it is not the one that was entered.
-async fn gone(home: &Home) {
+async fn gone(directory: &ExecutorDirectory) {
     let mut looks = looks();
     loop {
         looks.tick().await;
-        if !home.is_ours() {
+        if !directory.is_ours() {
             return;
         }
     }

@@ -10,7 +10,7 @@ use tripline_model::{Clock, LogStream, RequestId};
 
 use super::backlog::Backlog;
 use super::ready::Ready;
-use super::spill::Errand;
+use super::spill::SpillRequest;
 use crate::instance::{Line, Output};
 use crate::protocol::{FromExecutor, Outcome, Start};
 
@@ -128,12 +128,12 @@ impl Outbox {
     fn work<T>(&self, work: impl FnOnce(&mut Backlog) -> T) -> T {
         let mut backlog = self.0.lock();
         let done = work(&mut backlog);
-        let errand = backlog.errand();
+        let request = backlog.next_spill_request();
         drop(backlog);
-        if let Some(errand) = errand {
+        if let Some(request) = request {
             let shared = Arc::clone(&self.0);
             // Only the end of the process waits for it: a disk may take its time.
-            tokio::task::spawn_blocking(move || shared.run(errand));
+            tokio::task::spawn_blocking(move || shared.run(request));
         }
         done
     }
@@ -178,14 +178,14 @@ impl Shared {
     }
 
     /// Does what is to be done on the disk, one thing after the other.
-    fn run(&self, errand: Errand) {
-        let mut next = Some(errand);
-        while let Some(errand) = next {
-            let back = errand.run();
+    fn run(&self, request: SpillRequest) {
+        let mut next = Some(request);
+        while let Some(request) = next {
+            let back = request.run();
             let at = self.clock.now();
             let mut backlog = self.lock();
-            backlog.came_back(back, at);
-            next = backlog.errand();
+            backlog.spill_done(back, at);
+            next = backlog.next_spill_request();
             drop(backlog);
             self.room.notify_waiters();
             self.news();

@@ -13,11 +13,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tripline_model::{Clock, RequestId};
 
-use super::carry::Carrier;
 use super::kinds::Kinds;
 use super::outbox::Outbox;
 use super::outcome::EXECUTOR_ENDS;
 use super::ready::Ready;
+use super::run_task::RunTask;
 use super::stop::{Orders, orders};
 use crate::protocol::{Credentials, FunctionSpec, HeldRun, Start, StopHow};
 
@@ -104,7 +104,7 @@ impl Runs {
         };
         table.insert(id, run);
         drop(table);
-        let carrier = Carrier {
+        let task = RunTask {
             runs: Arc::clone(self),
             id,
             outbox,
@@ -112,7 +112,7 @@ impl Runs {
         let abandoned = self.abandoned.clone();
         self.tasks.spawn(async move {
             tokio::select! {
-                () = carrier.carry(function, start, data, orderly) => {}
+                () = task.run(function, start, data, orderly) => {}
                 () = abandoned.cancelled() => {}
             }
         });

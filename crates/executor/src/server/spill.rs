@@ -26,17 +26,17 @@ pub(super) struct Piece {
     len: usize,
 }
 
-/// Something to be done with the file, which is away meanwhile: so one thing is done after the other, and whoever owns
-/// the file can go on while a disk takes its time.
+/// An operation on the file, which moves into it: so operations follow one another, and the owner of the file can go on
+/// while the disk is slow.
 #[derive(Debug)]
-pub(super) struct Errand {
+pub(super) struct SpillRequest {
     spill: Spill,
-    task: Task,
+    task: SpillOperation,
 }
 
-/// What is to be done.
+/// An operation on the file.
 #[derive(Debug)]
-pub(super) enum Task {
+pub(super) enum SpillOperation {
     Write(Part, Bytes),
     Read(Part, Piece),
     /// Nothing in the file is needed.
@@ -51,26 +51,26 @@ pub(super) enum Part {
     Result,
 }
 
-/// What came of an errand.
+/// The result of a request.
 #[derive(Debug)]
-pub(super) enum Done {
+pub(super) enum SpillResult {
     Written(Part, io::Result<Piece>),
     Read(Part, io::Result<Vec<u8>>),
     Removed,
 }
 
-// === impl Errand ===
+// === impl SpillRequest ===
 
-impl Errand {
-    /// Does it, which may block. The file comes back.
-    pub(super) fn run(self) -> (Spill, Done) {
+impl SpillRequest {
+    /// Carries it out, which may block. The file comes back.
+    pub(super) fn run(self) -> (Spill, SpillResult) {
         let Self { mut spill, task } = self;
         let done = match task {
-            Task::Write(part, bytes) => Done::Written(part, spill.write(&bytes)),
-            Task::Read(part, piece) => Done::Read(part, spill.read(piece)),
-            Task::Remove => {
+            SpillOperation::Write(part, bytes) => SpillResult::Written(part, spill.write(&bytes)),
+            SpillOperation::Read(part, piece) => SpillResult::Read(part, spill.read(piece)),
+            SpillOperation::Remove => {
                 spill.remove();
-                Done::Removed
+                SpillResult::Removed
             }
         };
         (spill, done)
@@ -88,9 +88,9 @@ impl Spill {
         }
     }
 
-    /// Sends the file away.
-    pub(super) fn away(self, task: Task) -> Errand {
-        Errand { spill: self, task }
+    /// Moves the file into a request.
+    pub(super) fn into_request(self, task: SpillOperation) -> SpillRequest {
+        SpillRequest { spill: self, task }
     }
 
     /// Whether there is a file.

@@ -81,7 +81,7 @@ pub(super) async fn run_to_end(
         }
     };
     watch.catch_up(instance.as_ref());
-    watch.watch_over(instance.as_mut(), &mut orders).await;
+    watch.watch(instance.as_mut(), &mut orders).await;
     let moment = now();
     let exit = instance.reclaim().await;
     over(exit, watch.cause, timeout, moment)
@@ -155,7 +155,7 @@ impl Watch {
         }
     }
 
-    async fn watch_over(&mut self, instance: &mut dyn Instance, orders: &mut Orderly) {
+    async fn watch(&mut self, instance: &mut dyn Instance, orders: &mut Orderly) {
         loop {
             tokio::select! {
                 biased;

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::desk::Answer;
+use super::event_slot::Answer;
 use crate::instance::{Exit, How};
 
 /// How the run was over, when its instance was over like this: a limit that the instance ran into explains the rest.

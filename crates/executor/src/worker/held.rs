@@ -35,7 +35,7 @@ impl Held {
         slot: Slot,
     ) -> Result<Self, StartError> {
         let warm = pool.claim(keys).await?;
-        let was_ready = warm.desk.has_asked();
+        let was_ready = warm.event_slot.has_asked();
         warm.tap.attach(output.clone()).await;
         Ok(Self {
             warm,

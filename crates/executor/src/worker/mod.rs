@@ -1,17 +1,17 @@
 //! Warm instances: programs that ask for one event after the other at a Runtime API, AWS Lambda's or SCF's. Each
-//! [instance](warm) has an endpoint of its own ([`api`]) and a [desk] on which events and answers lie; those of one
-//! function are a [pool].
+//! [instance](warm) has an endpoint of its own ([`api`]) and an [event slot](event_slot); those of one function are a
+//! [pool].
 
 mod api;
-mod desk;
 mod environment;
+mod event_slot;
 mod exit;
 mod held;
 mod pool;
+mod pool_maintenance;
 mod run;
 #[cfg(test)]
 mod tests;
-mod warden;
 mod warm;
 
 use std::collections::HashMap;
@@ -59,7 +59,7 @@ impl Workers {
                 changed => {
                     changed.inspect(|pool| pool.retire());
                     let pool = self.new_pool(spec, worker);
-                    self.tasks.spawn(warden::watch_over(pool.clone()));
+                    self.tasks.spawn(pool_maintenance::maintain(pool.clone()));
                     pool
                 }
             };

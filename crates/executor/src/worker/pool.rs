@@ -1,5 +1,5 @@
 //! The instances of one function. Those that work hold a slot each, of which there are `max_instances`; the idle ones
-//! lie here, the longest idle first. Looking after the idle ones is the [warden](super::warden)'s job.
+//! lie here, the longest idle first. [`pool_maintenance`](super::pool_maintenance) starts and ends the idle ones.
 
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -31,7 +31,7 @@ pub(super) struct Pool {
     pub(super) tasks: TaskTracker,
     pub(super) slots: Arc<Semaphore>,
     pub(super) retired: CancellationToken,
-    /// For the warden: something changed that it should look at.
+    /// For the pool's maintenance: something changed that it should look at.
     pub(super) changed: Notify,
     /// Instances that are starting, working, idle or ending.
     alive: AtomicUsize,
@@ -42,8 +42,8 @@ pub(super) struct Pool {
 #[derive(Default)]
 pub(super) struct State {
     pub(super) idle: Vec<Idle>,
-    /// When the warden will look again by itself.
-    pub(super) next_look: Option<Instant>,
+    /// When the pool's maintenance will look again by itself.
+    pub(super) next_check: Option<Instant>,
     /// Before this no instance is started without work for it.
     pub(super) not_before: Option<Instant>,
     failures: u32,
@@ -103,8 +103,8 @@ impl Pool {
 
     fn take_idle(&self) -> Option<Warm> {
         let mut state = self.lock();
-        let usable = |idle: &Idle| !idle.warm.desk.has_exited();
-        let ready = |idle: &Idle| usable(idle) && idle.warm.desk.has_asked();
+        let usable = |idle: &Idle| !idle.warm.event_slot.has_exited();
+        let ready = |idle: &Idle| usable(idle) && idle.warm.event_slot.has_asked();
         let place = state.idle.iter().rposition(ready);
         let place = place.or_else(|| state.idle.iter().rposition(usable))?;
         Some(state.idle.remove(place).warm)
@@ -113,7 +113,7 @@ impl Pool {
     /// Takes back an instance that has done its work well, unless it is not wanted any more.
     pub(super) fn put_back(&self, warm: Warm, slot: Slot) {
         let mut state = self.lock();
-        if self.retired.is_cancelled() || warm.desk.has_exited() {
+        if self.retired.is_cancelled() || warm.event_slot.has_exited() {
             drop(state);
             return warm.discard(Some(slot));
         }
@@ -122,7 +122,7 @@ impl Pool {
         let since = Instant::now();
         state.idle.push(Idle { warm, since });
         let overdue = since + self.idle_timeout();
-        let in_time = state.next_look.is_some_and(|at| at <= overdue);
+        let in_time = state.next_check.is_some_and(|at| at <= overdue);
         let look = !in_time && state.idle.len() > self.min();
         drop(state);
         if look {

@@ -1,4 +1,4 @@
-//! One run on an instance: it gets one, lays its event on the desk, and waits for the answer.
+//! One run on an instance: it gets one, offers it the event, and waits for the answer.
 
 use std::os::unix::process::ExitStatusExt;
 use std::pin::Pin;
@@ -13,7 +13,7 @@ use tokio::task::JoinError;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::desk::{Answer, Event, Look, Report};
+use super::event_slot::{Answer, Event, Report, SlotState};
 use super::exit::{answer_end, within_limits, without_result};
 use super::held::{Coming, Held, Late};
 use super::pool::Pool;
@@ -146,19 +146,19 @@ impl WorkerRun {
         let Some(held) = &self.held else {
             return self.wait_for_instance().await;
         };
-        let desk = &held.warm.desk;
-        match desk.look() {
-            Look::Answered => return Some(Over::Answered),
-            Look::InitFailed => return Some(Over::InitFailed),
-            Look::Exited(status) => return self.after_exit(status),
-            Look::Free => desk.offer(self.event()),
-            Look::Starting => tokio::select! {
-                () = desk.news() => {}
+        let event_slot = &held.warm.event_slot;
+        match event_slot.state() {
+            SlotState::Answered => return Some(Over::Answered),
+            SlotState::InitFailed => return Some(Over::InitFailed),
+            SlotState::Exited(status) => return self.after_exit(status),
+            SlotState::Free => event_slot.offer(self.event()),
+            SlotState::Starting => tokio::select! {
+                () = event_slot.changed() => {}
                 () = self.killed.cancelled() => return Some(Over::Killed),
                 () = sleep_until(held.warm.init_deadline) => return Some(Over::InitTimeout),
             },
-            Look::Offered | Look::Taken => tokio::select! {
-                () = desk.news() => {}
+            SlotState::Offered | SlotState::Taken => tokio::select! {
+                () = event_slot.changed() => {}
                 () = self.killed.cancelled() => return Some(Over::Killed),
             },
         }
@@ -194,7 +194,7 @@ impl WorkerRun {
         let stopped = self.asked_to_end.load(Ordering::Relaxed) || self.killed.is_cancelled();
         let replaceable = !stopped && self.replaced < MAX_REPLACED;
         // Only what nobody can take any more goes to another instance: what the process left running still asks.
-        let untouched = |held: &Held| held.was_ready && held.warm.desk.withdraw();
+        let untouched = |held: &Held| held.was_ready && held.warm.event_slot.withdraw();
         if !replaceable || !self.held.as_ref().is_some_and(untouched) {
             return Some(Over::Exited(status));
         }
@@ -227,7 +227,7 @@ impl WorkerRun {
 
     /// The end of a run that its instance does not survive.
     async fn ended(&mut self, held: Held, answer: Result<Answer, bool>, over: Over) -> Exit {
-        let report = held.warm.desk.init_error();
+        let report = held.warm.event_slot.init_error();
         let ended = held.warm.end(held.slot).await;
         let mut exit = match answer {
             Ok(answer) => answer_end(answer, self.job.start.max_result_bytes),
@@ -326,7 +326,7 @@ impl Instance for WorkerRun {
         };
         // The kernel counts over the whole life of an instance: used again, it would be the next run's fault.
         let exceeded = held.warm.memory.exceeded();
-        match held.warm.desk.clear() {
+        match held.warm.event_slot.clear() {
             Ok(Answer::Response(response)) if !exceeded => self.answered(held, response).await,
             answer => self.ended(held, answer, over).await,
         }

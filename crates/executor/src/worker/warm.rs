@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::api::{self, Api, Endpoint};
-use super::desk::Desk;
 use super::environment;
+use super::event_slot::EventSlot;
 use super::pool::{Alive, Pool};
 use crate::instance::{Remains, StartError};
 use crate::process::{Memory, Reclaimed, SpawnRequest, Spawned, Tap, write_credentials};
@@ -25,7 +25,7 @@ pub(super) type Slot = OwnedSemaphorePermit;
 pub(super) struct Warm {
     /// Unique on this machine.
     pub(super) name: String,
-    pub(super) desk: Arc<Desk>,
+    pub(super) event_slot: Arc<EventSlot>,
     pub(super) tap: Tap,
     /// Of its whole life.
     pub(super) memory: Memory,
@@ -79,10 +79,10 @@ impl Warm {
             keep_stdout: 0,
         };
         let spawned = pool.launcher.spawn(request).await?;
-        let desk = Arc::new(Desk::new(keys.cloned()));
+        let event_slot = Arc::new(EventSlot::new(keys.cloned()));
         let closing = CancellationToken::new();
         let api = Arc::new(Api {
-            desk: desk.clone(),
+            event_slot: event_slot.clone(),
             endpoint,
         });
         pool.tasks.spawn(api::serve(listener, api, closing.clone()));
@@ -95,7 +95,7 @@ impl Warm {
         let keeper = Keeper {
             name: name.clone(),
             spawned,
-            desk: desk.clone(),
+            event_slot: event_slot.clone(),
             pool: Arc::downgrade(pool),
             alive,
             terminate: terminate.clone(),
@@ -105,7 +105,7 @@ impl Warm {
         pool.tasks.spawn(keeper.keep(ending));
         Ok(Self {
             name,
-            desk,
+            event_slot,
             tap,
             memory,
             init_deadline: launched + Duration::from_millis(pool.worker.init_timeout_ms),
@@ -119,10 +119,10 @@ impl Warm {
 
     /// Hands it keys of the function's role: at its endpoint, and in its file.
     pub(super) fn set_credentials(&self, keys: &Credentials) {
-        if self.desk.credentials().as_ref() == Some(keys) {
+        if self.event_slot.credentials().as_ref() == Some(keys) {
             return;
         }
-        self.desk.set_credentials(keys);
+        self.event_slot.set_credentials(keys);
         if let Err(error) = write_credentials(&self.scratch, keys) {
             tracing::warn!(%error, "new keys could not be written into an instance's file");
         }
@@ -199,7 +199,7 @@ impl Drop for Hold {
 struct Keeper {
     name: String,
     spawned: Spawned,
-    desk: Arc<Desk>,
+    event_slot: Arc<EventSlot>,
     pool: Weak<Pool>,
     alive: Alive,
     terminate: Arc<Notify>,
@@ -222,7 +222,7 @@ impl Keeper {
                 }
                 status = self.spawned.wait(), if !exited => {
                     exited = true;
-                    self.desk.exited(status);
+                    self.event_slot.exited(status);
                     if let Some(pool) = self.pool.upgrade() {
                         pool.exited(&self.name, status);
                     }

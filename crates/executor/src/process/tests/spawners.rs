@@ -13,14 +13,14 @@ async fn starts_go_on_where_no_further_thread_can_be_had() {
     // Rules may be outdated any time, where other tests make folders, and need a new thread.
     bench.spec.isolation = Isolation::None;
     let mut spawners = Spawners::new(bench.surroundings().isolation);
-    let home = bench.executor_dir().join("scratch/resize");
+    let scratch_root = bench.executor_dir().join("scratch/resize");
     let spec = Arc::new(bench.spec.clone());
-    spawners.act(&spec, &home, |_| ()).await.unwrap();
+    spawners.act(&spec, &scratch_root, |_| ()).await.unwrap();
     // More than there are addresses.
     spawners.stack_bytes = 1 << 47;
     let (release, released) = sync_channel::<()>(1);
-    let busy = spawners.act(&spec, &home, move |_| released.recv().unwrap());
-    let next = spawners.act(&spec, &home, |_| ());
+    let busy = spawners.act(&spec, &scratch_root, move |_| released.recv().unwrap());
+    let next = spawners.act(&spec, &scratch_root, |_| ());
     // In this order.
     let (busy, next, ()) = tokio::join!(busy, next, async { release.send(()).unwrap() });
     busy.unwrap();

@@ -21,10 +21,10 @@ fn backlog(limit: u64) -> (Backlog, tempfile::TempDir) {
 
 /// Does what is to be done on the disk. False if there was nothing.
 fn on_disk(backlog: &mut Backlog) -> bool {
-    let Some(errand) = backlog.errand() else {
+    let Some(request) = backlog.next_spill_request() else {
         return false;
     };
-    backlog.came_back(errand.run(), NOW);
+    backlog.spill_done(request.run(), NOW);
     true
 }
 
@@ -176,8 +176,11 @@ fn while_the_disk_takes_its_time_lines_are_told_and_kept() {
         push(&mut backlog, &text);
     }
     assert!(!backlog.has_room(text.len()));
-    let errand = backlog.errand().unwrap();
-    assert!(backlog.errand().is_none(), "one thing after the other");
+    let request = backlog.next_spill_request().unwrap();
+    assert!(
+        backlog.next_spill_request().is_none(),
+        "one thing after the other"
+    );
     for number in 1..=4 {
         let (message, _) = backlog.next(1).unwrap();
         assert!(matches!(message, FromExecutor::Lines { first, .. } if first == number));
@@ -185,7 +188,7 @@ fn while_the_disk_takes_its_time_lines_are_told_and_kept() {
     backlog.keep(4);
     assert_eq!(backlog.memory(), 0);
     push(&mut backlog, "five");
-    backlog.came_back(errand.run(), NOW);
+    backlog.spill_done(request.run(), NOW);
     assert_eq!(drain(&mut backlog)[0].number, 5);
     assert!(!dir.path().join("r").exists(), "the spill file stays");
 }

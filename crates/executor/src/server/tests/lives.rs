@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{Bench, request_id};
 use crate::protocol::{FromExecutor, ToExecutor, Verdict};
-use crate::server::home::Home;
+use crate::server::directory::ExecutorDirectory;
 use crate::server::{LOOK_EVERY, ServeError};
 
 #[tokio::test(start_paused = true)]
@@ -125,7 +125,7 @@ async fn a_directory_has_one_executor() {
     let bench = Bench::open();
     let pid = std::fs::read_to_string(bench.dir.join("lock")).unwrap();
     assert_eq!(pid.trim(), std::process::id().to_string());
-    let second = Home::enter(&bench.dir);
+    let second = ExecutorDirectory::enter(&bench.dir);
     assert!(matches!(second, Err(ServeError::Taken)), "{second:?}");
 }
 
@@ -135,10 +135,10 @@ async fn a_stale_socket_and_a_long_path_are_no_hindrance() {
 
     let root = tempfile::TempDir::new().unwrap();
     let dir = root.path().join("d".repeat(200));
-    let home = Home::enter(&dir).unwrap();
-    drop(home.listen().unwrap());
+    let directory = ExecutorDirectory::enter(&dir).unwrap();
+    drop(directory.listen().unwrap());
     assert!(dir.join("socket").exists());
-    let _listener = home.listen().unwrap();
+    let _listener = directory.listen().unwrap();
     let mode = |path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(dir.join("socket")), 0o600);
     assert_eq!(mode(dir.join("lock")), 0o600);

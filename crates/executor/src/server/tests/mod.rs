@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use tripline_model::{Clock, ManualClock, RequestId, Timestamp};
 
 use self::script::{Actor, Script};
-use super::home::Home;
+use super::directory::ExecutorDirectory;
 use super::{ServeError, ServeOptions, serve_kinds};
 use crate::protocol::{
     FromExecutor, FunctionSpec, Hello, Isolation, Kind, Limits, LineHead, Outcome, Start,
@@ -111,7 +111,7 @@ impl Bench {
     fn open_in(name: &str) -> Self {
         let root = TempDir::new().unwrap();
         let dir = root.path().join(name);
-        let home = Home::enter(&dir).unwrap();
+        let directory = ExecutorDirectory::enter(&dir).unwrap();
         let shutdown = CancellationToken::new();
         let options = ServeOptions {
             dir: dir.clone(),
@@ -122,7 +122,7 @@ impl Bench {
         };
         let (script, actors) = Script::new();
         let mut served = JoinSet::new();
-        served.spawn(serve_kinds(options, home, Arc::new(script)));
+        served.spawn(serve_kinds(options, directory, Arc::new(script)));
         Self {
             dir,
             shutdown,

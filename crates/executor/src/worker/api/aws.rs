@@ -7,7 +7,7 @@ use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 
 use super::{Api, Reply, body, reply};
-use crate::worker::desk::{Answer, Dialect, Event};
+use crate::worker::event_slot::{Answer, Dialect, Event};
 
 /// `call` is what follows the version in the path.
 pub(super) async fn reply(api: &Api, call: &str, head: &Parts, body: &mut Incoming) -> Reply {
@@ -26,7 +26,7 @@ pub(super) async fn reply(api: &Api, call: &str, head: &Parts, body: &mut Incomi
 }
 
 async fn next(api: &Api) -> Reply {
-    match api.desk.take(Dialect::Aws).await {
+    match api.event_slot.take(Dialect::Aws).await {
         Ok(event) => with_event(api, &event),
         Err(_) => reply::refused(
             StatusCode::FORBIDDEN,
@@ -78,14 +78,14 @@ fn xray(event: &Event) -> String {
 }
 
 async fn response(api: &Api, id: &str, body: &mut Incoming) -> Reply {
-    let Ok(event) = api.desk.current(Some(id)) else {
+    let Ok(event) = api.event_slot.current(Some(id)) else {
         return reply::stale();
     };
     let Ok(answer) = body::response(body, &event).await else {
         return reply::broken();
     };
     let too_large = answer == Answer::TooLarge;
-    match api.desk.answer(&event, answer) {
+    match api.event_slot.answer(&event, answer) {
         Ok(()) if too_large => reply::too_large(event.max_answer_bytes),
         Ok(()) => reply::ok(StatusCode::ACCEPTED),
         Err(_) => reply::stale(),
@@ -93,13 +93,13 @@ async fn response(api: &Api, id: &str, body: &mut Incoming) -> Reply {
 }
 
 async fn error(api: &Api, id: &str, head: &Parts, body: &mut Incoming) -> Reply {
-    let Ok(event) = api.desk.current(Some(id)) else {
+    let Ok(event) = api.event_slot.current(Some(id)) else {
         return reply::stale();
     };
     let Ok(report) = body::report(&head.headers, body).await else {
         return reply::broken();
     };
-    match api.desk.answer(&event, Answer::Error(report)) {
+    match api.event_slot.answer(&event, Answer::Error(report)) {
         Ok(()) => reply::ok(StatusCode::ACCEPTED),
         Err(_) => reply::stale(),
     }
@@ -109,7 +109,7 @@ async fn init_error(api: &Api, head: &Parts, body: &mut Incoming) -> Reply {
     let Ok(report) = body::report(&head.headers, body).await else {
         return reply::broken();
     };
-    match api.desk.fail_init(report) {
+    match api.event_slot.fail_init(report) {
         Ok(()) => reply::ok(StatusCode::ACCEPTED),
         Err(_) => reply::refused(
             StatusCode::FORBIDDEN,

@@ -11,7 +11,7 @@ use hyper::body::{Body, Incoming};
 use serde::Deserialize;
 use tokio::time::timeout;
 
-use crate::worker::desk::{Answer, Event, Report};
+use crate::worker::event_slot::{Answer, Event, Report};
 
 /// Bytes of an error report that are read.
 const MAX_REPORT_BYTES: usize = 1 << 20;

@@ -24,7 +24,7 @@ pub(super) fn reply(api: &Api, head: &Parts) -> Reply {
         let message = "the token of AWS_CONTAINER_AUTHORIZATION_TOKEN is needed";
         return reply::refused(StatusCode::UNAUTHORIZED, "Unauthorized", message);
     }
-    let Some(keys) = api.desk.credentials() else {
+    let Some(keys) = api.event_slot.credentials() else {
         let message = "there are no keys: the function has no role, or no run has come yet";
         return reply::refused(StatusCode::NOT_FOUND, "NoCredentials", message);
     };

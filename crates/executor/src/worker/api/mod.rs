@@ -24,7 +24,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::desk::Desk;
+use super::event_slot::EventSlot;
 
 pub(super) use self::endpoint::Endpoint;
 pub(super) use self::keys::PATH as KEYS_PATH;
@@ -37,7 +37,7 @@ const MAX_HEAD_BYTES: usize = 2 << 20;
 
 /// What all requests of an instance share.
 pub(super) struct Api {
-    pub(super) desk: Arc<Desk>,
+    pub(super) event_slot: Arc<EventSlot>,
     pub(super) endpoint: Endpoint,
 }
 

@@ -8,7 +8,7 @@ use hyper::{Method, StatusCode};
 use tokio::time::Instant;
 
 use super::{Api, Reply, body, reply};
-use crate::worker::desk::{Answer, Dialect};
+use crate::worker::event_slot::{Answer, Dialect};
 
 /// `call` is what follows `/runtime/` in the path.
 pub(super) async fn reply(api: &Api, call: &str, head: &Parts, body: &mut Incoming) -> Reply {
@@ -26,7 +26,7 @@ pub(super) async fn reply(api: &Api, call: &str, head: &Parts, body: &mut Incomi
 }
 
 async fn next(api: &Api) -> Reply {
-    let Ok(event) = api.desk.take(Dialect::Scf).await else {
+    let Ok(event) = api.event_slot.take(Dialect::Scf).await else {
         return reply::stale();
     };
     // What waiting for the instance has left of the function's timeout.
@@ -49,7 +49,7 @@ async fn next(api: &Api) -> Reply {
 }
 
 async fn answer(api: &Api, head: &Parts, body: &mut Incoming, is_error: bool) -> Reply {
-    let Ok(event) = api.desk.current(None) else {
+    let Ok(event) = api.event_slot.current(None) else {
         return reply::stale();
     };
     let answer = if is_error {
@@ -61,7 +61,7 @@ async fn answer(api: &Api, head: &Parts, body: &mut Incoming, is_error: bool) ->
         return reply::broken();
     };
     let too_large = answer == Answer::TooLarge;
-    match api.desk.answer(&event, answer) {
+    match api.event_slot.answer(&event, answer) {
         Ok(()) if too_large => reply::too_large(event.max_answer_bytes),
         Ok(()) => reply::ok(StatusCode::OK),
         Err(_) => reply::stale(),

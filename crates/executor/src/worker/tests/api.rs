@@ -12,10 +12,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{PATIENCE, keys, spec};
 use crate::worker::api::{Api, Endpoint, serve};
-use crate::worker::desk::{Answer, Desk, Dialect, Event, Look};
+use crate::worker::event_slot::{Answer, Dialect, Event, EventSlot, SlotState};
 
 pub(super) struct Served {
-    pub(super) desk: Arc<Desk>,
+    pub(super) event_slot: Arc<EventSlot>,
     pub(super) port: u16,
     pub(super) token: String,
     api: Arc<Api>,
@@ -34,16 +34,16 @@ impl Served {
     pub(super) async fn start() -> Self {
         let spec = spec(&["true"], "/srv/code".into());
         let (listener, endpoint) = Endpoint::bind(&spec, "instance-1").await.unwrap();
-        let desk = Arc::new(Desk::new(Some(keys("first"))));
+        let event_slot = Arc::new(EventSlot::new(Some(keys("first"))));
         let (port, token) = (endpoint.port, endpoint.keys_token.expose().to_owned());
         let api = Arc::new(Api {
-            desk: desk.clone(),
+            event_slot: event_slot.clone(),
             endpoint,
         });
         let mut tasks = JoinSet::new();
         tasks.spawn(serve(listener, api.clone(), CancellationToken::new()));
         Self {
-            desk,
+            event_slot,
             port,
             token,
             api,
@@ -72,9 +72,9 @@ impl Served {
         self.raw(&(request + body)).await
     }
 
-    /// Lays an event on the desk and takes it.
+    /// Offers an event and takes it.
     pub(super) async fn give(&self, id: &str, max_answer_bytes: usize) {
-        self.desk.offer(Arc::new(Event {
+        self.event_slot.offer(Arc::new(Event {
             id: id.to_owned(),
             data: Bytes::from_static(br#"{"n":1}"#),
             deadline_ms: 1_795_555_088_243,
@@ -82,11 +82,11 @@ impl Served {
             max_answer_bytes,
             traceparent: None,
         }));
-        self.desk.take(Dialect::Aws).await.unwrap();
+        self.event_slot.take(Dialect::Aws).await.unwrap();
     }
 
     pub(super) fn answer(&self) -> Answer {
-        self.desk.clear().expect("there is an answer")
+        self.event_slot.clear().expect("there is an answer")
     }
 }
 
@@ -137,10 +137,10 @@ async fn both_apis_tell_where_the_run_stands_in_its_trace() {
         let served = Served::start().await;
         let asking = served.ask("GET", path, "");
         let offering = async {
-            while served.desk.look() != Look::Free {
-                served.desk.news().await;
+            while served.event_slot.state() != SlotState::Free {
+                served.event_slot.changed().await;
             }
-            served.desk.offer(Arc::new(Event {
+            served.event_slot.offer(Arc::new(Event {
                 id: "019abcde-0000-7000-8000-0123456789ab".to_owned(),
                 data: Bytes::from_static(b"[1]"),
                 deadline_ms: 1_795_555_088_243,
@@ -164,10 +164,10 @@ async fn the_next_event_comes_with_the_headers_that_aws_clients_need() {
     let path = format!("{RUNTIME}/invocation/next");
     let asking = served.ask("GET", &path, "");
     let offering = async {
-        while served.desk.look() != Look::Free {
-            served.desk.news().await;
+        while served.event_slot.state() != SlotState::Free {
+            served.event_slot.changed().await;
         }
-        served.desk.offer(Arc::new(Event {
+        served.event_slot.offer(Arc::new(Event {
             id: "019abcde-0000-7000-8000-0123456789ab".to_owned(),
             data: Bytes::from_static(b"[1]"),
             deadline_ms: 1_795_555_088_243,
@@ -317,8 +317,8 @@ async fn init_errors_get_exactly_202() {
     let path = format!("{RUNTIME}/init/error");
     let body = r#"{"errorType":"Import","errorMessage":"no module"}"#;
     assert_eq!(served.ask("POST", &path, body).await.status, 202);
-    assert_eq!(served.desk.look(), Look::InitFailed);
-    assert_eq!(served.desk.init_error().unwrap().message, "no module");
+    assert_eq!(served.event_slot.state(), SlotState::InitFailed);
+    assert_eq!(served.event_slot.init_error().unwrap().message, "no module");
 }
 
 #[tokio::test]

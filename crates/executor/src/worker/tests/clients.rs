@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use tripline_skipped::skipped;
 
-use super::House;
+use super::WorkerFixture;
 use crate::instance::How;
 
 /// A client, and how it says things.
@@ -86,44 +86,44 @@ fn scf() -> Option<Client> {
     })
 }
 
-fn house(client: &Client) -> House {
+fn fixture(client: &Client) -> WorkerFixture {
     let command: Vec<&str> = client.command.iter().map(String::as_str).collect();
-    let mut house = House::running(&command)
+    let mut fixture = WorkerFixture::running(&command)
         .with_worker(|worker| worker.handler = Some("app.handler".to_owned()));
-    house.spec.working_dir = fixtures().join(client.name);
-    house.max_result_bytes = 8 << 20;
+    fixture.spec.working_dir = fixtures().join(client.name);
+    fixture.max_result_bytes = 8 << 20;
     for (name, value) in &client.env {
-        house = house.with_env(name, value.clone());
+        fixture = fixture.with_env(name, value.clone());
     }
-    house
+    fixture
 }
 
 /// What every client must do with every kind of event.
 async fn check(client: Option<Client>) {
     let Some(client) = client else { return };
-    let house = house(&client).declared();
+    let fixture = fixture(&client).declared();
 
-    let first = answer(&house, &json!({"do": "echo", "value": {"a": [1, "ü"]}})).await;
+    let first = answer(&fixture, &json!({"do": "echo", "value": {"a": [1, "ü"]}})).await;
     assert_eq!(
         (&first["echo"], &first["count"]),
         (&json!({"a": [1, "ü"]}), &json!(1))
     );
     let large = "x".repeat(6_000_000);
-    let second = answer(&house, &json!({"do": "echo", "value": large})).await;
+    let second = answer(&fixture, &json!({"do": "echo", "value": large})).await;
     assert_eq!(
         (&second["count"], &second["pid"]),
         (&json!(2), &first["pid"])
     );
     assert!(second["echo"] == large, "all six million bytes");
 
-    let failed = house.run(r#"{"do":"error"}"#).await;
+    let failed = fixture.run(r#"{"do":"error"}"#).await;
     assert_eq!(
         failed.exit.how,
         reported(client.error_kind, "no such order")
     );
-    let odd = house.run(r#"{"do":"text_error"}"#).await;
+    let odd = fixture.run(r#"{"do":"text_error"}"#).await;
     assert_eq!(odd.exit.how, reported("Unhandled", "not json"));
-    let crashed = house.run(r#"{"do":"crash"}"#).await;
+    let crashed = fixture.run(r#"{"do":"crash"}"#).await;
     let seven = How::Crashed {
         code: Some(7),
         signal: None,
@@ -134,7 +134,7 @@ async fn check(client: Option<Client>) {
         assert!(texts.contains("doing"), "{texts}");
     }
     // What the server does when the time is over.
-    let mut slow = house.start(r#"{"do":"sleep"}"#).await;
+    let mut slow = fixture.start(r#"{"do":"sleep"}"#).await;
     tokio::select! {
         () = slow.instance.wait() => panic!("it works for ten minutes"),
         () = super::eventually("its line", || {
@@ -149,13 +149,13 @@ async fn check(client: Option<Client>) {
         "{:?}",
         slow.exit.how
     );
-    assert_eq!(house.instances(), 0);
-    house.close().await;
+    assert_eq!(fixture.instances(), 0);
+    fixture.close().await;
 }
 
 async fn check_init(client: Option<Client>) {
     let Some(client) = client else { return };
-    let house_failing = house(&client).with_env("FAIL_INIT", "1").declared();
+    let house_failing = fixture(&client).with_env("FAIL_INIT", "1").declared();
     let done = house_failing.run(r#"{"do":"echo"}"#).await;
     let How::NotReady { reason, detail } = &done.exit.how else {
         panic!("{:?}: {:?}", done.exit.how, done.output.texts());
@@ -165,8 +165,8 @@ async fn check_init(client: Option<Client>) {
     house_failing.close().await;
 }
 
-async fn answer(house: &House, event: &Value) -> Value {
-    let done = house.run(&event.to_string()).await;
+async fn answer(fixture: &WorkerFixture, event: &Value) -> Value {
+    let done = fixture.run(&event.to_string()).await;
     serde_json::from_str(done.result()).unwrap()
 }
 
@@ -204,25 +204,25 @@ async fn an_scf_bootstrap_runs_unmodified() {
 #[tokio::test]
 async fn events_and_results_that_are_not_json_are_the_functions_errors() {
     let Some(client) = python() else { return };
-    let house = house(&client).declared();
-    let done = house.run("not json").await;
+    let fixture = fixture(&client).declared();
+    let done = fixture.run("not json").await;
     assert!(
         matches!(&done.exit.how, How::Reported { kind, .. } if kind == "Runtime.UnmarshalError"),
         "{:?}",
         done.exit.how
     );
-    house.close().await;
+    fixture.close().await;
 }
 
 #[tokio::test]
 async fn keys_of_a_role_are_found_by_an_aws_client() {
     let Some(client) = python() else { return };
-    let house = house(&client)
+    let fixture = fixture(&client)
         .with_worker(|worker| worker.role = true)
         .declared();
-    let running = house
+    let running = fixture
         .start_with_keys(r#"{"do":"keys"}"#, super::keys("temporary"))
         .await;
     assert_eq!(running.done().await.result(), r#""temporary""#);
-    house.close().await;
+    fixture.close().await;
 }

@@ -1,6 +1,6 @@
 //! The keys of a function's role.
 
-use super::{House, keys};
+use super::{WorkerFixture, keys};
 
 /// Shows the keys at the endpoint and in the file, and in the variables of AWS and Tencent.
 const SHOW: &str = r#"in_file() { sed 's/.*"AccessKeyId":"\([^"]*\)".*/\1/' "$TRIPLINE_CREDENTIALS_FILE"; }
@@ -12,64 +12,64 @@ answer "$shown $(in_file) ${AWS_ACCESS_KEY_ID:-none} ${TENCENTCLOUD_SECRETID:-no
 
 #[tokio::test]
 async fn each_run_finds_its_own_keys_at_the_endpoint() {
-    let house = House::new()
+    let fixture = WorkerFixture::new()
         .with_worker(|worker| worker.role = true)
         .declared();
-    let first = house.start_with_keys(SHOW, keys("first")).await;
+    let first = fixture.start_with_keys(SHOW, keys("first")).await;
     assert_eq!(
         first.done().await.result(),
         r#""AccessKeyId":"first" first none first credentials"#
     );
-    let second = house.start_with_keys(SHOW, keys("second")).await;
+    let second = fixture.start_with_keys(SHOW, keys("second")).await;
     assert_eq!(
         second.done().await.result(),
         r#""AccessKeyId":"second" second none first credentials"#
     );
-    house.close().await;
+    fixture.close().await;
 }
 
 #[tokio::test]
 async fn an_instance_that_was_started_without_keys_finds_those_of_its_run() {
-    let house = House::new()
+    let fixture = WorkerFixture::new()
         .with_worker(|worker| worker.role = true)
         .declared();
     // As one that is kept warm before there was a run.
-    house.run("answer 1").await.result();
-    let run = house.start_with_keys(SHOW, keys("first")).await;
+    fixture.run("answer 1").await.result();
+    let run = fixture.start_with_keys(SHOW, keys("first")).await;
     assert_eq!(
         run.done().await.result(),
         r#""AccessKeyId":"first" first none none credentials"#
     );
-    house.close().await;
+    fixture.close().await;
 }
 
 #[tokio::test]
 async fn an_instance_that_is_started_for_a_run_finds_its_keys_at_once() {
-    let house = House::new()
+    let fixture = WorkerFixture::new()
         .with_env(
             "BEFORE_INIT",
             r#"early=$(cat "$TRIPLINE_CREDENTIALS_FILE")"#,
         )
         .declared();
-    let run = house.start_with_keys(r#"answer "$early""#, keys("first"));
+    let run = fixture.start_with_keys(r#"answer "$early""#, keys("first"));
     let done = run.await.done().await;
     let result = done.result();
     assert!(
         result.contains(r#""SecretAccessKey":"first-secret""#),
         "{result}"
     );
-    house.close().await;
+    fixture.close().await;
 }
 
 #[tokio::test]
 async fn a_running_function_finds_renewed_keys() {
-    let house = House::new().declared();
-    let go = house.dir.path().join("go");
+    let fixture = WorkerFixture::new().declared();
+    let go = fixture.dir.path().join("go");
     let event = format!(
         "echo begun; until [ -e {} ]; do sleep 0.02; done\n{SHOW}",
         go.display()
     );
-    let mut running = house.start_with_keys(&event, keys("old")).await;
+    let mut running = fixture.start_with_keys(&event, keys("old")).await;
     tokio::select! {
         () = running.instance.wait() => panic!("it waits for a file"),
         () = running.output.wait_for("begun") => {}
@@ -82,16 +82,16 @@ async fn a_running_function_finds_renewed_keys() {
         "{}",
         done.result()
     );
-    house.close().await;
+    fixture.close().await;
 }
 
 #[tokio::test]
 async fn an_instance_that_was_waited_for_starts_with_renewed_keys() {
-    let house = House::new()
+    let fixture = WorkerFixture::new()
         .with_worker(|worker| worker.max_instances = 1)
         .declared();
-    let busy = house.start("sleep 600").await;
-    let mut waiting = house.start_with_keys(SHOW, keys("old")).await;
+    let busy = fixture.start("sleep 600").await;
+    let mut waiting = fixture.start_with_keys(SHOW, keys("old")).await;
     tokio::select! {
         biased;
         () = waiting.instance.wait() => panic!("there is no instance for it"),
@@ -104,5 +104,5 @@ async fn an_instance_that_was_waited_for_starts_with_renewed_keys() {
         waiting.done().await.result(),
         r#""AccessKeyId":"new" new none new credentials"#
     );
-    house.close().await;
+    fixture.close().await;
 }

@@ -2,7 +2,7 @@
 
 mod api;
 mod clients;
-mod desk;
+mod event_slot;
 mod idle;
 mod keys;
 mod limits;
@@ -44,7 +44,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 struct Recorded(Mutex<Vec<(LogStream, Line)>>);
 
 /// An executor's side of workers, with one function.
-struct House {
+struct WorkerFixture {
     workers: Arc<Workers>,
     spec: FunctionSpec,
     max_result_bytes: u64,
@@ -95,9 +95,9 @@ impl Recorded {
     }
 }
 
-// === impl House ===
+// === impl WorkerFixture ===
 
-impl House {
+impl WorkerFixture {
     fn new() -> Self {
         Self::running(&["bash", "-c", INSTANCE])
     }

@@ -5,46 +5,46 @@ use std::sync::mpsc::sync_channel;
 
 use tokio::time::{Instant, timeout};
 
-use super::{House, PATIENCE, eventually};
+use super::{PATIENCE, WorkerFixture, eventually};
 use crate::instance::How;
 
 #[tokio::test]
 async fn runs_beyond_the_maximum_wait_for_an_instance() {
-    let house = House::new()
+    let fixture = WorkerFixture::new()
         .with_worker(|worker| worker.max_instances = 2)
         .declared();
-    let go = house.dir.path().join("go");
+    let go = fixture.dir.path().join("go");
     let event = format!(
         "until [ -e {} ]; do sleep 0.02; done; answer $$",
         go.display()
     );
     let mut running = Vec::new();
     for _ in 0..5 {
-        running.push(house.start(&event).await);
+        running.push(fixture.start(&event).await);
     }
-    assert_eq!(house.instances(), 2);
+    assert_eq!(fixture.instances(), 2);
     std::fs::write(&go, "").unwrap();
     let mut pids = std::collections::BTreeSet::new();
     for running in running {
         pids.insert(running.done().await.result().to_owned());
     }
     assert!(pids.len() <= 2, "{pids:?}");
-    assert!(house.instances() <= 2);
-    house.close().await;
+    assert!(fixture.instances() <= 2);
+    fixture.close().await;
 }
 
 #[tokio::test]
 async fn a_run_that_waits_can_be_stopped_and_never_starts() {
-    let house = House::new()
+    let fixture = WorkerFixture::new()
         .with_worker(|worker| worker.max_instances = 1)
         .declared();
-    let mut busy = house.start("echo begun; sleep 600").await;
+    let mut busy = fixture.start("echo begun; sleep 600").await;
     tokio::select! {
         () = busy.instance.wait() => panic!("it works for minutes"),
         () = busy.output.wait_for("begun") => {}
     }
     for stop in ["terminate", "kill"] {
-        let waiting = house.start("echo never; answer 1").await;
+        let waiting = fixture.start("echo never; answer 1").await;
         match stop {
             "kill" => waiting.instance.kill(),
             _ => waiting.instance.terminate(),
@@ -59,16 +59,16 @@ async fn a_run_that_waits_can_be_stopped_and_never_starts() {
     }
     busy.instance.kill();
     busy.done().await;
-    house.close().await;
+    fixture.close().await;
 }
 
 #[tokio::test]
 async fn a_wait_that_is_broken_off_again_and_again_starts_one_instance() {
-    let house = House::new()
+    let fixture = WorkerFixture::new()
         .with_worker(|worker| worker.max_instances = 1)
         .declared();
-    let busy = house.start("sleep 600").await;
-    let mut waiting = house.start("answer $$").await;
+    let busy = fixture.start("sleep 600").await;
+    let mut waiting = fixture.start("answer $$").await;
     busy.instance.kill();
     busy.done().await;
     // As the deadline, a stop or new keys do, at every moment of the start.
@@ -79,24 +79,24 @@ async fn a_wait_that_is_broken_off_again_and_again_starts_one_instance() {
                 () = waiting.instance.wait() => break,
                 () = tokio::task::yield_now() => {}
             }
-            assert!(house.instances() <= 1);
+            assert!(fixture.instances() <= 1);
         }
     };
     timeout(PATIENCE, broken_off)
         .await
         .expect("it comes to its end");
     assert!(matches!(waiting.reclaim().await.exit.how, How::Answered));
-    house.close().await;
+    fixture.close().await;
 }
 
 #[tokio::test]
 async fn a_run_whose_wait_is_broken_off_keeps_its_place_in_line() {
-    let house = House::new()
+    let fixture = WorkerFixture::new()
         .with_worker(|worker| worker.max_instances = 1)
         .declared();
-    let busy = house.start("sleep 600").await;
-    let mut first = house.start("echo first >> order; answer 1").await;
-    let second = house.start("echo second >> order; answer 2").await;
+    let busy = fixture.start("sleep 600").await;
+    let mut first = fixture.start("echo first >> order; answer 1").await;
+    let second = fixture.start("echo second >> order; answer 2").await;
     // Broken off as new keys do.
     tokio::select! {
         biased;
@@ -107,35 +107,35 @@ async fn a_run_whose_wait_is_broken_off_keeps_its_place_in_line() {
     busy.done().await;
     let (second, first) = tokio::join!(second.done(), first.done());
     assert_eq!((first.result(), second.result()), ("1", "2"));
-    let order = std::fs::read_to_string(house.dir.path().join("order")).unwrap();
+    let order = std::fs::read_to_string(fixture.dir.path().join("order")).unwrap();
     assert_eq!(order, "first\nsecond\n");
-    house.close().await;
+    fixture.close().await;
 }
 
 #[tokio::test]
 async fn a_run_that_waited_is_told_the_time_that_is_left() {
-    let house = House::new()
+    let fixture = WorkerFixture::new()
         .with_worker(|worker| worker.max_instances = 1)
         .declared();
-    let busy = house.start("sleep 0.1; answer 1").await;
-    let waiting = house.start("answer $time_limit").await;
+    let busy = fixture.start("sleep 0.1; answer 1").await;
+    let waiting = fixture.start("answer $time_limit").await;
     let since = Instant::now();
     busy.done().await.result();
     let waited = since.elapsed().as_millis();
     let done = waiting.done().await;
     let left: u128 = done.result().parse().unwrap();
     assert!(waited > 0 && left + waited <= 30_000, "{waited}, {left}");
-    house.close().await;
+    fixture.close().await;
 }
 
 #[tokio::test]
 async fn a_run_that_is_killed_while_its_instance_starts_leaves_none() {
-    let house = House::new()
+    let fixture = WorkerFixture::new()
         .with_worker(|worker| worker.max_instances = 1)
         .declared();
     for polls in 0..20 {
-        let busy = house.start("sleep 600").await;
-        let mut waiting = house.start("echo never; answer 1").await;
+        let busy = fixture.start("sleep 600").await;
+        let mut waiting = fixture.start("echo never; answer 1").await;
         busy.instance.kill();
         busy.done().await;
         for _ in 0..polls {
@@ -147,9 +147,9 @@ async fn a_run_that_is_killed_while_its_instance_starts_leaves_none() {
         }
         waiting.instance.kill();
         waiting.done().await;
-        house.has_instances(0).await;
+        fixture.has_instances(0).await;
     }
-    house.close().await;
+    fixture.close().await;
 }
 
 /// The only thread for what blocks is taken, so no first start gets on until it is free.
@@ -158,12 +158,12 @@ fn the_end_of_a_run_does_not_wait_for_a_start_that_hangs() {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().max_blocking_threads(1).build();
     runtime.unwrap().block_on(async {
-        let house = House::new()
+        let fixture = WorkerFixture::new()
             .with_worker(|worker| worker.max_instances = 1)
             .declared();
-        let pool = house.workers.pools()[&house.spec.name].clone();
+        let pool = fixture.workers.pools()[&fixture.spec.name].clone();
         let slot = pool.slots.clone().try_acquire_owned().unwrap();
-        let mut waiting = house.start("echo never; answer 1").await;
+        let mut waiting = fixture.start("echo never; answer 1").await;
         let (free, waits) = sync_channel::<()>(0);
         let taken = tokio::task::spawn_blocking(move || waits.recv().is_err());
         drop(slot);
@@ -182,54 +182,61 @@ fn the_end_of_a_run_does_not_wait_for_a_start_that_hangs() {
         drop(free);
         let gone = timeout(PATIENCE, late.gone()).await;
         gone.expect("it is ended when it is there");
-        assert_eq!((house.instances(), pool.slots.available_permits()), (0, 1));
+        assert_eq!(
+            (fixture.instances(), pool.slots.available_permits()),
+            (0, 1)
+        );
         assert_eq!(done.output.texts(), Vec::<String>::new());
         assert!(taken.await.unwrap());
-        house.close().await;
+        fixture.close().await;
     });
 }
 
 #[tokio::test]
 async fn a_changed_function_gets_new_instances_and_a_removed_one_none() {
-    let mut house = House::new().with_env("VERSION", "1").declared();
-    assert_eq!(house.run("answer $VERSION").await.result(), "1");
-    house.declare();
-    assert_eq!(house.instances(), 1, "the same declaration changes nothing");
-    let old_one = house.start("echo begun; answer $VERSION$count").await;
+    let mut fixture = WorkerFixture::new().with_env("VERSION", "1").declared();
+    assert_eq!(fixture.run("answer $VERSION").await.result(), "1");
+    fixture.declare();
+    assert_eq!(
+        fixture.instances(),
+        1,
+        "the same declaration changes nothing"
+    );
+    let old_one = fixture.start("echo begun; answer $VERSION$count").await;
 
-    house = house.with_env("VERSION", "2");
-    house.declare();
-    assert_eq!(house.run("answer $VERSION").await.result(), "2");
+    fixture = fixture.with_env("VERSION", "2");
+    fixture.declare();
+    assert_eq!(fixture.run("answer $VERSION").await.result(), "2");
     assert_eq!(
         old_one.done().await.result(),
         "12",
         "it goes on as it began"
     );
-    house.has_instances(1).await;
-    assert_eq!(house.run("answer $VERSION$count").await.result(), "22");
+    fixture.has_instances(1).await;
+    assert_eq!(fixture.run("answer $VERSION$count").await.result(), "22");
 
-    house.workers.declare(&[]);
-    house.has_instances(0).await;
+    fixture.workers.declare(&[]);
+    fixture.has_instances(0).await;
     // The server may have looked the function up a moment before.
-    assert_eq!(house.run("answer $count").await.result(), "1");
-    house.has_instances(0).await;
-    house.close().await;
+    assert_eq!(fixture.run("answer $count").await.result(), "1");
+    fixture.has_instances(0).await;
+    fixture.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_runs_share_few_instances() {
-    let house = Arc::new(House::new().declared());
+    let fixture = Arc::new(WorkerFixture::new().declared());
     let mut tasks = tokio::task::JoinSet::new();
     for number in 0..100 {
-        let house = house.clone();
+        let fixture = fixture.clone();
         tasks.spawn(async move {
-            let done = house.run(&format!("answer {number}")).await;
+            let done = fixture.run(&format!("answer {number}")).await;
             assert_eq!(done.result(), number.to_string());
         });
     }
     while let Some(task) = tasks.join_next().await {
         task.unwrap();
     }
-    assert!(house.instances() <= 4, "{}", house.instances());
-    Arc::into_inner(house).unwrap().close().await;
+    assert!(fixture.instances() <= 4, "{}", fixture.instances());
+    Arc::into_inner(fixture).unwrap().close().await;
 }

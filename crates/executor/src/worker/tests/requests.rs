@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::api::Served;
 use super::{PATIENCE, eventually, keys};
-use crate::worker::desk::Look;
+use crate::worker::event_slot::SlotState;
 
 #[tokio::test]
 async fn other_names_and_web_pages_are_refused() {
@@ -76,7 +76,10 @@ async fn a_body_that_breaks_off_is_no_answer() {
     let response = served
         .ask("POST", "/runtime/invocation/response", "whole")
         .await;
-    assert_eq!((response.status, served.desk.look()), (200, Look::Answered));
+    assert_eq!(
+        (response.status, served.event_slot.state()),
+        (200, SlotState::Answered)
+    );
 }
 
 #[tokio::test]
@@ -90,15 +93,18 @@ async fn who_hung_up_while_waiting_does_not_take_an_event() {
         served.port
     );
     gone.write_all(next.as_bytes()).await.unwrap();
-    eventually("the first to ask", || served.desk.look() == Look::Free).await;
+    eventually("the first to ask", || {
+        served.event_slot.state() == SlotState::Free
+    })
+    .await;
     drop(gone);
     eventually("the end of the connection", || served.is_quiet()).await;
     let asking = served.ask("GET", "/2018-06-01/runtime/invocation/next", "");
     let offering = async {
         served.ask("POST", "/runtime/init/ready", " ").await;
         served
-            .desk
-            .offer(std::sync::Arc::new(crate::worker::desk::Event {
+            .event_slot
+            .offer(std::sync::Arc::new(crate::worker::event_slot::Event {
                 id: "a".to_owned(),
                 data: bytes::Bytes::from_static(b"1"),
                 deadline_ms: 1,
@@ -125,7 +131,7 @@ async fn keys_are_for_who_knows_the_token_and_always_the_newest() {
     let wrong = served.raw(&ask("guess")).await;
     assert_eq!((none.status, wrong.status), (401, 401));
     assert!(!String::from_utf8_lossy(&wrong.body).contains("secret"));
-    served.desk.set_credentials(&keys("second"));
+    served.event_slot.set_credentials(&keys("second"));
     let response = served.raw(&ask(&served.token)).await;
     assert_eq!(response.header("cache-control"), Some("no-store"));
     let body: serde_json::Value = serde_json::from_slice(&response.body).unwrap();

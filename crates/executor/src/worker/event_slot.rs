@@ -1,5 +1,5 @@
-//! The desk of an instance: one event at a time is laid on it, the instance takes it at its Runtime API and brings the
-//! answer back. Nothing is given to an instance twice, and only the first answer counts.
+//! The slot for an instance's event: one event at a time is offered in it, the instance takes it at its Runtime API and
+//! answers it. Nothing is given to an instance twice, and only the first answer counts.
 
 use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,7 +25,7 @@ pub(super) struct Event {
     pub(super) traceparent: Option<String>,
 }
 
-/// What an instance said to an event.
+/// An instance's answer to an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Answer {
     Response(Bytes),
@@ -43,20 +43,20 @@ pub(super) struct Report {
     pub(super) body: Bytes,
 }
 
-/// How things stand.
+/// What state the slot and its instance are in.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Look {
+pub(super) enum SlotState {
     /// The instance has never asked for an event.
     Starting,
-    /// Nothing lies here.
+    /// There is no event.
     Free,
-    /// An event lies here that the instance has not seen.
+    /// There is an event that the instance has not seen.
     Offered,
     /// The instance works on the event.
     Taken,
-    /// The answer lies here.
+    /// There is an answer.
     Answered,
-    /// The instance says that it cannot work.
+    /// The instance reported that it cannot work.
     InitFailed,
     /// Its process is over.
     Exited(ExitStatus),
@@ -69,30 +69,30 @@ pub(super) enum Dialect {
     Scf,
 }
 
-/// Why something cannot be taken or brought now.
+/// The instance cannot take an event, or answer one, now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct OutOfTurn;
 
 /// See the top of this file.
-pub(super) struct Desk {
-    state: Mutex<State>,
-    /// For the instance: an event lies here.
+pub(super) struct EventSlot {
+    state: Mutex<Inner>,
+    /// For the instance: there is an event.
     offered: Notify,
     /// For whoever owns the instance: something changed.
-    news: Notify,
+    changed: Notify,
 }
 
 #[derive(Default)]
-struct State {
+struct Inner {
     asked: bool,
-    place: Place,
+    content: Content,
     init_error: Option<Report>,
     exited: Option<ExitStatus>,
     credentials: Option<Credentials>,
 }
 
 #[derive(Default)]
-enum Place {
+enum Content {
     #[default]
     Free,
     Offered(Arc<Event>),
@@ -100,44 +100,44 @@ enum Place {
     Answered(Answer),
 }
 
-// === impl Desk ===
+// === impl EventSlot ===
 
-impl Desk {
+impl EventSlot {
     pub(super) fn new(credentials: Option<Credentials>) -> Self {
         Self {
-            state: Mutex::new(State {
+            state: Mutex::new(Inner {
                 credentials,
-                ..State::default()
+                ..Inner::default()
             }),
             offered: Notify::new(),
-            news: Notify::new(),
+            changed: Notify::new(),
         }
     }
 
     // --- for the owner of the instance ---
 
-    /// How things stand. An answer counts even if the process is over by now.
-    pub(super) fn look(&self) -> Look {
+    /// The state. An answer counts even if the process is over by now.
+    pub(super) fn state(&self) -> SlotState {
         let state = self.lock();
-        match (&state.place, state.exited) {
-            (Place::Answered(_), _) => Look::Answered,
-            _ if state.init_error.is_some() => Look::InitFailed,
-            (_, Some(status)) => Look::Exited(status),
-            (Place::Taken(_), None) => Look::Taken,
-            (Place::Offered(_), None) => Look::Offered,
-            (Place::Free, None) if state.asked => Look::Free,
-            (Place::Free, None) => Look::Starting,
+        match (&state.content, state.exited) {
+            (Content::Answered(_), _) => SlotState::Answered,
+            _ if state.init_error.is_some() => SlotState::InitFailed,
+            (_, Some(status)) => SlotState::Exited(status),
+            (Content::Taken(_), None) => SlotState::Taken,
+            (Content::Offered(_), None) => SlotState::Offered,
+            (Content::Free, None) if state.asked => SlotState::Free,
+            (Content::Free, None) => SlotState::Starting,
         }
     }
 
-    /// Waits for a change since the last look. One waits at a time.
-    pub(super) async fn news(&self) {
-        self.news.notified().await;
+    /// Waits for a change of the state. One waits at a time.
+    pub(super) async fn changed(&self) {
+        self.changed.notified().await;
     }
 
-    /// Lays an event on the desk, which must be free.
+    /// Offers an event to the instance. The slot must be free.
     pub(super) fn offer(&self, event: Arc<Event>) {
-        self.lock().place = Place::Offered(event);
+        self.lock().content = Content::Offered(event);
         self.offered.notify_waiters();
     }
 
@@ -145,23 +145,23 @@ impl Desk {
     /// [`Self::clear`].
     pub(super) fn withdraw(&self) -> bool {
         let mut state = self.lock();
-        let untouched = matches!(state.place, Place::Free | Place::Offered(_));
+        let untouched = matches!(state.content, Content::Free | Content::Offered(_));
         if untouched {
-            state.place = Place::Free;
+            state.content = Content::Free;
         }
         untouched
     }
 
-    /// Clears the desk: the answer, or whether the instance had taken an event that it did not answer.
+    /// Frees the slot: the answer, or whether the instance had taken an event that it did not answer.
     pub(super) fn clear(&self) -> Result<Answer, bool> {
-        match std::mem::take(&mut self.lock().place) {
-            Place::Answered(answer) => Ok(answer),
-            Place::Taken(_) => Err(true),
-            Place::Free | Place::Offered(_) => Err(false),
+        match std::mem::take(&mut self.lock().content) {
+            Content::Answered(answer) => Ok(answer),
+            Content::Taken(_) => Err(true),
+            Content::Free | Content::Offered(_) => Err(false),
         }
     }
 
-    /// What the instance said of why it cannot work.
+    /// The instance's report of why it cannot work.
     pub(super) fn init_error(&self) -> Option<Report> {
         self.lock().init_error.clone()
     }
@@ -173,7 +173,7 @@ impl Desk {
 
     pub(super) fn exited(&self, status: ExitStatus) {
         self.lock().exited = Some(status);
-        self.news.notify_one();
+        self.changed.notify_one();
     }
 
     pub(super) fn has_exited(&self) -> bool {
@@ -198,20 +198,20 @@ impl Desk {
             {
                 let mut state = self.lock();
                 if !std::mem::replace(&mut state.asked, true) {
-                    self.news.notify_one();
+                    self.changed.notify_one();
                 }
-                match &state.place {
-                    Place::Offered(_) if state.exited.is_some() => return Err(OutOfTurn),
-                    Place::Offered(event) => {
+                match &state.content {
+                    Content::Offered(_) if state.exited.is_some() => return Err(OutOfTurn),
+                    Content::Offered(event) => {
                         let event = event.clone();
-                        state.place = Place::Taken(event.clone());
+                        state.content = Content::Taken(event.clone());
                         return Ok(event);
                     }
-                    Place::Taken(event) if dialect == Dialect::Scf && !waited => {
+                    Content::Taken(event) if dialect == Dialect::Scf && !waited => {
                         return Ok(event.clone());
                     }
-                    Place::Taken(_) if !waited => return Err(OutOfTurn),
-                    Place::Taken(_) | Place::Free | Place::Answered(_) => {}
+                    Content::Taken(_) if !waited => return Err(OutOfTurn),
+                    Content::Taken(_) | Content::Free | Content::Answered(_) => {}
                 }
             }
             waited = true;
@@ -221,19 +221,19 @@ impl Desk {
 
     /// The event that the instance works on, if it is the one with this id; any, if there is none.
     pub(super) fn current(&self, id: Option<&str>) -> Result<Arc<Event>, OutOfTurn> {
-        match &self.lock().place {
-            Place::Taken(event) if id.is_none_or(|id| id == event.id) => Ok(event.clone()),
+        match &self.lock().content {
+            Content::Taken(event) if id.is_none_or(|id| id == event.id) => Ok(event.clone()),
             _ => Err(OutOfTurn),
         }
     }
 
-    /// Brings the answer to `event`, unless there is one already.
+    /// Takes the answer to `event`, unless there is one already.
     pub(super) fn answer(&self, event: &Arc<Event>, answer: Answer) -> Result<(), OutOfTurn> {
         let mut state = self.lock();
-        match &state.place {
-            Place::Taken(taken) if Arc::ptr_eq(taken, event) => {
-                state.place = Place::Answered(answer);
-                self.news.notify_one();
+        match &state.content {
+            Content::Taken(taken) if Arc::ptr_eq(taken, event) => {
+                state.content = Content::Answered(answer);
+                self.changed.notify_one();
                 Ok(())
             }
             _ => Err(OutOfTurn),
@@ -247,7 +247,7 @@ impl Desk {
             return Err(OutOfTurn);
         }
         state.init_error.get_or_insert(report);
-        self.news.notify_one();
+        self.changed.notify_one();
         Ok(())
     }
 
@@ -256,7 +256,7 @@ impl Desk {
         self.lock().credentials.clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

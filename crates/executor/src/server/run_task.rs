@@ -16,18 +16,18 @@ use super::watch::{Over, run_to_end};
 use crate::instance::Job;
 use crate::protocol::{FunctionSpec, Start, Verdict};
 
-/// Carries one run to its end.
-pub(super) struct Carrier {
+/// The task of one run.
+pub(super) struct RunTask {
     pub(super) runs: Arc<Runs>,
     pub(super) id: RequestId,
     pub(super) outbox: Outbox,
 }
 
-// === impl Carrier ===
+// === impl RunTask ===
 
-impl Carrier {
-    /// Runs the function, or says why it does not run; returns when nothing is alive.
-    pub(super) async fn carry(
+impl RunTask {
+    /// Runs the function, or reports why it does not run; returns when nothing of it is alive.
+    pub(super) async fn run(
         self,
         function: Result<Arc<FunctionSpec>, String>,
         start: Start,
@@ -45,7 +45,7 @@ impl Carrier {
                     data,
                     output: Arc::new(self.outbox.clone()),
                 };
-                self.run(job, orders).await
+                self.run_function(job, orders).await
             }
             Err(why) => self.without_run(Verdict::Failed, "start_failed", why, Duration::ZERO),
         };
@@ -61,7 +61,7 @@ impl Carrier {
     }
 
     /// A panic ends this run alone.
-    async fn run(&self, job: Job, orders: Orderly) -> Over {
+    async fn run_function(&self, job: Job, orders: Orderly) -> Over {
         let began = Instant::now();
         let starter = self.runs.kinds.starter(&job.spec.kind);
         let run = pin!(run_to_end(starter, job, orders, self.runs.clock.as_ref()));

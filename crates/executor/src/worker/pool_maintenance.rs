@@ -1,4 +1,4 @@
-//! Looks after the idle instances of a pool: starts the minimum, ends those that are idle for too long or do not get
+//! Maintains the idle instances of a pool: starts the minimum, ends those that are idle for too long or do not get
 //! ready, and replaces those that died.
 
 use std::sync::Arc;
@@ -9,11 +9,11 @@ use super::pool::{Idle, Pool};
 use super::warm::{Slot, Warm};
 
 /// Runs until the pool is retired.
-pub(super) async fn watch_over(pool: Arc<Pool>) {
+pub(super) async fn maintain(pool: Arc<Pool>) {
     loop {
         end_overdue(&pool);
         start_missing(&pool).await;
-        let wake = next_look(&pool);
+        let wake = next_check(&pool);
         let sleep = async {
             match wake {
                 Some(at) => sleep_until(at).await,
@@ -33,7 +33,7 @@ fn end_overdue(pool: &Pool) {
     let (unready, unneeded) = {
         let mut state = pool.lock();
         let is_unready =
-            |idle: &mut Idle| !idle.warm.desk.has_asked() && idle.warm.init_deadline <= now;
+            |idle: &mut Idle| !idle.warm.event_slot.has_asked() && idle.warm.init_deadline <= now;
         let unready: Vec<Idle> = state.idle.extract_if(.., is_unready).collect();
         // Of the idle ones alone: what else is alive may be about to end.
         let spare = state.idle.len().saturating_sub(pool.min());
@@ -71,7 +71,7 @@ async fn start_missing(pool: &Arc<Pool>) {
 
 fn keep(pool: &Pool, warm: Warm, slot: Slot) {
     let mut state = pool.lock();
-    let unusable = pool.retired.is_cancelled() || warm.desk.has_exited();
+    let unusable = pool.retired.is_cancelled() || warm.event_slot.has_exited();
     if !unusable {
         let since = Instant::now();
         state.idle.push(Idle { warm, since });
@@ -85,10 +85,13 @@ fn keep(pool: &Pool, warm: Warm, slot: Slot) {
 }
 
 /// When there is something to do without any news.
-fn next_look(pool: &Pool) -> Option<Instant> {
+fn next_check(pool: &Pool) -> Option<Instant> {
     let mut state = pool.lock();
     let spare = state.idle.len() > pool.min();
-    let unready = state.idle.iter().filter(|idle| !idle.warm.desk.has_asked());
+    let unready = state
+        .idle
+        .iter()
+        .filter(|idle| !idle.warm.event_slot.has_asked());
     let mut times: Vec<Instant> = unready.map(|idle| idle.warm.init_deadline).collect();
     if spare {
         times.extend(state.idle.iter().map(|idle| idle_until(pool, idle)).min());
@@ -97,7 +100,7 @@ fn next_look(pool: &Pool) -> Option<Instant> {
         times.extend(state.not_before);
     }
     let wake = times.into_iter().min();
-    state.next_look = wake;
+    state.next_check = wake;
     wake
 }
 

@@ -19,15 +19,15 @@ const MAX_SOCKET_PATH: usize = 107;
 
 /// The directory of a running executor. The lock is held until it is dropped.
 #[derive(Debug)]
-pub(super) struct Home {
+pub(super) struct ExecutorDirectory {
     dir: PathBuf,
     lock: File,
     key: Value,
 }
 
-// === impl Home ===
+// === impl ExecutorDirectory ===
 
-impl Home {
+impl ExecutorDirectory {
     /// Makes the directory if it is not there, and takes its lock.
     pub(super) fn enter(dir: &Path) -> Result<Self, ServeError> {
         let fail = |doing| move |error| ServeError::Directory { doing, error };
@@ -48,15 +48,15 @@ impl Home {
         lock.set_len(0).map_err(fail("locked"))?;
         writeln!(lock, "{}", std::process::id()).map_err(fail("locked"))?;
         let key = new_key(dir).map_err(fail("given a key"))?;
-        let home = Self {
+        let directory = Self {
             dir: dir.to_owned(),
             lock,
             key,
         };
-        let spill = home.spill();
+        let spill = directory.spill();
         remove_tree(&spill).map_err(fail("emptied"))?;
         builder.create(spill).map_err(fail("made"))?;
-        Ok(home)
+        Ok(directory)
     }
 
     /// What a hub has to know to be let in.

@@ -1,4 +1,4 @@
-//! What a backlog wants done on the disk, and what comes of it.
+//! What a backlog asks of the disk, and how it handles the results.
 
 use std::io;
 
@@ -7,17 +7,17 @@ use tripline_model::{LogStream, Timestamp};
 
 use super::{Backlog, WINDOW};
 use crate::server::chunk::Chunk;
-use crate::server::spill::{Done, Errand, Part, Piece, Spill, Task};
+use crate::server::spill::{Part, Piece, Spill, SpillOperation, SpillRequest, SpillResult};
 use crate::server::stored::{Place, Stored};
 
 // === impl Backlog ===
 
 impl Backlog {
-    /// What is to be done on the disk now, if anything; [`Self::came_back`] hears of it.
-    pub(in crate::server) fn errand(&mut self) -> Option<Errand> {
+    /// What is to be done on the disk now, if anything. Pass the result to [`Self::spill_done`].
+    pub(in crate::server) fn next_spill_request(&mut self) -> Option<SpillRequest> {
         let spill = self.spill.take()?;
         match self.task(&spill) {
-            Some(task) => Some(spill.away(task)),
+            Some(task) => Some(spill.into_request(task)),
             None => {
                 self.spill = Some(spill);
                 None
@@ -25,18 +25,18 @@ impl Backlog {
         }
     }
 
-    fn task(&mut self, spill: &Spill) -> Option<Task> {
+    fn task(&mut self, spill: &Spill) -> Option<SpillOperation> {
         if self.subscriber.is_some()
             && let Some((part, piece)) = self.wanted()
         {
-            return Some(Task::Read(part, piece));
+            return Some(SpillOperation::Read(part, piece));
         }
         if !self.refused
             && let Some((part, bytes)) = self.leaving()
         {
-            return Some(Task::Write(part, bytes));
+            return Some(SpillOperation::Write(part, bytes));
         }
-        (spill.is_used() && self.pieces == 0).then_some(Task::Remove)
+        (spill.is_used() && self.pieces == 0).then_some(SpillOperation::Remove)
     }
 
     /// What has to be read from the disk before it can be sent.
@@ -69,22 +69,26 @@ impl Backlog {
         Some((Part::Result, end.leave()?))
     }
 
-    /// An errand is done; `at` is now.
-    pub(in crate::server) fn came_back(&mut self, (spill, done): (Spill, Done), at: Timestamp) {
+    /// A request was carried out; `at` is now.
+    pub(in crate::server) fn spill_done(
+        &mut self,
+        (spill, done): (Spill, SpillResult),
+        at: Timestamp,
+    ) {
         self.spill = Some(spill);
         match done {
-            Done::Written(part, piece) => {
+            SpillResult::Written(part, piece) => {
                 if let Err(error) = &piece {
                     self.refuse(part, error, at);
                 }
                 self.left(part, piece.ok());
             }
-            Done::Read(Part::Result, read) => {
+            SpillResult::Read(Part::Result, read) => {
                 if let Some(end) = &mut self.end {
                     end.load(read);
                 }
             }
-            Done::Read(Part::Lines(first), read) => {
+            SpillResult::Read(Part::Lines(first), read) => {
                 let Some(index) = self.find(first) else {
                     return;
                 };
@@ -97,7 +101,7 @@ impl Backlog {
                     Err(error) => self.lose(index, &error, at),
                 }
             }
-            Done::Removed => {}
+            SpillResult::Removed => {}
         }
     }
 
