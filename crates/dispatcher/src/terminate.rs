@@ -56,7 +56,7 @@ impl Shared {
         grace: bool,
     ) -> Result<TerminateOutcome, TerminateError> {
         let how = if grace {
-            Stop::Polite
+            Stop::Graceful
         } else {
             Stop::Kill("terminated")
         };

@@ -63,10 +63,10 @@ pub(crate) trait Starter: Send + Sync + 'static {
 /// One run. Dropping it ends the run at once.
 #[async_trait]
 pub(crate) trait Instance: Send {
-    /// Asks the run politely to end.
-    fn terminate(&self);
+    /// Asks the run to end by itself: SIGTERM.
+    fn request_stop(&self);
 
-    /// Ends the run now.
+    /// Kills the run.
     fn kill(&self);
 
     /// Hands new keys of the function's role to the run.

@@ -25,7 +25,7 @@ pub struct Function {
     pub runtime: &'static str,
     /// The longest run; then it ends as `timed_out`.
     pub timeout: Duration,
-    /// Time between the polite request to stop and the kill.
+    /// Time between the request to stop and the kill.
     pub grace: Duration,
     /// Runs at the same time, at most.
     pub concurrency: NonZeroU32,

@@ -59,9 +59,9 @@ pub trait Runtime: Send + Sync + 'static {
     /// Runs one invocation to its end and says how it ended. Called once per RequestId, after its start is durable,
     /// and never again for it. Every line that it wrote was given to the output before.
     ///
-    /// At the deadline the run is asked politely, gets the function's grace, and is then killed: `timed_out` whatever
+    /// At the deadline the run is asked to stop, gets the function's grace, and is then killed: `timed_out` whatever
     /// it answers. After a [`crate::Stop::Kill`] it ends as `terminated`, unless it had ended well by itself; after a
-    /// [`crate::Stop::Polite`] it may still end well.
+    /// [`crate::Stop::Graceful`] it may still end well.
     async fn run(&self, start: Start, stop: StopSignal) -> Ending;
 
     /// Runs of earlier lives of the hub that it still has.

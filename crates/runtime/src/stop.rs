@@ -1,21 +1,22 @@
 //! Asking a run to stop, from outside of it.
 
 use tokio::sync::watch;
+use tripline_executor::protocol::StopHow;
 
 /// How a run is to be stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
-    /// Politely, and nothing more: the run may go on to its own end.
-    Polite,
+    /// It is asked to end, and nothing more: it may go on to its own end.
+    Graceful,
     /// Now; the word becomes the reason of the ending.
     Kill(&'static str),
 }
 
-/// The end that asks.
+/// Requests that a run stops.
 #[derive(Debug)]
 pub struct Stopper(watch::Sender<Option<Stop>>);
 
-/// The end that listens.
+/// The run's end of its [`Stopper`].
 #[derive(Debug, Clone)]
 pub struct StopSignal(watch::Receiver<Option<Stop>>);
 
@@ -25,16 +26,24 @@ pub fn stop_channel() -> (Stopper, StopSignal) {
     (Stopper(sender), StopSignal(receiver))
 }
 
+// === impl Stop ===
+
+impl From<Stop> for StopHow {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Graceful => Self::Graceful,
+            Stop::Kill(reason) => Self::Kill(reason.to_owned()),
+        }
+    }
+}
+
 // === impl Stopper ===
 
 impl Stopper {
-    /// Asks to stop. A kill overrides a polite request; nothing overrides a kill.
+    /// Requests a stop, unless an earlier request stands (see [`StopHow::is_overridden_by`]).
     pub fn stop(&self, how: Stop) {
         self.0.send_if_modified(|now| {
-            let changes = match (*now, how) {
-                (None, _) | (Some(Stop::Polite), Stop::Kill(_)) => true,
-                (Some(Stop::Polite), Stop::Polite) | (Some(Stop::Kill(_)), _) => false,
-            };
+            let changes = now.is_none_or(|now| StopHow::from(now).is_overridden_by(&how.into()));
             if changes {
                 *now = Some(how);
             }

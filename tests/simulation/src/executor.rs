@@ -70,10 +70,10 @@ impl SimRuntime {
             loop {
                 match stop.next().await {
                     Stop::Kill(reason) => return ended(End::Terminated, reason),
-                    Stop::Polite if kind == Kind::Polite => {
+                    Stop::Graceful if kind == Kind::Polite => {
                         return ended(End::Succeeded, "exit_code");
                     }
-                    Stop::Polite => {}
+                    Stop::Graceful => {}
                 }
             }
         };

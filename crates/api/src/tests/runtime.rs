@@ -39,7 +39,7 @@ impl Runtime for FakeRuntime {
         }
         let signal = match is_silent || data.starts_with(b"wait") {
             true => Some(match stop.next().await {
-                Stop::Polite => 15,
+                Stop::Graceful => 15,
                 Stop::Kill(_) => 9,
             }),
             false => None,

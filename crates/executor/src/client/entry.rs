@@ -93,12 +93,11 @@ impl Entry {
     }
 
     pub(super) fn stop(&mut self, how: StopHow) {
-        // A kill is not taken back by a polite request.
-        let weaker = matches!(
-            (&self.stop, &how),
-            (Some(StopHow::Kill(_)), StopHow::Polite)
-        );
-        if !self.ended && !weaker {
+        let counts = self
+            .stop
+            .as_ref()
+            .is_none_or(|now| now.is_overridden_by(&how));
+        if !self.ended && counts {
             self.stop = Some(how);
             self.due.stop = true;
         }

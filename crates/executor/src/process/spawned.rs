@@ -165,8 +165,8 @@ impl Spawned {
     }
 
     /// Sends SIGTERM to the process and its group.
-    pub(crate) fn terminate(&self) {
-        self.tree.terminate();
+    pub(crate) fn request_stop(&self) {
+        self.tree.request_stop();
     }
 
     /// Kills the process and all that it started.

@@ -67,8 +67,8 @@ impl Starter for ProcessStarter {
 
 #[async_trait]
 impl Instance for ProcessRun {
-    fn terminate(&self) {
-        self.0.terminate();
+    fn request_stop(&self) {
+        self.0.request_stop();
     }
 
     fn kill(&self) {

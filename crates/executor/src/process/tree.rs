@@ -58,8 +58,8 @@ impl Tree {
         }
     }
 
-    /// Asks the group politely to end.
-    pub(super) fn terminate(&self) {
+    /// Sends SIGTERM to the group.
+    pub(super) fn request_stop(&self) {
         self.suspect();
         if !self.waited.load(Ordering::SeqCst) {
             self.reach_group(Some(Signal::TERM));

@@ -172,7 +172,7 @@ pub struct Start {
     pub credentials: Option<Credentials>,
     /// How long it may run.
     pub timeout_ms: u64,
-    /// Time between the polite request to stop and the kill.
+    /// Time between the request to stop and the kill.
     pub grace_ms: u64,
     /// When the run will be stopped, milliseconds since 1970 (UTC): told to the function.
     pub deadline_ms: i64,
@@ -187,7 +187,8 @@ pub struct Start {
 #[serde(rename_all = "snake_case")]
 pub enum StopHow {
     /// SIGTERM, and nothing more: it may end well.
-    Polite,
+    #[serde(rename = "polite")]
+    Graceful,
     /// Now; the word becomes the reason.
     Kill(String),
 }
@@ -245,6 +246,15 @@ pub enum Verdict {
     Terminated,
     /// Nobody knows.
     Lost,
+}
+
+// === impl StopHow ===
+
+impl StopHow {
+    /// Whether a later request replaces this one. A kill overrides a graceful stop; nothing overrides a kill.
+    pub fn is_overridden_by(&self, later: &Self) -> bool {
+        matches!((self, later), (Self::Graceful, Self::Kill(_)))
+    }
 }
 
 // === impl Versions ===

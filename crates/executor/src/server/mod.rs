@@ -14,11 +14,11 @@ mod kinds;
 mod outbox;
 mod outcome;
 mod ready;
+mod run_control;
 mod run_task;
 mod runs;
 mod session;
 mod spill;
-mod stop;
 mod stored;
 #[cfg(test)]
 mod tests;

@@ -115,8 +115,8 @@ impl Cause {
         match (self, asked) {
             (Self::Deadline, _) => Self::Deadline,
             (_, StopHow::Kill(reason)) => Self::Killed(reason.clone()),
-            (Self::Itself, StopHow::Polite) => Self::Asked,
-            (cause, StopHow::Polite) => cause,
+            (Self::Itself, StopHow::Graceful) => Self::Asked,
+            (cause, StopHow::Graceful) => cause,
         }
     }
 }

@@ -10,8 +10,8 @@ use tripline_model::{RequestId, contain};
 
 use super::outbox::Outbox;
 use super::outcome::{self, Moment};
+use super::run_control::RunControlReceiver;
 use super::runs::Runs;
-use super::stop::Orderly;
 use super::watch::{Over, run_to_end};
 use crate::instance::Job;
 use crate::protocol::{FunctionSpec, Start, Verdict};
@@ -32,7 +32,7 @@ impl RunTask {
         function: Result<Arc<FunctionSpec>, String>,
         start: Start,
         data: Bytes,
-        orders: Orderly,
+        control: RunControlReceiver,
     ) {
         self.outbox.remark(&start.remarks);
         let limit = function.as_ref().ok().and_then(|f| f.limits.memory_bytes);
@@ -45,7 +45,7 @@ impl RunTask {
                     data,
                     output: Arc::new(self.outbox.clone()),
                 };
-                self.run_function(job, orders).await
+                self.run_function(job, control).await
             }
             Err(why) => self.without_run(Verdict::Failed, "start_failed", why, Duration::ZERO),
         };
@@ -61,10 +61,10 @@ impl RunTask {
     }
 
     /// A panic ends this run alone.
-    async fn run_function(&self, job: Job, orders: Orderly) -> Over {
+    async fn run_function(&self, job: Job, control: RunControlReceiver) -> Over {
         let began = Instant::now();
         let starter = self.runs.kinds.starter(&job.spec.kind);
-        let run = pin!(run_to_end(starter, job, orders, self.runs.clock.as_ref()));
+        let run = pin!(run_to_end(starter, job, control, self.runs.clock.as_ref()));
         if let Ok(over) = contain(run).await {
             return over;
         }

@@ -17,8 +17,8 @@ use super::kinds::Kinds;
 use super::outbox::Outbox;
 use super::outcome::EXECUTOR_ENDS;
 use super::ready::Ready;
+use super::run_control::{RunControl, run_control};
 use super::run_task::RunTask;
-use super::stop::{Orders, orders};
 use crate::protocol::{Credentials, FunctionSpec, HeldRun, Start, StopHow};
 
 /// The runs that are held, and the functions that are declared.
@@ -42,7 +42,7 @@ pub(super) struct Runs {
 struct Run {
     function: String,
     outbox: Outbox,
-    orders: Arc<Orders>,
+    control: Arc<RunControl>,
 }
 
 // === impl Runs ===
@@ -96,11 +96,11 @@ impl Runs {
         let (ready, clock) = (Arc::clone(&self.ready), Arc::clone(&self.clock));
         let outbox = Outbox::new(id, &start, &self.spill, ready, clock);
         outbox.attach(subscriber, 0);
-        let (orders, orderly) = orders();
+        let (control, control_receiver) = run_control();
         let run = Run {
             function: start.function.clone(),
             outbox: outbox.clone(),
-            orders: Arc::new(orders),
+            control: Arc::new(control),
         };
         table.insert(id, run);
         drop(table);
@@ -112,7 +112,7 @@ impl Runs {
         let abandoned = self.abandoned.clone();
         self.tasks.spawn(async move {
             tokio::select! {
-                () = task.run(function, start, data, orderly) => {}
+                () = task.run(function, start, data, control_receiver) => {}
                 () = abandoned.cancelled() => {}
             }
         });
@@ -121,14 +121,14 @@ impl Runs {
     /// Asks a run to stop, if it is held.
     pub(super) fn stop(&self, run: &str, how: StopHow) {
         if let Some((_, run)) = self.find(run) {
-            run.orders.stop(how);
+            run.control.stop(how);
         }
     }
 
     /// Hands new keys to a run, if it is held.
     pub(super) fn renew(&self, run: &str, credentials: Credentials) {
         if let Some((_, run)) = self.find(run) {
-            run.orders.renew(credentials);
+            run.control.renew(credentials);
         }
     }
 
@@ -218,7 +218,7 @@ impl Runs {
     pub(super) async fn kill_all(&self, patience: Duration) {
         self.retire();
         for run in locked(&self.table).values() {
-            run.orders.stop(StopHow::Kill(EXECUTOR_ENDS.to_owned()));
+            run.control.stop(StopHow::Kill(EXECUTOR_ENDS.to_owned()));
         }
         self.tasks.close();
         if timeout(patience, self.tasks.wait()).await.is_err() {

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until};
 use tripline_model::{Clock, NOT_STARTED};
 
 use super::outcome::{self, Cause, Moment};
-use super::stop::{Order, Orderly};
+use super::run_control::{ControlEvent, RunControlReceiver};
 use crate::instance::{Exit, Instance, Job, LAST_WAIT, Remains, StartError, Starter};
 use crate::protocol::{Outcome, StopHow, Verdict};
 
@@ -30,17 +30,17 @@ pub(super) struct Over {
     pub(super) remains: Option<Box<dyn Remains>>,
 }
 
-/// Runs a job to its end and says how it was. The starter is asked exactly once, or not at all if a kill was ordered
+/// Runs a job to its end and returns how it ended. The starter is asked exactly once, or not at all if a kill was requested
 /// before.
 ///
-/// At the deadline the run is asked politely, gets its grace, and is then killed: `timed_out` whatever it answers.
-/// After a kill it ends as `terminated`, unless it had ended well by itself. After a polite request to stop it may
-/// still end well. Every end reclaims the instance before this returns, but one that comes while the start hangs: then
+/// At the deadline the run is asked to stop, gets its grace, and is then killed: `timed_out` whatever it answers.
+/// After a kill it ends as `terminated`, unless it had ended well by itself. After a graceful stop it may still end
+/// well. Every end reclaims the instance before this returns, but one that comes while the start hangs: then
 /// the start remains, and what comes of it.
 pub(super) async fn run_to_end(
     starter: Arc<dyn Starter>,
     job: Job,
-    mut orders: Orderly,
+    mut control: RunControlReceiver,
     clock: &dyn Clock,
 ) -> Over {
     let began = Instant::now();
@@ -55,7 +55,7 @@ pub(super) async fn run_to_end(
         killed: false,
     };
     let timeout = Duration::from_millis(job.start.timeout_ms);
-    if let Some(how) = orders.take_stop() {
+    if let Some(how) = control.take_stop() {
         watch.cause = watch.cause.after(&how);
         if let StopHow::Kill(reason) = how {
             let detail = format!("{reason}: stopped before its process was started");
@@ -65,7 +65,7 @@ pub(super) async fn run_to_end(
     }
     let maybe = starter.start_shows_event();
     let mut starting: Starting = Box::pin(async move { starter.start(job).await });
-    let mut instance = match watch.started(&mut starting, &mut orders).await {
+    let mut instance = match watch.started(&mut starting, &mut control).await {
         Some(Ok(instance)) => instance,
         Some(Err(error)) => {
             let detail = Some(error.to_string());
@@ -81,7 +81,7 @@ pub(super) async fn run_to_end(
         }
     };
     watch.catch_up(instance.as_ref());
-    watch.watch(instance.as_mut(), &mut orders).await;
+    watch.watch(instance.as_mut(), &mut control).await;
     let moment = now();
     let exit = instance.reclaim().await;
     over(exit, watch.cause, timeout, moment)
@@ -103,7 +103,11 @@ struct Hung(Starting);
 
 impl Watch {
     /// Waits for the start; `None` if it hangs while the run has to end.
-    async fn started(&mut self, starting: &mut Starting, orders: &mut Orderly) -> Option<Started> {
+    async fn started(
+        &mut self,
+        starting: &mut Starting,
+        control: &mut RunControlReceiver,
+    ) -> Option<Started> {
         let mut last_wait = None;
         loop {
             tokio::select! {
@@ -115,7 +119,7 @@ impl Watch {
                     self.cause = Cause::Deadline;
                     last_wait = Some(Instant::now() + LAST_WAIT);
                 }
-                how = orders.stopped() => {
+                how = control.next_stop() => {
                     self.note(&how);
                     if self.killed {
                         last_wait.get_or_insert(Instant::now() + LAST_WAIT);
@@ -125,15 +129,15 @@ impl Watch {
         }
     }
 
-    /// Tells an instance what happened while it was being started.
+    /// Passes on to an instance what was requested while it was being started.
     fn catch_up(&mut self, instance: &dyn Instance) {
         match self.cause {
             _ if self.killed => instance.kill(),
             Cause::Itself | Cause::Killed(_) => {}
-            Cause::Asked => instance.terminate(),
+            Cause::Asked => instance.request_stop(),
             Cause::Deadline => {
                 self.deadline = Instant::now() + self.grace;
-                instance.terminate();
+                instance.request_stop();
             }
         }
     }
@@ -151,11 +155,11 @@ impl Watch {
         } else {
             self.cause = Cause::Deadline;
             self.deadline = Instant::now() + self.grace;
-            instance.terminate();
+            instance.request_stop();
         }
     }
 
-    async fn watch(&mut self, instance: &mut dyn Instance, orders: &mut Orderly) {
+    async fn watch(&mut self, instance: &mut dyn Instance, control: &mut RunControlReceiver) {
         loop {
             tokio::select! {
                 biased;
@@ -168,15 +172,15 @@ impl Watch {
                         () = std::future::ready(()) => self.time_is_over(instance),
                     }
                 }
-                order = orders.next() => match order {
-                    Order::Stop(how) => {
+                event = control.next() => match event {
+                    ControlEvent::Stop(how) => {
                         self.note(&how);
                         match how {
-                            StopHow::Polite => instance.terminate(),
+                            StopHow::Graceful => instance.request_stop(),
                             StopHow::Kill(_) => instance.kill(),
                         }
                     }
-                    Order::Renew(keys) => {
+                    ControlEvent::Renew(keys) => {
                         if let Err(error) = instance.renew(&keys) {
                             tracing::warn!(%error, "new keys could not be handed to a run");
                         }

@@ -284,10 +284,10 @@ impl WorkerRun {
 
 #[async_trait]
 impl Instance for WorkerRun {
-    fn terminate(&self) {
+    fn request_stop(&self) {
         self.asked_to_end.store(true, Ordering::Relaxed);
         match &self.held {
-            Some(held) => held.warm.terminate(),
+            Some(held) => held.warm.request_stop(),
             // Nothing runs that could end well.
             None => self.killed.cancel(),
         }

@@ -33,8 +33,8 @@ pub(super) struct Warm {
     pub(super) init_deadline: Instant,
     pub(super) launched: Instant,
     scratch: PathBuf,
-    /// Asks it politely to end.
-    terminate: Arc<Notify>,
+    /// Asks it to end by itself.
+    stop_requested: Arc<Notify>,
     kill: CancellationToken,
     end: Option<oneshot::Sender<End>>,
 }
@@ -86,7 +86,7 @@ impl Warm {
             endpoint,
         });
         pool.tasks.spawn(api::serve(listener, api, closing.clone()));
-        let terminate = Arc::new(Notify::new());
+        let stop_requested = Arc::new(Notify::new());
         let (end, ending) = oneshot::channel();
         let kill = CancellationToken::new();
         let launched = Instant::now();
@@ -98,7 +98,7 @@ impl Warm {
             event_slot: event_slot.clone(),
             pool: Arc::downgrade(pool),
             alive,
-            terminate: terminate.clone(),
+            stop_requested: stop_requested.clone(),
             kill: kill.clone(),
             _closing: closing.drop_guard(),
         };
@@ -111,7 +111,7 @@ impl Warm {
             init_deadline: launched + Duration::from_millis(pool.worker.init_timeout_ms),
             launched,
             scratch,
-            terminate,
+            stop_requested,
             kill,
             end: Some(end),
         })
@@ -129,8 +129,8 @@ impl Warm {
     }
 
     /// Sends SIGTERM.
-    pub(super) fn terminate(&self) {
-        self.terminate.notify_one();
+    pub(super) fn request_stop(&self) {
+        self.stop_requested.notify_one();
     }
 
     pub(super) fn kill(&self) {
@@ -202,7 +202,7 @@ struct Keeper {
     event_slot: Arc<EventSlot>,
     pool: Weak<Pool>,
     alive: Alive,
-    terminate: Arc<Notify>,
+    stop_requested: Arc<Notify>,
     kill: CancellationToken,
     /// Closes the Runtime API at the end.
     _closing: tokio_util::sync::DropGuard,
@@ -227,7 +227,7 @@ impl Keeper {
                         pool.exited(&self.name, status);
                     }
                 }
-                () = self.terminate.notified() => self.spawned.terminate(),
+                () = self.stop_requested.notified() => self.spawned.request_stop(),
             }
         };
         let (slot, reply) = end.map_or((None, None), |end| (end.slot, end.reply));

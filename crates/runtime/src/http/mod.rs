@@ -14,7 +14,7 @@
 //! With `no_answer` nobody knows whether function code ran.
 //!
 //! Every run has a connection of its own and sends its request once: no pool, no retry, no redirect, no proxy, so that
-//! nothing can send it again. The hub cannot stop a target, it can only hang up; a polite stop changes nothing.
+//! nothing can send it again. The hub cannot stop a target, it can only hang up; a graceful stop changes nothing.
 //!
 //! Beside the event's `ce-` headers the target gets `tripline-request-id`, `tripline-function` and
 //! `tripline-deadline-ms` (milliseconds since 1970, UTC), and, where there is a trace, W3C's `traceparent`.

@@ -206,10 +206,7 @@ impl Remote {
                     continue;
                 }
                 how = stop.next() => {
-                    self.link.stop(id, match how {
-                        Stop::Polite => StopHow::Polite,
-                        Stop::Kill(reason) => StopHow::Kill(reason.to_owned()),
-                    });
+                    self.link.stop(id, how.into());
                     continue;
                 }
                 line = keeping.next() => {

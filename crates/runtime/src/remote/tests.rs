@@ -225,8 +225,8 @@ async fn a_resumed_run_goes_on_behind_its_last_line_and_can_be_stopped() {
         world.wait_for_call("attach 4").await;
         world.script.emit(id, lines(4..=5));
         world.wait_for_call("kept 5").await;
-        stopper.stop(Stop::Polite);
-        world.wait_for_call("stop Polite").await;
+        stopper.stop(Stop::Graceful);
+        world.wait_for_call("stop Graceful").await;
         stopper.stop(Stop::Kill("terminated"));
     })
     .await;
@@ -337,8 +337,8 @@ async fn an_output_that_takes_nothing_holds_up_neither_new_keys_nor_a_stop() {
         world.script.emit(id, lines(1..=1));
         tokio::time::sleep(Duration::from_secs(400)).await;
         world.wait_for_call("renew K2").await;
-        stopper.stop(Stop::Polite);
-        world.wait_for_call("stop Polite").await;
+        stopper.stop(Stop::Graceful);
+        world.wait_for_call("stop Graceful").await;
         stopper.stop(Stop::Kill("terminated"));
         world.wait_for_call("stop Kill(\"terminated\")").await;
         assert!(output.texts().is_empty());

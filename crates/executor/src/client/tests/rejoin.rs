@@ -33,7 +33,7 @@ async fn runs_go_on_after_the_last_kept_line() {
     );
     drop(peer);
 
-    client.stop(id(1), StopHow::Polite);
+    client.stop(id(1), StopHow::Graceful);
     let mut peer = scripted.welcome(RELEASE, vec![held(1, false)]).await;
     assert_eq!(
         peer.receive().await,
@@ -42,7 +42,7 @@ async fn runs_go_on_after_the_last_kept_line() {
         }
     );
     peer.receive_attach(&run, 1).await;
-    peer.receive_stop(&run, StopHow::Polite).await;
+    peer.receive_stop(&run, StopHow::Graceful).await;
     peer.send_lines(&run, 2, &["two", "three", "four"]).await;
     let reclaimed = true;
     let ended = FromExecutor::Ended {

@@ -17,8 +17,8 @@ async fn a_run_from_its_start_to_its_end() {
         .await
         .unwrap();
     assert_eq!(peer.receive_start(&run).await, "event");
-    client.stop(id(1), StopHow::Polite);
-    peer.receive_stop(&run, StopHow::Polite).await;
+    client.stop(id(1), StopHow::Graceful);
+    peer.receive_stop(&run, StopHow::Graceful).await;
     assert_eq!(client.held().len(), 1);
 
     // An earlier build says this, and the hub has no use for it.

@@ -56,7 +56,7 @@ fn many_of_a_kind_are_one() {
     table.kept(id(1), 102);
     table.kept(id(1), 101);
     table.stop(id(1), StopHow::Kill("terminated".to_owned()));
-    table.stop(id(1), StopHow::Polite);
+    table.stop(id(1), StopHow::Graceful);
     let how = StopHow::Kill("terminated".to_owned());
     assert!(!table.is_settled());
     assert_eq!(
@@ -77,7 +77,7 @@ fn a_stop_follows_the_start_of_its_run() {
     let mut table = Table::default();
     let (sender, _heard) = oneshot::channel();
     table.start(id(1), start(1), Bytes::new(), sender).unwrap();
-    table.stop(id(1), StopHow::Polite);
+    table.stop(id(1), StopHow::Graceful);
     table.declare(Vec::new().into());
     let messages = take_messages(&mut table);
     assert!(matches!(
@@ -139,7 +139,7 @@ fn after_a_new_connection_all_that_matters_is_said_again() {
     let mut table = Table::join(known, false);
     let _first = table.attach(id(1), 0).unwrap();
     table.kept(id(1), 7);
-    table.stop(id(1), StopHow::Polite);
+    table.stop(id(1), StopHow::Graceful);
     table.renew(id(1), credentials());
     table.forget(id(3));
     let (sender, _heard) = oneshot::channel();
@@ -167,7 +167,7 @@ fn after_a_new_connection_all_that_matters_is_said_again() {
         },
         ToExecutor::Stop {
             run: run(1),
-            how: StopHow::Polite,
+            how: StopHow::Graceful,
         },
         ToExecutor::Renew {
             run: run(1),

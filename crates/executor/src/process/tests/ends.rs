@@ -84,7 +84,7 @@ async fn a_polite_request_leaves_the_end_to_the_function() {
     let bench = Bench::script(script);
     let run = bench.start().await.unwrap();
     bench.file("up").await;
-    run.instance.terminate();
+    run.instance.request_stop();
     let exit = run.end().await;
     assert_eq!(
         (exit.how, &exit.result[..]),
@@ -97,7 +97,7 @@ async fn a_kill_ends_who_ignores_the_request() {
     let bench = Bench::script("trap '' TERM; echo up > up; while :; do sleep 0.02; done");
     let run = bench.start().await.unwrap();
     bench.file("up").await;
-    run.instance.terminate();
+    run.instance.request_stop();
     run.instance.kill();
     assert_eq!(run.end().await.how, How::Signaled(9));
 }

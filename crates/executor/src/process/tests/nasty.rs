@@ -28,7 +28,7 @@ async fn who_ignores_the_request_or_closes_its_output_is_killed() {
     let bench = nasty(&["ignore-term"]);
     let run = bench.start().await.unwrap();
     bench.file("up").await;
-    run.instance.terminate();
+    run.instance.request_stop();
     run.instance.kill();
     assert_eq!(run.end().await.how, How::Signaled(9));
     let exit = killed_after(&nasty(&["closes-output"]), "up").await;

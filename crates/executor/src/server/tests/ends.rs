@@ -102,13 +102,13 @@ async fn a_stop_reaches_the_run_from_any_hub() {
     hub.start(1, "f").await;
     let actor = bench.actor().await;
     let run = request_id(1).to_string();
-    let how = StopHow::Polite;
+    let how = StopHow::Graceful;
     hub.send(ToExecutor::Stop {
         run: run.clone(),
         how,
     })
     .await;
-    actor.wait_for_requests(&["terminate"]).await;
+    actor.wait_for_requests(&["request_stop"]).await;
     let mut hub = bench.hub().await;
     hub.attach(1, 0).await;
     let how = StopHow::Kill("terminated".to_owned());

@@ -147,8 +147,8 @@ impl Played {
 
 #[async_trait]
 impl Instance for Played {
-    fn terminate(&self) {
-        self.record("terminate".to_owned());
+    fn request_stop(&self) {
+        self.record("request_stop".to_owned());
     }
 
     fn kill(&self) {

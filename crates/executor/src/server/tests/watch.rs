@@ -16,19 +16,19 @@ use crate::instance::{Exit, How, Instance, Job, StartError, Starter};
 use crate::protocol::{Credentials, Outcome, StopHow, Value, Verdict};
 use crate::server::outbox::Outbox;
 use crate::server::ready::Ready;
-use crate::server::stop::{Orders, orders};
+use crate::server::run_control::{RunControl, run_control};
 use crate::server::watch::{Over, run_to_end};
 
 /// A run of a minute at most, and five seconds of grace.
-async fn run() -> (Actor, Orders, JoinSet<Over>) {
-    let (orders, orderly) = orders();
+async fn run() -> (Actor, RunControl, JoinSet<Over>) {
+    let (control, control_receiver) = run_control();
     let (script, mut actors) = Script::new();
     let mut over = JoinSet::new();
     over.spawn(async move {
         let job = job("f");
-        run_to_end(Arc::new(script), job, orderly, clock().as_ref()).await
+        run_to_end(Arc::new(script), job, control_receiver, clock().as_ref()).await
     });
-    (actors.recv().await.unwrap(), orders, over)
+    (actors.recv().await.unwrap(), control, over)
 }
 
 fn job(function: &str) -> Job {
@@ -55,11 +55,11 @@ fn kill() -> StopHow {
 
 #[tokio::test(start_paused = true)]
 async fn a_run_over_its_time_is_asked_gets_its_grace_and_is_killed() {
-    let (actor, _orders, over) = run().await;
+    let (actor, _control, over) = run().await;
     let began = Instant::now();
-    actor.wait_for_requests(&["terminate"]).await;
+    actor.wait_for_requests(&["request_stop"]).await;
     assert_eq!(began.elapsed().as_secs(), 60);
-    actor.wait_for_requests(&["terminate", "kill"]).await;
+    actor.wait_for_requests(&["request_stop", "kill"]).await;
     assert_eq!(began.elapsed().as_secs(), 65);
     let outcome = outcome(over).await;
     assert_eq!(
@@ -74,31 +74,33 @@ async fn a_run_over_its_time_is_asked_gets_its_grace_and_is_killed() {
 
 #[tokio::test(start_paused = true)]
 async fn ending_well_after_the_deadline_is_still_timed_out() {
-    let (actor, orders, over) = run().await;
-    actor.wait_for_requests(&["terminate"]).await;
+    let (actor, control, over) = run().await;
+    actor.wait_for_requests(&["request_stop"]).await;
     // A stop that comes too late changes nothing of why it ends.
-    orders.stop(StopHow::Polite);
-    actor.wait_for_requests(&["terminate", "terminate"]).await;
+    control.stop(StopHow::Graceful);
+    actor
+        .wait_for_requests(&["request_stop", "request_stop"])
+        .await;
     actor.end_well("");
     assert_eq!(outcome(over).await.verdict, Verdict::TimedOut);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_polite_stop_may_end_well() {
-    let (actor, orders, over) = run().await;
-    orders.stop(StopHow::Polite);
-    actor.wait_for_requests(&["terminate"]).await;
+    let (actor, control, over) = run().await;
+    control.stop(StopHow::Graceful);
+    actor.wait_for_requests(&["request_stop"]).await;
     sleep(Duration::from_secs(30)).await;
-    actor.wait_for_requests(&["terminate"]).await;
+    actor.wait_for_requests(&["request_stop"]).await;
     actor.end_well("");
     assert_eq!(outcome(over).await.verdict, Verdict::Succeeded);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_polite_stop_that_ends_badly_is_terminated() {
-    let (actor, orders, over) = run().await;
-    orders.stop(StopHow::Polite);
-    actor.wait_for_requests(&["terminate"]).await;
+    let (actor, control, over) = run().await;
+    control.stop(StopHow::Graceful);
+    actor.wait_for_requests(&["request_stop"]).await;
     actor.end(How::Exited(143));
     let outcome = outcome(over).await;
     assert_eq!(
@@ -110,11 +112,11 @@ async fn a_polite_stop_that_ends_badly_is_terminated() {
 
 #[tokio::test(start_paused = true)]
 async fn a_kill_gives_its_reason() {
-    let (actor, orders, over) = run().await;
-    orders.stop(StopHow::Polite);
-    actor.wait_for_requests(&["terminate"]).await;
-    orders.stop(kill());
-    actor.wait_for_requests(&["terminate", "kill"]).await;
+    let (actor, control, over) = run().await;
+    control.stop(StopHow::Graceful);
+    actor.wait_for_requests(&["request_stop"]).await;
+    control.stop(kill());
+    actor.wait_for_requests(&["request_stop", "kill"]).await;
     let outcome = outcome(over).await;
     assert_eq!(
         (outcome.verdict, outcome.reason.as_str()),
@@ -124,10 +126,16 @@ async fn a_kill_gives_its_reason() {
 
 #[tokio::test(start_paused = true)]
 async fn a_kill_before_the_start_starts_nothing() {
-    let (orders, orderly) = orders();
-    orders.stop(kill());
+    let (control, control_receiver) = run_control();
+    control.stop(kill());
     let (script, mut actors) = Script::new();
-    let over = run_to_end(Arc::new(script), job("f"), orderly, clock().as_ref()).await;
+    let over = run_to_end(
+        Arc::new(script),
+        job("f"),
+        control_receiver,
+        clock().as_ref(),
+    )
+    .await;
     assert_eq!(over.outcome.verdict, Verdict::Terminated);
     assert!(actors.recv().await.is_none(), "it was started");
 }
@@ -136,20 +144,22 @@ async fn a_kill_before_the_start_starts_nothing() {
 struct HungRun {
     script: Script,
     actors: mpsc::Receiver<Actor>,
-    orders: Orders,
+    control: RunControl,
     over: JoinSet<Over>,
 }
 
 fn hung_run() -> HungRun {
-    let (orders, orderly) = orders();
+    let (control, control_receiver) = run_control();
     let (script, actors) = Script::new();
     let mut over = JoinSet::new();
     let starter = Arc::new(script.clone());
-    over.spawn(async move { run_to_end(starter, job("hangs"), orderly, clock().as_ref()).await });
+    over.spawn(async move {
+        run_to_end(starter, job("hangs"), control_receiver, clock().as_ref()).await
+    });
     HungRun {
         script,
         actors,
-        orders,
+        control,
         over,
     }
 }
@@ -180,10 +190,10 @@ async fn a_start_that_hangs_ends_at_the_deadline_and_what_comes_of_it_is_killed(
 #[tokio::test(start_paused = true)]
 async fn a_kill_does_not_wait_for_a_start_that_hangs() {
     let mut run = hung_run();
-    run.orders.stop(StopHow::Polite);
+    run.control.stop(StopHow::Graceful);
     sleep(Duration::from_secs(20)).await;
     let began = Instant::now();
-    run.orders.stop(kill());
+    run.control.stop(kill());
     let over = run.over.join_next().await.unwrap().unwrap();
     assert_eq!(began.elapsed().as_secs(), 5);
     assert_eq!(
@@ -196,14 +206,19 @@ async fn a_kill_does_not_wait_for_a_start_that_hangs() {
 #[tokio::test(start_paused = true)]
 async fn a_start_that_is_only_slow_learns_what_it_missed() {
     for (stop, after, request, verdict) in [
-        (Some(StopHow::Polite), 1, "terminate", Verdict::Terminated),
+        (
+            Some(StopHow::Graceful),
+            1,
+            "request_stop",
+            Verdict::Terminated,
+        ),
         (Some(kill()), 1, "kill", Verdict::Terminated),
-        (None, 63, "terminate", Verdict::TimedOut),
+        (None, 63, "request_stop", Verdict::TimedOut),
     ] {
         let mut run = hung_run();
         sleep(Duration::from_millis(1)).await;
         if let Some(how) = stop {
-            run.orders.stop(how);
+            run.control.stop(how);
         }
         sleep(Duration::from_secs(after)).await;
         run.script.go_on.add_permits(1);
@@ -216,8 +231,8 @@ async fn a_start_that_is_only_slow_learns_what_it_missed() {
 
 #[tokio::test(start_paused = true)]
 async fn new_keys_reach_the_run() {
-    let (actor, orders, over) = run().await;
-    orders.renew(Credentials {
+    let (actor, control, over) = run().await;
+    control.renew(Credentials {
         access_key: "AK2".to_owned(),
         secret_key: Value::new("s"),
         session_token: Value::new("t"),
@@ -279,7 +294,7 @@ async fn every_way_to_end_has_its_reason() {
         ),
     ];
     for (how, reason, detail) in table {
-        let (actor, _orders, over) = run().await;
+        let (actor, _control, over) = run().await;
         actor.end(how.clone());
         let outcome = outcome(over).await;
         assert_eq!(outcome.reason, reason, "{how:?}");
@@ -311,12 +326,12 @@ impl Starter for Late {
 
 #[async_trait]
 impl Instance for Unnoticed {
-    fn terminate(&self) {
+    fn request_stop(&self) {
         self.was_asked.store(true, Ordering::SeqCst);
     }
 
     fn kill(&self) {
-        self.terminate();
+        self.request_stop();
     }
 
     fn renew(&self, _credentials: &Credentials) -> std::io::Result<()> {
@@ -356,8 +371,8 @@ async fn who_ended_before_anybody_saw_that_its_time_was_over_is_not_timed_out() 
                 waits,
                 was_asked: was_asked.clone(),
             });
-            let (_orders, orderly) = orders();
-            let over = run_to_end(starter, job("f"), orderly, clock().as_ref()).await;
+            let (_control, control_receiver) = run_control();
+            let over = run_to_end(starter, job("f"), control_receiver, clock().as_ref()).await;
             assert_eq!(over.outcome.verdict, Verdict::Succeeded);
             assert!(!was_asked.load(Ordering::SeqCst));
         }

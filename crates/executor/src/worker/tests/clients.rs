@@ -141,7 +141,7 @@ async fn check(client: Option<Client>) {
             slow.output.texts().iter().any(|text| text.contains("doing"))
         }) => {}
     }
-    slow.instance.terminate();
+    slow.instance.request_stop();
     slow.instance.kill();
     let slow = slow.done().await;
     assert!(

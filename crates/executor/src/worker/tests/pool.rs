@@ -43,11 +43,11 @@ async fn a_run_that_waits_can_be_stopped_and_never_starts() {
         () = busy.instance.wait() => panic!("it works for minutes"),
         () = busy.output.wait_for("begun") => {}
     }
-    for stop in ["terminate", "kill"] {
+    for stop in ["request_stop", "kill"] {
         let waiting = fixture.start("echo never; answer 1").await;
         match stop {
             "kill" => waiting.instance.kill(),
-            _ => waiting.instance.terminate(),
+            _ => waiting.instance.request_stop(),
         }
         let done = waiting.done().await;
         assert!(

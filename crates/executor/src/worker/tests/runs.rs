@@ -89,7 +89,7 @@ async fn a_killed_run_ends_at_once_with_all_that_it_started() {
         () = running.instance.wait() => panic!("it works for minutes"),
         () = running.output.wait_for("begun") => {}
     }
-    running.instance.terminate();
+    running.instance.request_stop();
     running.instance.kill();
     running.wait().await;
     let done = running.reclaim().await;
@@ -111,7 +111,7 @@ async fn who_ends_well_after_a_polite_request_has_succeeded_but_is_not_used_agai
         () = running.instance.wait() => panic!("it waits for a signal"),
         () = running.output.wait_for("begun") => {}
     }
-    running.instance.terminate();
+    running.instance.request_stop();
     assert_eq!(running.done().await.result(), "polite");
     assert_eq!(fixture.run("answer $count").await.result(), "1");
     fixture.close().await;

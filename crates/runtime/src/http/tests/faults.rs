@@ -205,7 +205,7 @@ async fn a_kill_hangs_up_and_a_polite_stop_does_not() {
     let fake = Target::new(Manner::AnswerAndStay(Vec::new())).await;
     let runtime = runtime(target(&fake.url("/")));
     let (stopper, stop) = stop_channel();
-    stopper.stop(Stop::Polite);
+    stopper.stop(Stop::Graceful);
     let stopping = async {
         fake.wait_until(|seen| seen.requests.len() == 1).await;
         stopper.stop(Stop::Kill("hub_stopped"));
