@@ -1,7 +1,7 @@
-//! Temporary keys for a function's role.
+//! Temporary credentials for a function's role.
 //!
 //! The hub holds a long-lived key for a security token service (AWS STS, or MinIO, which has the same call) and gets
-//! keys from it that end by themselves. Those alone are handed to the function; see [`Roles`].
+//! credentials from it that end by themselves. Those alone are handed to the function; see [`Roles`].
 
 mod roles;
 mod sts;

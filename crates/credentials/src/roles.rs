@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use tokio::sync::Mutex;
 use tripline_executor::protocol;
 use tripline_model::{Clock, FunctionName, Timestamp};
-use tripline_runtime::Credentials;
+use tripline_runtime::CredentialProvider;
 
 use crate::sts::Service;
 use crate::{RoleSettings, StsError};
@@ -21,8 +21,8 @@ const REFUSED_FOR: Duration = Duration::from_secs(1);
 /// further from its own, so no such service is shut out.
 const CLOCKS_APART: Duration = Duration::from_secs(15 * 60);
 
-/// The roles of all functions. Keys are shared by the runs of a function until half of their life is over, so that the
-/// service is asked seldom and no run begins with keys that are about to end.
+/// The roles of all functions. Credentials are shared by the runs of a function until half of their life is over, so
+/// that the service is asked seldom and no run begins with credentials that are about to end.
 pub struct Roles {
     roles: HashMap<FunctionName, Role>,
     clock: Arc<dyn Clock>,
@@ -35,7 +35,7 @@ struct Role {
 }
 
 struct Answer {
-    keys: Result<protocol::Credentials, String>,
+    credentials: Result<protocol::Credentials, String>,
     /// When it is given to everybody. It has a beginning, because clocks are set back.
     stands: Range<Timestamp>,
 }
@@ -63,32 +63,32 @@ impl Roles {
     async fn ask(&self, function: &FunctionName, service: &Service) -> Answer {
         let given = service.ask().await;
         let now = self.clock.now();
-        let keys = given.and_then(|keys| valid(keys, now, service));
-        match keys {
-            Ok((keys, left)) => {
+        let credentials = given.and_then(|credentials| valid(credentials, now, service));
+        match credentials {
+            Ok((credentials, left)) => {
                 tracing::debug!(%function, valid_for = ?left, "new keys for the function's role");
                 let stands = now..now.plus(left / 2);
                 Answer {
-                    keys: Ok(keys),
+                    credentials: Ok(credentials),
                     stands,
                 }
             }
             Err(error) => Answer {
-                keys: Err(error.to_string()),
+                credentials: Err(error.to_string()),
                 stands: now..now.plus(REFUSED_FOR),
             },
         }
     }
 }
 
-/// Keys that are good now, and for how long. To say of keys that live longer than was asked for that they end earlier
-/// would not end them: whoever has them could use them all that time. So those are handed to nobody.
+/// Credentials that are valid now, and for how long. To say of credentials that live longer than was asked for that they end
+/// earlier would not end them: whoever has them could use them all that time. So those are handed to nobody.
 fn valid(
-    mut keys: protocol::Credentials,
+    mut credentials: protocol::Credentials,
     now: Timestamp,
     service: &Service,
 ) -> Result<(protocol::Credentials, Duration), StsError> {
-    let left = Timestamp::from_millis(keys.expires_ms).since(now);
+    let left = Timestamp::from_millis(credentials.expires_ms).since(now);
     let asked = service.duration();
     if left.is_zero() {
         return Err(service.expired());
@@ -98,13 +98,16 @@ fn valid(
     }
     // What is left beyond that is the service's clock: by ours, they end when the time that was asked for is over.
     let left = left.min(asked);
-    keys.expires_ms = now.plus(left).as_millis();
-    Ok((keys, left))
+    credentials.expires_ms = now.plus(left).as_millis();
+    Ok((credentials, left))
 }
 
 #[async_trait]
-impl Credentials for Roles {
-    async fn keys(&self, function: &FunctionName) -> Result<Option<protocol::Credentials>, String> {
+impl CredentialProvider for Roles {
+    async fn credentials(
+        &self,
+        function: &FunctionName,
+    ) -> Result<Option<protocol::Credentials>, String> {
         let Some(role) = self.roles.get(function) else {
             return Ok(None);
         };
@@ -114,7 +117,7 @@ impl Credentials for Roles {
             Some(answer) if answer.stands.contains(&now) => answer,
             _ => self.ask(function, &role.service).await,
         };
-        newest.insert(answer).keys.clone().map(Some)
+        newest.insert(answer).credentials.clone().map(Some)
     }
 }
 

@@ -36,13 +36,13 @@ pub struct RoleSettings {
     pub secret_key: Secret,
     /// The role's name, where the service wants one.
     pub arn: Option<String>,
-    /// An IAM policy in JSON: what the keys may do at most.
+    /// An IAM policy in JSON: what the credentials may do at most.
     pub policy: Option<String>,
-    /// How long keys are asked to be valid.
+    /// How long credentials are asked to be valid.
     pub duration: Duration,
 }
 
-/// Why no keys were had. Never holds a key.
+/// Why no credentials were had. Never holds a key.
 #[derive(Debug, thiserror::Error)]
 pub enum StsError {
     /// The service did not give any.
@@ -53,7 +53,7 @@ pub enum StsError {
         /// Its words, or what went wrong on the way.
         why: String,
     },
-    /// The service gave keys that have ended already: by its clock, or by ours.
+    /// The service gave credentials that have ended already: by its clock, or by ours.
     #[error("the keys that {endpoint} gave for the role have expired already")]
     Expired {
         /// Who was asked.
@@ -81,7 +81,7 @@ pub enum StsError {
     },
 }
 
-/// Asks for the keys of one role.
+/// Asks for the credentials of one role.
 pub(crate) struct Service {
     client: Client,
     settings: RoleSettings,
@@ -119,7 +119,7 @@ impl Service {
         Ok(Self { client, settings })
     }
 
-    /// New keys.
+    /// New credentials.
     pub(crate) async fn ask(&self) -> Result<Credentials, StsError> {
         let seconds = i32::try_from(self.settings.duration.as_secs()).unwrap_or(i32::MAX);
         let answer = self
@@ -132,13 +132,13 @@ impl Service {
             .send()
             .await
             .map_err(|error| self.refused(&words(&error)))?;
-        let keys = answer.credentials;
-        let keys = keys.ok_or_else(|| self.refused("its answer has none"))?;
+        let credentials = answer.credentials;
+        let credentials = credentials.ok_or_else(|| self.refused("its answer has none"))?;
         Ok(Credentials {
-            access_key: keys.access_key_id,
-            secret_key: Value::new(keys.secret_access_key),
-            session_token: Value::new(keys.session_token),
-            expires_ms: keys.expiration.secs().saturating_mul(1000),
+            access_key: credentials.access_key_id,
+            secret_key: Value::new(credentials.secret_access_key),
+            session_token: Value::new(credentials.session_token),
+            expires_ms: credentials.expiration.secs().saturating_mul(1000),
         })
     }
 
@@ -156,12 +156,12 @@ impl Service {
         }
     }
 
-    /// How long keys are asked to be valid.
+    /// How long credentials are asked to be valid.
     pub(crate) fn duration(&self) -> Duration {
         self.settings.duration
     }
 
-    /// The words are the service's own: whatever it repeats of the request, the keys are taken out.
+    /// The words are the service's own: whatever it repeats of the request, the credentials are taken out.
     fn refused(&self, why: &str) -> StsError {
         let mut why = why.to_owned();
         for secret in [&self.settings.access_key, &self.settings.secret_key] {

@@ -17,7 +17,7 @@ mod tests;
 mod worker;
 
 pub use contract::{Held, Output, Runtime, Start};
-pub use credentials::Credentials;
+pub use credentials::CredentialProvider;
 pub use format::{EventFormat, render};
 pub use http::{HttpRuntime, HttpTarget, HttpTargetError, RefusedAddress, check_address};
 pub use remote::{ExecutorRuntime, Remote};

@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tripline_config::Secret;
 use tripline_model::{FunctionName, ManualClock, Timestamp};
-use tripline_runtime::Credentials;
+use tripline_runtime::CredentialProvider;
 
 use crate::{RoleSettings, Roles, StsError};
 
@@ -22,8 +22,8 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 /// What the service answers next.
 enum Turn {
-    /// Keys that end at this time.
-    Keys(&'static str),
+    /// Credentials that end at this time.
+    Credentials(&'static str),
     /// A refusal that repeats the request's signature.
     Refusal,
     /// An answer of another kind.
@@ -98,7 +98,7 @@ async fn answer(
     script.asked.push(form);
     let number = script.asked.len();
     match script.turns.pop_front().expect("nobody asks more often") {
-        Turn::Keys(end) => (StatusCode::OK, keys(number, end)),
+        Turn::Credentials(end) => (StatusCode::OK, credentials(number, end)),
         Turn::Refusal => {
             let signature = headers["authorization"].to_str().unwrap();
             let error = format!(
@@ -110,7 +110,7 @@ async fn answer(
     }
 }
 
-fn keys(number: usize, end: &str) -> String {
+fn credentials(number: usize, end: &str) -> String {
     format!(
         "<AssumeRoleResponse><AssumeRoleResult><Credentials>\
          <AccessKeyId>KEY{number}</AccessKeyId><SecretAccessKey>its secret</SecretAccessKey>\
@@ -129,21 +129,25 @@ fn noon() -> Arc<ManualClock> {
     ))
 }
 
-async fn key(roles: &Roles) -> Result<String, String> {
-    let keys = roles.keys(&function("resize")).await?;
-    Ok(keys.expect("it has a role").access_key)
+async fn access_key(roles: &Roles) -> Result<String, String> {
+    let credentials = roles.credentials(&function("resize")).await?;
+    Ok(credentials.expect("it has a role").access_key)
 }
 
 #[tokio::test]
 async fn the_service_is_asked_for_what_the_settings_say() {
-    let sts = Sts::new([Turn::Keys("2026-03-01T13:00:00Z")]).await;
+    let sts = Sts::new([Turn::Credentials("2026-03-01T13:00:00Z")]).await;
     let roles = sts.roles(&noon());
-    assert_eq!(roles.keys(&function("other")).await, Ok(None));
-    let keys = roles.keys(&function("resize")).await.unwrap().unwrap();
-    assert_eq!(keys.access_key, "KEY1");
-    assert_eq!(keys.secret_key.expose(), "its secret");
-    assert_eq!(keys.session_token.expose(), "its token");
-    let end = Timestamp::from_millis(keys.expires_ms);
+    assert_eq!(roles.credentials(&function("other")).await, Ok(None));
+    let credentials = roles
+        .credentials(&function("resize"))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(credentials.access_key, "KEY1");
+    assert_eq!(credentials.secret_key.expose(), "its secret");
+    assert_eq!(credentials.session_token.expose(), "its token");
+    let end = Timestamp::from_millis(credentials.expires_ms);
     assert_eq!(end.to_string(), "2026-03-01T13:00:00.000Z");
     let asked = &sts.asked()[0];
     assert_eq!(asked["Action"], "AssumeRole");
@@ -162,28 +166,28 @@ async fn keys_are_shared_until_half_of_their_life_is_over() {
         "2026-03-01T12:45:00Z",
         "2026-03-01T12:15:00Z",
     ];
-    let sts = Sts::new(ends.map(Turn::Keys)).await;
+    let sts = Sts::new(ends.map(Turn::Credentials)).await;
     let clock = noon();
     let roles = sts.roles(&clock);
-    assert_eq!(key(&roles).await.unwrap(), "KEY1");
+    assert_eq!(access_key(&roles).await.unwrap(), "KEY1");
     clock.advance(Duration::from_secs(15 * 60 - 1));
-    assert_eq!(key(&roles).await.unwrap(), "KEY1");
+    assert_eq!(access_key(&roles).await.unwrap(), "KEY1");
     clock.advance(Duration::from_secs(1));
-    assert_eq!(key(&roles).await.unwrap(), "KEY2");
-    // A clock that was wrong and is set back does not make keys younger.
+    assert_eq!(access_key(&roles).await.unwrap(), "KEY2");
+    // A clock that was wrong and is set back does not make credentials younger.
     clock.set(Timestamp::parse("2026-03-01T11:00:00Z").unwrap());
-    assert_eq!(key(&roles).await.unwrap(), "KEY3");
+    assert_eq!(access_key(&roles).await.unwrap(), "KEY3");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_who_ask_at_once_are_one_question() {
-    for turn in [Turn::Keys("2026-03-01T13:00:00Z"), Turn::Refusal] {
+    for turn in [Turn::Credentials("2026-03-01T13:00:00Z"), Turn::Refusal] {
         let sts = Sts::new([turn]).await;
         let roles = Arc::new(sts.roles(&noon()));
         let mut asking = JoinSet::new();
         for _ in 0..20 {
             let roles = Arc::clone(&roles);
-            asking.spawn(async move { key(&roles).await });
+            asking.spawn(async move { access_key(&roles).await });
         }
         let answers = asking.join_all().await;
         assert!(
@@ -196,10 +200,10 @@ async fn many_who_ask_at_once_are_one_question() {
 
 #[tokio::test]
 async fn a_refusal_is_told_without_keys_and_forgotten_after_a_moment() {
-    let sts = Sts::new([Turn::Refusal, Turn::Keys("2026-03-01T13:00:00Z")]).await;
+    let sts = Sts::new([Turn::Refusal, Turn::Credentials("2026-03-01T13:00:00Z")]).await;
     let clock = noon();
     let roles = sts.roles(&clock);
-    let why = key(&roles).await.unwrap_err();
+    let why = access_key(&roles).await.unwrap_err();
     assert!(
         why.contains(&sts.endpoint) && why.contains("AccessDenied: no "),
         "{why}"
@@ -209,7 +213,7 @@ async fn a_refusal_is_told_without_keys_and_forgotten_after_a_moment() {
     }
     assert!(!why.contains(char::is_control), "{why:?}");
     clock.advance(Duration::from_secs(1));
-    assert_eq!(key(&roles).await.unwrap(), "KEY2");
+    assert_eq!(access_key(&roles).await.unwrap(), "KEY2");
 }
 
 #[tokio::test]
@@ -219,8 +223,8 @@ async fn keys_that_have_ended_are_never_handed_out() {
         "2026-03-01T11:59:59Z",
         "0001-01-01T00:00:00Z",
     ] {
-        let sts = Sts::new([Turn::Keys(end)]).await;
-        let why = key(&sts.roles(&noon())).await.unwrap_err();
+        let sts = Sts::new([Turn::Credentials(end)]).await;
+        let why = access_key(&sts.roles(&noon())).await.unwrap_err();
         assert!(why.ends_with("have expired already"), "{end}: {why}");
     }
 }
@@ -232,8 +236,8 @@ async fn keys_that_live_longer_than_was_asked_for_are_never_handed_out() {
         "2026-03-02T12:00:00Z",
         "9999-12-31T23:59:59Z",
     ] {
-        let sts = Sts::new([Turn::Keys(end)]).await;
-        let why = key(&sts.roles(&noon())).await.unwrap_err();
+        let sts = Sts::new([Turn::Credentials(end)]).await;
+        let why = access_key(&sts.roles(&noon())).await.unwrap_err();
         assert!(why.contains("instead of the 60 min"), "{end}: {why}");
     }
 }
@@ -241,10 +245,14 @@ async fn keys_that_live_longer_than_was_asked_for_are_never_handed_out() {
 #[tokio::test]
 async fn by_our_clock_keys_end_when_the_asked_time_is_over() {
     // The service's clock is ahead of ours.
-    let sts = Sts::new([Turn::Keys("2026-03-01T13:15:00Z")]).await;
+    let sts = Sts::new([Turn::Credentials("2026-03-01T13:15:00Z")]).await;
     let roles = sts.roles(&noon());
-    let keys = roles.keys(&function("resize")).await.unwrap().unwrap();
-    let end = Timestamp::from_millis(keys.expires_ms);
+    let credentials = roles
+        .credentials(&function("resize"))
+        .await
+        .unwrap()
+        .unwrap();
+    let end = Timestamp::from_millis(credentials.expires_ms);
     assert_eq!(end.to_string(), "2026-03-01T13:00:00.000Z");
 }
 
@@ -253,12 +261,12 @@ async fn what_is_no_answer_is_an_error() {
     let empty = "<AssumeRoleResponse><AssumeRoleResult></AssumeRoleResult></AssumeRoleResponse>";
     for text in [empty, "<html>welcome</html>", ""] {
         let sts = Sts::new([Turn::Other(text), Turn::Other(text)]).await;
-        let why = key(&sts.roles(&noon())).await.unwrap_err();
+        let why = access_key(&sts.roles(&noon())).await.unwrap_err();
         assert!(why.contains("gave no keys for the role"), "{text}: {why}");
     }
     let settings = Sts::new([]).await.settings();
     let roles = Roles::new([(function("resize"), settings)], noon()).unwrap();
-    let why = key(&roles).await.unwrap_err();
+    let why = access_key(&roles).await.unwrap_err();
     assert!(
         why.contains("gave no keys for the role"),
         "nobody there: {why}"

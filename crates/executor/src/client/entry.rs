@@ -115,7 +115,7 @@ impl Entry {
         self.due.forget = true;
     }
 
-    /// It is over: there is nothing to stop, and no use for keys.
+    /// It is over: there is nothing to stop, and no use for credentials.
     pub(super) fn end(&mut self) {
         self.ended = true;
         (self.stop, self.credentials) = (None, None);

@@ -105,7 +105,7 @@ impl Client {
         }
     }
 
-    /// Passes new keys of a function's role to a run.
+    /// Passes new credentials of a function's role to a run.
     pub fn renew(&self, id: RequestId, credentials: Credentials) {
         if let Some(link) = self.shared.holder(id) {
             link.change(|table| table.renew(id, credentials));

@@ -1,5 +1,5 @@
-//! The file with the keys of a function's role, in the form of the AWS SDKs' `credential_process`. A function that runs
-//! longer than its keys reads the file again.
+//! The file with the credentials of a function's role, in the form of the AWS SDKs' `credential_process`. A function
+//! that runs longer than its credentials reads the file again.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -30,13 +30,14 @@ struct Document<'a> {
     expiration: String,
 }
 
-/// Where the keys lie.
+/// The path of the file.
 pub(super) fn credentials_file(scratch: &Path) -> PathBuf {
     scratch.join(NAME)
 }
 
-/// Writes the keys into a scratch directory, in place of those that are there: a reader sees the old or the new. Only
-/// the directory's owner can read them. The function may have put anything into the directory: no link is followed.
+/// Writes the credentials into a scratch directory, in place of those that are there: a reader sees the old or the new.
+/// Only the directory's owner can read them. The function may have put anything into the directory: no link is
+/// followed.
 pub(crate) fn write_credentials(scratch: &Path, credentials: &Credentials) -> io::Result<()> {
     let document = Document {
         version: 1,

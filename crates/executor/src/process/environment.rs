@@ -6,9 +6,9 @@
 //! | `PYTHONUNBUFFERED` | 1, unless the function's own `env` sets it |
 //! | `TMPDIR` | its scratch directory, unless the function's own `env` sets it |
 //! | the function's own `env` | as in the config; it replaces none of the following |
-//! | `AWS_ACCESS_KEY_ID` `AWS_SECRET_ACCESS_KEY` `AWS_SESSION_TOKEN` | keys of the function's role, if it has one; not in a warm instance |
-//! | `TENCENTCLOUD_SECRETID` `TENCENTCLOUD_SECRETKEY` `TENCENTCLOUD_SESSIONTOKEN` | the same keys; in a warm instance those it was started with |
-//! | `TRIPLINE_CREDENTIALS_FILE` | a file with the keys, which is replaced when they are renewed |
+//! | `AWS_ACCESS_KEY_ID` `AWS_SECRET_ACCESS_KEY` `AWS_SESSION_TOKEN` | credentials of the function's role, if it has one; not in a warm instance |
+//! | `TENCENTCLOUD_SECRETID` `TENCENTCLOUD_SECRETKEY` `TENCENTCLOUD_SESSIONTOKEN` | the same credentials; in a warm instance those it was started with |
+//! | `TRIPLINE_CREDENTIALS_FILE` | a file with the credentials, which is replaced when they are renewed |
 //! | variables of the run or instance | `CE_ID` and so on: whoever asks for the process says which |
 //! | `TRIPLINE_SCRATCH` | a directory for this process alone, emptied at its end |
 //! | `TRIPLINE_PROCESS` | the run or instance: the mark by which what it started is found |
@@ -61,8 +61,8 @@ pub(super) fn set(
     Ok(())
 }
 
-/// The keys under the names that the SDKs of both vendors look for.
-pub(super) fn keys(credentials: &Credentials) -> [(&'static str, &str); 6] {
+/// The credentials under the names that the SDKs of both vendors look for.
+pub(super) fn credential_variables(credentials: &Credentials) -> [(&'static str, &str); 6] {
     let id = credentials.access_key.as_str();
     let key = credentials.secret_key.expose();
     let token = credentials.session_token.expose();

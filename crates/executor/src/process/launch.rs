@@ -38,9 +38,9 @@ pub(crate) struct SpawnRequest {
     /// Variables beside the function's own, which they override. `PATH`, `TRIPLINE_SCRATCH`, `TRIPLINE_EXECUTOR` and
     /// `TRIPLINE_CREDENTIALS_FILE` need not be named.
     pub(crate) variables: Vec<(String, OsString)>,
-    /// Keys that lie in their file from the start.
+    /// Credentials that lie in their file from the start.
     pub(crate) credentials: Option<Credentials>,
-    /// Whether it is told where that file is: keys may come later, too.
+    /// Whether it is told where that file is: credentials may come later, too.
     pub(crate) has_role: bool,
     /// What it reads; `None` is `/dev/null`.
     pub(crate) stdin: Option<Bytes>,
@@ -173,8 +173,8 @@ impl Prepared {
         (self.groups, started)
     }
 
-    /// A process could not be put within its bounds: says whether it was killed for that. It may have begun, so it counts
-    /// as started.
+    /// A process could not be put within its bounds: says whether it was killed for that. It may have begun, so it
+    /// counts as started.
     fn may_not_be(&self, child: &Child, why: &str) -> bool {
         let spec = &self.request.spec;
         let function = &spec.name;

@@ -174,7 +174,7 @@ impl Spawned {
         self.tree.kill();
     }
 
-    /// Replaces the keys in the file that `TRIPLINE_CREDENTIALS_FILE` names.
+    /// Replaces the credentials in the file that `TRIPLINE_CREDENTIALS_FILE` names.
     pub(crate) fn renew(&self, credentials: &Credentials) -> io::Result<()> {
         write_credentials(self.scratch(), credentials)
     }

@@ -8,7 +8,7 @@ use std::ffi::OsString;
 
 use async_trait::async_trait;
 
-use super::environment::keys;
+use super::environment::credential_variables;
 use super::{Launcher, SpawnRequest, Spawned, Surroundings};
 use crate::instance::{Exit, Instance, Job, StartError, Starter};
 use crate::protocol::Credentials;
@@ -39,7 +39,7 @@ impl Starter for ProcessStarter {
         for (name, value) in start.variables {
             variables.push((name, value.into()));
         }
-        for (name, value) in start.credentials.iter().flat_map(keys) {
+        for (name, value) in start.credentials.iter().flat_map(credential_variables) {
             variables.push((name.to_owned(), value.into()));
         }
         let name = job.id.to_string();

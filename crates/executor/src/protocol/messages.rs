@@ -46,11 +46,11 @@ pub enum ToExecutor {
         /// The run's RequestId.
         run: String,
     },
-    /// New keys for a function's role, for runs that go on with the old ones.
+    /// New credentials for a function's role, for runs that go on with the old ones.
     Renew {
         /// The run's RequestId.
         run: String,
-        /// The keys.
+        /// The credentials.
         credentials: Credentials,
     },
     /// Nothing will be started here any more: end idle instances now, and the executor once no run is held.
@@ -168,7 +168,7 @@ pub struct Start {
     pub variables: BTreeMap<String, String>,
     /// Remarks for the run's log.
     pub remarks: Vec<String>,
-    /// Keys for the function's role, if it has one.
+    /// Credentials for the function's role, if it has one.
     pub credentials: Option<Credentials>,
     /// How long it may run.
     pub timeout_ms: u64,

@@ -53,7 +53,7 @@ pub struct WorkerSpec {
     pub init_timeout_ms: u64,
     /// `_HANDLER`, such as `app.handler`, where the client needs one.
     pub handler: Option<String>,
-    /// Whether its runs come with keys of a role: an instance may start before the first of them.
+    /// Whether its runs come with credentials of a role: an instance may start before the first of them.
     #[serde(default)]
     pub role: bool,
 }
@@ -93,7 +93,7 @@ pub enum Isolation {
 #[serde(transparent)]
 pub struct Value(String);
 
-/// Temporary keys for a function's role.
+/// Temporary credentials for a function's role.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credentials {
     /// The key's name.

@@ -125,7 +125,7 @@ impl Runs {
         }
     }
 
-    /// Hands new keys to a run, if it is held.
+    /// Hands new credentials to a run, if it is held.
     pub(super) fn renew(&self, run: &str, credentials: Credentials) {
         if let Some((_, run)) = self.find(run) {
             run.control.renew(credentials);

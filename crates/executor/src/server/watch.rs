@@ -30,8 +30,8 @@ pub(super) struct Over {
     pub(super) remains: Option<Box<dyn Remains>>,
 }
 
-/// Runs a job to its end and returns how it ended. The starter is asked exactly once, or not at all if a kill was requested
-/// before.
+/// Runs a job to its end and returns how it ended. The starter is asked exactly once, or not at all if a kill was
+/// requested before.
 ///
 /// At the deadline the run is asked to stop, gets its grace, and is then killed: `timed_out` whatever it answers.
 /// After a kill it ends as `terminated`, unless it had ended well by itself. After a graceful stop it may still end
@@ -180,8 +180,8 @@ impl Watch {
                             StopHow::Kill(_) => instance.kill(),
                         }
                     }
-                    ControlEvent::Renew(keys) => {
-                        if let Err(error) = instance.renew(&keys) {
+                    ControlEvent::Renew(credentials) => {
+                        if let Err(error) = instance.renew(&credentials) {
                             tracing::warn!(%error, "new keys could not be handed to a run");
                         }
                     }

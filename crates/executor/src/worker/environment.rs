@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
-use super::api::{Endpoint, KEYS_PATH};
+use super::api::{CREDENTIALS_PATH, Endpoint};
 use crate::protocol::{Credentials, FunctionSpec, Value, WorkerSpec};
 
 const VERSION: &str = "$LATEST";
@@ -12,12 +12,12 @@ const VERSION: &str = "$LATEST";
 /// Where functions believe to be, unless their own variables say otherwise.
 const REGION: &str = "local";
 
-/// The variables of one instance. `keys` are those of the run that it is started for, if there is one.
+/// The variables of one instance. `credentials` are those of the run that it is started for, if there is one.
 pub(super) fn variables(
     spec: &FunctionSpec,
     worker: &WorkerSpec,
     endpoint: &Endpoint,
-    keys: Option<&Credentials>,
+    credentials: Option<&Credentials>,
 ) -> Vec<(String, OsString)> {
     let mut variables = Variables::default();
     let (name, port) = (spec.name.as_str(), endpoint.port.to_string());
@@ -50,29 +50,32 @@ pub(super) fn variables(
         let own = spec.env.get(region).map(Value::expose);
         variables.add(region, own.unwrap_or(REGION));
     }
-    if has_role(worker, keys) {
-        add_role(&mut variables, endpoint, keys);
+    if has_role(worker, credentials) {
+        add_role(&mut variables, endpoint, credentials);
     }
     variables.0.into_iter().collect()
 }
 
-/// Whether the function has a role, whose keys its runs bring.
-pub(super) fn has_role(worker: &WorkerSpec, keys: Option<&Credentials>) -> bool {
-    worker.role || keys.is_some()
+/// Whether the function has a role, whose credentials its runs bring.
+pub(super) fn has_role(worker: &WorkerSpec, credentials: Option<&Credentials>) -> bool {
+    worker.role || credentials.is_some()
 }
 
-/// Keys in AWS's variables could not be renewed in a living process: its SDKs ask the endpoint instead, and again
-/// before the keys expire. Tencent's have no such endpoint: beyond these keys there is the file.
-fn add_role(variables: &mut Variables, endpoint: &Endpoint, keys: Option<&Credentials>) {
-    let uri = format!("http://{}{KEYS_PATH}", endpoint.authority);
+/// Credentials in AWS's variables could not be renewed in a living process: its SDKs ask the endpoint instead, and
+/// again before the credentials expire. Tencent's have no such endpoint: beyond these credentials there is the file.
+fn add_role(variables: &mut Variables, endpoint: &Endpoint, credentials: Option<&Credentials>) {
+    let uri = format!("http://{}{CREDENTIALS_PATH}", endpoint.authority);
     variables.add("AWS_CONTAINER_CREDENTIALS_FULL_URI", &uri);
-    let token = endpoint.keys_token.expose();
+    let token = endpoint.credentials_token.expose();
     variables.add("AWS_CONTAINER_AUTHORIZATION_TOKEN", token);
-    if let Some(keys) = keys {
+    if let Some(credentials) = credentials {
         variables.add_all([
-            ("TENCENTCLOUD_SECRETID", keys.access_key.as_str()),
-            ("TENCENTCLOUD_SECRETKEY", keys.secret_key.expose()),
-            ("TENCENTCLOUD_SESSIONTOKEN", keys.session_token.expose()),
+            ("TENCENTCLOUD_SECRETID", credentials.access_key.as_str()),
+            ("TENCENTCLOUD_SECRETKEY", credentials.secret_key.expose()),
+            (
+                "TENCENTCLOUD_SESSIONTOKEN",
+                credentials.session_token.expose(),
+            ),
         ]);
     }
 }

@@ -187,8 +187,8 @@ impl EventSlot {
     // --- for the Runtime API ---
 
     /// Waits for the next event and takes it. Asked again before the answer, SCF's dialect gives the same event, AWS's
-    /// gives none: its clients ask once, so a second asker would run the event a second time. Once the instance is over,
-    /// what it left running gets nothing: the event may go to another one.
+    /// gives none: its clients ask once, so a second asker would run the event a second time. Once the instance is
+    /// over, what it left running gets nothing: the event may go to another one.
     pub(super) async fn take(&self, dialect: Dialect) -> Result<Arc<Event>, OutOfTurn> {
         let mut waited = false;
         loop {
@@ -251,7 +251,7 @@ impl EventSlot {
         Ok(())
     }
 
-    /// The newest keys of the function's role.
+    /// The latest credentials of the function's role.
     pub(super) fn credentials(&self) -> Option<Credentials> {
         self.lock().credentials.clone()
     }

@@ -30,11 +30,11 @@ impl Held {
     /// An instance that works for this run only, from now on.
     pub(super) async fn claim(
         pool: &Arc<Pool>,
-        keys: Option<&Credentials>,
+        credentials: Option<&Credentials>,
         output: &Arc<dyn Output>,
         slot: Slot,
     ) -> Result<Self, StartError> {
-        let warm = pool.claim(keys).await?;
+        let warm = pool.claim(credentials).await?;
         let was_ready = warm.event_slot.has_asked();
         warm.tap.attach(output.clone()).await;
         Ok(Self {

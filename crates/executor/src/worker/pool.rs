@@ -85,18 +85,18 @@ impl Pool {
     /// An instance for a run that has a slot: an idle one, rather one that has started up; or a new one.
     pub(super) async fn claim(
         self: &Arc<Self>,
-        keys: Option<&Credentials>,
+        credentials: Option<&Credentials>,
     ) -> Result<Warm, StartError> {
         let warm = loop {
             match self.take_idle() {
                 // What an earlier run left working was killed for it: not the fault of this one.
                 Some(idle) if idle.memory.exceeded() => self.discard(idle),
                 Some(idle) => break idle,
-                None => break Warm::launch(self, keys).await?,
+                None => break Warm::launch(self, credentials).await?,
             }
         };
-        if let Some(keys) = keys {
-            warm.set_credentials(keys);
+        if let Some(credentials) = credentials {
+            warm.set_credentials(credentials);
         }
         Ok(warm)
     }

@@ -35,7 +35,7 @@ pub(super) struct WorkerRun {
     in_line: Option<Pin<Box<dyn Future<Output = Slot> + Send>>>,
     /// The instance that is being made for it: a task, for an instance that is half made must not be let go.
     coming: Option<Coming>,
-    /// The newest keys that came while it ran.
+    /// The latest credentials that came while it ran.
     renewed: Mutex<Option<Credentials>>,
     /// Set once it is over.
     over: Option<Over>,
@@ -77,8 +77,8 @@ impl WorkerRun {
             replaced: 0,
         };
         if let Ok(slot) = slot {
-            let keys = run.job.start.credentials.as_ref();
-            run.held = Some(Held::claim(&run.pool, keys, &run.job.output, slot).await?);
+            let credentials = run.job.start.credentials.as_ref();
+            run.held = Some(Held::claim(&run.pool, credentials, &run.job.output, slot).await?);
         }
         Ok(run)
     }
@@ -90,8 +90,9 @@ impl WorkerRun {
                 return Some(Over::Killed);
             };
             let (pool, output) = (self.pool.clone(), self.job.output.clone());
-            let keys = self.newest_keys();
-            let claim = async move { Held::claim(&pool, keys.as_ref(), &output, slot).await };
+            let credentials = self.latest_credentials();
+            let claim =
+                async move { Held::claim(&pool, credentials.as_ref(), &output, slot).await };
             self.coming = Some(self.pool.tasks.spawn(claim));
         }
         let came = tokio::select! {
@@ -119,19 +120,19 @@ impl WorkerRun {
     }
 
     /// Those that came last, or those that it was started with.
-    fn newest_keys(&self) -> Option<Credentials> {
+    fn latest_credentials(&self) -> Option<Credentials> {
         let renewed = self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
         renewed
             .clone()
             .or_else(|| self.job.start.credentials.clone())
     }
 
-    /// Whatever came of the claim; the instance gets keys that came meanwhile.
+    /// Whatever came of the claim; the instance gets credentials that came meanwhile.
     fn took(&mut self, came: Result<Result<Held, StartError>, JoinError>) -> Option<StartError> {
         match came {
             Ok(Ok(held)) => {
-                if let Some(keys) = self.newest_keys() {
-                    held.warm.set_credentials(&keys);
+                if let Some(credentials) = self.latest_credentials() {
+                    held.warm.set_credentials(&credentials);
                 }
                 self.held = Some(held);
                 None
@@ -165,7 +166,8 @@ impl WorkerRun {
         None
     }
 
-    /// Takes the instance that is being made, now that the run is over, or leaves it to whoever looks after what remains.
+    /// Takes the instance that is being made, now that the run is over, or leaves it to whoever looks after what
+    /// remains.
     async fn last_wait(&mut self) -> Option<Late> {
         let mut coming = self.coming.take()?;
         let Ok(came) = timeout(LAST_WAIT, &mut coming).await else {

@@ -60,10 +60,10 @@ struct End {
 // === impl Warm ===
 
 impl Warm {
-    /// Starts an instance of the pool's function. `keys` are those of the run that needs it, if one does.
+    /// Starts an instance of the pool's function. `credentials` are those of the run that needs it, if one does.
     pub(super) async fn launch(
         pool: &Arc<Pool>,
-        keys: Option<&Credentials>,
+        credentials: Option<&Credentials>,
     ) -> Result<Self, StartError> {
         let alive = Alive::new(pool);
         let name = Uuid::now_v7().to_string();
@@ -72,14 +72,14 @@ impl Warm {
         let request = SpawnRequest {
             spec: pool.spec.clone(),
             name: name.clone(),
-            variables: environment::variables(&pool.spec, &pool.worker, &endpoint, keys),
-            credentials: keys.cloned(),
-            has_role: environment::has_role(&pool.worker, keys),
+            variables: environment::variables(&pool.spec, &pool.worker, &endpoint, credentials),
+            credentials: credentials.cloned(),
+            has_role: environment::has_role(&pool.worker, credentials),
             stdin: None,
             keep_stdout: 0,
         };
         let spawned = pool.launcher.spawn(request).await?;
-        let event_slot = Arc::new(EventSlot::new(keys.cloned()));
+        let event_slot = Arc::new(EventSlot::new(credentials.cloned()));
         let closing = CancellationToken::new();
         let api = Arc::new(Api {
             event_slot: event_slot.clone(),
@@ -117,13 +117,13 @@ impl Warm {
         })
     }
 
-    /// Hands it keys of the function's role: at its endpoint, and in its file.
-    pub(super) fn set_credentials(&self, keys: &Credentials) {
-        if self.event_slot.credentials().as_ref() == Some(keys) {
+    /// Hands it credentials of the function's role: at its endpoint, and in its file.
+    pub(super) fn set_credentials(&self, credentials: &Credentials) {
+        if self.event_slot.credentials().as_ref() == Some(credentials) {
             return;
         }
-        self.event_slot.set_credentials(keys);
-        if let Err(error) = write_credentials(&self.scratch, keys) {
+        self.event_slot.set_credentials(credentials);
+        if let Err(error) = write_credentials(&self.scratch, credentials) {
             tracing::warn!(%error, "new keys could not be written into an instance's file");
         }
     }

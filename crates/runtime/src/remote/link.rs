@@ -16,7 +16,7 @@ pub(crate) trait Link: Send + Sync + 'static {
     fn stop(&self, id: RequestId, how: StopHow);
     fn kept(&self, id: RequestId, line: u64);
     fn forget(&self, id: RequestId);
-    fn renew(&self, id: RequestId, keys: protocol::Credentials);
+    fn renew(&self, id: RequestId, credentials: protocol::Credentials);
 }
 
 /// The events of one run. Dropping it leaves the run alone.
@@ -56,8 +56,8 @@ impl Link for Client {
         Client::forget(self, id);
     }
 
-    fn renew(&self, id: RequestId, keys: protocol::Credentials) {
-        Client::renew(self, id, keys);
+    fn renew(&self, id: RequestId, credentials: protocol::Credentials) {
+        Client::renew(self, id, credentials);
     }
 }
 

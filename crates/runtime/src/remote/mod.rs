@@ -3,8 +3,8 @@
 
 mod end;
 mod keeping;
-mod keys;
 mod link;
+mod renewal;
 mod runtime;
 #[cfg(test)]
 pub(crate) mod script;
@@ -21,7 +21,7 @@ use tripline_executor::protocol::{self, StopHow};
 use tripline_model::{Clock, End, Ending, FunctionName, NOT_STARTED, RequestId};
 
 use crate::attributes::Attributes;
-use crate::{Credentials, EventFormat, Held, Start, Stop, StopSignal, render};
+use crate::{CredentialProvider, EventFormat, Held, Start, Stop, StopSignal, render};
 
 use end::ending;
 use keeping::Keeping;
@@ -36,7 +36,7 @@ const LEFT_OVER: &str = "hub_restarted";
 pub struct Remote {
     link: Arc<dyn Link>,
     clock: Arc<dyn Clock>,
-    credentials: Option<Arc<dyn Credentials>>,
+    credential_provider: Option<Arc<dyn CredentialProvider>>,
     formats: HashMap<FunctionName, EventFormat>,
     /// The share of traces that is recorded; `None` without traces.
     traces: Option<f64>,
@@ -52,22 +52,22 @@ impl Remote {
     pub fn new(
         client: Client,
         clock: Arc<dyn Clock>,
-        credentials: Option<Arc<dyn Credentials>>,
+        credential_provider: Option<Arc<dyn CredentialProvider>>,
         formats: HashMap<FunctionName, EventFormat>,
     ) -> Self {
-        Self::over(Arc::new(client), clock, credentials, formats)
+        Self::over(Arc::new(client), clock, credential_provider, formats)
     }
 
     pub(crate) fn over(
         link: Arc<dyn Link>,
         clock: Arc<dyn Clock>,
-        credentials: Option<Arc<dyn Credentials>>,
+        credential_provider: Option<Arc<dyn CredentialProvider>>,
         formats: HashMap<FunctionName, EventFormat>,
     ) -> Self {
         Self {
             link,
             clock,
-            credentials,
+            credential_provider,
             formats,
             traces: None,
             ended: Mutex::default(),
@@ -144,7 +144,7 @@ impl Remote {
         let id = start.invocation.request_id;
         let after = start.output.last_number().await;
         match self.link.attach(id, after).await {
-            // When its keys end was known to an earlier life: it gets new ones at once.
+            // When its credentials end was known to an earlier life: it gets new ones at once.
             Some(run) => self.follow(run, start, stop, Some(0)).await,
             None => {
                 let why = "its executor is gone, and everything that it ran was swept away";
@@ -192,10 +192,11 @@ impl Remote {
         mut run: Box<dyn Events>,
         start: Start,
         mut stop: StopSignal,
-        keys_end: Option<i64>,
+        expires_ms: Option<i64>,
     ) -> Ending {
         let id = start.invocation.request_id;
-        let mut renewing = std::pin::pin!(self.keep_fresh(id, &start.function.name, keys_end));
+        let mut renewing =
+            std::pin::pin!(self.renew_credentials(id, &start.function.name, expires_ms));
         let mut keeping = Keeping::of(&start.output);
         let mut taking = Taking::of(&start.output);
         loop {

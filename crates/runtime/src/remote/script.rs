@@ -1,5 +1,5 @@
-//! A scripted executor: it does what a function's name says (`answers`, `fails`, `hangs`, `cannot-start`), or sends what
-//! the test emits.
+//! A scripted executor: it does what a function's name says (`answers`, `fails`, `hangs`, `cannot-start`), or sends
+//! what the test emits.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -148,8 +148,8 @@ impl Link for Script {
         self.record("forget".to_owned());
     }
 
-    fn renew(&self, _id: RequestId, keys: protocol::Credentials) {
-        self.record(format!("renew {}", keys.access_key));
+    fn renew(&self, _id: RequestId, credentials: protocol::Credentials) {
+        self.record(format!("renew {}", credentials.access_key));
     }
 }
 

@@ -1,5 +1,5 @@
-//! Lines that an output is about to take. Beside the run, so that an output that takes nothing for now holds up neither a
-//! stop nor new keys.
+//! Lines that an output is about to take. Beside the run, so that an output that takes nothing for now holds up neither
+//! a stop nor new credentials.
 
 use std::future::{Future, pending};
 use std::pin::Pin;

@@ -14,7 +14,7 @@ use super::Remote;
 use super::script::{Script, ended};
 use crate::attributes::Attributes;
 use crate::tests::support::{Kept, NOW, clock, function, invocation, start};
-use crate::{Credentials, EventFormat, Start, Stop, render, stop_channel};
+use crate::{CredentialProvider, EventFormat, Start, Stop, render, stop_channel};
 
 struct World {
     script: Arc<Script>,
@@ -23,14 +23,14 @@ struct World {
 }
 
 /// Gives a new key each time, for ten minutes; none when it is told so.
-struct Keys {
+struct Provider {
     clock: Arc<ManualClock>,
     given: AtomicI64,
 }
 
 #[async_trait]
-impl Credentials for Keys {
-    async fn keys(&self, _: &FunctionName) -> Result<Option<protocol::Credentials>, String> {
+impl CredentialProvider for Provider {
+    async fn credentials(&self, _: &FunctionName) -> Result<Option<protocol::Credentials>, String> {
         let number = self.given.fetch_add(1, Ordering::SeqCst);
         if number < 0 {
             return Err("the STS endpoint says no".to_owned());
@@ -47,11 +47,11 @@ impl Credentials for Keys {
 impl World {
     fn new(first_key: Option<i64>) -> Self {
         let (script, clock) = (Script::new(), clock());
-        let keys = first_key.map(|first| {
-            Arc::new(Keys {
+        let provider = first_key.map(|first| {
+            Arc::new(Provider {
                 clock: clock.clone(),
                 given: AtomicI64::new(first),
-            }) as Arc<dyn Credentials>
+            }) as Arc<dyn CredentialProvider>
         });
         let formats = [(
             FunctionName::new("listens").unwrap(),
@@ -61,7 +61,7 @@ impl World {
         let remote = Remote::over(
             script.clone(),
             clock.clone() as Arc<dyn Clock>,
-            keys,
+            provider,
             formats,
         );
         Self {
@@ -321,8 +321,8 @@ async fn keys_are_renewed_before_they_end() {
     })
     .await;
     let starts = world.script.starts.lock().unwrap();
-    let keys = starts[0].credentials.as_ref().unwrap();
-    assert_eq!(keys.access_key, "K1");
+    let credentials = starts[0].credentials.as_ref().unwrap();
+    assert_eq!(credentials.access_key, "K1");
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tripline_config::{SecretRef, Secrets};
 use tripline_credentials::Roles;
 use tripline_model::FunctionName;
-use tripline_runtime::{Credentials, check_address};
+use tripline_runtime::{CredentialProvider, check_address};
 
 use super::{Checks, Finding};
 use crate::clock::SystemClock;
@@ -110,7 +110,7 @@ async fn keys(function: FunctionName, role: RoleConfig, secrets: Arc<HostSecrets
         Ok(roles) => roles,
         Err(error) => return Finding::bad(error.to_string(), mend),
     };
-    match roles.keys(&function).await {
+    match roles.credentials(&function).await {
         Ok(_) => Finding::good(format!("{} gives some", role.sts)),
         Err(error) => Finding::bad(error, mend),
     }

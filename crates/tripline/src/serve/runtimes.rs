@@ -9,7 +9,7 @@ use tripline_executor::client::{Executors, ExecutorsConfig};
 use tripline_executor::protocol::FunctionSpec;
 use tripline_executor::{check_user, level};
 use tripline_model::{Clock, FunctionName};
-use tripline_runtime::{Credentials, ExecutorRuntime, HttpRuntime, Remote, Runtime};
+use tripline_runtime::{CredentialProvider, ExecutorRuntime, HttpRuntime, Remote, Runtime};
 
 use super::ServeError;
 use super::functions::Functions;
@@ -37,7 +37,7 @@ impl Runtimes {
             source,
         })?;
         let roles = Roles::new(functions.roles, Arc::clone(clock))?;
-        let roles: Arc<dyn Credentials> = Arc::new(roles);
+        let roles: Arc<dyn CredentialProvider> = Arc::new(roles);
         let http = match functions.targets.is_empty() {
             // Its client needs the system's root certificates, which a small machine may not have.
             true => None,

@@ -1,10 +1,10 @@
-//! Keys of a function's role, in its file.
+//! Credentials of a function's role, in its file.
 
 use std::os::unix::fs::{MetadataExt, symlink};
 
 use serde_json::json;
 
-use super::{Bench, keys};
+use super::{Bench, credentials};
 use crate::instance::How;
 use crate::process::credentials::write_credentials;
 
@@ -14,10 +14,10 @@ async fn a_running_function_sees_new_keys() {
                   while ! grep -q secret2 $TRIPLINE_CREDENTIALS_FILE; do sleep 0.01; done; \
                   cat $TRIPLINE_CREDENTIALS_FILE; ls $TRIPLINE_SCRATCH -A | wc -l";
     let mut bench = Bench::script(script);
-    bench.start.credentials = Some(keys(1));
+    bench.start.credentials = Some(credentials(1));
     let run = bench.start().await.unwrap();
     bench.file("up").await;
-    run.instance.renew(&keys(2)).unwrap();
+    run.instance.renew(&credentials(2)).unwrap();
     let exit = run.end().await;
     assert_eq!(exit.how, How::Exited(0));
     let document = |n: u8| {
@@ -47,12 +47,12 @@ fn no_link_is_followed() {
     for name in ["credentials.json", ".credentials.json.new"] {
         symlink(&other, scratch.join(name)).unwrap();
     }
-    write_credentials(&scratch, &keys(1)).unwrap();
+    write_credentials(&scratch, &credentials(1)).unwrap();
     assert_eq!(std::fs::read(&other).unwrap(), b"precious");
     let written = scratch.join("credentials.json").symlink_metadata().unwrap();
     assert!(written.is_file() && written.mode() & 0o777 == 0o600);
 
     let link = dir.path().join("link");
     symlink(&scratch, &link).unwrap();
-    assert!(write_credentials(&link, &keys(2)).is_err());
+    assert!(write_credentials(&link, &credentials(2)).is_err());
 }

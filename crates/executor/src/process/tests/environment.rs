@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use tripline_model::RequestId;
 
-use super::{Bench, NOW, has_groups, keys};
+use super::{Bench, NOW, credentials, has_groups};
 use crate::instance::{How, Job, StartError, Starter};
 use crate::process::ProcessStarter;
 
@@ -23,7 +23,7 @@ async fn exactly_what_is_promised() {
         .with_env("TRIPLINE_SCRATCH", "forged")
         .with_env("AWS_SESSION_TOKEN", "forged")
         .with_variable("CE_ID", "größe");
-    bench.start.credentials = Some(keys(1));
+    bench.start.credentials = Some(credentials(1));
     let scratch = bench.scratch();
     let expected = [
         "AWS_ACCESS_KEY_ID=AKIA1".to_owned(),

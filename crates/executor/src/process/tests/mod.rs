@@ -262,7 +262,7 @@ fn has_groups(bench: &Bench, what: &str) -> bool {
     certain
 }
 
-fn keys(number: u8) -> Credentials {
+fn credentials(number: u8) -> Credentials {
     Credentials {
         access_key: format!("AKIA{number}"),
         secret_key: Value::new(format!("secret{number}")),

@@ -6,7 +6,7 @@ use std::path::Path;
 use tripline_skipped::skipped;
 
 use super::super::check_user;
-use super::{Bench, keys};
+use super::{Bench, credentials};
 use crate::instance::StartError;
 use crate::protocol::Limits;
 
@@ -34,7 +34,7 @@ async fn it_has_the_users_rights_and_no_others() {
                   grep -c AKIA1 $TRIPLINE_CREDENTIALS_FILE; cat hidden 2>/dev/null || echo no";
     let mut bench = Bench::script(script);
     bench.spec.user = Some(USER.to_owned());
-    bench.start.credentials = Some(keys(1));
+    bench.start.credentials = Some(credentials(1));
     open(bench.dir.path());
     open(bench.data.path());
     let hidden = bench.dir.path().join("hidden");

@@ -20,8 +20,8 @@ pub(in crate::worker) struct Endpoint {
     pub(in crate::worker) function: String,
     /// What the function may use, in MiB; the machine's where nothing bounds it.
     pub(in crate::worker) memory_mib: u64,
-    /// Whoever knows it gets the keys of the function's role.
-    pub(in crate::worker) keys_token: Value,
+    /// Whoever knows it gets the credentials of the function's role.
+    pub(in crate::worker) credentials_token: Value,
 }
 
 // === impl Endpoint ===
@@ -41,7 +41,7 @@ impl Endpoint {
             instance: instance.to_owned(),
             function: spec.name.clone(),
             memory_mib: limit.or_else(machine_memory_mib).unwrap_or(SOME_MEMORY_MIB),
-            keys_token: random_token()?,
+            credentials_token: random_token()?,
         };
         Ok((listener, endpoint))
     }

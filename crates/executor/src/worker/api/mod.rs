@@ -1,10 +1,10 @@
-//! The Runtime API of one instance, on a port of its own: AWS Lambda's ([`aws`]), SCF's ([`scf`]), and the keys of
-//! the function's role ([`keys`]).
+//! The Runtime API of one instance, on a port of its own: AWS Lambda's ([`aws`]), SCF's ([`scf`]), and the credentials
+//! of the function's role ([`credentials`]).
 
 mod aws;
 mod body;
+mod credentials;
 mod endpoint;
-mod keys;
 mod reply;
 mod scf;
 
@@ -26,8 +26,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::event_slot::EventSlot;
 
+pub(super) use self::credentials::PATH as CREDENTIALS_PATH;
 pub(super) use self::endpoint::Endpoint;
-pub(super) use self::keys::PATH as KEYS_PATH;
 
 /// Connections at the same time. Clients use one or two.
 const MAX_CONNECTIONS: usize = 16;
@@ -104,8 +104,8 @@ impl Api {
             aws::reply(self, call, head, body).await
         } else if let Some(call) = path.strip_prefix("/runtime/") {
             scf::reply(self, call, head, body).await
-        } else if path == KEYS_PATH {
-            keys::reply(self, head)
+        } else if path == CREDENTIALS_PATH {
+            credentials::reply(self, head)
         } else {
             reply::unknown_path()
         }

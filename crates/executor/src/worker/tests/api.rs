@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{PATIENCE, keys, spec};
+use super::{PATIENCE, credentials, spec};
 use crate::worker::api::{Api, Endpoint, serve};
 use crate::worker::event_slot::{Answer, Dialect, Event, EventSlot, SlotState};
 
@@ -34,8 +34,11 @@ impl Served {
     pub(super) async fn start() -> Self {
         let spec = spec(&["true"], "/srv/code".into());
         let (listener, endpoint) = Endpoint::bind(&spec, "instance-1").await.unwrap();
-        let event_slot = Arc::new(EventSlot::new(Some(keys("first"))));
-        let (port, token) = (endpoint.port, endpoint.keys_token.expose().to_owned());
+        let event_slot = Arc::new(EventSlot::new(Some(credentials("first"))));
+        let (port, token) = (
+            endpoint.port,
+            endpoint.credentials_token.expose().to_owned(),
+        );
         let api = Arc::new(Api {
             event_slot: event_slot.clone(),
             endpoint,

@@ -221,7 +221,7 @@ async fn keys_of_a_role_are_found_by_an_aws_client() {
         .with_worker(|worker| worker.role = true)
         .declared();
     let running = fixture
-        .start_with_keys(r#"{"do":"keys"}"#, super::keys("temporary"))
+        .start_with_credentials(r#"{"do":"keys"}"#, super::credentials("temporary"))
         .await;
     assert_eq!(running.done().await.result(), r#""temporary""#);
     fixture.close().await;

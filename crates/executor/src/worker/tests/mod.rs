@@ -2,9 +2,9 @@
 
 mod api;
 mod clients;
+mod credentials;
 mod event_slot;
 mod idle;
-mod keys;
 mod limits;
 mod logs;
 mod pool;
@@ -148,7 +148,7 @@ impl WorkerFixture {
         self.workers.declare(&[Arc::new(self.spec.clone())]);
     }
 
-    fn job(&self, event: &str, keys: Option<Credentials>) -> (Job, Arc<Recorded>) {
+    fn job(&self, event: &str, credentials: Option<Credentials>) -> (Job, Arc<Recorded>) {
         static NEXT: AtomicU8 = AtomicU8::new(0);
         let id = RequestId::new(NOW, [NEXT.fetch_add(1, Ordering::Relaxed); 10]);
         let output = Arc::new(Recorded::default());
@@ -157,7 +157,7 @@ impl WorkerFixture {
             function: self.spec.name.clone(),
             variables: BTreeMap::new(),
             remarks: Vec::new(),
-            credentials: keys,
+            credentials: credentials,
             timeout_ms: 30_000,
             grace_ms: 200,
             deadline_ms: 1_795_555_088_243,
@@ -184,8 +184,8 @@ impl WorkerFixture {
         self.try_start(event).await.expect("it starts")
     }
 
-    async fn start_with_keys(&self, event: &str, keys: Credentials) -> Running {
-        let (job, output) = self.job(event, Some(keys));
+    async fn start_with_credentials(&self, event: &str, credentials: Credentials) -> Running {
+        let (job, output) = self.job(event, Some(credentials));
         let instance = self.workers.start(job).await.expect("it starts");
         Running { instance, output }
     }
@@ -270,7 +270,7 @@ fn spec(command: &[&str], working_dir: PathBuf) -> FunctionSpec {
     }
 }
 
-fn keys(name: &str) -> Credentials {
+fn credentials(name: &str) -> Credentials {
     Credentials {
         access_key: name.to_owned(),
         secret_key: Value::new(format!("{name}-secret")),

@@ -71,7 +71,7 @@ async fn a_wait_that_is_broken_off_again_and_again_starts_one_instance() {
     let mut waiting = fixture.start("answer $$").await;
     busy.instance.kill();
     busy.done().await;
-    // As the deadline, a stop or new keys do, at every moment of the start.
+    // As the deadline, a stop or new credentials do, at every moment of the start.
     let broken_off = async {
         loop {
             tokio::select! {
@@ -97,7 +97,7 @@ async fn a_run_whose_wait_is_broken_off_keeps_its_place_in_line() {
     let busy = fixture.start("sleep 600").await;
     let mut first = fixture.start("echo first >> order; answer 1").await;
     let second = fixture.start("echo second >> order; answer 2").await;
-    // Broken off as new keys do.
+    // Broken off as new credentials do.
     tokio::select! {
         biased;
         () = first.instance.wait() => panic!("there is no instance for it"),

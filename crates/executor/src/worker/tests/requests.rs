@@ -5,7 +5,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::api::Served;
-use super::{PATIENCE, eventually, keys};
+use super::{PATIENCE, credentials, eventually};
 use crate::worker::event_slot::SlotState;
 
 #[tokio::test]
@@ -131,7 +131,7 @@ async fn keys_are_for_who_knows_the_token_and_always_the_newest() {
     let wrong = served.raw(&ask("guess")).await;
     assert_eq!((none.status, wrong.status), (401, 401));
     assert!(!String::from_utf8_lossy(&wrong.body).contains("secret"));
-    served.event_slot.set_credentials(&keys("second"));
+    served.event_slot.set_credentials(&credentials("second"));
     let response = served.raw(&ask(&served.token)).await;
     assert_eq!(response.header("cache-control"), Some("no-store"));
     let body: serde_json::Value = serde_json::from_slice(&response.body).unwrap();

@@ -1,5 +1,5 @@
-//! The keys of the function's role, in the form in which AWS's SDKs ask for them in a container: they ask again before
-//! the keys expire, so a run of many hours always has valid ones.
+//! The credentials of the function's role, in the form in which AWS's SDKs ask for them in a container: they ask again
+//! before the credentials expire, so a run of many hours always has valid ones.
 
 use hyper::header::{AUTHORIZATION, CACHE_CONTROL, HeaderValue};
 use hyper::http::request::Parts;
@@ -18,21 +18,21 @@ pub(super) fn reply(api: &Api, head: &Parts) -> Reply {
         return reply::wrong_method();
     }
     let shown = head.headers.get(AUTHORIZATION);
-    let token = api.endpoint.keys_token.expose().as_bytes();
+    let token = api.endpoint.credentials_token.expose().as_bytes();
     let allowed = shown.is_some_and(|shown| shown.as_bytes().ct_eq(token).into());
     if !allowed {
         let message = "the token of AWS_CONTAINER_AUTHORIZATION_TOKEN is needed";
         return reply::refused(StatusCode::UNAUTHORIZED, "Unauthorized", message);
     }
-    let Some(keys) = api.event_slot.credentials() else {
+    let Some(credentials) = api.event_slot.credentials() else {
         let message = "there are no keys: the function has no role, or no run has come yet";
         return reply::refused(StatusCode::NOT_FOUND, "NoCredentials", message);
     };
     let body = json!({
-        "AccessKeyId": keys.access_key,
-        "SecretAccessKey": keys.secret_key.expose(),
-        "Token": keys.session_token.expose(),
-        "Expiration": Timestamp::from_millis(keys.expires_ms).to_string(),
+        "AccessKeyId": credentials.access_key,
+        "SecretAccessKey": credentials.secret_key.expose(),
+        "Token": credentials.session_token.expose(),
+        "Expiration": Timestamp::from_millis(credentials.expires_ms).to_string(),
     });
     let mut reply = reply::json(StatusCode::OK, &body);
     let never = HeaderValue::from_static("no-store");

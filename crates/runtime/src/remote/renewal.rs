@@ -1,4 +1,4 @@
-//! Keys for a function's role: at the start, and again before they end.
+//! Credentials for a function's role: at the start, and again before they end.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -9,49 +9,49 @@ use tripline_model::{FunctionName, RequestId};
 
 use super::Remote;
 
-/// How long somebody may take to give keys.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a provider may take.
+const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The shortest time between two tries.
-const PAUSE: Duration = Duration::from_secs(5);
+/// The shortest time between two attempts.
+const MIN_RENEWAL_INTERVAL: Duration = Duration::from_secs(5);
 
 // === impl Remote ===
 
 impl Remote {
-    /// Keys for the function's role; `None` if it has none.
+    /// Credentials for the function's role; `None` if it has none.
     pub(super) async fn credentials(
         &self,
         function: &FunctionName,
     ) -> Result<Option<protocol::Credentials>, String> {
-        let Some(credentials) = &self.credentials else {
+        let Some(provider) = &self.credential_provider else {
             return Ok(None);
         };
-        let keys = timeout(PATIENCE, credentials.keys(function)).await;
-        keys.unwrap_or_else(|_| Err(format!("none came within {PATIENCE:?}")))
+        let credentials = timeout(CREDENTIALS_TIMEOUT, provider.credentials(function)).await;
+        credentials.unwrap_or_else(|_| Err(format!("none came within {CREDENTIALS_TIMEOUT:?}")))
     }
 
-    /// Gives a run new keys each time two thirds of the life of the last ones are over. Where that fails it is tried
-    /// again when two thirds of the rest are over, and so on.
-    pub(super) async fn keep_fresh(
+    /// Gives a run new credentials each time two thirds of the life of the last ones are over. Where that fails it is
+    /// tried again when two thirds of the rest are over, and so on.
+    pub(super) async fn renew_credentials(
         &self,
         id: RequestId,
         function: &FunctionName,
         mut expires_ms: Option<i64>,
     ) -> Infallible {
-        if self.credentials.is_none() {
+        if self.credential_provider.is_none() {
             return std::future::pending().await;
         }
         while let Some(end) = expires_ms {
             let left = end.saturating_sub(self.clock.now().as_millis());
             if let Ok(left) = u64::try_from(left) {
-                sleep(PAUSE.max(Duration::from_millis(left) * 2 / 3)).await;
+                sleep(MIN_RENEWAL_INTERVAL.max(Duration::from_millis(left) * 2 / 3)).await;
             } else if end > 0 {
-                sleep(PAUSE).await;
+                sleep(MIN_RENEWAL_INTERVAL).await;
             }
             match self.credentials(function).await {
-                Ok(Some(keys)) => {
-                    expires_ms = Some(keys.expires_ms);
-                    self.link.renew(id, keys);
+                Ok(Some(credentials)) => {
+                    expires_ms = Some(credentials.expires_ms);
+                    self.link.renew(id, credentials);
                 }
                 Ok(None) => expires_ms = None,
                 // From now on the end of the old ones is in the future, or over.
