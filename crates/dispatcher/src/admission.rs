@@ -1,11 +1,11 @@
 //! Whether an event may come in. Nothing is written here; what an event takes (a place in the queues, its part of the
 //! limits) is held by its [`Ticket`] and given back if it is not accepted after all.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use tokio::time::Instant;
 use tripline_journal::{Accepted, Health};
-use tripline_model::{Identity, MAX_ATTRIBUTE_BYTES, Offer, Receipt, Rejected, RequestId};
+use tripline_model::{Identity, MAX_ATTRIBUTE_BYTES, Offer, Receipt, Rejected, RequestId, lock};
 
 use crate::lane::Lane;
 use crate::limiter::{BEGIN, Charge, OverLimit, Scope, Source};
@@ -95,7 +95,7 @@ impl Shared {
     }
 
     fn mint(&self) -> RequestId {
-        let mut mint = self.mint.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut mint = lock(&self.mint);
         mint.next(self.clock.now())
     }
 

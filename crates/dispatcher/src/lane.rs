@@ -1,11 +1,11 @@
 //! One function's way through the dispatcher.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use metrics::{Gauge, gauge};
 use tokio::sync::Notify;
-use tripline_model::Function;
+use tripline_model::{Function, lock};
 use tripline_runtime::Runtime;
 
 use crate::FunctionStatus;
@@ -78,11 +78,11 @@ impl Lane {
     }
 
     pub(crate) fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.queue)
     }
 
     pub(crate) fn census(&self) -> MutexGuard<'_, Census> {
-        self.census.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.census)
     }
 
     pub(crate) fn status(&self) -> FunctionStatus {

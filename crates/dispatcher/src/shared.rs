@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tripline_journal::{Journal, LogStore};
-use tripline_model::{Clock, End, FunctionName, RequestId, TriggerName};
+use tripline_model::{Clock, End, FunctionName, RequestId, TriggerName, lock};
 use tripline_runtime::{Runtime, Stop, StopSignal, Stopper, stop_channel};
 
 use crate::DispatcherConfig;
@@ -151,11 +151,11 @@ impl Shared {
     }
 
     pub(crate) fn limiter(&self) -> MutexGuard<'_, Limiter> {
-        self.limiter.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.limiter)
     }
 
     pub(crate) fn stoppers(&self) -> MutexGuard<'_, HashMap<RequestId, Stoppable>> {
-        self.stoppers.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.stoppers)
     }
 
     /// Asks a run to stop; whether there is one.
@@ -181,8 +181,7 @@ impl Shared {
     }
 
     pub(crate) fn reclaiming(&self) -> MutexGuard<'_, HashSet<RequestId>> {
-        let reclaiming = self.reclaiming.lock();
-        reclaiming.unwrap_or_else(PoisonError::into_inner)
+        lock(&self.reclaiming)
     }
 
     pub(crate) fn drain(&self) {

@@ -1,10 +1,10 @@
 //! Those who wait for something to happen to one invocation.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
-use tripline_model::RequestId;
+use tripline_model::{RequestId, lock};
 
 /// Who waits for which id. As large as the number of callers that wait at the same time.
 #[derive(Debug, Default)]
@@ -46,7 +46,7 @@ impl Waiters {
     }
 
     fn map(&self) -> std::sync::MutexGuard<'_, HashMap<RequestId, Crowd>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

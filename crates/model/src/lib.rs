@@ -15,6 +15,7 @@ mod invocation;
 mod log;
 mod name;
 mod state;
+mod sync;
 mod trace;
 
 pub use clock::{Clock, ManualClock, Timestamp};
@@ -29,4 +30,5 @@ pub use invocation::Invocation;
 pub use log::{LogLine, LogStream};
 pub use name::{FunctionName, InvalidName, TriggerName};
 pub use state::{End, IllegalTransition, InvocationState, Transition};
+pub use sync::lock;
 pub use trace::{InvocationTrace, Span, TRACEPARENT, TraceParent};

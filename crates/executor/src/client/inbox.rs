@@ -2,9 +2,10 @@
 //! here is bounded; after a new connection it says things again, and what was taken already is left out.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use tokio::sync::Notify;
+use tripline_model::lock;
 
 use super::{NumberedLine, RunEvent};
 
@@ -159,7 +160,7 @@ impl Inbox {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

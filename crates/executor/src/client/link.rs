@@ -1,11 +1,11 @@
 //! One executor as the hub sees it, over all connections to it.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::task::yield_now;
-use tripline_model::{LogStream, RequestId, Timestamp};
+use tripline_model::{LogStream, RequestId, Timestamp, lock};
 
 use super::connection::{Connection, Reader, Writer};
 use super::entry::Outgoing;
@@ -58,7 +58,7 @@ impl Link {
 
     /// Looks at the table.
     pub(super) fn table(&self) -> MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.table)
     }
 
     /// Changes the table and wakes the write loop.

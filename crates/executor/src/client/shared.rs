@@ -1,7 +1,7 @@
 //! What the owner, its handles and its tasks have in common: the executors that there are, and which of them is given
 //! new runs.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::process::Child;
@@ -9,7 +9,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tripline_model::RequestId;
+use tripline_model::{RequestId, lock};
 
 use super::connection::Connection;
 use super::launch::{Launched, launch};
@@ -112,10 +112,7 @@ impl Shared {
 
     /// Gives new runs to this executor.
     pub(super) fn make_current(&self, link: Arc<Link>) {
-        let functions = self
-            .functions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let functions = lock(&self.functions);
         if let Some(functions) = &*functions {
             link.change(|table| table.declare(Arc::clone(functions)));
         }
@@ -126,10 +123,7 @@ impl Shared {
     /// Says which functions there are, to the current executor and to each that follows it.
     pub(super) fn declare(&self, all: Vec<FunctionSpec>) {
         let all = Arc::new(all);
-        let mut functions = self
-            .functions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut functions = lock(&self.functions);
         *functions = Some(Arc::clone(&all));
         if let Some(link) = &*self.current.borrow() {
             link.change(|table| table.declare(all));
@@ -154,14 +148,11 @@ impl Shared {
     }
 
     pub(super) fn note_trouble(&self, why: String) {
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = why;
+        *lock(&self.trouble) = why;
     }
 
     pub(super) fn trouble(&self) -> String {
-        self.trouble
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        lock(&self.trouble).clone()
     }
 
     /// Starts a new executor in place of one that died, after a wait that grows while they keep dying.
@@ -187,7 +178,7 @@ impl Shared {
     }
 
     pub(super) fn delay(&self) -> Duration {
-        let mut backoff = self.backoff.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut backoff = lock(&self.backoff);
         let now = Instant::now();
         // Of this span the longest wait is not its life.
         if now.duration_since(backoff.since) > MAX_DELAY * 2 {

@@ -3,8 +3,10 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+
+use tripline_model::lock;
 
 use crate::protocol::Limits;
 
@@ -126,7 +128,7 @@ impl GroupPool {
         self.remove_left();
         let unbounded =
             limits.memory_bytes.is_none() && limits.cpu_millis.is_none() && limits.pids.is_none();
-        if unbounded && let Some(groups) = locked(&self.kept).pop() {
+        if unbounded && let Some(groups) = lock(&self.kept).pop() {
             return Ok((groups, true));
         }
         let name = self.named(name);
@@ -135,7 +137,7 @@ impl GroupPool {
             match Group::new(parent, &name, limits) {
                 Ok(group) => groups.push(group),
                 Err(error) => {
-                    locked(&self.left).extend(groups);
+                    lock(&self.left).extend(groups);
                     self.remove_left();
                     return Err(error);
                 }
@@ -146,7 +148,7 @@ impl GroupPool {
 
     /// Takes groups back. Reusable are those that had no limits and are empty without a kill.
     pub(super) fn give_back(&self, groups: Vec<Group>, reusable: bool) {
-        let mut kept = locked(&self.kept);
+        let mut kept = lock(&self.kept);
         if reusable && kept.len() < KEPT && groups.iter().all(Group::renewed) {
             kept.push(groups);
             return;
@@ -156,7 +158,7 @@ impl GroupPool {
             .into_iter()
             .filter(|group| !group.removed())
             .collect();
-        locked(&self.left).extend(busy);
+        lock(&self.left).extend(busy);
     }
 
     /// Brings the calling thread back to where the executor is.
@@ -174,8 +176,8 @@ impl GroupPool {
 
     /// Removes everything that is empty.
     pub(super) fn close(&self) {
-        let kept: Vec<Vec<Group>> = locked(&self.kept).drain(..).collect();
-        locked(&self.left).extend(kept.into_iter().flatten());
+        let kept: Vec<Vec<Group>> = lock(&self.kept).drain(..).collect();
+        lock(&self.left).extend(kept.into_iter().flatten());
         self.remove_left();
         for parent in &self.parents {
             // What is busy is in the record, and swept by whoever removes the executor's folder.
@@ -184,7 +186,7 @@ impl GroupPool {
     }
 
     fn remove_left(&self) {
-        locked(&self.left).retain(|group| {
+        lock(&self.left).retain(|group| {
             group.kill();
             !group.removed()
         });
@@ -236,8 +238,4 @@ fn choose(parents: &mut [Parent]) {
         parent.always =
             parent.ends || parent.has(Controller::Memory) || parent.has(Controller::Pids);
     }
-}
-
-pub(super) fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

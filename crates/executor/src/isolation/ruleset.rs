@@ -24,8 +24,8 @@ use landlock::{
 };
 use rustix::fs::{FileType, Mode, OFlags, RawDir, Stat};
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
+use tripline_model::lock;
 
-use super::pool::locked;
 use super::seccomp;
 
 /// Rights that are known today; those that the kernel does not know are left out by the crate.
@@ -181,7 +181,7 @@ impl Folder {
     }
 
     fn is_untouched(&self) -> bool {
-        changed(&self.path).is_ok_and(|now| Some(now) == *locked(&self.changed))
+        changed(&self.path).is_ok_and(|now| Some(now) == *lock(&self.changed))
     }
 
     /// Busy folders such as `/tmp` change all the time: only other entries count.
@@ -191,7 +191,7 @@ impl Folder {
         }
         match Self::read(&self.path) {
             Ok(now) if now.entries == self.entries => {
-                *locked(&self.changed) = *locked(&now.changed);
+                *lock(&self.changed) = *lock(&now.changed);
                 true
             }
             _other_or_unreadable => false,

@@ -9,10 +9,11 @@
 
 use std::collections::HashSet;
 use std::process::ExitStatus;
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{LazyLock, Mutex, MutexGuard};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+use tripline_model::lock;
 
 use super::environment::{EXECUTOR, MARK};
 use super::tree;
@@ -80,7 +81,7 @@ pub(super) fn remove_mark(mark: &[u8]) {
 }
 
 fn family() -> MutexGuard<'static, Family> {
-    FAMILY.lock().unwrap_or_else(PoisonError::into_inner)
+    lock(&FAMILY)
 }
 
 /// One look. Only strangers that were there in the look `before` are touched: a child that was just started is not

@@ -1,7 +1,7 @@
 //! Moving bytes between a process and the executor.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -9,7 +9,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::unix::pipe;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tripline_model::LogStream;
+use tripline_model::{LogStream, lock};
 
 use super::lines::Lines;
 use super::tap::{Gauged, Tap};
@@ -154,7 +154,7 @@ impl Kept {
     }
 
     fn add(&self, bytes: &[u8]) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = lock(&self.0);
         let room = kept.limit.saturating_sub(kept.bytes.len());
         let fits = bytes.len().min(room);
         kept.bytes.extend_from_slice(&bytes[..fits]);
@@ -162,15 +162,12 @@ impl Kept {
     }
 
     fn complete(&self) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .complete = true;
+        lock(&self.0).complete = true;
     }
 
     /// What was kept, and whether there was more.
     pub(super) fn take(&self) -> (Bytes, bool) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = lock(&self.0);
         (kept.bytes.split().freeze(), kept.cut || !kept.complete)
     }
 }

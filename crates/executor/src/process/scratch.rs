@@ -11,11 +11,12 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use rustix::fs::{Mode, OFlags, RawDir, fstat};
 use rustix::process::geteuid;
 use tokio::task::JoinSet;
+use tripline_model::lock;
 
 use super::removal::remove_tree;
 
@@ -71,7 +72,7 @@ impl Scratches {
     }
 
     fn any_spare(&self, scratch_root: &Path) -> Option<PathBuf> {
-        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut spare = lock(&self.spare);
         spare.get_mut(scratch_root)?.pop()
     }
 
@@ -105,7 +106,7 @@ impl Scratches {
         let Some(scratch_root) = path.parent() else {
             return false;
         };
-        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut spare = lock(&self.spare);
         let spare = spare.entry(scratch_root.to_owned()).or_default();
         let has_room = spare.len() < MAX_SPARE;
         if has_room {

@@ -3,13 +3,13 @@
 use std::collections::VecDeque;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
-use tripline_model::LogStream;
+use tripline_model::{LogStream, lock};
 
 use crate::instance::{Line, Output};
 
@@ -126,7 +126,7 @@ impl Tap {
     }
 
     fn target(&self) -> MutexGuard<'_, Target> {
-        self.0.target.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.target)
     }
 }
 

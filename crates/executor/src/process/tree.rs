@@ -8,7 +8,7 @@
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -18,6 +18,7 @@ use rustix::process::{
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tripline_model::lock;
 
 use super::family;
 use crate::isolation::Groups;
@@ -195,7 +196,7 @@ impl Tree {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Groups>> {
-        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.groups)
     }
 }
 

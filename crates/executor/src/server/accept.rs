@@ -5,12 +5,13 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::{AbortHandle, JoinError, JoinSet, yield_now};
 use tokio_util::sync::CancellationToken;
+use tripline_model::lock;
 
 use super::handshake::handshake;
 use super::runs::Runs;
@@ -154,7 +155,7 @@ impl Acceptor {
 
     /// Makes the new connection's token the current one, and returns the one before.
     fn replace_current(&self, token: CancellationToken) -> CancellationToken {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = lock(&self.current);
         std::mem::replace(&mut current, token)
     }
 }

@@ -1,12 +1,12 @@
 //! A run's backlog, shared by those who fill it and the connection that empties it.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::Notify;
-use tripline_model::{Clock, LogStream, RequestId};
+use tripline_model::{Clock, LogStream, RequestId, lock};
 
 use super::backlog::Backlog;
 use super::ready::Ready;
@@ -174,7 +174,7 @@ impl Output for Outbox {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Backlog> {
-        self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.backlog)
     }
 
     /// Does what is to be done on the disk, one thing after the other.

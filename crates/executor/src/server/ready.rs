@@ -2,10 +2,10 @@
 //! runs, where it is bounded, until the connection has room for it.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use tokio::sync::Notify;
-use tripline_model::RequestId;
+use tripline_model::{RequestId, lock};
 
 /// The runs, each once, in the order in which they take their turns.
 #[derive(Debug, Default)]
@@ -46,6 +46,6 @@ impl Ready {
     }
 
     fn lock(&self) -> MutexGuard<'_, Turns> {
-        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.turns)
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tripline_model::{Clock, RequestId};
+use tripline_model::{Clock, RequestId, lock};
 
 use super::kinds::Kinds;
 use super::outbox::Outbox;
@@ -68,7 +68,7 @@ impl Runs {
     pub(super) fn declare(&self, functions: Vec<FunctionSpec>) {
         let functions: Vec<_> = functions.into_iter().map(Arc::new).collect();
         let named = functions.iter().map(|f| (f.name.clone(), Arc::clone(f)));
-        *locked(&self.functions) = named.collect();
+        *lock(&self.functions) = named.collect();
         // Nothing is kept warm for what will not be started.
         if !self.is_retired() {
             self.kinds.declare(&functions);
@@ -82,13 +82,13 @@ impl Runs {
             tracing::warn!(run = start.run, "not started: this is not a RequestId");
             return;
         };
-        let function = locked(&self.functions).get(&start.function).cloned();
+        let function = lock(&self.functions).get(&start.function).cloned();
         let function = match function {
             _ if self.is_retired() => Err("this executor starts nothing any more".to_owned()),
             Some(function) => Ok(function),
             None => Err(format!("there is no function `{}`", start.function)),
         };
-        let mut table = locked(&self.table);
+        let mut table = lock(&self.table);
         if table.contains_key(&id) {
             tracing::warn!(run = %id, "not started: this run was started before");
             return;
@@ -174,12 +174,12 @@ impl Runs {
 
     /// What a run has to send.
     pub(super) fn outbox(&self, id: RequestId) -> Option<Outbox> {
-        locked(&self.table).get(&id).map(|run| run.outbox.clone())
+        lock(&self.table).get(&id).map(|run| run.outbox.clone())
     }
 
     /// Drops a run with nothing more to send.
     pub(super) fn drop_if_done(&self, id: RequestId) {
-        let mut table = locked(&self.table);
+        let mut table = lock(&self.table);
         if table.get(&id).is_some_and(|run| run.outbox.is_done()) {
             let run = table.remove(&id);
             let last = table.is_empty();
@@ -192,7 +192,7 @@ impl Runs {
 
     /// All runs, as they are listed to a hub.
     pub(super) fn held(&self) -> Vec<HeldRun> {
-        let table = locked(&self.table);
+        let table = lock(&self.table);
         let held = table.iter().map(|(id, run)| HeldRun {
             run: id.to_string(),
             function: run.function.clone(),
@@ -202,7 +202,7 @@ impl Runs {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        locked(&self.table).is_empty()
+        lock(&self.table).is_empty()
     }
 
     pub(super) fn is_retired(&self) -> bool {
@@ -217,7 +217,7 @@ impl Runs {
     /// Kills all runs and waits until they are over; after `patience` they are dropped, which kills them again.
     pub(super) async fn kill_all(&self, patience: Duration) {
         self.retire();
-        for run in locked(&self.table).values() {
+        for run in lock(&self.table).values() {
             run.control.stop(StopHow::Kill(EXECUTOR_ENDS.to_owned()));
         }
         self.tasks.close();
@@ -230,18 +230,13 @@ impl Runs {
 
     fn find(&self, run: &str) -> Option<(RequestId, Run)> {
         let id = run.parse().ok()?;
-        let run = locked(&self.table).get(&id).cloned()?;
+        let run = lock(&self.table).get(&id).cloned()?;
         Some((id, run))
     }
 
     fn outboxes(&self) -> Vec<(RequestId, Outbox)> {
-        let table = locked(&self.table);
+        let table = lock(&self.table);
         let outboxes = table.iter().map(|(id, run)| (*id, run.outbox.clone()));
         outboxes.collect()
     }
-}
-
-fn locked<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A panic in one run must not end the others; nothing here is left half done by one.
-    what.lock().unwrap_or_else(PoisonError::into_inner)
 }

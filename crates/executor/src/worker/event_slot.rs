@@ -2,11 +2,12 @@
 //! answers it. Nothing is given to an instance twice, and only the first answer counts.
 
 use std::process::ExitStatus;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use tripline_model::lock;
 
 use crate::protocol::Credentials;
 
@@ -257,6 +258,6 @@ impl EventSlot {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }

@@ -15,10 +15,11 @@ mod tests;
 mod warm;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use tokio_util::task::TaskTracker;
+use tripline_model::lock;
 
 use self::pool::Pool;
 use self::run::WorkerRun;
@@ -89,7 +90,7 @@ impl Workers {
     }
 
     fn pools(&self) -> MutexGuard<'_, HashMap<String, Arc<Pool>>> {
-        self.pools.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.pools)
     }
 
     /// The pool of the job's function. A job may come with a function as it was before the last declaration: then its

@@ -4,7 +4,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::pin::Pin;
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,6 +12,7 @@ use bytes::Bytes;
 use tokio::task::JoinError;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
+use tripline_model::lock;
 
 use super::event_slot::{Answer, Event, Report, SlotState};
 use super::exit::{answer_end, within_limits, without_result};
@@ -121,7 +122,7 @@ impl WorkerRun {
 
     /// Those that came last, or those that it was started with.
     fn latest_credentials(&self) -> Option<Credentials> {
-        let renewed = self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
+        let renewed = lock(&self.renewed);
         renewed
             .clone()
             .or_else(|| self.job.start.credentials.clone())
@@ -307,7 +308,7 @@ impl Instance for WorkerRun {
             held.warm.set_credentials(credentials);
         }
         // For an instance that is still to come.
-        let mut renewed = self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut renewed = lock(&self.renewed);
         *renewed = Some(credentials.clone());
         Ok(())
     }

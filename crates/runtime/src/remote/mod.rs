@@ -13,12 +13,12 @@ mod taking;
 mod tests;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use tripline_executor::client::{Client, RunEvent};
 use tripline_executor::protocol::{self, StopHow};
-use tripline_model::{Clock, End, Ending, FunctionName, NOT_STARTED, RequestId};
+use tripline_model::{Clock, End, Ending, FunctionName, NOT_STARTED, RequestId, lock};
 
 use crate::attributes::Attributes;
 use crate::{CredentialProvider, EventFormat, Held, Start, Stop, StopSignal, render};
@@ -256,7 +256,7 @@ impl Remote {
     }
 
     fn ended(&self) -> MutexGuard<'_, HashMap<RequestId, Option<Box<dyn Events>>>> {
-        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.ended)
     }
 }
 

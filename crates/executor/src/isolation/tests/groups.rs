@@ -7,11 +7,11 @@ use std::sync::Mutex;
 
 use rustix::process::{Signal, kill_process};
 use tokio::time::Instant;
+use tripline_model::lock;
 
 use super::*;
 use crate::isolation::groups::tree;
 use crate::isolation::hierarchy::Controller;
-use crate::isolation::pool::locked;
 
 /// An isolator that can bound this, or `None`, said aloud.
 fn bounding(test: &str, site: &Site, controller: Controller) -> Option<Isolator> {
@@ -230,14 +230,14 @@ fn what_a_process_started_before_its_bounds_is_found() {
         for thorough in [false, true] {
             let found = Mutex::new(BTreeSet::new());
             let find = |one: Pid| {
-                let new = locked(&found).insert(one.as_raw_nonzero());
+                let new = lock(&found).insert(one.as_raw_nonzero());
                 assert!(new, "{one:?} twice");
                 Err(io::Error::other("not bounded"))
             };
             // Who cannot be bounded keeps nothing from the others.
             let each = groups.each(pid(&child), thorough, soon(), find);
             assert_eq!(each.unwrap_err().to_string(), "not bounded");
-            assert_eq!(locked(&found).len(), 4, "{version:?}");
+            assert_eq!(lock(&found).len(), 4, "{version:?}");
         }
         for one in tree(pid(&child)) {
             kill_process(one, Signal::KILL).unwrap();

@@ -157,7 +157,7 @@ impl WorkerFixture {
             function: self.spec.name.clone(),
             variables: BTreeMap::new(),
             remarks: Vec::new(),
-            credentials: credentials,
+            credentials,
             timeout_ms: 30_000,
             grace_ms: 200,
             deadline_ms: 1_795_555_088_243,
