@@ -15,7 +15,7 @@ use crate::sts::Service;
 use crate::{RoleSettings, StsError};
 
 /// For how long a refusal is repeated to those who ask again: those who waited for it, above all.
-const REFUSED_FOR: Duration = Duration::from_secs(1);
+const REFUSAL_TTL: Duration = Duration::from_secs(1);
 
 /// How far the service's clock may be ahead of ours. A service that checks signatures refuses a request whose time is
 /// further from its own, so no such service is shut out.
@@ -75,7 +75,7 @@ impl Roles {
             }
             Err(error) => Answer {
                 credentials: Err(error.to_string()),
-                stands: now..now.plus(REFUSED_FOR),
+                stands: now..now.plus(REFUSAL_TTL),
             },
         }
     }

@@ -8,7 +8,7 @@ use tripline_journal::{Accepted, Health};
 use tripline_model::{Identity, MAX_ATTRIBUTE_BYTES, Offer, Receipt, Rejected, RequestId, lock};
 
 use crate::lane::Lane;
-use crate::limiter::{BEGIN, Charge, OverLimit, Scope, Source};
+use crate::limiter::{Charge, LIFE_START, OverLimit, Scope, Source};
 use crate::shared::Shared;
 
 /// An event that may come in, with what it took.
@@ -85,7 +85,7 @@ impl Shared {
     /// Takes an event's part of the limits and gives it its id, and with that its time: checked before, and counted from
     /// after it. So no second has more than the limit in the records either, wherever this thread is held up.
     fn charge(&self, offer: &Offer, source: Source) -> Result<(Charge, RequestId), OverLimit> {
-        let time = || BEGIN + (Instant::now() - self.began);
+        let time = || LIFE_START + (Instant::now() - self.began);
         let mut limiter = self.limiter();
         let trigger = offer.trigger.as_ref();
         let mut charge = limiter.check(time(), source, &offer.function, trigger)?;

@@ -16,10 +16,10 @@ use crate::shared::{Outside, Shared};
 use crate::{DispatcherConfig, DispatcherHandle, Entropy};
 
 /// How long killed runs may take to be reclaimed and their ends to be written.
-const RECLAIM: Duration = Duration::from_secs(40);
+const RECLAIM_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// How long tasks may take to notice that nothing is waited for any more.
-const CLOSE: Duration = Duration::from_secs(5);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Owns every task of the dispatcher. Dropped without [`Dispatcher::shutdown`], it stops starting, and the tasks of what
 /// runs go on for as long as tokio runs them.
@@ -135,13 +135,13 @@ impl Dispatcher {
             .is_err()
         {
             shared.detach_or_kill_runs();
-            let reclaimed = timeout(RECLAIM, shared.tasks.wait()).await;
+            let reclaimed = timeout(RECLAIM_TIMEOUT, shared.tasks.wait()).await;
             if reclaimed.is_err() {
                 tracing::error!("some runs could not be ended in time");
             }
         }
         shared.closed.cancel();
-        let _ = timeout(CLOSE, shared.tasks.wait()).await;
+        let _ = timeout(CLOSE_TIMEOUT, shared.tasks.wait()).await;
     }
 }
 

@@ -10,17 +10,17 @@ use crate::lane::Lane;
 use crate::shared::Shared;
 
 /// How often to look.
-const EVERY: Duration = Duration::from_secs(1);
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Invocations ended in one step.
-const STEP: usize = 500;
+const BATCH_SIZE: usize = 500;
 
 // === impl Shared ===
 
 impl Shared {
     /// Looks at every function again and again until the hub halts.
     pub(crate) async fn expire(self: Arc<Self>) {
-        while self.sleep_unless_halted(EVERY).await {
+        while self.sleep_unless_halted(CHECK_INTERVAL).await {
             for lane in self.lanes.values() {
                 if !self.may_have_expired(lane) {
                     continue;
@@ -48,7 +48,7 @@ impl Shared {
             let _feed = lane.feed.lock().await;
             let now = self.clock.now();
             let before = now.minus(lane.function.max_event_age);
-            let ended = self.journal.expire(name, before, now, STEP).await;
+            let ended = self.journal.expire(name, before, now, BATCH_SIZE).await;
             if let Err(JournalError::Poisoned(why)) = &ended {
                 self.fail(why.clone());
             }

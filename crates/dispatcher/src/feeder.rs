@@ -10,7 +10,7 @@ use crate::lane::Lane;
 use crate::shared::{Shared, Stoppable};
 
 /// How long to wait before a journal that could not be read is asked again.
-const PAUSE: Duration = Duration::from_secs(1);
+const JOURNAL_RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// An invocation that left the window and can be stopped from now on.
 pub(crate) struct Next {
@@ -82,7 +82,7 @@ impl Shared {
             Ok(oldest) => lane.queue().refill(oldest) > 0,
             Err(error) => {
                 tracing::warn!(function = %name, %error, "waiting work could not be read");
-                self.sleep_unless_halted(PAUSE).await
+                self.sleep_unless_halted(JOURNAL_RETRY_DELAY).await
             }
         }
     }

@@ -17,10 +17,10 @@ use crate::waiters::Waiters;
 use crate::{FunctionStatus, TerminateError, TerminateOutcome};
 
 /// How long somebody waits for news of an invocation before the journal is asked again.
-const LOOK: Duration = Duration::from_secs(30);
+const STATE_RECHECK_INTERVAL: Duration = Duration::from_secs(30);
 
 /// How long to wait before a journal that could not be read is asked again.
-const PAUSE: Duration = Duration::from_secs(1);
+const JOURNAL_RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// A cheap handle to the running dispatcher.
 #[derive(Clone)]
@@ -104,8 +104,8 @@ impl DispatcherHandle {
             let wait = match self.0.journal.get(id).await {
                 Ok(None) => return Ok(None),
                 Ok(Some(invocation)) if wanted(invocation.state) => return Ok(Some(invocation)),
-                Ok(Some(_)) => LOOK,
-                Err(_) => PAUSE,
+                Ok(Some(_)) => STATE_RECHECK_INTERVAL,
+                Err(_) => JOURNAL_RETRY_DELAY,
             };
             tokio::select! {
                 biased;

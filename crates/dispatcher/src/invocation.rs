@@ -16,7 +16,7 @@ use crate::shared::{HUB_STOPPED, Shared};
 use crate::slots::Slot;
 
 /// How long to wait after a start that the journal could not record.
-const PAUSE: Duration = Duration::from_secs(1);
+const JOURNAL_RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// What became of the record of a start.
 enum Recorded {
@@ -117,7 +117,7 @@ impl Shared {
             // Nothing was stored and nobody was asked to run it: it still waits for its first start.
             Err(error @ (JournalError::Full | JournalError::Unavailable(_))) => {
                 tracing::warn!(%error, "the start could not be recorded; it waits");
-                self.sleep_unless_halted(PAUSE).await;
+                self.sleep_unless_halted(JOURNAL_RETRY_DELAY).await;
                 Recorded::Nothing(invocation)
             }
             // Whether the start is on disk is unknown: it is not run. The next life of the hub finds it accepted, and

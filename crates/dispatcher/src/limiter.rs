@@ -13,10 +13,10 @@ use std::time::Duration;
 use tripline_model::{FunctionName, TriggerName};
 
 /// The window of every limit.
-const SECOND: Duration = Duration::from_secs(1);
+const WINDOW: Duration = Duration::from_secs(1);
 
 /// Where the limiter's time begins in each life of the hub: the second before is that of the life before.
-pub(crate) const BEGIN: Duration = SECOND;
+pub(crate) const LIFE_START: Duration = WINDOW;
 
 /// The log of one limit: when each event of the last second was admitted. At most `limit` stamps of 16 bytes, or as many
 /// as a life with a higher limit left.
@@ -93,15 +93,15 @@ impl Window {
         }
         let last = self.stamps.len() + kept - self.limit as usize;
         match self.stamps.get(last) {
-            Some(last) => *last + SECOND - now,
+            Some(last) => *last + WINDOW - now,
             // All that there is is kept.
-            None => SECOND,
+            None => WINDOW,
         }
     }
 
     /// How many there is room for.
     fn room(&mut self, now: Duration) -> u32 {
-        while self.stamps.front().is_some_and(|at| now - *at >= SECOND) {
+        while self.stamps.front().is_some_and(|at| now - *at >= WINDOW) {
             self.stamps.pop_front();
         }
         let taken = u32::try_from(self.stamps.len()).unwrap_or(u32::MAX);
@@ -149,7 +149,7 @@ impl Limiter {
         }
     }
 
-    /// Counts an event that the life before accepted at `at`, which is before [`BEGIN`]. The oldest comes first.
+    /// Counts an event that the life before accepted at `at`, which is before [`LIFE_START`]. The oldest comes first.
     pub(crate) fn recall(
         &mut self,
         at: Duration,

@@ -14,7 +14,7 @@ use tripline_model::{
 use tripline_runtime::Runtime;
 
 /// Invocations ended in one step.
-const STEP: usize = 1000;
+const BATCH_SIZE: usize = 1000;
 
 /// What there is to do after a recovery.
 #[derive(Default)]
@@ -95,7 +95,7 @@ pub(crate) async fn just_accepted(
 ) -> Result<Vec<Recent>, JournalError> {
     let mut query = Query {
         since: Some(clock.now().minus(Duration::from_secs(1))),
-        limit: STEP,
+        limit: BATCH_SIZE,
         ..Query::default()
     };
     let mut recent = Vec::new();
@@ -130,7 +130,7 @@ async fn lose_the_rest(
 ) -> Result<usize, JournalError> {
     let mut lost = 0;
     loop {
-        let step = journal.lose_running(clock.now(), "hub_restarted", going_on, STEP);
+        let step = journal.lose_running(clock.now(), "hub_restarted", going_on, BATCH_SIZE);
         match step.await?.len() {
             0 => return Ok(lost),
             count => lost += count,
@@ -174,7 +174,7 @@ async fn cancel_for_removed_functions(
     for name in gone {
         tracing::warn!(function = %name, "the function is gone; what waited for it is cancelled");
         while !journal
-            .cancel_all(&name, clock.now(), "function_removed", STEP)
+            .cancel_all(&name, clock.now(), "function_removed", BATCH_SIZE)
             .await?
             .is_empty()
         {}

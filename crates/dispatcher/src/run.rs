@@ -15,7 +15,7 @@ use crate::output::InvocationLog;
 use crate::shared::Shared;
 
 /// The first and the longest wait before the record of an end is written again.
-const AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+const RETRY_DELAYS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 /// Whether a run begins now or is resumed, and whose it is.
 #[derive(Clone, Copy)]
@@ -107,7 +107,7 @@ impl Shared {
     /// note about what happened, and runs nothing.
     pub(crate) async fn end(&self, lane: &Lane, id: RequestId, ending: Ending) -> Over {
         let end = ending.end;
-        let mut pause = AGAIN.0;
+        let mut pause = RETRY_DELAYS.0;
         loop {
             match self.journal.finish(id, ending.clone()).await {
                 Ok(()) => break,
@@ -130,7 +130,7 @@ impl Shared {
                 tracing::error!(state, "the hub stopped before the end was recorded");
                 return Over::Unknown;
             }
-            pause = AGAIN.1.min(pause * 2);
+            pause = RETRY_DELAYS.1.min(pause * 2);
         }
         // A thousand a second end well, and each is in the journal: a line of each would cost more than it says.
         match end {

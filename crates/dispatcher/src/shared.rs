@@ -16,7 +16,7 @@ use tripline_runtime::{Runtime, Stop, StopSignal, Stopper, stop_channel};
 use crate::DispatcherConfig;
 use crate::ids::Mint;
 use crate::lane::{Lane, TurnQueue};
-use crate::limiter::{BEGIN, Limiter};
+use crate::limiter::{LIFE_START, Limiter};
 use crate::recovery::Recent;
 use crate::waiters::Waiters;
 
@@ -32,7 +32,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) mint: Mutex<Mint>,
     pub(crate) limiter: Mutex<Limiter>,
-    /// When the limiter's time was [`BEGIN`].
+    /// When the limiter's time was [`LIFE_START`].
     pub(crate) began: Instant,
     /// Waiting invocations and reserved places of all functions.
     pub(crate) places: AtomicU64,
@@ -112,7 +112,7 @@ impl Shared {
         let mut limiter = Limiter::new(config.qps, share, limits, &config.trigger_qps);
         let (now, began) = (outside.clock.now(), Instant::now());
         for one in outside.recent {
-            let at = BEGIN.saturating_sub(now.since(one.at));
+            let at = LIFE_START.saturating_sub(now.since(one.at));
             limiter.recall(at, &one.function, one.trigger.as_ref());
         }
         let places = lanes.iter().map(|lane| lane.queue().queued()).sum();

@@ -42,10 +42,10 @@ pub enum TerminateError {
 }
 
 /// How often to look at an invocation that changes while it is looked at.
-const LOOKS: u32 = 50;
+const MAX_ATTEMPTS: u32 = 50;
 
 /// How long to wait between two looks.
-const PAUSE: Duration = Duration::from_millis(10);
+const ATTEMPT_INTERVAL: Duration = Duration::from_millis(10);
 
 // === impl Shared ===
 
@@ -61,7 +61,7 @@ impl Shared {
             Stop::Kill("terminated")
         };
         let failed = |source| TerminateError::Journal { id, source };
-        for _ in 0..LOOKS {
+        for _ in 0..MAX_ATTEMPTS {
             if self.stop(id, how) {
                 return Ok(TerminateOutcome::Stopping);
             }
@@ -76,7 +76,7 @@ impl Shared {
                 }
                 // It was just started, or is just being ended: its next state is soon visible.
                 InvocationState::Accepted | InvocationState::Running => {
-                    tokio::time::sleep(PAUSE).await;
+                    tokio::time::sleep(ATTEMPT_INTERVAL).await;
                 }
             }
         }

@@ -10,7 +10,7 @@ use tripline_model::{LogStream, RequestId};
 use crate::protocol::{Credentials, FunctionSpec, Start};
 
 /// How long a start may take once its run has to end: then it is waited for outside of the run.
-pub(crate) const LAST_WAIT: Duration = Duration::from_secs(5);
+pub(crate) const HUNG_START_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A run that is to be started.
 pub(crate) struct Job {

@@ -108,7 +108,7 @@ fn an_event_takes_from_all_its_limits_or_from_none() {
         Err(OverLimit {
             scope,
             limit,
-            retry_after: SECOND,
+            retry_after: WINDOW,
         })
     };
     assert_eq!(
@@ -205,7 +205,7 @@ fn a_late_caller_with_an_early_time_breaks_nothing() {
     let over = limiter
         .admit(micros(400_000), Source::Push, &function, None)
         .unwrap_err();
-    assert_eq!(over.retry_after, SECOND);
+    assert_eq!(over.retry_after, WINDOW);
 }
 
 proptest! {
@@ -218,20 +218,20 @@ proptest! {
         let (mut now, mut admitted) = (Duration::ZERO, Vec::new());
         for gap in gaps {
             now += micros(gap);
-            let recent = |at: &&Duration| now - **at < SECOND;
+            let recent = |at: &&Duration| now - **at < WINDOW;
             match limiter.admit(now, Source::Push, &function, None) {
                 Ok(_) => admitted.push(now),
                 Err(over) => {
                     prop_assert_eq!(admitted.iter().filter(recent).count(), n as usize);
                     let free = now + over.retry_after;
-                    let then = admitted.iter().filter(|at| free - **at < SECOND).count();
-                    prop_assert_eq!(then, n as usize - admitted.iter().filter(|at| free - **at == SECOND).count());
+                    let then = admitted.iter().filter(|at| free - **at < WINDOW).count();
+                    prop_assert_eq!(then, n as usize - admitted.iter().filter(|at| free - **at == WINDOW).count());
                     prop_assert!(then < n as usize);
                 }
             }
         }
         for (first, at) in admitted.iter().enumerate() {
-            let within = admitted[first..].iter().filter(|later| **later - *at < SECOND).count();
+            let within = admitted[first..].iter().filter(|later| **later - *at < WINDOW).count();
             prop_assert!(within <= n as usize);
         }
     }

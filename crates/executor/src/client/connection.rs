@@ -18,7 +18,7 @@ use crate::protocol::{
 };
 
 /// Time to be welcomed.
-pub(super) const ANSWER_TIME: Duration = Duration::from_secs(5);
+pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Bytes of a unix socket's path that the kernel takes, less its end.
 const MAX_PATH: usize = 107;
@@ -43,12 +43,12 @@ pub(super) async fn join(
     folder: &Folder,
     release: &str,
 ) -> Result<(Connection, Welcome), ClientError> {
-    match tokio::time::timeout(ANSWER_TIME, greet(folder, release)).await {
+    match tokio::time::timeout(HANDSHAKE_TIMEOUT, greet(folder, release)).await {
         Ok(done) => done,
         Err(_) => Err(ClientError::Silent {
             id: folder.id.clone(),
             pid: find::pid(folder).await,
-            waited: ANSWER_TIME,
+            waited: HANDSHAKE_TIMEOUT,
         }),
     }
 }

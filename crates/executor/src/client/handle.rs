@@ -14,7 +14,7 @@ use super::{ClientError, Run};
 use crate::protocol::{Credentials, FunctionSpec, HeldRun, MAX_FRAME_BYTES, Start, StopHow};
 
 /// Time for a start to be said: as long as an executor that died takes to be replaced, at most.
-const PATIENCE: Duration = Duration::from_secs(30);
+const START_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Passes runs to executors. Cheap to clone.
 #[derive(Clone)]
@@ -54,7 +54,7 @@ impl Client {
         if data.len() > MAX_FRAME_BYTES / 8 * 7 {
             return Err(unsayable("its event is too large"));
         }
-        let by = Instant::now() + PATIENCE;
+        let by = Instant::now() + START_TIMEOUT;
         let work = async {
             let Ok(Ok(_permit)) = timeout_at(by, self.shared.starts.acquire()).await else {
                 return Err(self.nobody());
@@ -164,7 +164,7 @@ impl Client {
 
     fn nobody(&self) -> ClientError {
         ClientError::NoExecutor {
-            waited: PATIENCE,
+            waited: START_TIMEOUT,
             why: self.shared.trouble(),
         }
     }

@@ -10,10 +10,10 @@ use tripline_model::lock;
 use super::{NumberedLine, RunEvent};
 
 /// Messages with lines that an executor sends ahead of what is kept.
-pub(super) const WINDOW: usize = 32;
+pub(super) const SEND_WINDOW: usize = 32;
 
 /// Events that may wait: the window, the end, its reclaiming and the loss.
-const MAX_WAITING: usize = WINDOW + 3;
+const MAX_WAITING: usize = SEND_WINDOW + 3;
 
 /// The events of one run on their way to its [`Run`](super::Run).
 pub(super) struct Inbox {

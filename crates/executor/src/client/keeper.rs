@@ -11,10 +11,10 @@ use super::shared::Shared;
 use super::sweep::{sweep, sweep_on};
 
 /// The first wait between two attempts to connect again.
-const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const MIN_RECONNECT_DELAY: Duration = Duration::from_millis(10);
 
 /// The longest.
-const MAX_PAUSE: Duration = Duration::from_secs(1);
+const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(1);
 
 /// How a broken connection went on.
 enum Next {
@@ -100,9 +100,9 @@ async fn reconnect(shared: &Shared, link: &Link) -> Next {
                 Err(error) => error,
             },
         };
-        if pause == MAX_PAUSE {
+        if pause == MAX_RECONNECT_DELAY {
             tracing::warn!(error = %failed, "an executor cannot be reached");
         }
-        pause = (pause * 2).clamp(FIRST_PAUSE, MAX_PAUSE);
+        pause = (pause * 2).clamp(MIN_RECONNECT_DELAY, MAX_RECONNECT_DELAY);
     }
 }

@@ -17,10 +17,10 @@ use super::sweep::sweep;
 use super::{ClientError, ExecutorsConfig};
 
 /// Time for a new executor to answer.
-const READY_TIME: Duration = Duration::from_secs(10);
+const LAUNCH_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Time between two looks whether it does.
-const LOOK_AGAIN: Duration = Duration::from_millis(1);
+const LAUNCH_POLL_INTERVAL: Duration = Duration::from_millis(1);
 
 /// Variables of the hub that an executor gets; it hands none of them on by itself.
 const VARIABLES: [&str; 3] = ["PATH", "LANG", "TZ"];
@@ -95,14 +95,14 @@ async fn ready(
                 Ok((connection, welcome)) => {
                     return Ok((connection, Link::new(folder.clone(), welcome)));
                 }
-                Err(error) if error.is_passing() => tokio::time::sleep(LOOK_AGAIN).await,
+                Err(error) if error.is_passing() => tokio::time::sleep(LAUNCH_POLL_INTERVAL).await,
                 Err(error) => return Err(error.to_string()),
             }
         }
     };
     tokio::select! {
-        answered = tokio::time::timeout(READY_TIME, answers) => answered.unwrap_or_else(|_| {
-            Err(format!("did not answer within {} s", READY_TIME.as_secs()))
+        answered = tokio::time::timeout(LAUNCH_TIMEOUT, answers) => answered.unwrap_or_else(|_| {
+            Err(format!("did not answer within {} s", LAUNCH_TIMEOUT.as_secs()))
         }),
         ended = child.wait() => Err(match ended {
             Ok(status) => format!("ended ({status})"),

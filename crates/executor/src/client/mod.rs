@@ -36,16 +36,16 @@ pub use self::launch::executor_args;
 pub use self::run::{NumberedLine, Run, RunEvent};
 
 /// Time to say what is still to be said, at the end.
-const LAST_WORDS_TIME: Duration = Duration::from_secs(1);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Time for executors that hold nothing to end, at the end.
-const RETIRE_TIME: Duration = Duration::from_secs(5);
+const RETIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Time for an executor that is found and lets nobody in.
-const CHANGE_TIME: Duration = Duration::from_secs(10);
+const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Time between two looks at it.
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
+const JOIN_RETRY_DELAY: Duration = Duration::from_millis(10);
 
 /// Where executors are, and what a new one is.
 #[derive(Clone)]
@@ -123,7 +123,7 @@ impl Executors {
                 link.settled().await;
             }
         };
-        if tokio::time::timeout(LAST_WORDS_TIME, last_words)
+        if tokio::time::timeout(FLUSH_TIMEOUT, last_words)
             .await
             .is_err()
         {
@@ -135,7 +135,7 @@ impl Executors {
             }
             let mut left = shared.links.subscribe();
             let gone = left.wait_for(Vec::is_empty);
-            if tokio::time::timeout(RETIRE_TIME, gone).await.is_err() {
+            if tokio::time::timeout(RETIRE_TIMEOUT, gone).await.is_err() {
                 tracing::warn!(
                     "an executor has not ended yet; it will, or the next start of the hub finds it"
                 );
@@ -189,7 +189,7 @@ async fn sweep_after(folder: Folder, lock: Option<File>) -> Option<Remains> {
 /// Joins a living executor; one that dies meanwhile is swept instead. One that holds its lock but lets nobody in may be
 /// just starting or ending, or have many connections waiting, so it has some time.
 async fn join_or_sweep(folder: Folder, release: &str) -> Result<Found, ClientError> {
-    let by = Instant::now() + CHANGE_TIME;
+    let by = Instant::now() + JOIN_TIMEOUT;
     loop {
         let error = match join(&folder, release).await {
             Ok((connection, welcome)) => {
@@ -205,6 +205,6 @@ async fn join_or_sweep(folder: Folder, release: &str) -> Result<Found, ClientErr
         if !error.is_passing() || Instant::now() >= by {
             return Err(error);
         }
-        tokio::time::sleep(LOOK_AGAIN).await;
+        tokio::time::sleep(JOIN_RETRY_DELAY).await;
     }
 }

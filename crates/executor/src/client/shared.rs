@@ -18,13 +18,13 @@ use super::{ClientError, ExecutorsConfig, keeper};
 use crate::protocol::FunctionSpec;
 
 /// The wait before the first replacement of an executor that died.
-const FIRST_DELAY: Duration = Duration::from_millis(100);
+const MIN_REPLACE_DELAY: Duration = Duration::from_millis(100);
 
 /// The wait before a replacement, at most. An executor that lived longer counts as sound.
-const MAX_DELAY: Duration = Duration::from_secs(30);
+const MAX_REPLACE_DELAY: Duration = Duration::from_secs(30);
 
 /// Starts that wait to be said: their events are in memory.
-const WAITING_STARTS: usize = 64;
+const MAX_WAITING_STARTS: usize = 64;
 
 pub(super) struct Shared {
     pub(super) config: ExecutorsConfig,
@@ -59,14 +59,14 @@ impl Shared {
             config,
             links: watch::Sender::new(Vec::new()),
             current: watch::Sender::new(None),
-            starts: Semaphore::new(WAITING_STARTS),
+            starts: Semaphore::new(MAX_WAITING_STARTS),
             trouble: Mutex::new("none was started yet".to_owned()),
             closed: CancellationToken::new(),
             ending,
             tasks: TaskTracker::new(),
             functions: Mutex::new(None),
             backoff: Mutex::new(Backoff {
-                next: FIRST_DELAY,
+                next: MIN_REPLACE_DELAY,
                 since: Instant::now(),
             }),
         })
@@ -181,12 +181,12 @@ impl Shared {
         let mut backoff = lock(&self.backoff);
         let now = Instant::now();
         // Of this span the longest wait is not its life.
-        if now.duration_since(backoff.since) > MAX_DELAY * 2 {
-            backoff.next = FIRST_DELAY;
+        if now.duration_since(backoff.since) > MAX_REPLACE_DELAY * 2 {
+            backoff.next = MIN_REPLACE_DELAY;
         }
         let delay = backoff.next;
         *backoff = Backoff {
-            next: (delay * 2).min(MAX_DELAY),
+            next: (delay * 2).min(MAX_REPLACE_DELAY),
             since: now,
         };
         delay

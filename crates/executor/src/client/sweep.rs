@@ -7,13 +7,13 @@ use super::find::{Folder, blocking};
 use crate::{isolation, process};
 
 /// Rounds of looking for leftovers: processes that fork while they are being killed need more than one.
-const ROUNDS: u32 = 100;
+const MAX_KILL_ROUNDS: u32 = 100;
 
 /// Time for killed processes to disappear before the next round.
-const PAUSE: Duration = Duration::from_millis(10);
+const KILL_ROUND: Duration = Duration::from_millis(10);
 
 /// Time before what could not be ended is tried again.
-const AGAIN: Duration = Duration::from_secs(5);
+const SWEEP_RETRY_DELAY: Duration = Duration::from_secs(5);
 
 /// Ends everything that a dead executor left and removes its folder. Says what could not be ended, for people: then the
 /// folder stays, so that the next sweep finds it. `_lock` keeps anybody from coming to life there meanwhile.
@@ -39,7 +39,7 @@ pub(super) async fn sweep(folder: &Folder, _lock: Option<&File>) -> Option<Strin
 /// Sweeps again and again until nothing is left.
 pub(super) async fn sweep_on(folder: &Folder, lock: Option<&File>) {
     loop {
-        tokio::time::sleep(AGAIN).await;
+        tokio::time::sleep(SWEEP_RETRY_DELAY).await;
         if sweep(folder, lock).await.is_none() {
             tracing::info!(executor = %folder.id, "nothing is left of a dead executor any more");
             return;
@@ -51,7 +51,7 @@ pub(super) async fn sweep_on(folder: &Folder, lock: Option<&File>) {
 /// rounds are over. Says how many are left.
 async fn end_marked(mark: String) -> usize {
     let mut left = 0;
-    for _ in 0..ROUNDS {
+    for _ in 0..MAX_KILL_ROUNDS {
         let mark = mark.clone();
         let search = blocking(move || process::kill_marked(mark.as_bytes()));
         left = match search.await {
@@ -62,7 +62,7 @@ async fn end_marked(mark: String) -> usize {
                 1
             }
         };
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(KILL_ROUND).await;
     }
     left
 }

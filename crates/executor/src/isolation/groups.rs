@@ -21,10 +21,10 @@ use super::pool::GroupPool;
 const MOVES: usize = 5;
 
 /// How often processes are looked for with which nothing was done yet, also when the time for that is over.
-const LOOKS: usize = 5;
+const FORK_CHECKS: usize = 5;
 
 /// Time between two looks at a process that may still be within a fork that it began before.
-const PAUSE: Duration = Duration::from_millis(1);
+const FORK_CHECK_INTERVAL: Duration = Duration::from_millis(1);
 
 /// The processes of one run or instance, held together by the kernel where it can. Without any control group every
 /// answer is `None` or `false`, and the tree has to be ended by process group and marks.
@@ -151,7 +151,7 @@ impl Groups {
         let mut seen = HashSet::from([pid]);
         let mut changed = vec![pid];
         let mut looks = 0;
-        while looks < LOOKS || Instant::now() < deadline {
+        while looks < FORK_CHECKS || Instant::now() < deadline {
             if self.is_single() && !(thorough && looks == 0) {
                 return first;
             }
@@ -248,7 +248,7 @@ fn let_forks_end(pid: Pid, deadline: Instant) {
             state.is_some_and(|state| state.starts_with(['R', 'D']))
         };
         while is_busy() && Instant::now() < deadline {
-            thread::sleep(PAUSE);
+            thread::sleep(FORK_CHECK_INTERVAL);
         }
     }
 }

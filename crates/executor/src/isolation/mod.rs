@@ -35,7 +35,7 @@ use pool::GroupPool;
 use rlimits::{Bounds, Setter};
 
 /// How long it may take to put a process that was just started within its bounds.
-const PATIENCE: Duration = Duration::from_millis(50);
+const CONFINE_TIMEOUT: Duration = Duration::from_millis(50);
 
 /// Puts processes within their bounds. One for an executor.
 pub(crate) struct Isolator {
@@ -146,7 +146,7 @@ impl Isolator {
         if bounds.are_none() {
             return Ok(());
         }
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + CONFINE_TIMEOUT;
         let setter = Setter { as_user, deadline };
         let asked_for = bounds.are_asked_for();
         let set = groups.each(pid, asked_for, deadline, |one| bounds.set(one, &setter));

@@ -18,7 +18,7 @@ static RAISED: LazyLock<Option<Raised>> = LazyLock::new(raise_files);
 const FILES: &str = "Max open files";
 
 /// Time between two tries with a process that is not the user's yet.
-const PAUSE: Duration = Duration::from_millis(1);
+const RETRY_DELAY: Duration = Duration::from_millis(1);
 
 /// Sets a bound of a process with the rights of the function's user.
 pub(crate) type AsUser<'a> = &'a dyn Fn(Pid, Resource, Rlimit) -> rustix::io::Result<Rlimit>;
@@ -185,7 +185,7 @@ impl Setter<'_> {
                 // Its program is being loaded: up to the end of that it could still be root again. Or it has tighter
                 // ones by now.
                 Err(Errno::PERM) if Instant::now() < self.deadline => {
-                    thread::sleep(PAUSE);
+                    thread::sleep(RETRY_DELAY);
                     had = look();
                     has = had;
                 }

@@ -54,7 +54,7 @@ struct Folder {
 type Changed = (i64, u64);
 
 /// File systems take the time of a change from a clock that ticks at least as often.
-const TICK: Duration = Duration::from_millis(20);
+const MTIME_GRANULARITY: Duration = Duration::from_millis(20);
 
 /// The version of Landlock's interface that the kernel has; really tried, on a thread that is given up for it.
 pub(super) fn landlock_abi() -> Option<u32> {
@@ -276,7 +276,7 @@ fn settled(changed: Changed) -> Option<Changed> {
         reason = "the clock of the file system, which is the kernel's"
     )]
     let age = SystemTime::now().duration_since(at).ok()?;
-    (age > TICK).then_some(changed)
+    (age > MTIME_GRANULARITY).then_some(changed)
 }
 
 fn as_path(name: &[u8]) -> &Path {

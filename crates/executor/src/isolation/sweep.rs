@@ -21,8 +21,8 @@ const RECORD: &str = "cgroups";
 const FILE_SYSTEMS: [u64; 2] = [0x0027_e0eb, 0x6367_7270];
 
 /// Killed processes take a moment to go: so often is a folder tried again, after so long.
-const TRIES: usize = 1000;
-const PAUSE: Duration = Duration::from_millis(10);
+const MAX_REMOVE_ATTEMPTS: usize = 1000;
+const REMOVE_RETRY_DELAY: Duration = Duration::from_millis(10);
 
 pub(super) fn record(executor_dir: &Path) -> PathBuf {
     executor_dir.join(RECORD)
@@ -66,13 +66,13 @@ fn is_ours(path: &Path) -> bool {
 
 fn clear(path: &Path) -> io::Result<()> {
     let mut last = Ok(());
-    for _try in 0..TRIES {
+    for _try in 0..MAX_REMOVE_ATTEMPTS {
         kill(path);
         last = remove(path);
         if last.is_ok() {
             return last;
         }
-        thread::sleep(PAUSE);
+        thread::sleep(REMOVE_RETRY_DELAY);
     }
     last
 }

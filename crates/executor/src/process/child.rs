@@ -12,7 +12,7 @@ use tokio::io::unix::AsyncFd;
 use super::family;
 
 /// Time between looks where the kernel has no descriptors of processes (before Linux 5.3).
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A process that was started here. Dropped before its end, it is waited for by [`family::tend_orphans`].
 pub(super) struct Main {
@@ -56,7 +56,7 @@ impl Main {
                         guard.clear_ready();
                     }
                 }
-                None => tokio::time::sleep(LOOK_EVERY).await,
+                None => tokio::time::sleep(POLL_INTERVAL).await,
             }
         }
     }

@@ -19,7 +19,7 @@ use super::environment::{EXECUTOR, MARK};
 use super::tree;
 
 /// Time between two looks at the children.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const CHILDREN_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 static FAMILY: LazyLock<Mutex<Family>> = LazyLock::new(Mutex::default);
 
@@ -42,7 +42,7 @@ pub(crate) async fn tend_orphans(executor_id: String) {
     let mut strangers = HashSet::new();
     let mark = format!("{EXECUTOR}={executor_id}");
     loop {
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(CHILDREN_CHECK_INTERVAL).await;
         let (before, mark) = (std::mem::take(&mut strangers), mark.clone());
         let look = tokio::task::spawn_blocking(move || tend(&before, mark.as_bytes()));
         strangers = look.await.unwrap_or_default();

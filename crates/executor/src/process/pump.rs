@@ -22,7 +22,7 @@ const READ_BYTES: [usize; 2] = [4 * 1024, 64 * 1024];
 const TURN_BYTES: usize = 1024 * 1024;
 
 /// A line that has no end for so long is passed on without it, even if it grows.
-const PARTIAL: Duration = Duration::from_millis(200);
+const PARTIAL_LINE_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// The beginning of stdout, which is the result.
 #[derive(Debug, Clone)]
@@ -66,7 +66,7 @@ impl Pump {
                 // An instance that says nothing for long must not hold memory.
                 lines = Lines::default();
             }
-            let partial_at = lines.begun.unwrap_or_else(Instant::now) + PARTIAL;
+            let partial_at = lines.begun.unwrap_or_else(Instant::now) + PARTIAL_LINE_TIMEOUT;
             self.from.settled.store(!unfinished, Ordering::SeqCst);
             tokio::select! {
                 biased;

@@ -12,7 +12,7 @@ use super::tree::Tree;
 use crate::instance::Remains;
 
 /// Time of one round of killing.
-const ROUND: Duration = Duration::from_secs(1);
+const KILL_ROUND: Duration = Duration::from_secs(1);
 
 /// What is left of a run.
 pub(super) struct Left {
@@ -27,13 +27,13 @@ impl Remains for Left {
     async fn gone(&mut self) {
         while let Some(main) = &mut self.main {
             self.tree.kill();
-            if timeout(ROUND, main.wait()).await.is_ok() {
+            if timeout(KILL_ROUND, main.wait()).await.is_ok() {
                 self.tree.main_is_over();
                 self.main = None;
             }
         }
-        while !self.tree.end(ROUND).await {
-            tokio::time::sleep(ROUND).await;
+        while !self.tree.end(KILL_ROUND).await {
+            tokio::time::sleep(KILL_ROUND).await;
         }
         self.scratch.give_up(false).await;
         self.tree.remove();

@@ -22,7 +22,7 @@ use rustix::path::Arg;
 use tokio::time::Instant;
 
 /// How long one removal may take: somebody may be filling what is emptied.
-const PATIENCE: Duration = Duration::from_secs(300);
+const REMOVAL_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Names that are tried for what is moved up.
 const MAX_NAMES: u32 = 1000;
@@ -74,7 +74,7 @@ impl Top {
             next: Cell::default(),
             moved: Cell::default(),
             above: 0,
-            until: Instant::now() + PATIENCE,
+            until: Instant::now() + REMOVAL_TIMEOUT,
             rename,
         }
     }

@@ -28,16 +28,16 @@ use crate::isolation::Groups;
 use crate::protocol::Credentials;
 
 /// How long killed processes may take to disappear before they are waited for outside.
-const END: Duration = Duration::from_secs(5);
+const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long the pipes of a dead tree may take to run empty before it is looked for others who hold them.
-const DRAIN: Duration = Duration::from_millis(200);
+const PIPE_DRAIN_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// How long what was read may take to be passed on, before an output that takes nothing more is given up.
-const DELIVERY: Duration = Duration::from_secs(10);
+const OUTPUT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Time between two looks at how much is in the scratch directory.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const SCRATCH_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// One running process and what it started. Dropping it kills both, but leaves the scratch directory: rather
 /// [`reclaim`](Self::reclaim) it.
@@ -188,7 +188,7 @@ impl Spawned {
         let status = tokio::select! {
             biased;
             status = main.wait() => status,
-            () = self.tree.killed_for(END) => return self.known_status(),
+            () = self.tree.killed_for(KILL_TIMEOUT) => return self.known_status(),
         };
         self.status = Some(status);
         self.tree.main_is_over();
@@ -211,7 +211,7 @@ impl Spawned {
             self.kill();
             self.wait().await;
         }
-        let gone = self.tree.end(END).await;
+        let gone = self.tree.end(KILL_TIMEOUT).await;
         let gone = self.drain(gone).await;
         let how = self.how();
         let peak_memory = self.tree.peak_memory();
@@ -241,19 +241,28 @@ impl Spawned {
     /// pipes are given up. Says whether nothing is
     /// alive, as far as the caller did not know.
     async fn drain(&mut self, mut gone: bool) -> bool {
-        if timeout(DRAIN, join_all(&mut self.pumps)).await.is_ok() {
+        if timeout(PIPE_DRAIN_TIMEOUT, join_all(&mut self.pumps))
+            .await
+            .is_ok()
+        {
             return gone;
         }
         self.tree.suspect();
-        gone = gone && self.tree.end(END).await;
-        if timeout(DRAIN, join_all(&mut self.pumps)).await.is_ok() {
+        gone = gone && self.tree.end(KILL_TIMEOUT).await;
+        if timeout(PIPE_DRAIN_TIMEOUT, join_all(&mut self.pumps))
+            .await
+            .is_ok()
+        {
             return gone;
         }
         self.give_up.cancel();
-        if timeout(DELIVERY, join_all(&mut self.pumps)).await.is_err() {
+        if timeout(OUTPUT_TIMEOUT, join_all(&mut self.pumps))
+            .await
+            .is_err()
+        {
             tracing::warn!("the output took nothing more; the rest is lost");
             self.pumps.shutdown().await;
-            let within = DELIVERY.as_secs();
+            let within = OUTPUT_TIMEOUT.as_secs();
             self.tap
                 .cut(&format!("the rest was not taken within {within} s"));
         }
@@ -311,7 +320,7 @@ async fn join_all(tasks: &mut JoinSet<()>) {
 /// Kills the tree once there is more in the directory than may be.
 async fn watch_scratch(scratch: Arc<Scratch>, limit: u64, tree: Arc<Tree>, over: Arc<AtomicBool>) {
     loop {
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(SCRATCH_CHECK_INTERVAL).await;
         let path = scratch.path().to_owned();
         let look = tokio::task::spawn_blocking(move || used_bytes(&path, limit));
         if look.await.is_ok_and(|used| used > limit) {

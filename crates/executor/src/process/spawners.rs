@@ -31,7 +31,7 @@ const MAX_STARTS: usize = 64;
 const MAX_THREADS: usize = 4;
 
 /// A thread from which nothing was started for so long ends.
-const IDLE: Duration = Duration::from_secs(60);
+const THREAD_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// All that such a thread has on its stack is a spawn.
 const STACK_BYTES: usize = 256 * 1024;
@@ -239,7 +239,7 @@ impl SpawnerThread {
     fn live(self) {
         let account = self.restrict();
         loop {
-            let next = lock(&self.tasks).recv_timeout(IDLE);
+            let next = lock(&self.tasks).recv_timeout(THREAD_IDLE_TIMEOUT);
             let task = match next {
                 Ok(task) => task,
                 Err(RecvTimeoutError::Disconnected) => return,

@@ -17,7 +17,7 @@ use crate::instance::{Line, Output};
 const MAX_KEPT_BYTES: usize = 64 * 1024;
 
 /// How long the lines that were written before may take to be passed on when an output is detached.
-const SETTLE: Duration = Duration::from_secs(1);
+const DETACH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Where the output of a process goes. A warm instance changes it from run to run. Cheap to clone.
 #[derive(Clone)]
@@ -88,7 +88,7 @@ impl Tap {
                 gauge.settle().await;
             }
         };
-        if timeout(SETTLE, settle).await.is_err() {
+        if timeout(DETACH_TIMEOUT, settle).await.is_err() {
             tracing::warn!("output of a run was not taken in time; some of it goes to the next");
         }
         self.target().output = None;

@@ -24,7 +24,7 @@ use super::family;
 use crate::isolation::Groups;
 
 /// Time for killed processes to disappear before they are looked for again: at first, and at most.
-const PAUSE: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(50)];
+const KILL_INTERVALS: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(50)];
 
 /// A process and all that it started.
 pub(super) struct Tree {
@@ -99,7 +99,7 @@ impl Tree {
     /// process was waited for, or counts as alive.
     pub(super) async fn end(&self, within: Duration) -> bool {
         let deadline = Instant::now() + within;
-        let mut pause = PAUSE[0];
+        let mut pause = KILL_INTERVALS[0];
         loop {
             if self.is_gone().await {
                 return true;
@@ -108,7 +108,7 @@ impl Tree {
                 return false;
             }
             tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(PAUSE[1]);
+            pause = (pause * 2).min(KILL_INTERVALS[1]);
         }
     }
 

@@ -15,12 +15,12 @@ use super::stored::{Place, Stored};
 use crate::protocol::{FromExecutor, Outcome};
 
 /// Bytes of lines in memory, at most.
-const MEMORY: usize = 256 << 10;
+const MAX_MEMORY_BYTES: usize = 256 << 10;
 /// Bytes of log that a line counts for beside its text: what it takes in the log store of the hub, which is more than it
 /// takes here. Otherwise a function could fill the disk with empty lines.
-const LINE: u64 = 48;
+const LINE_OVERHEAD_BYTES: u64 = 48;
 /// Messages of lines that are under way to a hub and not kept by it, at most.
-pub(super) const WINDOW: usize = 32;
+pub(super) const SEND_WINDOW: usize = 32;
 
 /// What one run still has to send.
 #[derive(Debug)]
@@ -103,12 +103,12 @@ impl Backlog {
         let Some(room) = self.room else {
             return;
         };
-        let size = LINE + text.len() as u64;
+        let size = LINE_OVERHEAD_BYTES + text.len() as u64;
         if size <= room {
             self.room = Some(room - size);
             return self.add(at, stream, text, complete);
         }
-        let room = usize::try_from(room.saturating_sub(LINE));
+        let room = usize::try_from(room.saturating_sub(LINE_OVERHEAD_BYTES));
         let fits = room.map_or(text.len(), |room| room.min(text.len()));
         if fits > 0 {
             self.add(at, stream, &text[..fits], complete);
@@ -199,7 +199,7 @@ impl Backlog {
         }
         match self.chunks.len() {
             chunks if self.sent == chunks => self.end.as_mut()?.next(),
-            _ if self.sent < WINDOW => self.next_lines(),
+            _ if self.sent < SEND_WINDOW => self.next_lines(),
             _ => None,
         }
     }
@@ -255,7 +255,7 @@ impl Backlog {
 
     /// Whether memory has no room for one more chunk.
     fn is_full(&self) -> bool {
-        self.memory + Chunk::MAX_MEMORY > MEMORY
+        self.memory + Chunk::MAX_MEMORY > MAX_MEMORY_BYTES
     }
 
     /// Ends the log with a remark, unless it has ended. Only remarks follow, of which there are few.

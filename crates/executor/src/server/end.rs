@@ -8,7 +8,7 @@ use super::spill::Piece;
 use crate::protocol::{FromExecutor, Outcome};
 
 /// Bytes of a result that are held in memory while no hub is there.
-pub(super) const SMALL: usize = 64 << 10;
+pub(super) const MAX_RESULT_IN_MEMORY: usize = 64 << 10;
 /// Bytes of a result that fit into a frame together with the outcome.
 const MAX_RESULT_BYTES: usize = 64 << 20;
 
@@ -66,7 +66,7 @@ impl End {
             return None;
         };
         let result = result.clone();
-        let is_large = result.len() > SMALL;
+        let is_large = result.len() > MAX_RESULT_IN_MEMORY;
         is_large.then(|| {
             self.result = Place::Leaving(result.clone());
             result

@@ -14,7 +14,7 @@ use crate::protocol::{FunctionSpec, Kind};
 use crate::worker::Workers;
 
 /// How long idle instances have to be gone when the executor ends.
-const LAST_INSTANCES: Duration = Duration::from_secs(8);
+const INSTANCES_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Who starts runs of which kind.
 #[async_trait]
@@ -82,7 +82,10 @@ impl Kinds for RealKinds {
     }
 
     async fn close(&self) {
-        if timeout(LAST_INSTANCES, self.workers.gone()).await.is_err() {
+        if timeout(INSTANCES_SHUTDOWN_TIMEOUT, self.workers.gone())
+            .await
+            .is_err()
+        {
             tracing::error!("instances did not end, and are left");
         }
         self.isolation.close();

@@ -40,11 +40,11 @@ use self::runs::Runs;
 use crate::process::tend_orphans;
 
 /// How often the executor looks whether its directory is still there.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+const DIRECTORY_CHECK_INTERVAL: Duration = Duration::from_secs(2);
 /// How long it waits for a hub when it holds no run.
-const IDLE: Duration = Duration::from_secs(600);
+const IDLE_EXIT_TIMEOUT: Duration = Duration::from_secs(600);
 /// How long runs that were killed have to be over when the executor ends.
-const LAST_WAIT: Duration = Duration::from_secs(8);
+const SHUTDOWN_KILL_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// What an executor has to know.
 pub struct ServeOptions {
@@ -113,7 +113,7 @@ async fn serve_kinds(
     }
     // The hub is not told that the runs are killed, but finds the executor gone: they are lost in either case.
     directory.leave();
-    runs.kill_all(LAST_WAIT).await;
+    runs.kill_all(SHUTDOWN_KILL_TIMEOUT).await;
     kinds.close().await;
     Ok(())
 }
@@ -135,7 +135,7 @@ async fn no_more_to_do(runs: &Runs, acceptor: &Acceptor) {
         if acceptor.has_hub() {
             busy = Instant::now();
         }
-        if busy.elapsed() >= IDLE {
+        if busy.elapsed() >= IDLE_EXIT_TIMEOUT {
             return;
         }
     }
@@ -153,7 +153,7 @@ async fn gone(directory: &ExecutorDirectory) {
 }
 
 fn looks() -> tokio::time::Interval {
-    let mut looks = interval(LOOK_EVERY);
+    let mut looks = interval(DIRECTORY_CHECK_INTERVAL);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     looks
 }

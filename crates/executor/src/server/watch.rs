@@ -11,11 +11,11 @@ use tripline_model::{Clock, NOT_STARTED};
 
 use super::outcome::{self, Cause, Moment};
 use super::run_control::{ControlEvent, RunControlReceiver};
-use crate::instance::{Exit, Instance, Job, LAST_WAIT, Remains, StartError, Starter};
+use crate::instance::{Exit, HUNG_START_TIMEOUT, Instance, Job, Remains, StartError, Starter};
 use crate::protocol::{Outcome, StopHow, Verdict};
 
 /// What a deadline can be at most: clocks overflow beyond.
-const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+const MAX_TIMEOUT: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// A start under way.
 type Starting = Pin<Box<dyn Future<Output = Started> + Send>>;
@@ -117,12 +117,12 @@ impl Watch {
                         return None;
                     }
                     self.cause = Cause::Deadline;
-                    last_wait = Some(Instant::now() + LAST_WAIT);
+                    last_wait = Some(Instant::now() + HUNG_START_TIMEOUT);
                 }
                 how = control.next_stop() => {
                     self.note(&how);
                     if self.killed {
-                        last_wait.get_or_insert(Instant::now() + LAST_WAIT);
+                        last_wait.get_or_insert(Instant::now() + HUNG_START_TIMEOUT);
                     }
                 }
             }
@@ -229,5 +229,5 @@ fn over(exit: Exit, cause: Cause, timeout: Duration, moment: Moment) -> Over {
 }
 
 fn span(millis: u64) -> Duration {
-    Duration::from_millis(millis).min(LONGEST)
+    Duration::from_millis(millis).min(MAX_TIMEOUT)
 }

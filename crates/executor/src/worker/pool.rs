@@ -19,10 +19,10 @@ use crate::protocol::{Credentials, FunctionSpec, WorkerSpec};
 
 /// Time before an instance that died without work is replaced; it doubles with each that follows.
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
-const LAST_BACKOFF: Duration = Duration::from_secs(60);
+const MAX_BACKOFF: Duration = Duration::from_secs(60);
 
 /// An instance that lived so long has not died of what the one before died of.
-const LONG_LIFE: Duration = Duration::from_secs(60);
+const BACKOFF_RESET_AFTER: Duration = Duration::from_secs(60);
 
 /// The instances of one function.
 pub(super) struct Pool {
@@ -141,7 +141,7 @@ impl Pool {
             return;
         };
         drop(state);
-        if dead.launched.elapsed() >= LONG_LIFE {
+        if dead.launched.elapsed() >= BACKOFF_RESET_AFTER {
             self.lock().failures = 0;
         }
         self.back_off(&format!("an idle instance ended ({status})"));
@@ -152,7 +152,7 @@ impl Pool {
     pub(super) fn back_off(&self, why: &str) {
         let mut state = self.lock();
         let doubled = FIRST_BACKOFF.saturating_mul(1 << state.failures.min(6));
-        let pause = doubled.min(LAST_BACKOFF);
+        let pause = doubled.min(MAX_BACKOFF);
         state.failures = state.failures.saturating_add(1);
         state.not_before = Some(Instant::now() + pause);
         drop(state);

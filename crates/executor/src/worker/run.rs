@@ -19,7 +19,7 @@ use super::exit::{answer_end, within_limits, without_result};
 use super::held::{Coming, Held, Late};
 use super::pool::Pool;
 use super::warm::Slot;
-use crate::instance::{Exit, How, Instance, Job, LAST_WAIT, StartError};
+use crate::instance::{Exit, HUNG_START_TIMEOUT, How, Instance, Job, StartError};
 use crate::protocol::Credentials;
 
 /// Instances that may end between two runs before one of them is taken for a failure of this run.
@@ -171,7 +171,7 @@ impl WorkerRun {
     /// remains.
     async fn last_wait(&mut self) -> Option<Late> {
         let mut coming = self.coming.take()?;
-        let Ok(came) = timeout(LAST_WAIT, &mut coming).await else {
+        let Ok(came) = timeout(HUNG_START_TIMEOUT, &mut coming).await else {
             return Some(Late(coming));
         };
         // Its error changes nothing: the run was over before it.

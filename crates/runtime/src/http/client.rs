@@ -18,7 +18,7 @@ use super::connecting;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A target that is silent this long is asked by the kernel whether it is still there.
-const KEEPALIVE: Duration = Duration::from_secs(30);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Finds the addresses of a name.
 #[async_trait]
@@ -87,8 +87,8 @@ fn client(resolver: Checked) -> Result<Client, HttpTargetError> {
         .no_brotli()
         .no_zstd()
         .no_deflate()
-        .tcp_keepalive(KEEPALIVE)
-        .tcp_keepalive_interval(KEEPALIVE)
+        .tcp_keepalive(KEEPALIVE_INTERVAL)
+        .tcp_keepalive_interval(KEEPALIVE_INTERVAL)
         .tcp_keepalive_retries(4)
         .build()
         .map_err(|err| HttpTargetError::Client(super::exchange::words(&err)))

@@ -11,10 +11,10 @@ use crate::Output;
 
 /// How long the first of some lines waits to be confirmed together with those that follow. A run that is shorter is
 /// confirmed once, by its end.
-const TOGETHER: Duration = Duration::from_millis(20);
+const CONFIRM_DELAY: Duration = Duration::from_millis(20);
 
 /// With so many messages it does not wait: an executor sends few more than these ahead.
-const ENOUGH: u32 = 8;
+const CONFIRM_AT_ONCE: u32 = 8;
 
 /// Waits until lines that were taken are kept, and says up to which.
 pub(super) struct Keeping {
@@ -58,7 +58,7 @@ impl Keeping {
         if self.waiting.is_none() {
             match self.messages {
                 0 => pending().await,
-                1..ENOUGH => sleep_until(self.since + TOGETHER).await,
+                1..CONFIRM_AT_ONCE => sleep_until(self.since + CONFIRM_DELAY).await,
                 _ => {}
             }
             self.asked = self.taken;

@@ -30,7 +30,7 @@ pub use runtime::ExecutorRuntime;
 use taking::Taking;
 
 /// Why a run is killed that the hub is done with.
-const LEFT_OVER: &str = "hub_restarted";
+const HUB_RESTARTED: &str = "hub_restarted";
 
 /// The way to the executors.
 pub struct Remote {
@@ -160,7 +160,7 @@ impl Remote {
             Some(left) => left,
             // Not ended as far as we know. A kill comes too late for one that is.
             None => {
-                self.link.stop(id, StopHow::Kill(LEFT_OVER.to_owned()));
+                self.link.stop(id, StopHow::Kill(HUB_RESTARTED.to_owned()));
                 self.link.attach(id, 0).await
             }
         };

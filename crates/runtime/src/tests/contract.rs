@@ -10,7 +10,7 @@ use super::support::{Kept, invocation, start};
 use crate::{Runtime, Stop, StopSignal, Stopper, stop_channel};
 
 /// How long a check waits for anything.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What a function of a test does.
 #[derive(Debug, Clone, Copy)]
@@ -124,6 +124,6 @@ async fn run(subject: &dyn Subject, function: Function, signal: StopSignal) -> E
 }
 
 async fn within<T>(future: impl Future<Output = T>) -> T {
-    let done = tokio::time::timeout(PATIENCE, future).await;
+    let done = tokio::time::timeout(TEST_TIMEOUT, future).await;
     done.expect("it takes no time")
 }

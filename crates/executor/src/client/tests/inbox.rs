@@ -4,7 +4,7 @@ use bytes::Bytes;
 use tripline_model::{LogStream, Timestamp};
 
 use super::{outcome, soon};
-use crate::client::inbox::{Inbox, WINDOW};
+use crate::client::inbox::{Inbox, SEND_WINDOW};
 use crate::client::{NumberedLine, RunEvent};
 
 fn lines(numbers: std::ops::RangeInclusive<u64>) -> RunEvent {
@@ -58,7 +58,7 @@ async fn what_is_said_again_is_told_once() {
 #[tokio::test]
 async fn the_whole_story_fits_and_no_more() {
     let inbox = Inbox::claimed();
-    for number in 1..=WINDOW as u64 {
+    for number in 1..=SEND_WINDOW as u64 {
         inbox.put(lines(number..=number)).unwrap();
     }
     inbox.put(ended(false)).unwrap();

@@ -5,7 +5,7 @@ use std::io;
 use bytes::Bytes;
 use tripline_model::{LogStream, Timestamp};
 
-use super::{Backlog, WINDOW};
+use super::{Backlog, SEND_WINDOW};
 use crate::server::chunk::Chunk;
 use crate::server::spill::{Part, Piece, Spill, SpillOperation, SpillRequest, SpillResult};
 use crate::server::stored::{Place, Stored};
@@ -45,7 +45,10 @@ impl Backlog {
             let piece = self.end.as_ref()?.wanted()?;
             return Some((Part::Result, piece));
         }
-        let stored = self.chunks.get(self.sent).filter(|_| self.sent < WINDOW)?;
+        let stored = self
+            .chunks
+            .get(self.sent)
+            .filter(|_| self.sent < SEND_WINDOW)?;
         let is_loaded = self
             .loaded
             .as_ref()

@@ -2,7 +2,7 @@
 
 use tokio::time::timeout;
 
-use super::{Bench, LONG, request_id, start};
+use super::{Bench, TEST_TIMEOUT, request_id, start};
 use crate::instance::How;
 use crate::protocol::{FromExecutor, StopHow, ToExecutor, Verdict};
 
@@ -181,7 +181,9 @@ async fn to_forget_frees() {
             tokio::task::yield_now().await;
         }
     };
-    timeout(LONG, removed).await.expect("the spill file stays");
+    timeout(TEST_TIMEOUT, removed)
+        .await
+        .expect("the spill file stays");
 }
 
 #[tokio::test]
@@ -210,6 +212,8 @@ async fn held(bench: &Bench, runs: usize) -> usize {
             tokio::task::yield_now().await;
         }
     };
-    timeout(LONG, held).await.expect("runs are held for ever");
+    timeout(TEST_TIMEOUT, held)
+        .await
+        .expect("runs are held for ever");
     runs
 }

@@ -5,10 +5,10 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tripline_model::LogStream;
 
-use super::{Bench, LONG, NOW, Numbered, numbered, request_id, start};
+use super::{Bench, NOW, Numbered, TEST_TIMEOUT, numbered, request_id, start};
 use crate::instance::How;
 use crate::protocol::{FromExecutor, StopHow, ToExecutor, Verdict};
-use crate::server::backlog::{Backlog, WINDOW};
+use crate::server::backlog::{Backlog, SEND_WINDOW};
 
 /// A backlog that spills into a directory of its own.
 fn backlog(limit: u64) -> (Backlog, tempfile::TempDir) {
@@ -202,13 +202,16 @@ fn no_more_than_the_window_is_under_way() {
         push(&mut backlog, &n.to_string());
         sent += usize::from(backlog.next(1).is_some());
     }
-    assert_eq!(sent, WINDOW);
+    assert_eq!(sent, SEND_WINDOW);
     backlog.keep(1);
     // What waited meanwhile travels together.
     let (FromExecutor::Lines { first, lines, .. }, _) = backlog.next(1).unwrap() else {
         panic!("no lines");
     };
-    assert_eq!((first, lines.len()), (WINDOW as u64 + 1, 100 - WINDOW));
+    assert_eq!(
+        (first, lines.len()),
+        (SEND_WINDOW as u64 + 1, 100 - SEND_WINDOW)
+    );
     assert!(backlog.next(1).is_none());
 }
 
@@ -239,7 +242,9 @@ async fn a_hub_that_stops_reading_does_not_hold_up_a_run() {
             one.write(&[&text]).await;
         }
     };
-    timeout(LONG, write).await.expect("the function is held up");
+    timeout(TEST_TIMEOUT, write)
+        .await
+        .expect("the function is held up");
     one.end(How::Exited(1));
     two.end_well(Bytes::from(vec![7; 1 << 20]));
     one.dropped().await;
@@ -331,7 +336,9 @@ async fn a_large_result_waits_for_a_hub_on_disk() {
             tokio::task::yield_now().await;
         }
     };
-    timeout(LONG, spilled).await.expect("it stays in memory");
+    timeout(TEST_TIMEOUT, spilled)
+        .await
+        .expect("it stays in memory");
     for _ in 0..2 {
         let mut hub = bench.hub().await;
         hub.attach(1, 0).await;

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{Bench, request_id};
 use crate::protocol::{FromExecutor, ToExecutor, Verdict};
 use crate::server::directory::ExecutorDirectory;
-use crate::server::{LOOK_EVERY, ServeError};
+use crate::server::{DIRECTORY_CHECK_INTERVAL, ServeError};
 
 #[tokio::test(start_paused = true)]
 async fn a_retired_executor_ends_with_its_last_run() {
@@ -34,7 +34,10 @@ async fn a_retired_executor_ends_with_its_last_run() {
     hub.forget(1).await;
     let forgotten = Instant::now();
     bench.over().await.unwrap();
-    assert!(forgotten.elapsed() < LOOK_EVERY, "it was told at once");
+    assert!(
+        forgotten.elapsed() < DIRECTORY_CHECK_INTERVAL,
+        "it was told at once"
+    );
     assert!(!bench.dir.join("socket").exists());
 }
 

@@ -36,7 +36,7 @@ use crate::protocol::{
 
 const NOW: Timestamp = Timestamp::from_millis(1_795_555_058_243);
 /// Longer than anything here takes.
-const LONG: Duration = Duration::from_secs(120);
+const TEST_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A server that runs.
 struct Bench {
@@ -152,7 +152,7 @@ impl Bench {
 
     /// The run that was started next.
     async fn actor(&mut self) -> Actor {
-        let actor = timeout(LONG, self.actors.recv()).await;
+        let actor = timeout(TEST_TIMEOUT, self.actors.recv()).await;
         actor.unwrap().unwrap()
     }
 
@@ -238,7 +238,7 @@ async fn connect(dir: &Path) -> UnixStream {
             tokio::task::yield_now().await;
         }
     };
-    timeout(LONG, connect).await.unwrap()
+    timeout(TEST_TIMEOUT, connect).await.unwrap()
 }
 
 /// What lets a hub in.
@@ -262,7 +262,7 @@ async fn hello(mut stream: BufReader<UnixStream>, key: Value) -> Hub {
 }
 
 async fn receive(stream: &mut BufReader<UnixStream>) -> (FromExecutor, Bytes) {
-    let received = timeout(LONG, read_frame(stream)).await;
+    let received = timeout(TEST_TIMEOUT, read_frame(stream)).await;
     received.expect("the executor says nothing").unwrap()
 }
 

@@ -6,7 +6,7 @@ use tokio::io::BufReader;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{Hub, LONG, clock, hello, request_id, spec, start};
+use super::{Hub, TEST_TIMEOUT, clock, hello, request_id, spec, start};
 use crate::protocol::{FunctionSpec, StopHow, ToExecutor, Verdict};
 use crate::server::{ServeOptions, serve};
 
@@ -60,6 +60,6 @@ async fn processes_run_are_stopped_and_end_with_the_executor() {
     hub.forget(2).await;
 
     hub.send(ToExecutor::Retire).await;
-    let over = tokio::time::timeout(LONG, served.join_next()).await;
+    let over = tokio::time::timeout(TEST_TIMEOUT, served.join_next()).await;
     over.unwrap().unwrap().unwrap().unwrap();
 }

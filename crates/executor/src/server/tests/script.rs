@@ -124,7 +124,7 @@ impl Actor {
             let mut play = self.play.subscribe();
             play.wait_for(|play| play.requests == all).await.map(drop)
         };
-        let arrived = tokio::time::timeout(super::LONG, arrived).await;
+        let arrived = tokio::time::timeout(super::TEST_TIMEOUT, arrived).await;
         arrived.expect("the requests did not arrive").unwrap();
     }
 
@@ -132,7 +132,7 @@ impl Actor {
     pub(super) async fn dropped(&self) {
         let mut play = self.play.subscribe();
         let dropped = play.wait_for(|play| play.dropped);
-        let dropped = tokio::time::timeout(super::LONG, dropped).await;
+        let dropped = tokio::time::timeout(super::TEST_TIMEOUT, dropped).await;
         drop(dropped.expect("the run goes on").unwrap());
     }
 }

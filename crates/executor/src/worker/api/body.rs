@@ -22,7 +22,7 @@ const MAX_KIND_BYTES: usize = 256;
 
 /// Bytes and time for what is read and thrown away.
 const MAX_DRAINED_BYTES: usize = 16 << 20;
-const DRAIN: Duration = Duration::from_secs(2);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What an error is called that has no name.
 const UNNAMED: &str = "Unhandled";
@@ -71,7 +71,7 @@ pub(super) async fn drain(body: &mut Incoming) {
             }
         }
     };
-    let _ = timeout(DRAIN, rest).await;
+    let _ = timeout(DRAIN_TIMEOUT, rest).await;
 }
 
 enum Read {

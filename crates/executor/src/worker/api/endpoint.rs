@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use crate::protocol::{FunctionSpec, Value};
 
 /// Told when nobody knows how much memory there is.
-const SOME_MEMORY_MIB: u64 = 128;
+const DEFAULT_MEMORY_MIB: u64 = 128;
 
 /// Where the Runtime API of an instance listens, and what it tells about the function.
 pub(in crate::worker) struct Endpoint {
@@ -40,7 +40,9 @@ impl Endpoint {
             authority: format!("127.0.0.1:{port}"),
             instance: instance.to_owned(),
             function: spec.name.clone(),
-            memory_mib: limit.or_else(machine_memory_mib).unwrap_or(SOME_MEMORY_MIB),
+            memory_mib: limit
+                .or_else(machine_memory_mib)
+                .unwrap_or(DEFAULT_MEMORY_MIB),
             credentials_token: random_token()?,
         };
         Ok((listener, endpoint))

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{PATIENCE, credentials, spec};
+use super::{TEST_TIMEOUT, credentials, spec};
 use crate::worker::api::{Api, Endpoint, serve};
 use crate::worker::event_slot::{Answer, Dialect, Event, EventSlot, SlotState};
 
@@ -65,7 +65,7 @@ impl Served {
         let request = request.replace("HOST", &format!("127.0.0.1:{}", self.port));
         stream.write_all(request.as_bytes()).await.unwrap();
         let reading = HttpResponse::read(&mut stream);
-        tokio::time::timeout(PATIENCE, reading).await.unwrap()
+        tokio::time::timeout(TEST_TIMEOUT, reading).await.unwrap()
     }
 
     pub(super) async fn ask(&self, method: &str, path: &str, body: &str) -> HttpResponse {

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use super::PATIENCE;
+use super::TEST_TIMEOUT;
 use crate::worker::event_slot::{Answer, Dialect, Event, EventSlot, OutOfTurn, Report, SlotState};
 
 fn event(id: &str) -> Arc<Event> {
@@ -93,7 +93,7 @@ async fn of_two_who_wait_one_gets_the_event_and_the_other_the_next() {
     for id in ["a", "b"] {
         event_slot.offer(event(id));
         while event_slot.state() != SlotState::Answered {
-            tokio::time::timeout(PATIENCE, event_slot.changed())
+            tokio::time::timeout(TEST_TIMEOUT, event_slot.changed())
                 .await
                 .unwrap();
         }

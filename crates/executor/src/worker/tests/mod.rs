@@ -37,7 +37,7 @@ const INSTANCE: &str = include_str!("instance.sh");
 const NOW: Timestamp = Timestamp::from_millis(1_795_555_058_243);
 
 /// How long anything may take here before it counts as stuck.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Keeps lines in memory.
 #[derive(Default)]
@@ -210,7 +210,7 @@ impl WorkerFixture {
 
     async fn close(self) {
         self.workers.retire();
-        timeout(PATIENCE, self.workers.gone())
+        timeout(TEST_TIMEOUT, self.workers.gone())
             .await
             .expect("all instances end");
         assert_eq!(self.instances(), 0);
@@ -221,13 +221,13 @@ impl WorkerFixture {
 
 impl Running {
     async fn wait(&mut self) {
-        timeout(PATIENCE, self.instance.wait())
+        timeout(TEST_TIMEOUT, self.instance.wait())
             .await
             .unwrap_or_else(|_| panic!("a run ends; it wrote {:?}", self.output.texts()));
     }
 
     async fn reclaim(mut self) -> Done {
-        let exit = timeout(PATIENCE, self.instance.reclaim()).await;
+        let exit = timeout(TEST_TIMEOUT, self.instance.reclaim()).await;
         Done {
             exit: exit.expect("a run is reclaimed"),
             output: self.output,
@@ -300,7 +300,7 @@ async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
             sleep(Duration::from_millis(5)).await;
         }
     };
-    timeout(PATIENCE, waiting)
+    timeout(TEST_TIMEOUT, waiting)
         .await
         .unwrap_or_else(|_| panic!("waited in vain for {what}"));
 }

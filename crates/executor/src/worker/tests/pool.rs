@@ -5,7 +5,7 @@ use std::sync::mpsc::sync_channel;
 
 use tokio::time::{Instant, timeout};
 
-use super::{PATIENCE, WorkerFixture, eventually};
+use super::{TEST_TIMEOUT, WorkerFixture, eventually};
 use crate::instance::How;
 
 #[tokio::test]
@@ -82,7 +82,7 @@ async fn a_wait_that_is_broken_off_again_and_again_starts_one_instance() {
             assert!(fixture.instances() <= 1);
         }
     };
-    timeout(PATIENCE, broken_off)
+    timeout(TEST_TIMEOUT, broken_off)
         .await
         .expect("it comes to its end");
     assert!(matches!(waiting.reclaim().await.exit.how, How::Answered));
@@ -174,13 +174,13 @@ fn the_end_of_a_run_does_not_wait_for_a_start_that_hangs() {
         waiting.instance.kill();
         waiting.wait().await;
         tokio::time::pause();
-        let (done, ()) = tokio::join!(waiting.reclaim(), tokio::time::advance(PATIENCE * 2));
+        let (done, ()) = tokio::join!(waiting.reclaim(), tokio::time::advance(TEST_TIMEOUT * 2));
         tokio::time::resume();
         assert!(matches!(done.exit.how, How::NotReady { .. }));
         let mut late = done.exit.remains.expect("the start remains");
         assert_eq!(pool.slots.available_permits(), 0);
         drop(free);
-        let gone = timeout(PATIENCE, late.gone()).await;
+        let gone = timeout(TEST_TIMEOUT, late.gone()).await;
         gone.expect("it is ended when it is there");
         assert_eq!(
             (fixture.instances(), pool.slots.available_permits()),

@@ -5,7 +5,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::api::Served;
-use super::{PATIENCE, credentials, eventually};
+use super::{TEST_TIMEOUT, credentials, eventually};
 use crate::worker::event_slot::SlotState;
 
 #[tokio::test]
@@ -113,9 +113,10 @@ async fn who_hung_up_while_waiting_does_not_take_an_event() {
                 traceparent: None,
             }));
     };
-    let (response, ()) = tokio::time::timeout(PATIENCE, async { tokio::join!(asking, offering) })
-        .await
-        .unwrap();
+    let (response, ()) =
+        tokio::time::timeout(TEST_TIMEOUT, async { tokio::join!(asking, offering) })
+            .await
+            .unwrap();
     assert_eq!(response.status, 200);
 }
 
