@@ -11,7 +11,7 @@ use tripline_runtime::StopSignal;
 
 use crate::feeder::Next;
 use crate::lane::Lane;
-use crate::run::{Begin, Over};
+use crate::run::{Begin, EndRecord};
 use crate::shared::{HUB_STOPPED, Shared};
 use crate::slots::Slot;
 
@@ -33,7 +33,7 @@ enum Outcome {
     /// It still has to be started.
     Unstarted(Box<Invocation>),
     /// It was started.
-    Ran(Over),
+    Ran(EndRecord),
     /// It is not to be started any more, or not in this life of the hub.
     Gone,
 }
@@ -47,8 +47,8 @@ impl Shared {
         let function = &lane.function.name;
         let span = tracing::info_span!("invocation", request_id = %id, %function);
         let (unstarted, over) = match self.to_end(lane, next).instrument(span).await {
-            Outcome::Unstarted(invocation) => (Some(*invocation), Over::Unknown),
-            Outcome::Gone => (None, Over::Unknown),
+            Outcome::Unstarted(invocation) => (Some(*invocation), EndRecord::Unknown),
+            Outcome::Gone => (None, EndRecord::Unknown),
             Outcome::Ran(over) => (None, over),
         };
         // In this order: whoever asked for a stop until here is heard, and nobody can ask any more.
@@ -61,7 +61,7 @@ impl Shared {
                 lane.queue().put_back(invocation);
             }
         }
-        if over == Over::Durable {
+        if over == EndRecord::Durable {
             self.reclaim(Some(lane), lane.runtime.as_ref(), id).await;
         }
         drop(slot);

@@ -10,7 +10,7 @@ use tripline_runtime::{Runtime, Stop};
 
 use crate::lane::Lane;
 use crate::recovery::Recovered;
-use crate::run::{Begin, Over};
+use crate::run::{Begin, EndRecord};
 use crate::shared::{Shared, Stoppable};
 
 /// How a run is stopped whose function is not there any more.
@@ -51,7 +51,7 @@ impl Shared {
             let over = shared.run_to_end(&lane, begin, invocation, signal);
             let over = over.instrument(span).await;
             shared.stoppers().remove(&id);
-            if over == Over::Durable {
+            if over == EndRecord::Durable {
                 shared.reclaim(Some(&lane), runtime.as_ref(), id).await;
             }
             drop(slot);

@@ -26,9 +26,9 @@ pub(crate) enum Begin<'a> {
     Resume(&'a dyn Runtime),
 }
 
-/// What is known of the end of a run.
+/// Whether the end of a run is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Over {
+pub(crate) enum EndRecord {
     /// It is on disk.
     Durable,
     /// It is not, or nobody knows: the next life of the hub settles it.
@@ -45,14 +45,14 @@ impl Shared {
         begin: Begin<'_>,
         invocation: Invocation,
         signal: StopSignal,
-    ) -> Over {
+    ) -> EndRecord {
         let _running = lane.count_running();
         let id = invocation.request_id;
         match self.run(lane, begin, invocation, signal).await {
             Some(ending) => self.end(lane, id, ending).await,
             None => {
                 tracing::info!("goes on without the hub");
-                Over::Unknown
+                EndRecord::Unknown
             }
         }
     }
@@ -105,7 +105,7 @@ impl Shared {
 
     /// Makes the end durable and tells it. The record is written again while there is no room for it: that repeats a
     /// note about what happened, and runs nothing.
-    pub(crate) async fn end(&self, lane: &Lane, id: RequestId, ending: Ending) -> Over {
+    pub(crate) async fn end(&self, lane: &Lane, id: RequestId, ending: Ending) -> EndRecord {
         let end = ending.end;
         let mut pause = RETRY_DELAYS.0;
         loop {
@@ -116,19 +116,19 @@ impl Shared {
                 }
                 Err(JournalError::Poisoned(why)) => {
                     self.fail(why);
-                    return Over::Unknown;
+                    return EndRecord::Unknown;
                 }
                 // The first end wins; whoever wrote it has told it.
                 Err(error) => {
                     tracing::debug!(%error, "the end was recorded before");
-                    return Over::Durable;
+                    return EndRecord::Durable;
                 }
             }
             let closed = self.closed.cancelled();
             if tokio::time::timeout(pause, closed).await.is_ok() {
                 let state = end.as_str();
                 tracing::error!(state, "the hub stopped before the end was recorded");
-                return Over::Unknown;
+                return EndRecord::Unknown;
             }
             pause = RETRY_DELAYS.1.min(pause * 2);
         }
@@ -143,7 +143,7 @@ impl Shared {
             histogram!("tripline_run_seconds", "function" => name).record(span.as_secs_f64());
         }
         self.note_end(lane, id, end);
-        Over::Durable
+        EndRecord::Durable
     }
 
     /// Waits until nothing of an ended run is alive, and shows that it waits, unless that is at once.

@@ -23,7 +23,7 @@ pub struct Start {
 
 /// A run of an earlier life of the hub.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
+pub struct HeldInvocation {
     /// Which run.
     pub request_id: RequestId,
     /// Its function.
@@ -65,7 +65,7 @@ pub trait Runtime: Send + Sync + 'static {
     async fn run(&self, start: Start, stop: StopSignal) -> Ending;
 
     /// Runs of earlier lives of the hub that it still has.
-    fn held(&self) -> Vec<Held> {
+    fn held(&self) -> Vec<HeldInvocation> {
         Vec::new()
     }
 

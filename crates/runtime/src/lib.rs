@@ -16,7 +16,7 @@ mod stop;
 mod tests;
 mod worker;
 
-pub use contract::{Held, Output, Runtime, Start};
+pub use contract::{HeldInvocation, Output, Runtime, Start};
 pub use credentials::CredentialProvider;
 pub use format::{EventFormat, render};
 pub use http::{HttpRuntime, HttpTarget, HttpTargetError, RefusedAddress, check_address};

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 use tripline_model::{Clock, End, Ending, RequestId};
-use tripline_runtime::{Held, Runtime, Start, Stop, StopSignal};
+use tripline_runtime::{HeldInvocation, Runtime, Start, Stop, StopSignal};
 
 use crate::fate::Effect;
 use crate::history::{data, function_name};
@@ -131,7 +131,7 @@ impl Runtime for SimRuntime {
         ending
     }
 
-    fn held(&self) -> Vec<Held> {
+    fn held(&self) -> Vec<HeldInvocation> {
         if !self.outlives {
             return Vec::new();
         }
@@ -140,7 +140,7 @@ impl Runtime for SimRuntime {
             .runs
             .iter()
             .filter(|(_, entry)| entry.held && entry.function == "kept");
-        held.map(|(id, entry)| Held {
+        held.map(|(id, entry)| HeldInvocation {
             request_id: *id,
             function: function_name(&entry.function),
             ended: entry.over.is_some(),

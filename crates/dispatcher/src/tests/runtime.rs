@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use tokio::sync::Semaphore;
 use tripline_journal::{Journal, MemoryJournal};
 use tripline_model::{Clock, End, Ending, FunctionName, ManualClock, RequestId};
-use tripline_runtime::{Held, Runtime, Start, Stop, StopSignal};
+use tripline_runtime::{HeldInvocation, Runtime, Start, Stop, StopSignal};
 
 pub(super) struct FakeRuntime {
     /// The ledger: how often each id was started. It outlives the hub.
@@ -123,9 +123,9 @@ impl Runtime for FakeRuntime {
         ending
     }
 
-    fn held(&self) -> Vec<Held> {
+    fn held(&self) -> Vec<HeldInvocation> {
         let runs = self.runs.lock().unwrap();
-        let held = runs.iter().map(|(id, run)| Held {
+        let held = runs.iter().map(|(id, run)| HeldInvocation {
             request_id: *id,
             function: run.function.clone(),
             ended: run.ended.is_some(),

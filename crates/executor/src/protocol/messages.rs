@@ -206,11 +206,12 @@ pub struct LineHead {
     pub complete: bool,
 }
 
-/// How a run was over.
+/// How a run ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
     /// In one word.
-    pub verdict: Verdict,
+    #[serde(rename = "verdict")]
+    pub end: RunEnd,
     /// A word for machines, such as `exit_code`, `signal`, `timeout`, `memory_limit`, `start_failed`.
     pub reason: String,
     /// One sentence for people.
@@ -232,10 +233,10 @@ pub struct Outcome {
     pub result_cut: bool,
 }
 
-/// How a run was over, in one word.
+/// How a run ended, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+pub enum RunEnd {
     /// It ended well.
     Succeeded,
     /// It did not, or could not be started.
@@ -264,5 +265,36 @@ impl Versions {
     pub fn common(self, other: Self) -> Option<u16> {
         let newest = self.to.min(other.to);
         (newest >= self.from.max(other.from)).then_some(newest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{json, to_value};
+
+    use super::*;
+
+    /// Hubs and executors of different builds talk: a name on the wire outlives one in the code.
+    #[test]
+    fn names_on_the_wire_stay() {
+        let stop = |how| ToExecutor::Stop {
+            run: "r".to_owned(),
+            how,
+        };
+        let graceful = to_value(stop(StopHow::Graceful)).unwrap();
+        assert_eq!(graceful, json!({"stop": {"run": "r", "how": "polite"}}));
+        let kill = to_value(stop(StopHow::Kill("terminated".to_owned()))).unwrap();
+        assert_eq!(
+            kill,
+            json!({"stop": {"run": "r", "how": {"kill": "terminated"}}})
+        );
+        let outcome = json!({
+            "verdict": "timed_out", "reason": "timeout", "detail": null, "at_ms": 1, "duration_ms": 2,
+            "peak_memory_bytes": null, "memory_limit_bytes": null, "exit_code": null, "signal": 15,
+            "result_cut": false,
+        });
+        let read: Outcome = serde_json::from_value(outcome.clone()).unwrap();
+        assert_eq!(read.end, RunEnd::TimedOut);
+        assert_eq!(to_value(read).unwrap(), outcome);
     }
 }

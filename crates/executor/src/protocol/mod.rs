@@ -11,7 +11,7 @@ mod spec;
 pub(crate) use frame::read_small_frame;
 pub use frame::{FrameError, MAX_FRAME_BYTES, read_frame, write_frame};
 pub use messages::{
-    FromExecutor, HeldRun, Hello, LineHead, Outcome, Refusal, Start, StopHow, ToExecutor, Verdict,
+    FromExecutor, HeldRun, Hello, LineHead, Outcome, Refusal, RunEnd, Start, StopHow, ToExecutor,
     Versions, Welcome,
 };
 pub use spec::{Credentials, FunctionSpec, Isolation, Kind, Limits, Value, WorkerSpec};

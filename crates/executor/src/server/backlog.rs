@@ -9,9 +9,9 @@ use bytes::Bytes;
 use tripline_model::{LogStream, Timestamp};
 
 use super::chunk::Chunk;
-use super::end::End;
+use super::end::PendingEnd;
 use super::spill::Spill;
-use super::stored::{Place, Stored};
+use super::stored::{ChunkLocation, Stored};
 use crate::protocol::{FromExecutor, Outcome};
 
 /// Bytes of lines in memory, at most.
@@ -52,7 +52,7 @@ pub(super) struct Backlog {
     limit: u64,
     /// How many of them are left; `None` once the log was cut.
     room: Option<u64>,
-    end: Option<End>,
+    end: Option<PendingEnd>,
     /// Whether only `Reclaimed` is still to be sent.
     forgotten: bool,
 }
@@ -123,7 +123,12 @@ impl Backlog {
 
     /// Sets how the run ended. `reclaimed`: nothing of it is alive.
     pub(super) fn end(&mut self, outcome: Outcome, result: &Bytes, reclaimed: bool) {
-        self.end = Some(End::new(self.run.clone(), outcome, result, reclaimed));
+        self.end = Some(PendingEnd::new(
+            self.run.clone(),
+            outcome,
+            result,
+            reclaimed,
+        ));
     }
 
     /// Notes that nothing of the run is alive any more.
@@ -207,12 +212,12 @@ impl Backlog {
     /// The first chunk that was not sent, as a message; `None` if it cannot be sent yet.
     fn next_lines(&mut self) -> Option<(FromExecutor, Bytes)> {
         let stored = self.chunks.get_mut(self.sent)?;
-        let (first, lines, texts) = match &mut stored.place {
-            Place::Memory(chunk) | Place::Leaving(chunk) => {
+        let (first, lines, texts) = match &mut stored.location {
+            ChunkLocation::Memory(chunk) | ChunkLocation::Leaving(chunk) => {
                 chunk.close();
                 chunk.after(self.kept)
             }
-            Place::Spilled { .. } => {
+            ChunkLocation::Spilled { .. } => {
                 let loaded = self.loaded.take_if(|(first, _)| *first == stored.first);
                 loaded?.1.after(self.kept)
             }
@@ -227,13 +232,15 @@ impl Backlog {
         let number = self.next;
         self.next += 1;
         if !self.open().is_some_and(|last| last.fits(text.len())) {
-            if let Some(Place::Memory(last)) = self.chunks.back_mut().map(|last| &mut last.place) {
+            if let Some(ChunkLocation::Memory(last)) =
+                self.chunks.back_mut().map(|last| &mut last.location)
+            {
                 last.close();
             }
             self.chunks.push_back(Stored::new(number));
         }
         if let Some(stored) = self.chunks.back_mut()
-            && let Place::Memory(chunk) = &mut stored.place
+            && let ChunkLocation::Memory(chunk) = &mut stored.location
         {
             let before = chunk.memory();
             chunk.push(at, stream, text, complete);
@@ -247,9 +254,9 @@ impl Backlog {
             .chunks
             .back()
             .filter(|_| self.chunks.len() > self.sent)?;
-        match &last.place {
-            Place::Memory(chunk) => Some(chunk),
-            Place::Leaving(_) | Place::Spilled { .. } => None,
+        match &last.location {
+            ChunkLocation::Memory(chunk) => Some(chunk),
+            ChunkLocation::Leaving(_) | ChunkLocation::Spilled { .. } => None,
         }
     }
 
@@ -278,7 +285,7 @@ impl Backlog {
     fn drop_at(&mut self, index: usize) {
         if let Some(stored) = self.chunks.remove(index) {
             self.memory -= stored.memory();
-            self.pieces -= usize::from(matches!(stored.place, Place::Spilled { .. }));
+            self.pieces -= usize::from(matches!(stored.location, ChunkLocation::Spilled { .. }));
             self.loaded.take_if(|(first, _)| *first == stored.first);
         }
         if index < self.sent {

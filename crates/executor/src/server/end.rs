@@ -12,12 +12,12 @@ pub(super) const MAX_RESULT_IN_MEMORY: usize = 64 << 10;
 /// Bytes of a result that fit into a frame together with the outcome.
 const MAX_RESULT_BYTES: usize = 64 << 20;
 
-/// The end of a run.
+/// The end of a run, until a hub has taken it.
 #[derive(Debug)]
-pub(super) struct End {
+pub(super) struct PendingEnd {
     run: String,
     outcome: Outcome,
-    result: Place,
+    result: ResultLocation,
     /// A result that was on disk, until it is sent.
     loaded: Option<io::Result<Bytes>>,
     /// Whether nothing of the run is alive.
@@ -26,7 +26,7 @@ pub(super) struct End {
 }
 
 #[derive(Debug)]
-enum Place {
+enum ResultLocation {
     Memory(Bytes),
     /// In memory, and on its way to the disk.
     Leaving(Bytes),
@@ -42,9 +42,9 @@ enum Sent {
     All,
 }
 
-// === impl End ===
+// === impl PendingEnd ===
 
-impl End {
+impl PendingEnd {
     pub(super) fn new(run: String, outcome: Outcome, result: &Bytes, reclaimed: bool) -> Self {
         let fits = result.len().min(MAX_RESULT_BYTES);
         Self {
@@ -53,7 +53,7 @@ impl End {
                 result_cut: outcome.result_cut || fits < result.len(),
                 ..outcome
             },
-            result: Place::Memory(result.slice(..fits)),
+            result: ResultLocation::Memory(result.slice(..fits)),
             loaded: None,
             reclaimed,
             sent: Sent::Nothing,
@@ -62,25 +62,25 @@ impl End {
 
     /// A result that is too large to wait in memory, on its way to the disk.
     pub(super) fn leave(&mut self) -> Option<Bytes> {
-        let Place::Memory(result) = &self.result else {
+        let ResultLocation::Memory(result) = &self.result else {
             return None;
         };
         let result = result.clone();
         let is_large = result.len() > MAX_RESULT_IN_MEMORY;
         is_large.then(|| {
-            self.result = Place::Leaving(result.clone());
+            self.result = ResultLocation::Leaving(result.clone());
             result
         })
     }
 
     /// The result is on the disk, or could not be brought there. Returns whether the piece is needed.
     pub(super) fn left(&mut self, piece: Option<Piece>) -> bool {
-        let Place::Leaving(result) = &self.result else {
+        let ResultLocation::Leaving(result) = &self.result else {
             return false;
         };
         self.result = match piece {
-            Some(piece) => Place::Spilled(piece),
-            None => Place::Memory(result.clone()),
+            Some(piece) => ResultLocation::Spilled(piece),
+            None => ResultLocation::Memory(result.clone()),
         };
         piece.is_some()
     }
@@ -88,7 +88,9 @@ impl End {
     /// A result that has to be read from the disk before the end can be sent.
     pub(super) fn wanted(&self) -> Option<Piece> {
         match self.result {
-            Place::Spilled(piece) if self.sent == Sent::Nothing && self.loaded.is_none() => {
+            ResultLocation::Spilled(piece)
+                if self.sent == Sent::Nothing && self.loaded.is_none() =>
+            {
                 Some(piece)
             }
             _ => None,
@@ -100,7 +102,7 @@ impl End {
         if let Err(error) = &result {
             tracing::error!(run = self.run, %error, "a result could not be read back, and is lost");
         }
-        if matches!(self.result, Place::Spilled(_)) {
+        if matches!(self.result, ResultLocation::Spilled(_)) {
             self.loaded = Some(result.map(Bytes::from));
         }
     }
@@ -112,12 +114,12 @@ impl End {
 
     /// Drops the result; of the rest, only `Reclaimed` is still sent. Returns whether the result was on the disk.
     pub(super) fn forget(&mut self) -> bool {
-        let result = std::mem::replace(&mut self.result, Place::Memory(Bytes::new()));
+        let result = std::mem::replace(&mut self.result, ResultLocation::Memory(Bytes::new()));
         self.loaded = None;
         if self.sent == Sent::Nothing {
             self.sent = self.sent_with_end();
         }
-        matches!(result, Place::Spilled(_))
+        matches!(result, ResultLocation::Spilled(_))
     }
 
     /// Whether something is still to be sent to the connection.
@@ -130,8 +132,10 @@ impl End {
         match self.sent {
             Sent::Nothing => {
                 let result = match &self.result {
-                    Place::Memory(result) | Place::Leaving(result) => Ok(result.clone()),
-                    Place::Spilled(_) => self.loaded.take()?,
+                    ResultLocation::Memory(result) | ResultLocation::Leaving(result) => {
+                        Ok(result.clone())
+                    }
+                    ResultLocation::Spilled(_) => self.loaded.take()?,
                 };
                 self.sent = self.sent_with_end();
                 let mut outcome = self.outcome.clone();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tripline_model::{MAYBE_STARTED, NOT_STARTED, Timestamp};
 
 use crate::instance::How;
-use crate::protocol::{Outcome, StopHow, Verdict};
+use crate::protocol::{Outcome, RunEnd, StopHow};
 
 /// Why a run was told to end, if it was.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,67 +33,67 @@ pub(super) fn of_run(how: How, cause: Cause, timeout: Duration, moment: Moment) 
         How::Crashed { code, signal } => (*code, *signal),
         _ => (None, None),
     };
-    let (verdict, reason, detail) = match (cause, how) {
+    let (end, reason, detail) = match (cause, how) {
         (Cause::Deadline, How::NotReady { .. }) => {
             let detail = format!("no instance took it within its timeout of {timeout:?}");
-            (Verdict::TimedOut, NOT_STARTED.to_owned(), Some(detail))
+            (RunEnd::TimedOut, NOT_STARTED.to_owned(), Some(detail))
         }
         (Cause::Killed(reason), How::NotReady { .. }) => {
             let detail = format!("{reason}: stopped before an instance took it");
-            (Verdict::Terminated, NOT_STARTED.to_owned(), Some(detail))
+            (RunEnd::Terminated, NOT_STARTED.to_owned(), Some(detail))
         }
         (Cause::Asked, How::NotReady { .. }) => {
             let detail = "was asked to stop before an instance took it".to_owned();
-            (Verdict::Terminated, NOT_STARTED.to_owned(), Some(detail))
+            (RunEnd::Terminated, NOT_STARTED.to_owned(), Some(detail))
         }
         (Cause::Deadline, _) => {
             let detail = format!("ran longer than its timeout of {timeout:?}");
-            (Verdict::TimedOut, "timeout".to_owned(), Some(detail))
+            (RunEnd::TimedOut, "timeout".to_owned(), Some(detail))
         }
-        (_, How::Exited(0)) => (Verdict::Succeeded, "exit_code".to_owned(), None),
-        (_, How::Answered) => (Verdict::Succeeded, "answered".to_owned(), None),
-        (Cause::Killed(reason), _) => (Verdict::Terminated, reason, None),
+        (_, How::Exited(0)) => (RunEnd::Succeeded, "exit_code".to_owned(), None),
+        (_, How::Answered) => (RunEnd::Succeeded, "answered".to_owned(), None),
+        (Cause::Killed(reason), _) => (RunEnd::Terminated, reason, None),
         (Cause::Asked, _) => {
             let detail = "was asked to stop and did not end well".to_owned();
-            (Verdict::Terminated, "terminated".to_owned(), Some(detail))
+            (RunEnd::Terminated, "terminated".to_owned(), Some(detail))
         }
         (Cause::Itself, how) => {
             let (reason, detail) = failure(how);
-            (Verdict::Failed, reason.to_owned(), Some(detail))
+            (RunEnd::Failed, reason.to_owned(), Some(detail))
         }
     };
     Outcome {
         exit_code,
         signal,
-        ..without_run(verdict, &reason, detail, moment)
+        ..without_run(end, &reason, detail, moment)
     }
 }
 
 /// What is said of a run that had to end while its start hung. Function code has not seen the event, unless `maybe`.
 pub(super) fn of_start(maybe: bool, cause: Cause, timeout: Duration, moment: Moment) -> Outcome {
-    let (verdict, detail) = match cause {
+    let (end, detail) = match cause {
         Cause::Killed(reason) => {
             let detail = format!("{reason}: stopped while its start hung");
-            (Verdict::Terminated, detail)
+            (RunEnd::Terminated, detail)
         }
         Cause::Itself | Cause::Asked | Cause::Deadline => {
             let detail = format!("its start hung for longer than its timeout of {timeout:?}");
-            (Verdict::TimedOut, detail)
+            (RunEnd::TimedOut, detail)
         }
     };
     let reason = if maybe { MAYBE_STARTED } else { NOT_STARTED };
-    without_run(verdict, reason, Some(detail), moment)
+    without_run(end, reason, Some(detail), moment)
 }
 
 /// What is said where there was no run, or nothing is known of it.
 pub(super) fn without_run(
-    verdict: Verdict,
+    end: RunEnd,
     reason: &str,
     detail: Option<String>,
     moment: Moment,
 ) -> Outcome {
     Outcome {
-        verdict,
+        end,
         reason: reason.to_owned(),
         detail,
         at_ms: moment.at.as_millis(),

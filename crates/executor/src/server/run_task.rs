@@ -12,9 +12,9 @@ use super::outbox::Outbox;
 use super::outcome::{self, Moment};
 use super::run_control::RunControlReceiver;
 use super::runs::Runs;
-use super::watch::{Over, run_to_end};
+use super::watch::{RunResult, run_to_end};
 use crate::instance::Job;
-use crate::protocol::{FunctionSpec, Start, Verdict};
+use crate::protocol::{FunctionSpec, RunEnd, Start};
 
 /// The task of one run.
 pub(super) struct RunTask {
@@ -47,7 +47,7 @@ impl RunTask {
                 };
                 self.run_function(job, control).await
             }
-            Err(why) => self.without_run(Verdict::Failed, "start_failed", why, Duration::ZERO),
+            Err(why) => self.without_run(RunEnd::Failed, "start_failed", why, Duration::ZERO),
         };
         over.outcome.memory_limit_bytes = limit;
         let reclaimed = over.remains.is_none();
@@ -61,7 +61,7 @@ impl RunTask {
     }
 
     /// A panic ends this run alone.
-    async fn run_function(&self, job: Job, control: RunControlReceiver) -> Over {
+    async fn run_function(&self, job: Job, control: RunControlReceiver) -> RunResult {
         let began = Instant::now();
         let starter = self.runs.kinds.starter(&job.spec.kind);
         let run = pin!(run_to_end(starter, job, control, self.runs.clock.as_ref()));
@@ -70,11 +70,11 @@ impl RunTask {
         }
         tracing::error!(run = %self.id, "the executor failed at a run; this is a bug");
         let why = "the executor failed at it; this is a bug in Tripline".to_owned();
-        self.without_run(Verdict::Lost, "executor_error", why, began.elapsed())
+        self.without_run(RunEnd::Lost, "executor_error", why, began.elapsed())
     }
 
-    fn without_run(&self, verdict: Verdict, reason: &str, why: String, after: Duration) -> Over {
+    fn without_run(&self, end: RunEnd, reason: &str, why: String, after: Duration) -> RunResult {
         let at = self.runs.clock.now();
-        outcome::without_run(verdict, reason, Some(why), Moment { at, after }).into()
+        outcome::without_run(end, reason, Some(why), Moment { at, after }).into()
     }
 }

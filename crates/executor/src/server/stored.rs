@@ -10,12 +10,12 @@ use super::spill::Piece;
 pub(super) struct Stored {
     /// Number of its first line.
     pub(super) first: u64,
-    pub(super) place: Place,
+    pub(super) location: ChunkLocation,
 }
 
-/// Where it is.
+/// Where a chunk is.
 #[derive(Debug)]
-pub(super) enum Place {
+pub(super) enum ChunkLocation {
     Memory(Chunk),
     /// In memory, and on its way to the disk.
     Leaving(Chunk),
@@ -32,47 +32,47 @@ impl Stored {
     pub(super) fn new(first: u64) -> Self {
         Self {
             first,
-            place: Place::Memory(Chunk::new(first)),
+            location: ChunkLocation::Memory(Chunk::new(first)),
         }
     }
 
     /// Number of its last line.
     pub(super) fn last(&self) -> u64 {
-        match &self.place {
-            Place::Memory(chunk) | Place::Leaving(chunk) => chunk.last(),
-            Place::Spilled { last, .. } => *last,
+        match &self.location {
+            ChunkLocation::Memory(chunk) | ChunkLocation::Leaving(chunk) => chunk.last(),
+            ChunkLocation::Spilled { last, .. } => *last,
         }
     }
 
     /// Bytes of memory it takes.
     pub(super) fn memory(&self) -> usize {
-        match &self.place {
-            Place::Memory(chunk) | Place::Leaving(chunk) => chunk.memory(),
-            Place::Spilled { .. } => 0,
+        match &self.location {
+            ChunkLocation::Memory(chunk) | ChunkLocation::Leaving(chunk) => chunk.memory(),
+            ChunkLocation::Spilled { .. } => 0,
         }
     }
 
     /// What is to be brought to the disk of it. From now on no line is added.
     pub(super) fn leave(&mut self) -> Option<Bytes> {
-        let Place::Memory(chunk) = &mut self.place else {
+        let ChunkLocation::Memory(chunk) = &mut self.location else {
             return None;
         };
         let chunk = std::mem::replace(chunk, Chunk::new(self.first));
         let bytes = chunk.encode();
-        self.place = Place::Leaving(chunk);
+        self.location = ChunkLocation::Leaving(chunk);
         Some(bytes.into())
     }
 
     /// It is on the disk, or could not be brought there. Says whether the piece is needed.
     pub(super) fn left(&mut self, piece: Option<Piece>) -> bool {
         let last = self.last();
-        let Place::Leaving(chunk) = &mut self.place else {
+        let ChunkLocation::Leaving(chunk) = &mut self.location else {
             return false;
         };
         let chunk = std::mem::replace(chunk, Chunk::new(self.first));
-        self.place = match piece {
-            Some(piece) => Place::Spilled { last, piece },
-            None => Place::Memory(chunk),
+        self.location = match piece {
+            Some(piece) => ChunkLocation::Spilled { last, piece },
+            None => ChunkLocation::Memory(chunk),
         };
         piece.is_some()
     }

@@ -12,7 +12,7 @@ use tripline_model::{Clock, NOT_STARTED};
 use super::outcome::{self, Cause, Moment};
 use super::run_control::{ControlEvent, RunControlReceiver};
 use crate::instance::{Exit, HUNG_START_TIMEOUT, Instance, Job, Remains, StartError, Starter};
-use crate::protocol::{Outcome, StopHow, Verdict};
+use crate::protocol::{Outcome, RunEnd, StopHow};
 
 /// What a deadline can be at most: clocks overflow beyond.
 const MAX_TIMEOUT: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
@@ -22,8 +22,8 @@ type Starting = Pin<Box<dyn Future<Output = Started> + Send>>;
 
 type Started = Result<Box<dyn Instance>, StartError>;
 
-/// A run that is over.
-pub(super) struct Over {
+/// How a run ended, and what is left of it.
+pub(super) struct RunResult {
     pub(super) outcome: Outcome,
     pub(super) result: Bytes,
     /// What is still alive of it.
@@ -42,7 +42,7 @@ pub(super) async fn run_to_end(
     job: Job,
     mut control: RunControlReceiver,
     clock: &dyn Clock,
-) -> Over {
+) -> RunResult {
     let began = Instant::now();
     let now = || Moment {
         at: clock.now(),
@@ -59,8 +59,8 @@ pub(super) async fn run_to_end(
         watch.cause = watch.cause.after(&how);
         if let StopHow::Kill(reason) = how {
             let detail = format!("{reason}: stopped before its process was started");
-            let verdict = Verdict::Terminated;
-            return outcome::without_run(verdict, NOT_STARTED, Some(detail), now()).into();
+            let end = RunEnd::Terminated;
+            return outcome::without_run(end, NOT_STARTED, Some(detail), now()).into();
         }
     }
     let maybe = starter.start_shows_event();
@@ -69,12 +69,12 @@ pub(super) async fn run_to_end(
         Some(Ok(instance)) => instance,
         Some(Err(error)) => {
             let detail = Some(error.to_string());
-            return outcome::without_run(Verdict::Failed, "start_failed", detail, now()).into();
+            return outcome::without_run(RunEnd::Failed, "start_failed", detail, now()).into();
         }
         None => {
             let outcome = outcome::of_start(maybe, watch.cause, timeout, now());
             let remains: Option<Box<dyn Remains>> = Some(Box::new(Hung(starting)));
-            return Over {
+            return RunResult {
                 remains,
                 ..outcome.into()
             };
@@ -205,7 +205,7 @@ impl Remains for Hung {
     }
 }
 
-impl From<Outcome> for Over {
+impl From<Outcome> for RunResult {
     fn from(outcome: Outcome) -> Self {
         Self {
             outcome,
@@ -215,13 +215,13 @@ impl From<Outcome> for Over {
     }
 }
 
-fn over(exit: Exit, cause: Cause, timeout: Duration, moment: Moment) -> Over {
+fn over(exit: Exit, cause: Cause, timeout: Duration, moment: Moment) -> RunResult {
     let outcome = Outcome {
         peak_memory_bytes: exit.peak_memory,
         result_cut: exit.result_cut,
         ..outcome::of_run(exit.how, cause, timeout, moment)
     };
-    Over {
+    RunResult {
         outcome,
         result: exit.result,
         remains: exit.remains,

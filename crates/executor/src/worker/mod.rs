@@ -3,10 +3,10 @@
 //! [pool].
 
 mod api;
+mod claimed;
 mod environment;
 mod event_slot;
 mod exit;
-mod held;
 mod pool;
 mod pool_maintenance;
 mod run;

@@ -1,17 +1,17 @@
 //! What an executor says of an end, in the hub's words.
 
 use bytes::Bytes;
-use tripline_executor::protocol::{Outcome, Verdict};
+use tripline_executor::protocol::{Outcome, RunEnd};
 use tripline_model::{End, Ending, Timestamp};
 
 /// The ending that `outcome` and `result` describe.
 pub(super) fn ending(outcome: Outcome, result: Bytes) -> Ending {
-    let end = match outcome.verdict {
-        Verdict::Succeeded => End::Succeeded,
-        Verdict::Failed => End::Failed,
-        Verdict::TimedOut => End::TimedOut,
-        Verdict::Terminated => End::Terminated,
-        Verdict::Lost => End::Lost,
+    let end = match outcome.end {
+        RunEnd::Succeeded => End::Succeeded,
+        RunEnd::Failed => End::Failed,
+        RunEnd::TimedOut => End::TimedOut,
+        RunEnd::Terminated => End::Terminated,
+        RunEnd::Lost => End::Lost,
     };
     let ending = Ending {
         detail: outcome.detail,

@@ -21,7 +21,7 @@ use tripline_executor::protocol::{self, StopHow};
 use tripline_model::{Clock, End, Ending, FunctionName, NOT_STARTED, RequestId, lock};
 
 use crate::attributes::Attributes;
-use crate::{CredentialProvider, EventFormat, Held, Start, Stop, StopSignal, render};
+use crate::{CredentialProvider, EventFormat, HeldInvocation, Start, Stop, StopSignal, render};
 
 use end::ending;
 use keeping::Keeping;
@@ -119,7 +119,7 @@ impl Remote {
     }
 
     /// See [`crate::Runtime::held`]. An executor does not tell of which kind a run is: these are all of them.
-    pub(crate) fn held(&self) -> Vec<Held> {
+    pub(crate) fn held(&self) -> Vec<HeldInvocation> {
         let held = self.link.held().into_iter().filter_map(|run| {
             let known = run
                 .run
@@ -130,7 +130,7 @@ impl Remote {
                 tracing::warn!(run = run.run, "an executor holds what is no run of ours");
             }
             let (request_id, function) = known?;
-            Some(Held {
+            Some(HeldInvocation {
                 request_id,
                 function,
                 ended: run.ended,

@@ -5,7 +5,7 @@ use tripline_model::{Ending, Event, RequestId};
 
 use super::Remote;
 use crate::attributes::Attributes;
-use crate::{Held, Runtime, Start, StopSignal};
+use crate::{HeldInvocation, Runtime, Start, StopSignal};
 
 /// Runs functions in executors, which outlive the hub.
 pub struct ExecutorRuntime {
@@ -25,7 +25,7 @@ impl Runtime for ExecutorRuntime {
         self.remote.run(start, attributes, stop).await
     }
 
-    fn held(&self) -> Vec<Held> {
+    fn held(&self) -> Vec<HeldInvocation> {
         self.remote.held()
     }
 

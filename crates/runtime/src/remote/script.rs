@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tripline_executor::client::RunEvent;
-use tripline_executor::protocol::{self, HeldRun, Outcome, StopHow, Verdict};
+use tripline_executor::protocol::{self, HeldRun, Outcome, RunEnd, StopHow};
 use tripline_model::RequestId;
 
 use super::{Events, Link};
@@ -36,9 +36,9 @@ struct ScriptRun {
 
 struct ScriptEvents(Arc<ScriptRun>);
 
-pub(crate) fn outcome(verdict: Verdict, reason: &str) -> Outcome {
+pub(crate) fn outcome(end: RunEnd, reason: &str) -> Outcome {
     Outcome {
-        verdict,
+        end,
         reason: reason.to_owned(),
         detail: None,
         at_ms: 7_000,
@@ -51,9 +51,9 @@ pub(crate) fn outcome(verdict: Verdict, reason: &str) -> Outcome {
     }
 }
 
-pub(crate) fn ended(verdict: Verdict, reason: &str, result: Bytes, reclaimed: bool) -> RunEvent {
+pub(crate) fn ended(end: RunEnd, reason: &str, result: Bytes, reclaimed: bool) -> RunEvent {
     RunEvent::Ended {
-        outcome: outcome(verdict, reason),
+        outcome: outcome(end, reason),
         result,
         reclaimed,
     }
@@ -119,8 +119,8 @@ impl Link for Script {
         *self.data.lock().unwrap() = data.clone();
         self.runs.lock().unwrap().insert(id, run.clone());
         match function.as_str() {
-            "answers" => self.emit(id, ended(Verdict::Succeeded, "exit_code", data, true)),
-            "fails" => self.emit(id, ended(Verdict::Failed, "exit_code", data, true)),
+            "answers" => self.emit(id, ended(RunEnd::Succeeded, "exit_code", data, true)),
+            "fails" => self.emit(id, ended(RunEnd::Failed, "exit_code", data, true)),
             _ => {}
         }
         Ok(Box::new(ScriptEvents(run)))
@@ -134,7 +134,7 @@ impl Link for Script {
 
     fn stop(&self, id: RequestId, how: StopHow) {
         if let StopHow::Kill(reason) = &how {
-            self.emit(id, ended(Verdict::Terminated, reason, Bytes::new(), true));
+            self.emit(id, ended(RunEnd::Terminated, reason, Bytes::new(), true));
         }
         self.record(format!("stop {how:?}"));
     }
@@ -168,7 +168,7 @@ impl Events for ScriptEvents {
             };
             tokio::select! {
                 () = self.0.news.notified() => {}
-                () = late => return ended(Verdict::TimedOut, "timeout", Bytes::new(), true),
+                () = late => return ended(RunEnd::TimedOut, "timeout", Bytes::new(), true),
             }
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use tripline_executor::client::{NumberedLine, RunEvent};
-use tripline_executor::protocol::{self, Value, Verdict};
+use tripline_executor::protocol::{self, RunEnd, Value};
 use tripline_model::{Clock, End, Ending, FunctionName, LogStream, ManualClock, RequestId};
 
 use super::Remote;
@@ -140,7 +140,7 @@ async fn lines_are_confirmed_when_they_are_kept_and_the_end_comes_after_them() {
         let result = Bytes::from_static(b"r");
         world
             .script
-            .emit(id, ended(Verdict::Succeeded, "exit_code", result, true));
+            .emit(id, ended(RunEnd::Succeeded, "exit_code", result, true));
     })
     .await;
     assert_eq!(output.texts(), ["line 1", "line 2", "line 3"]);
@@ -182,7 +182,7 @@ async fn an_end_waits_for_the_lines_before_it_and_a_silent_run_for_nothing() {
             if writes {
                 world.script.emit(id, lines(1..=1));
             }
-            let end = ended(Verdict::Succeeded, "exit_code", Bytes::new(), true);
+            let end = ended(RunEnd::Succeeded, "exit_code", Bytes::new(), true);
             world.script.emit(id, end);
         });
         let ended = tokio::time::timeout(Duration::from_secs(60), run).await;
@@ -200,7 +200,7 @@ async fn what_is_not_gone_is_waited_for_before_it_is_forgotten() {
         tokio::task::yield_now().await;
         world
             .script
-            .emit(id, ended(Verdict::Failed, "signal", Bytes::new(), false));
+            .emit(id, ended(RunEnd::Failed, "signal", Bytes::new(), false));
     })
     .await;
     assert_eq!(ending.end, End::Failed);
@@ -316,7 +316,7 @@ async fn keys_are_renewed_before_they_end() {
         }
         world.script.emit(
             id,
-            ended(Verdict::Succeeded, "exit_code", Bytes::new(), true),
+            ended(RunEnd::Succeeded, "exit_code", Bytes::new(), true),
         );
     })
     .await;
@@ -360,7 +360,7 @@ async fn a_resumed_run_gets_new_keys_at_once() {
         world.wait_for_call("renew K5").await;
         world.script.emit(
             id,
-            ended(Verdict::Succeeded, "exit_code", Bytes::new(), true),
+            ended(RunEnd::Succeeded, "exit_code", Bytes::new(), true),
         );
     })
     .await;

@@ -19,7 +19,7 @@ use tripline_model::{ManualClock, RequestId, Timestamp};
 
 use self::scripted::{Peer, Scripted};
 use super::{Client, Executors, ExecutorsConfig};
-use crate::protocol::{HeldRun, LineHead, Outcome, Start, Verdict};
+use crate::protocol::{HeldRun, LineHead, Outcome, RunEnd, Start};
 
 /// The hub's release in tests.
 const RELEASE: &str = "2.0.0";
@@ -77,7 +77,7 @@ fn start(number: u8) -> Start {
 
 fn outcome() -> Outcome {
     Outcome {
-        verdict: Verdict::Succeeded,
+        end: RunEnd::Succeeded,
         reason: "exit_code".to_owned(),
         detail: None,
         at_ms: 9,

@@ -12,7 +12,7 @@ use tripline_model::{ManualClock, Timestamp};
 use super::launch::{folders, pid, rerun};
 use super::{RELEASE, id, soon, start};
 use crate::client::{Client, Executors, NumberedLine, Run, RunEvent};
-use crate::protocol::{FunctionSpec, Isolation, Kind, Limits, Outcome, StopHow, Verdict};
+use crate::protocol::{FunctionSpec, Isolation, Kind, Limits, Outcome, RunEnd, StopHow};
 use crate::server::{ServeOptions, serve};
 
 /// Where [`a_real_executor`] finds its directory.
@@ -115,7 +115,7 @@ async fn a_run_goes_on_while_hubs_come_and_go() {
     let mut run = soon(client.attach(id(1), kept)).await.unwrap();
     let (written, outcome) = lines(&client, &mut run, usize::MAX).await;
     assert_eq!(texts(&written), ["two", "three"]);
-    assert_eq!(outcome.unwrap().verdict, Verdict::Succeeded);
+    assert_eq!(outcome.unwrap().end, RunEnd::Succeeded);
     client.forget(id(1));
     soon(second.close()).await;
     assert!(folders(data.path()).is_empty(), "it ended with the hub");
@@ -144,7 +144,7 @@ async fn a_killed_executor_takes_its_functions_along() {
     assert_eq!(written.len(), 1, "the new executor knows the function");
     client.stop(id(2), StopHow::Kill("terminated".to_owned()));
     let (_, outcome) = lines(&client, &mut next, usize::MAX).await;
-    assert_eq!(outcome.unwrap().verdict, Verdict::Terminated);
+    assert_eq!(outcome.unwrap().end, RunEnd::Terminated);
     client.forget(id(2));
     soon(executors.close()).await;
 }

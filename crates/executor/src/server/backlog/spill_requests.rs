@@ -8,7 +8,7 @@ use tripline_model::{LogStream, Timestamp};
 use super::{Backlog, SEND_WINDOW};
 use crate::server::chunk::Chunk;
 use crate::server::spill::{Part, Piece, Spill, SpillOperation, SpillRequest, SpillResult};
-use crate::server::stored::{Place, Stored};
+use crate::server::stored::{ChunkLocation, Stored};
 
 // === impl Backlog ===
 
@@ -53,8 +53,10 @@ impl Backlog {
             .loaded
             .as_ref()
             .is_some_and(|(first, _)| *first == stored.first);
-        match stored.place {
-            Place::Spilled { piece, .. } if !is_loaded => Some((Part::Lines(stored.first), piece)),
+        match stored.location {
+            ChunkLocation::Spilled { piece, .. } if !is_loaded => {
+                Some((Part::Lines(stored.first), piece))
+            }
             _ => None,
         }
     }
@@ -63,7 +65,8 @@ impl Backlog {
     fn leaving(&mut self) -> Option<(Part, Bytes)> {
         self.crowded &= self.is_full();
         if self.crowded {
-            let is_here = |stored: &&mut Stored| matches!(stored.place, Place::Memory(_));
+            let is_here =
+                |stored: &&mut Stored| matches!(stored.location, ChunkLocation::Memory(_));
             let stored = self.chunks.iter_mut().rfind(is_here)?;
             let bytes = stored.leave()?;
             return Some((Part::Lines(stored.first), bytes));
@@ -120,7 +123,7 @@ impl Backlog {
         self.pieces -= 1;
         self.chunks[index] = Stored {
             first: last,
-            place: Place::Memory(chunk),
+            location: ChunkLocation::Memory(chunk),
         };
     }
 

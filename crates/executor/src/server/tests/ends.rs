@@ -4,7 +4,7 @@ use tokio::time::timeout;
 
 use super::{Bench, TEST_TIMEOUT, request_id, start};
 use crate::instance::How;
-use crate::protocol::{FromExecutor, StopHow, ToExecutor, Verdict};
+use crate::protocol::{FromExecutor, RunEnd, StopHow, ToExecutor};
 
 #[tokio::test]
 async fn all_lines_come_before_the_end() {
@@ -31,7 +31,7 @@ async fn all_lines_come_before_the_end() {
             (4, "stdout", "three"),
         ]
     );
-    assert_eq!(outcome.verdict, Verdict::Succeeded);
+    assert_eq!(outcome.end, RunEnd::Succeeded);
     assert_eq!(outcome.exit_code, Some(0));
     assert_eq!(result, "the result");
 }
@@ -51,8 +51,8 @@ async fn what_cannot_be_started_failed_and_says_why() {
         hub.start(n, function).await;
         let (lines, outcome, _) = hub.until_end(n).await;
         assert_eq!(
-            (outcome.verdict, outcome.reason.as_str()),
-            (Verdict::Failed, "start_failed")
+            (outcome.end, outcome.reason.as_str()),
+            (RunEnd::Failed, "start_failed")
         );
         assert_eq!(outcome.detail.as_deref(), Some(why));
         assert_eq!(lines.len(), 0);
@@ -85,14 +85,14 @@ async fn a_panic_ends_one_run_alone() {
         if let (FromExecutor::Ended { run, outcome, .. }, _) = hub.receive().await {
             assert_eq!(run, request_id(2).to_string());
             assert_eq!(
-                (outcome.verdict, outcome.reason.as_str()),
-                (Verdict::Lost, "executor_error")
+                (outcome.end, outcome.reason.as_str()),
+                (RunEnd::Lost, "executor_error")
             );
             break;
         }
     }
     actor.end_well("");
-    assert_eq!(hub.until_end(1).await.1.verdict, Verdict::Succeeded);
+    assert_eq!(hub.until_end(1).await.1.end, RunEnd::Succeeded);
 }
 
 #[tokio::test]
@@ -114,10 +114,7 @@ async fn a_stop_reaches_the_run_from_any_hub() {
     let how = StopHow::Kill("terminated".to_owned());
     hub.send(ToExecutor::Stop { run, how }).await;
     let (_, outcome, _) = hub.until_end(1).await;
-    assert_eq!(
-        (outcome.verdict, outcome.signal),
-        (Verdict::Terminated, Some(9))
-    );
+    assert_eq!((outcome.end, outcome.signal), (RunEnd::Terminated, Some(9)));
 }
 
 #[tokio::test]

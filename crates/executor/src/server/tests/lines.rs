@@ -7,7 +7,7 @@ use tripline_model::LogStream;
 
 use super::{Bench, NOW, Numbered, TEST_TIMEOUT, numbered, request_id, start};
 use crate::instance::How;
-use crate::protocol::{FromExecutor, StopHow, ToExecutor, Verdict};
+use crate::protocol::{FromExecutor, RunEnd, StopHow, ToExecutor};
 use crate::server::backlog::{Backlog, SEND_WINDOW};
 
 /// A backlog that spills into a directory of its own.
@@ -256,7 +256,7 @@ async fn a_hub_that_stops_reading_does_not_hold_up_a_run() {
     let mut hub = bench.hub().await;
     hub.attach(1, 0).await;
     let (lines, outcome, _) = hub.until_end(1).await;
-    assert_eq!(outcome.verdict, Verdict::Failed);
+    assert_eq!(outcome.end, RunEnd::Failed);
     assert!(lines.iter().map(|line| line.number).eq(1..=400));
     assert!(lines.iter().all(|line| line.text == text));
     hub.attach(2, 0).await;
@@ -304,7 +304,7 @@ async fn beside_a_disk_that_hangs() {
     let run = request_id(2).to_string();
     let how = StopHow::Kill("terminated".to_owned());
     hub.send(ToExecutor::Stop { run, how }).await;
-    let is_of_two = |message: &FromExecutor| matches!(message, FromExecutor::Ended { outcome, .. } if outcome.verdict == Verdict::Terminated);
+    let is_of_two = |message: &FromExecutor| matches!(message, FromExecutor::Ended { outcome, .. } if outcome.end == RunEnd::Terminated);
     while !is_of_two(&hub.receive().await.0) {}
     let mut hub = bench.hub().await;
     hub.attach(1, 1).await;

@@ -6,7 +6,7 @@ use tokio::io::AsyncReadExt;
 use tokio::time::Instant;
 
 use super::{Bench, request_id};
-use crate::protocol::{FromExecutor, ToExecutor, Verdict};
+use crate::protocol::{FromExecutor, RunEnd, ToExecutor};
 use crate::server::directory::ExecutorDirectory;
 use crate::server::{DIRECTORY_CHECK_INTERVAL, ServeError};
 
@@ -28,7 +28,7 @@ async fn a_retired_executor_ends_with_its_last_run() {
     assert!(hub.welcome.retired);
     hub.attach(1, 0).await;
     actor.end_well("");
-    assert_eq!(hub.until_end(1).await.1.verdict, Verdict::Succeeded);
+    assert_eq!(hub.until_end(1).await.1.end, RunEnd::Succeeded);
     // The run is still held.
     assert!(bench.served.try_join_next().is_none());
     hub.forget(1).await;

@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{Hub, TEST_TIMEOUT, clock, hello, request_id, spec, start};
-use crate::protocol::{FunctionSpec, StopHow, ToExecutor, Verdict};
+use crate::protocol::{FunctionSpec, RunEnd, StopHow, ToExecutor};
 use crate::server::{ServeOptions, serve};
 
 fn script(name: &str, script: &str) -> FunctionSpec {
@@ -41,7 +41,7 @@ async fn processes_run_are_stopped_and_end_with_the_executor() {
 
     hub.send(ToExecutor::Start(start(1, "echo"))).await;
     let (lines, outcome, result) = hub.until_end(1).await;
-    assert_eq!(outcome.verdict, Verdict::Succeeded, "{outcome:?}");
+    assert_eq!(outcome.end, RunEnd::Succeeded, "{outcome:?}");
     assert_eq!(result, Bytes::from_static(b"data"));
     assert!(
         lines
@@ -56,7 +56,7 @@ async fn processes_run_are_stopped_and_end_with_the_executor() {
     let how = StopHow::Kill("terminated".to_owned());
     hub.send(ToExecutor::Stop { run, how }).await;
     let (_, outcome, _) = hub.until_end(2).await;
-    assert_eq!(outcome.verdict, Verdict::Terminated, "{outcome:?}");
+    assert_eq!(outcome.end, RunEnd::Terminated, "{outcome:?}");
     hub.forget(2).await;
 
     hub.send(ToExecutor::Retire).await;

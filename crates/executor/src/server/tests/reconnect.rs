@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::{Bench, Hub, Numbered, numbered};
-use crate::protocol::{FromExecutor, Verdict};
+use crate::protocol::{FromExecutor, RunEnd};
 
 /// What one hub does before it goes away.
 #[derive(Debug, Clone)]
@@ -52,7 +52,7 @@ impl Log {
                 false
             }
             FromExecutor::Ended { outcome, .. } => {
-                assert_eq!(outcome.verdict, Verdict::Succeeded);
+                assert_eq!(outcome.end, RunEnd::Succeeded);
                 true
             }
             _ => false,

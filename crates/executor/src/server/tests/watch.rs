@@ -13,14 +13,14 @@ use tokio::time::{Instant, sleep, timeout};
 use super::script::{Actor, Script};
 use super::{NOW, clock, request_id, spec, start};
 use crate::instance::{Exit, How, Instance, Job, StartError, Starter};
-use crate::protocol::{Credentials, Outcome, StopHow, Value, Verdict};
+use crate::protocol::{Credentials, Outcome, RunEnd, StopHow, Value};
 use crate::server::outbox::Outbox;
 use crate::server::ready::Ready;
 use crate::server::run_control::{RunControl, run_control};
-use crate::server::watch::{Over, run_to_end};
+use crate::server::watch::{RunResult, run_to_end};
 
 /// A run of a minute at most, and five seconds of grace.
-async fn run() -> (Actor, RunControl, JoinSet<Over>) {
+async fn run() -> (Actor, RunControl, JoinSet<RunResult>) {
     let (control, control_receiver) = run_control();
     let (script, mut actors) = Script::new();
     let mut over = JoinSet::new();
@@ -45,7 +45,7 @@ fn job(function: &str) -> Job {
     }
 }
 
-async fn outcome(mut over: JoinSet<Over>) -> Outcome {
+async fn outcome(mut over: JoinSet<RunResult>) -> Outcome {
     over.join_next().await.unwrap().unwrap().outcome
 }
 
@@ -63,8 +63,8 @@ async fn a_run_over_its_time_is_asked_gets_its_grace_and_is_killed() {
     assert_eq!(began.elapsed().as_secs(), 65);
     let outcome = outcome(over).await;
     assert_eq!(
-        (outcome.verdict, outcome.reason.as_str()),
-        (Verdict::TimedOut, "timeout")
+        (outcome.end, outcome.reason.as_str()),
+        (RunEnd::TimedOut, "timeout")
     );
     assert_eq!(outcome.duration_ms, 65_000);
     assert_eq!(outcome.signal, Some(9));
@@ -82,7 +82,7 @@ async fn ending_well_after_the_deadline_is_still_timed_out() {
         .wait_for_requests(&["request_stop", "request_stop"])
         .await;
     actor.end_well("");
-    assert_eq!(outcome(over).await.verdict, Verdict::TimedOut);
+    assert_eq!(outcome(over).await.end, RunEnd::TimedOut);
 }
 
 #[tokio::test(start_paused = true)]
@@ -93,7 +93,7 @@ async fn a_polite_stop_may_end_well() {
     sleep(Duration::from_secs(30)).await;
     actor.wait_for_requests(&["request_stop"]).await;
     actor.end_well("");
-    assert_eq!(outcome(over).await.verdict, Verdict::Succeeded);
+    assert_eq!(outcome(over).await.end, RunEnd::Succeeded);
 }
 
 #[tokio::test(start_paused = true)]
@@ -104,8 +104,8 @@ async fn a_polite_stop_that_ends_badly_is_terminated() {
     actor.end(How::Exited(143));
     let outcome = outcome(over).await;
     assert_eq!(
-        (outcome.verdict, outcome.reason.as_str()),
-        (Verdict::Terminated, "terminated")
+        (outcome.end, outcome.reason.as_str()),
+        (RunEnd::Terminated, "terminated")
     );
     assert_eq!(outcome.exit_code, Some(143));
 }
@@ -119,8 +119,8 @@ async fn a_kill_gives_its_reason() {
     actor.wait_for_requests(&["request_stop", "kill"]).await;
     let outcome = outcome(over).await;
     assert_eq!(
-        (outcome.verdict, outcome.reason.as_str()),
-        (Verdict::Terminated, "hub_stopped")
+        (outcome.end, outcome.reason.as_str()),
+        (RunEnd::Terminated, "hub_stopped")
     );
 }
 
@@ -136,7 +136,7 @@ async fn a_kill_before_the_start_starts_nothing() {
         clock().as_ref(),
     )
     .await;
-    assert_eq!(over.outcome.verdict, Verdict::Terminated);
+    assert_eq!(over.outcome.end, RunEnd::Terminated);
     assert!(actors.recv().await.is_none(), "it was started");
 }
 
@@ -145,7 +145,7 @@ struct HungRun {
     script: Script,
     actors: mpsc::Receiver<Actor>,
     control: RunControl,
-    over: JoinSet<Over>,
+    over: JoinSet<RunResult>,
 }
 
 fn hung_run() -> HungRun {
@@ -171,8 +171,8 @@ async fn a_start_that_hangs_ends_at_the_deadline_and_what_comes_of_it_is_killed(
     let over = run.over.join_next().await.unwrap().unwrap();
     assert_eq!(began.elapsed().as_secs(), 65);
     assert_eq!(
-        (over.outcome.verdict, over.outcome.reason.as_str()),
-        (Verdict::TimedOut, "maybe_started")
+        (over.outcome.end, over.outcome.reason.as_str()),
+        (RunEnd::TimedOut, "maybe_started")
     );
     let mut remains = over.remains.unwrap();
     assert!(
@@ -197,23 +197,23 @@ async fn a_kill_does_not_wait_for_a_start_that_hangs() {
     let over = run.over.join_next().await.unwrap().unwrap();
     assert_eq!(began.elapsed().as_secs(), 5);
     assert_eq!(
-        (over.outcome.verdict, over.outcome.reason.as_str()),
-        (Verdict::Terminated, "maybe_started")
+        (over.outcome.end, over.outcome.reason.as_str()),
+        (RunEnd::Terminated, "maybe_started")
     );
     assert!(over.remains.is_some());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_start_that_is_only_slow_learns_what_it_missed() {
-    for (stop, after, request, verdict) in [
+    for (stop, after, request, end) in [
         (
             Some(StopHow::Graceful),
             1,
             "request_stop",
-            Verdict::Terminated,
+            RunEnd::Terminated,
         ),
-        (Some(kill()), 1, "kill", Verdict::Terminated),
-        (None, 63, "request_stop", Verdict::TimedOut),
+        (Some(kill()), 1, "kill", RunEnd::Terminated),
+        (None, 63, "request_stop", RunEnd::TimedOut),
     ] {
         let mut run = hung_run();
         sleep(Duration::from_millis(1)).await;
@@ -225,7 +225,7 @@ async fn a_start_that_is_only_slow_learns_what_it_missed() {
         let actor = run.actors.recv().await.unwrap();
         actor.wait_for_requests(&[request]).await;
         actor.end(How::Signaled(15));
-        assert_eq!(outcome(run.over).await.verdict, verdict);
+        assert_eq!(outcome(run.over).await.end, end);
     }
 }
 
@@ -240,7 +240,7 @@ async fn new_keys_reach_the_run() {
     });
     actor.wait_for_requests(&["renew AK2"]).await;
     actor.end_well("");
-    assert_eq!(outcome(over).await.verdict, Verdict::Succeeded);
+    assert_eq!(outcome(over).await.end, RunEnd::Succeeded);
 }
 
 #[tokio::test(start_paused = true)]
@@ -299,7 +299,7 @@ async fn every_way_to_end_has_its_reason() {
         let outcome = outcome(over).await;
         assert_eq!(outcome.reason, reason, "{how:?}");
         assert_eq!(outcome.detail.as_deref(), detail, "{how:?}");
-        let well = outcome.verdict == Verdict::Succeeded;
+        let well = outcome.end == RunEnd::Succeeded;
         assert_eq!(well, detail.is_none(), "{how:?}");
     }
 }
@@ -373,7 +373,7 @@ async fn who_ended_before_anybody_saw_that_its_time_was_over_is_not_timed_out() 
             });
             let (_control, control_receiver) = run_control();
             let over = run_to_end(starter, job("f"), control_receiver, clock().as_ref()).await;
-            assert_eq!(over.outcome.verdict, Verdict::Succeeded);
+            assert_eq!(over.outcome.end, RunEnd::Succeeded);
             assert!(!was_asked.load(Ordering::SeqCst));
         }
     }

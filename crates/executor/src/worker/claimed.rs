@@ -1,4 +1,4 @@
-//! The instance of a run: had, coming, or late.
+//! The instance that a run has claimed: there, still being made, or made too late.
 
 use std::sync::Arc;
 
@@ -10,23 +10,23 @@ use super::warm::{Slot, Warm};
 use crate::instance::{Output, Remains, StartError};
 use crate::protocol::Credentials;
 
-/// The instance that works for a run.
-pub(super) struct Held {
+/// The instance that works for a run, with its slot.
+pub(super) struct ClaimedInstance {
     pub(super) warm: Warm,
     pub(super) slot: Slot,
     /// It had asked for events before this run came.
     pub(super) was_ready: bool,
 }
 
-/// A task, for an instance that is half made must not be let go.
-pub(super) type Coming = JoinHandle<Result<Held, StartError>>;
+/// A claim under way: a task, because it must not be dropped while an instance is half made.
+pub(super) type PendingClaim = JoinHandle<Result<ClaimedInstance, StartError>>;
 
-/// An instance whose start hung when its run had to end: it holds its slot still.
-pub(super) struct Late(pub(super) Coming);
+/// An instance whose start hung when its run had to end: it still holds its slot.
+pub(super) struct LateInstance(pub(super) PendingClaim);
 
-// === impl Held ===
+// === impl ClaimedInstance ===
 
-impl Held {
+impl ClaimedInstance {
     /// An instance that works for this run only, from now on.
     pub(super) async fn claim(
         pool: &Arc<Pool>,
@@ -45,15 +45,15 @@ impl Held {
     }
 }
 
-// === impl Late ===
+// === impl LateInstance ===
 
 #[async_trait]
-impl Remains for Late {
+impl Remains for LateInstance {
     async fn gone(&mut self) {
-        let Ok(Ok(held)) = (&mut self.0).await else {
+        let Ok(Ok(claimed)) = (&mut self.0).await else {
             return;
         };
-        let ended = held.warm.end(held.slot).await;
+        let ended = claimed.warm.end(claimed.slot).await;
         if let Some(mut remains) = ended.and_then(|mut ended| ended.remains()) {
             remains.gone().await;
         }
