@@ -162,7 +162,7 @@ fn others_process(files: u64) -> Option<(Child, bool)> {
         format!("ulimit -n {files}; exec setpriv --reuid=65534 --clear-groups sleep 4711.08");
     let child = Command::new("sh").args(["-c", &script]).spawn().unwrap();
     let name = format!("/proc/{}/comm", child.id());
-    eventually("it is there", || read(Path::new(&name)) == "sleep");
+    eventually_blocking("it is there", || read(Path::new(&name)) == "sleep");
     let same = prlimit(Some(pid(&child)), Resource::Nofile, rlimit(files, files));
     Some((child, same.is_ok()))
 }

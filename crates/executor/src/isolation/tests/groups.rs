@@ -52,7 +52,7 @@ fn memory_over_the_limit_is_told() {
     in_groups(&groups, &eater(200)).wait().unwrap();
     assert!(groups.memory_exceeded());
     assert!(groups.peak_memory().unwrap() <= 32 << 20);
-    eventually("empty", || groups.is_empty() == Some(true));
+    eventually_blocking("empty", || groups.is_empty() == Some(true));
     groups.remove();
 
     let groups = isolator.groups("eats enough", &limits).unwrap();
@@ -99,10 +99,10 @@ fn processes_are_bounded() {
     let groups = isolator.groups("r", &limits).unwrap();
     let script = "for i in 1 2 3 4 5 6 7 8 9; do sleep 4711.02 & done; wait";
     let mut child = in_groups(&groups, script);
-    eventually("as many as may be", || running("sleep 4711.02") == 3);
+    eventually_blocking("as many as may be", || running("sleep 4711.02") == 3);
     groups.kill_all();
     child.wait().unwrap();
-    eventually("none is left", || running("sleep 4711.02") == 0);
+    eventually_blocking("none is left", || running("sleep 4711.02") == 0);
     groups.remove();
     // The thread that starts it does not count.
     let one = Limits {
@@ -145,7 +145,7 @@ fn processor_time_is_bounded() {
             .iter()
             .any(|line| line.starts_with("nr_throttled ") && line != "nr_throttled 0")
     };
-    eventually("held back", throttled);
+    eventually_blocking("held back", throttled);
     groups.kill_all();
     child.wait().unwrap();
     groups.remove();
@@ -163,7 +163,7 @@ fn groups_without_limits_are_used_again_and_those_with_limits_are_not() {
         let groups = isolator.groups("../../r", limits).unwrap();
         let mut child = in_groups(&groups, "sleep 0.1 & exit 0");
         child.wait().unwrap();
-        eventually("empty", || groups.is_empty() == Some(true));
+        eventually_blocking("empty", || groups.is_empty() == Some(true));
         let folders: Vec<PathBuf> = groups.folders().map(Path::to_owned).collect();
         groups.remove();
         folders
@@ -199,8 +199,8 @@ fn what_was_not_empty_is_removed_later() {
     let mut child = in_groups(&groups, "sleep 4711.04 & sleep 4711.04");
     drop(groups);
     child.wait().unwrap();
-    eventually("killed", || running("sleep 4711.04") == 0);
-    eventually("removed", || {
+    eventually_blocking("killed", || running("sleep 4711.04") == 0);
+    eventually_blocking("removed", || {
         isolator.close();
         site.left().is_empty()
     });
@@ -226,7 +226,7 @@ fn what_a_process_started_before_its_bounds_is_found() {
         command.arg("-c").arg(script).env(MARK, mark());
         let mut child = command.spawn().unwrap();
         drop(inside);
-        eventually("all are there", || running("sleep 4711.06") == 2);
+        eventually_blocking("all are there", || running("sleep 4711.06") == 2);
         for thorough in [false, true] {
             let found = Mutex::new(BTreeSet::new());
             let find = |one: Pid| {
@@ -243,7 +243,7 @@ fn what_a_process_started_before_its_bounds_is_found() {
             kill_process(one, Signal::KILL).unwrap();
         }
         child.wait().unwrap();
-        eventually("all are gone", || running("sleep 4711.06") == 0);
+        eventually_blocking("all are gone", || running("sleep 4711.06") == 0);
         groups.remove();
         pool.close();
     }
@@ -275,7 +275,7 @@ fn forks_under_way_are_waited_for_up_to_one_deadline() {
     assert_eq!(found.get(), 41);
     // Each of them alone may take 50 ms.
     assert!(took < Duration::from_secs(1), "{took:?}");
-    eventually("empty", || groups.is_empty() == Some(true));
+    eventually_blocking("empty", || groups.is_empty() == Some(true));
     groups.remove();
     pool.close();
 }

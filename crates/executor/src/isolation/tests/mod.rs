@@ -17,6 +17,7 @@ use super::hierarchy::{self, Hierarchy, Version};
 use super::pool::GroupPool;
 use super::{Groups, Isolator, Ruleset, ruleset, sweep};
 use crate::protocol::{FunctionSpec, Isolation, Kind, Limits};
+use crate::tests::eventually_blocking;
 
 mod bounds;
 mod files;
@@ -167,17 +168,6 @@ fn in_groups(groups: &Groups, script: &str) -> Child {
 
 fn pid(child: &Child) -> Pid {
     Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap()
-}
-
-/// Waits until something holds, for at most 20 s.
-fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    for _try in 0..4000 {
-        if holds() {
-            return;
-        }
-        thread::sleep(Duration::from_millis(5));
-    }
-    panic!("in 20 s not: {what}");
 }
 
 /// Marks the processes of this test run, so that another one at the same time counts its own.

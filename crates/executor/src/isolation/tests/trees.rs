@@ -13,11 +13,11 @@ fn ends_daemons(pool: &Arc<GroupPool>, number: &str, wait: &str) {
     let mut child = in_groups(&groups, &script);
     assert_eq!(groups.is_certain(), wait.is_empty());
     let words = format!("sleep {number}");
-    eventually("all are there", || running(&words) == 7);
+    eventually_blocking("all are there", || running(&words) == 7);
     assert_eq!(groups.is_empty(), Some(false));
     groups.kill_all();
     child.wait().unwrap();
-    eventually("empty", || {
+    eventually_blocking("empty", || {
         groups.kill_all();
         groups.is_empty() == Some(true)
     });
@@ -77,10 +77,10 @@ fn forking_without_end_is_ended() {
     };
     let groups = isolator.groups("bomb", &limits).unwrap();
     let mut child = in_groups(&groups, "f() { sleep 4712.04 & (f &) ; f; }; f");
-    eventually("it has grown", || running("sleep 4712.04") > 15);
+    eventually_blocking("it has grown", || running("sleep 4712.04") > 15);
     groups.kill_all();
     child.wait().unwrap();
-    eventually("empty", || groups.is_empty() == Some(true));
+    eventually_blocking("empty", || groups.is_empty() == Some(true));
     assert_eq!(running("sleep 4712.04"), 0);
     groups.remove();
     isolator.close();
@@ -102,11 +102,11 @@ fn children_that_slipped_through_are_moved() {
         .env(MARK, mark())
         .spawn()
         .unwrap();
-    eventually("all are there", || running("sleep 4712.05") == 2);
+    eventually_blocking("all are there", || running("sleep 4712.05") == 2);
     groups.add(pid(&child)).unwrap();
     groups.kill_all();
     child.wait().unwrap();
-    eventually("empty", || groups.is_empty() == Some(true));
+    eventually_blocking("empty", || groups.is_empty() == Some(true));
     assert_eq!(running("sleep 4712.05"), 0);
     groups.remove();
     pool.close();
@@ -140,7 +140,7 @@ fn what_a_dead_executor_left_is_swept() {
     };
     let groups = isolator.groups("left", &limits).unwrap();
     let mut child = in_groups(&groups, "setsid sleep 4712.06 & sleep 4712.06");
-    eventually("all are there", || running("sleep 4712.06") == 2);
+    eventually_blocking("all are there", || running("sleep 4712.06") == 2);
     // An executor that is killed does not get to drop anything.
     std::mem::forget((groups, isolator));
     assert!(!site.left().is_empty());
@@ -190,11 +190,11 @@ fn a_restricted_thread_can_start_within_groups() {
             in_groups(&groups, "sleep 4712.07 & wait")
         };
         let mut child = thread::scope(|scope| scope.spawn(start).join().unwrap());
-        eventually("it is there", || running("sleep 4712.07") == 1);
+        eventually_blocking("it is there", || running("sleep 4712.07") == 1);
         assert_eq!(groups.is_empty(), Some(false));
         groups.kill_all();
         child.wait().unwrap();
-        eventually("empty", || groups.is_empty() == Some(true));
+        eventually_blocking("empty", || groups.is_empty() == Some(true));
         assert_eq!(running("sleep 4712.07"), 0);
         groups.remove();
         pool.close();

@@ -122,7 +122,7 @@ async fn a_dropped_run_is_killed() {
     let pid = bench.file("pid").await;
     assert!(is_alive(&pid));
     drop(run.instance);
-    eventually("it is gone", || (!is_alive(&pid)).then_some(())).await;
+    eventually("its end", || !is_alive(&pid)).await;
 }
 
 /// An executor that was stopped meanwhile, or is busy, learns of an end at once when it asks.

@@ -13,48 +13,21 @@ mod users;
 use std::collections::BTreeMap;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use tempfile::TempDir;
-use tripline_model::{LogStream, RequestId, Timestamp};
+use tripline_model::{RequestId, Timestamp};
 use tripline_skipped::skipped;
 
 use super::{ProcessStarter, Surroundings};
-use crate::instance::{Exit, Instance, Job, Line, Output, StartError, Starter};
+use crate::instance::{Exit, Instance, Job, StartError, Starter};
 use crate::isolation::{Cgroup, Isolator};
 use crate::protocol::{Credentials, FunctionSpec, Isolation, Kind, Limits, Start, Value};
+use crate::tests::{Recorded, eventually};
 
 const NOW: Timestamp = Timestamp::from_millis(1_795_555_058_243);
-
-/// Keeps lines in memory.
-#[derive(Default)]
-pub(super) struct Recorded(pub(super) Mutex<Vec<(LogStream, Line)>>);
-
-#[async_trait]
-impl Output for Recorded {
-    async fn lines(&self, stream: LogStream, lines: Vec<Line>) {
-        let lines = lines.into_iter().map(|line| (stream, line));
-        self.0.lock().unwrap().extend(lines);
-    }
-
-    fn cut(&self, why: &str) {
-        panic!("cut: {why}");
-    }
-}
-
-impl Recorded {
-    /// Texts of the lines of a stream.
-    fn texts(&self, stream: LogStream) -> Vec<String> {
-        let lines = self.0.lock().unwrap();
-        let of_stream = lines.iter().filter(|(from, _)| *from == stream);
-        of_stream
-            .map(|(_, line)| String::from_utf8_lossy(&line.text).into_owned())
-            .collect()
-    }
-}
 
 /// A place to run one function in: the function's own folder, with an executor's directory elsewhere.
 struct Bench {
@@ -204,11 +177,13 @@ impl Bench {
     /// Reads a file that the function writes, once it holds a whole line.
     async fn file(&self, name: &str) -> String {
         let path = self.dir.path().join(name);
-        eventually(&format!("{} is written", path.display()), || {
-            let text = std::fs::read_to_string(&path).ok()?;
-            text.ends_with('\n').then(|| text.trim().to_owned())
+        let mut text = String::new();
+        eventually(&path.display().to_string(), || {
+            text = std::fs::read_to_string(&path).unwrap_or_default();
+            text.ends_with('\n')
         })
-        .await
+        .await;
+        text.trim().to_owned()
     }
 }
 
@@ -233,17 +208,6 @@ impl Run {
         assert_eq!(left, 0, "something is left in its scratch");
         exit
     }
-}
-
-/// Looks until there is something; fails the test after ten seconds.
-async fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    for _ in 0..1000 {
-        if let Some(found) = look() {
-            return found;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("not so: {what}");
 }
 
 /// Whether a process exists and is more than a zombie.

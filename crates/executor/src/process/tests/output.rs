@@ -71,8 +71,8 @@ async fn lines_of_both_streams_are_passed_on_as_written() {
 async fn a_partial_line_is_passed_on_after_a_moment() {
     let bench = Bench::script("printf 'Pass'; while ! [ -e go ]; do sleep 0.01; done; echo word:");
     let run = bench.start().await.unwrap();
-    eventually("the first part is there", || {
-        (!bench.output.0.lock().unwrap().is_empty()).then_some(())
+    eventually("the first part", || {
+        !bench.output.0.lock().unwrap().is_empty()
     })
     .await;
     std::fs::write(bench.dir.path().join("go"), "").unwrap();
@@ -100,10 +100,7 @@ async fn a_partial_line_is_passed_on_after_a_moment() {
 async fn a_line_that_keeps_growing_is_passed_on_in_parts() {
     let bench = Bench::script("while ! [ -e go ]; do printf .; sleep 0.05; done; echo");
     let run = bench.start().await.unwrap();
-    eventually("two parts are there", || {
-        (bench.output.0.lock().unwrap().len() >= 2).then_some(())
-    })
-    .await;
+    eventually("two parts", || bench.output.0.lock().unwrap().len() >= 2).await;
     std::fs::write(bench.dir.path().join("go"), "").unwrap();
     run.end().await;
     let lines = bench.output.0.lock().unwrap();
@@ -129,7 +126,7 @@ async fn a_large_result_is_cut_and_fully_passed_on() {
     let exit = bench.run().await;
     assert!(exit.result_cut && exit.how == How::Exited(0));
     assert_eq!(exit.result, b"0123456789abcde\n".repeat(64));
-    assert_eq!(bench.output.texts(LogStream::Stdout).len(), 655_360);
+    assert_eq!(bench.output.texts_of(LogStream::Stdout).len(), 655_360);
 }
 
 #[tokio::test]
@@ -161,7 +158,7 @@ async fn an_exchanged_output_gets_its_own_lines() {
         spawned.tap().attach(output.clone()).await;
         std::fs::write(bench.dir.path().join(n), "").unwrap();
         let marker = bench.dir.path().join(format!("said{n}"));
-        eventually("it has spoken", || marker.exists().then_some(())).await;
+        eventually("its output", || marker.exists()).await;
         spawned.tap().detach().await;
         let first = if n == "1" {
             vec!["init".to_owned()]
@@ -169,8 +166,8 @@ async fn an_exchanged_output_gets_its_own_lines() {
             Vec::new()
         };
         let stdout = [first, vec![format!("out{n}"), format!("part{n}")]].concat();
-        assert_eq!(output.texts(LogStream::Stdout), stdout);
-        assert_eq!(output.texts(LogStream::Stderr), [format!("err{n}")]);
+        assert_eq!(output.texts_of(LogStream::Stdout), stdout);
+        assert_eq!(output.texts_of(LogStream::Stderr), [format!("err{n}")]);
     }
     let before = tokio::time::Instant::now();
     let over = spawned.reclaim().await;

@@ -29,17 +29,17 @@ async fn orphans_of_runs_that_are_over_are_ended_and_waited_for() {
     };
     family::add_mark(b"TRIPLINE_PROCESS=on");
     let (on, over) = (start("on"), start("over"));
-    let look = || (!PathBuf::from(format!("/proc/{over}")).exists()).then_some(());
+    let look = || !PathBuf::from(format!("/proc/{over}")).exists();
     tokio::select! {
         () = tend_orphans(id.clone()) => unreachable!("it goes on for ever"),
-        () = eventually("even the dead one is gone", look) => {}
+        () = eventually("the end of the dead one", look) => {}
     }
     assert!(is_alive(&on));
     family::remove_mark(b"TRIPLINE_PROCESS=on");
-    let look = || (!PathBuf::from(format!("/proc/{on}")).exists()).then_some(());
+    let look = || !PathBuf::from(format!("/proc/{on}")).exists();
     tokio::select! {
         () = tend_orphans(id.clone()) => unreachable!("it goes on for ever"),
-        () = eventually("now the other, too", look) => {}
+        () = eventually("the end of the other", look) => {}
     }
 }
 

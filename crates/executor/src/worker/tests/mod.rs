@@ -13,35 +13,27 @@ mod runs;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use tempfile::TempDir;
-use tokio::time::{sleep, timeout};
-use tripline_model::{LogStream, RequestId, Timestamp};
+use tokio::time::timeout;
+use tripline_model::{RequestId, Timestamp};
 
 use super::Workers;
-use crate::instance::{Exit, How, Instance, Job, Line, Output, StartError, Starter};
+use crate::instance::{Exit, How, Instance, Job, StartError, Starter};
 use crate::isolation::Isolator;
 use crate::process::Surroundings;
 use crate::protocol::{
     Credentials, FunctionSpec, Isolation, Kind, Limits, Start, Value, WorkerSpec,
 };
+use crate::tests::{Recorded, TEST_TIMEOUT, eventually};
 
 /// A client of SCF's Runtime API that takes each event for a shell command.
 const INSTANCE: &str = include_str!("instance.sh");
 
 const NOW: Timestamp = Timestamp::from_millis(1_795_555_058_243);
-
-/// How long anything may take here before it counts as stuck.
-const TEST_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// Keeps lines in memory.
-#[derive(Default)]
-struct Recorded(Mutex<Vec<(LogStream, Line)>>);
 
 /// An executor's side of workers, with one function.
 struct WorkerFixture {
@@ -65,34 +57,6 @@ struct Running {
 struct Done {
     exit: Exit,
     output: Arc<Recorded>,
-}
-
-#[async_trait]
-impl Output for Recorded {
-    async fn lines(&self, stream: LogStream, lines: Vec<Line>) {
-        let lines = lines.into_iter().map(|line| (stream, line));
-        self.0.lock().unwrap().extend(lines);
-    }
-
-    fn cut(&self, why: &str) {
-        panic!("cut: {why}");
-    }
-}
-
-// === impl Recorded ===
-
-impl Recorded {
-    fn texts(&self) -> Vec<String> {
-        let lines = self.0.lock().unwrap();
-        lines
-            .iter()
-            .map(|(_, line)| String::from_utf8_lossy(&line.text).into_owned())
-            .collect()
-    }
-
-    async fn wait_for(&self, text: &str) {
-        eventually(text, || self.texts().iter().any(|line| line == text)).await;
-    }
 }
 
 // === impl WorkerFixture ===
@@ -292,15 +256,4 @@ fn has_variable(folder: &Path, variable: &str) -> bool {
     let environ = std::fs::read(folder.join("environ")).unwrap_or_default();
     let mut variables = environ.split(|byte| *byte == 0);
     variables.any(|one| one == variable.as_bytes())
-}
-
-async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let waiting = async {
-        while !holds() {
-            sleep(Duration::from_millis(5)).await;
-        }
-    };
-    timeout(TEST_TIMEOUT, waiting)
-        .await
-        .unwrap_or_else(|_| panic!("waited in vain for {what}"));
 }
