@@ -73,7 +73,7 @@ impl Shared {
                 let weight = ticket.offer.event.weight();
                 queue.committed(id, weight, || waiting(id, &ticket.offer))
             };
-            lane.census().accepted(ticket.offer.trigger.as_ref());
+            lane.counts().accepted(ticket.offer.trigger.as_ref());
             ticket.spend();
             if waits {
                 lane.work.notify_one();

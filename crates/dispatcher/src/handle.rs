@@ -59,7 +59,7 @@ impl DispatcherHandle {
     /// Accepted invocations that wait for their start, of all functions.
     pub fn queue_len(&self) -> u64 {
         let lanes = self.0.lanes.values();
-        lanes.map(|lane| lane.queue().queued()).sum()
+        lanes.map(|lane| lane.queued()).sum()
     }
 
     /// Invocations between their start and their end, of all functions.
@@ -77,8 +77,8 @@ impl DispatcherHandle {
     pub fn show_metrics(&self) {
         for lane in self.0.lanes.values() {
             // A copy: nobody waits for the metrics.
-            let census = lane.census().clone();
-            census.show(&lane.function.name);
+            let counts = lane.counts().clone();
+            counts.show(&lane.function.name);
         }
     }
 

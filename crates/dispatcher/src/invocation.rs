@@ -105,7 +105,7 @@ impl Shared {
         let (id, now) = (invocation.request_id, self.clock.now());
         match self.journal.start(id, now).await {
             Ok(()) => {
-                lane.census().started();
+                lane.counts().started();
                 self.starts.notify(id);
                 self.left(lane, &invocation);
                 let waited = now.since(invocation.accepted_at);

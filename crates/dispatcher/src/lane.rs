@@ -9,7 +9,7 @@ use tripline_model::{Function, lock};
 use tripline_runtime::Runtime;
 
 use crate::FunctionStatus;
-use crate::census::Census;
+use crate::counts::InvocationCounts;
 use crate::queue::Queue;
 use crate::slots::Slots;
 
@@ -32,9 +32,8 @@ pub(crate) struct Lane {
     pub(crate) room: Notify,
     /// One for each run at the same time, until nothing of it is alive.
     pub(crate) slots: Arc<Slots>,
-    running: Counter,
     reclaim_pending: Counter,
-    census: Mutex<Census>,
+    counts: Mutex<InvocationCounts>,
 }
 
 /// A number that is shown.
@@ -57,10 +56,6 @@ impl Lane {
         lost: u64,
     ) -> Self {
         let name = function.name.to_string();
-        let counter = |gauge| Counter {
-            value: AtomicU64::new(0),
-            gauge,
-        };
         Self {
             slots: Slots::new(function.concurrency),
             function: Arc::new(function),
@@ -70,10 +65,11 @@ impl Lane {
             turns: TurnQueue::default(),
             work: Notify::new(),
             room: Notify::new(),
-            // The census shows this one, in step with the others.
-            running: counter(Gauge::noop()),
-            reclaim_pending: counter(gauge!("tripline_reclaim_pending", "function" => name)),
-            census: Mutex::new(Census::recovered(queued, lost)),
+            reclaim_pending: Counter {
+                value: AtomicU64::new(0),
+                gauge: gauge!("tripline_reclaim_pending", "function" => name),
+            },
+            counts: Mutex::new(InvocationCounts::recovered(queued, lost)),
         }
     }
 
@@ -81,26 +77,26 @@ impl Lane {
         lock(&self.queue)
     }
 
-    pub(crate) fn census(&self) -> MutexGuard<'_, Census> {
-        lock(&self.census)
+    pub(crate) fn counts(&self) -> MutexGuard<'_, InvocationCounts> {
+        lock(&self.counts)
     }
 
     pub(crate) fn status(&self) -> FunctionStatus {
+        let (queued, running) = (self.queued(), self.running());
         FunctionStatus {
             function: Function::clone(&self.function),
-            queued: self.queue().queued(),
-            running: self.running(),
+            queued,
+            running,
             reclaim_pending: self.reclaim_pending.value.load(Ordering::Relaxed),
         }
     }
 
-    pub(crate) fn running(&self) -> u64 {
-        self.running.value.load(Ordering::Relaxed)
+    pub(crate) fn queued(&self) -> u64 {
+        self.queue().queued()
     }
 
-    /// One more runs.
-    pub(crate) fn count_running(&self) -> Counted<'_> {
-        self.running.one_more()
+    pub(crate) fn running(&self) -> u64 {
+        self.counts().running()
     }
 
     /// One more has ended and is not gone.

@@ -12,11 +12,11 @@
 //! | it is started | `invocation` |
 //! | it runs and ends, and nothing of it is left | `run`, `output`, `slots` |
 //! | after a restart | `recovery`, `resume` |
-//! | how many are where, for `/metrics` | `census` |
+//! | how many are in which state | `counts` |
 
 mod admission;
-mod census;
 mod commit;
+mod counts;
 mod dispatcher;
 mod expiry;
 mod feeder;

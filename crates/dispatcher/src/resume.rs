@@ -42,7 +42,7 @@ impl Shared {
             }
         };
         self.stoppers().insert(id, stoppable);
-        lane.census().resumed();
+        lane.counts().resumed();
         let slot = lane.slots.take_any();
         let shared = self.clone();
         self.tasks.spawn(async move {

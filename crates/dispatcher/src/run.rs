@@ -46,7 +46,6 @@ impl Shared {
         invocation: Invocation,
         signal: StopSignal,
     ) -> EndRecord {
-        let _running = lane.count_running();
         let id = invocation.request_id;
         match self.run(lane, begin, invocation, signal).await {
             Some(ending) => self.end(lane, id, ending).await,

@@ -27,8 +27,10 @@ pub struct DispatcherConfig {
 
 // === impl DispatcherConfig ===
 
-impl Default for DispatcherConfig {
-    fn default() -> Self {
+impl DispatcherConfig {
+    /// Bounds for tests. What users get by default is in the hub's configuration.
+    #[doc(hidden)]
+    pub fn for_tests() -> Self {
         Self {
             qps: NonZeroU32::new(1000).expect("not zero"),
             push_share_percent: 20,

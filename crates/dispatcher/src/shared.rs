@@ -243,7 +243,7 @@ impl Shared {
 
     /// An end is durable.
     pub(crate) fn note_end(&self, lane: &Lane, id: RequestId, end: End) {
-        lane.census().ended(end);
+        lane.counts().ended(end);
         self.starts.notify(id);
         self.ends.notify(id);
     }

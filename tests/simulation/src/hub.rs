@@ -27,10 +27,10 @@ pub(crate) fn parts(
         qps: settings.qps,
         max_queued: settings.max_queued,
         drain: Duration::from_secs(1),
-        ..DispatcherConfig::default()
+        ..DispatcherConfig::for_tests()
     };
     if world.is(Mutant::WallClockLimit) {
-        config.qps = DispatcherConfig::default().qps;
+        config.qps = DispatcherConfig::for_tests().qps;
     }
     let function = |name: &str| Function {
         name: function_name(name),

@@ -60,7 +60,7 @@ impl TestHub {
         let dispatcher = Dispatcher::start(DispatcherParts {
             config: DispatcherConfig {
                 max_event_bytes: 4096,
-                ..DispatcherConfig::default()
+                ..DispatcherConfig::for_tests()
             },
             functions: vec![
                 function("work", Execution::Async),

@@ -43,7 +43,7 @@ impl World {
             runtime: Arc::new(FakeRuntime::new(journal.clone(), clock.clone())),
             journal,
             clock,
-            config: DispatcherConfig::default(),
+            config: DispatcherConfig::for_tests(),
             functions: vec![function("f")],
         }
     }

@@ -151,9 +151,7 @@ impl Link {
     async fn read_loop(&self, reader: &mut Reader) -> Result<std::convert::Infallible, Trouble> {
         loop {
             let (message, blob) = reader.read().await?;
-            let Some((run, event)) = event(message, blob).map_err(Trouble::Protocol)? else {
-                continue;
-            };
+            let (run, event) = event(message, blob).map_err(Trouble::Protocol)?;
             let Ok(id) = run.parse::<RequestId>() else {
                 return Err(Trouble::Protocol(format!(
                     "`{}` is no run",
@@ -178,9 +176,8 @@ fn parsed(runs: Vec<HeldRun>) -> Vec<(RequestId, HeldRun)> {
 }
 
 /// Which run a message is about, and its event.
-fn event(message: FromExecutor, blob: Bytes) -> Result<Option<(String, RunEvent)>, String> {
-    Ok(Some(match message {
-        FromExecutor::Started { .. } => return Ok(None),
+fn event(message: FromExecutor, blob: Bytes) -> Result<(String, RunEvent), String> {
+    Ok(match message {
         FromExecutor::Lines { run, first, lines } => {
             (run, RunEvent::Lines(numbered(first, lines, blob)?))
         }
@@ -200,7 +197,7 @@ fn event(message: FromExecutor, blob: Bytes) -> Result<Option<(String, RunEvent)
         FromExecutor::Welcome(_) | FromExecutor::Refused(_) => {
             return Err("a second answer to the greeting".to_owned());
         }
-    }))
+    })
 }
 
 fn numbered(

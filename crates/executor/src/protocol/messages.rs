@@ -65,11 +65,6 @@ pub enum FromExecutor {
     Welcome(Welcome),
     /// To `Hello`: the two cannot talk, and why. Nothing follows.
     Refused(Refusal),
-    /// Nothing that a hub needs to know: said by earlier builds when function code was started.
-    Started {
-        /// The run's RequestId.
-        run: String,
-    },
     /// Lines of a run; blob: their texts, one after the other, without line ends.
     Lines {
         /// The run's RequestId.

@@ -22,7 +22,6 @@ async fn a_run_from_its_start_to_its_end() {
     assert_eq!(client.held().len(), 1);
 
     // An earlier build says this, and the hub has no use for it.
-    peer.send(FromExecutor::Started { run: run.clone() }).await;
     peer.send_lines(&run, 1, &["one", "", "three\u{ff}"]).await;
     let (result, reclaimed) = (b"result", false);
     let ended = FromExecutor::Ended {

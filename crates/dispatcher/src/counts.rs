@@ -1,14 +1,14 @@
-//! How many invocations of a function are where, at one moment: what was accepted or recovered waits, runs, or is over.
+//! How many invocations of a function are in which state at one moment: waiting, running, or ended.
 
 use std::collections::BTreeMap;
 
 use metrics::{counter, gauge};
 use tripline_model::{End, FunctionName, TriggerName};
 
-/// The invocations of one function that this life of the hub has to do with. Every change moves one invocation from
-/// one place to another, so that the sum over the places is what came in, whenever it is looked at.
+/// The invocations of one function that this life of the hub has to do with. Every change moves one invocation from one
+/// state to another, so the sum over the states is always what was accepted or recovered.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Census {
+pub(crate) struct InvocationCounts {
     accepted: BTreeMap<Option<TriggerName>, u64>,
     /// Left by earlier lives, not over then.
     recovered: u64,
@@ -18,26 +18,30 @@ pub(crate) struct Census {
     ended: BTreeMap<&'static str, u64>,
 }
 
-// === impl Census ===
+// === impl InvocationCounts ===
 
-impl Census {
+impl InvocationCounts {
     /// What earlier lives left: some wait, and some were found lost.
     pub(crate) fn recovered(waiting: u64, lost: u64) -> Self {
-        let mut census = Self {
+        let mut counts = Self {
             recovered: waiting + lost,
             waiting: i64::try_from(waiting).unwrap_or(i64::MAX),
             ..Self::default()
         };
         if lost > 0 {
-            census.ended.insert(End::Lost.as_str(), lost);
+            counts.ended.insert(End::Lost.as_str(), lost);
         }
-        census
+        counts
     }
 
     /// One more of earlier lives: it runs.
     pub(crate) fn resumed(&mut self) {
         self.recovered += 1;
         self.running += 1;
+    }
+
+    pub(crate) fn running(&self) -> u64 {
+        self.running
     }
 
     pub(crate) fn accepted(&mut self, trigger: Option<&TriggerName>) {
@@ -85,36 +89,36 @@ impl Census {
 mod tests {
     use super::*;
 
-    fn came_in(census: &Census) -> i64 {
-        (census.accepted.values().sum::<u64>() + census.recovered) as i64
+    fn came_in(counts: &InvocationCounts) -> i64 {
+        (counts.accepted.values().sum::<u64>() + counts.recovered) as i64
     }
 
-    fn is_somewhere(census: &Census) -> i64 {
-        census.waiting + (census.running + census.ended.values().sum::<u64>()) as i64
+    fn is_somewhere(counts: &InvocationCounts) -> i64 {
+        counts.waiting + (counts.running + counts.ended.values().sum::<u64>()) as i64
     }
 
     #[test]
     fn what_came_in_is_somewhere_after_every_step() {
         let trigger = TriggerName::new("trigger").unwrap();
-        let mut census = Census::recovered(2, 3);
-        let steps: [fn(&mut Census, &TriggerName); 8] = [
-            |census, _| census.resumed(),
-            |census, trigger| census.accepted(Some(trigger)),
-            |census, _| census.accepted(None),
-            |census, _| census.started(),
-            |census, _| census.ended(End::Failed),
-            |census, _| census.ended(End::Cancelled),
-            |census, _| census.ended(End::Expired),
-            |census, _| census.ended(End::Succeeded),
+        let mut counts = InvocationCounts::recovered(2, 3);
+        let steps: [fn(&mut InvocationCounts, &TriggerName); 8] = [
+            |counts, _| counts.resumed(),
+            |counts, trigger| counts.accepted(Some(trigger)),
+            |counts, _| counts.accepted(None),
+            |counts, _| counts.started(),
+            |counts, _| counts.ended(End::Failed),
+            |counts, _| counts.ended(End::Cancelled),
+            |counts, _| counts.ended(End::Expired),
+            |counts, _| counts.ended(End::Succeeded),
         ];
         for (place, step) in steps.iter().enumerate() {
-            step(&mut census, &trigger);
+            step(&mut counts, &trigger);
             assert_eq!(
-                came_in(&census),
-                is_somewhere(&census),
-                "step {place}: {census:?}"
+                came_in(&counts),
+                is_somewhere(&counts),
+                "step {place}: {counts:?}"
             );
         }
-        assert_eq!((census.waiting, census.running), (1, 0));
+        assert_eq!((counts.waiting, counts.running), (1, 0));
     }
 }
