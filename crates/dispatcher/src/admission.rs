@@ -16,7 +16,7 @@ pub(crate) struct Ticket {
     shared: Arc<Shared>,
     pub(crate) lane: Arc<Lane>,
     pub(crate) offer: Arc<Offer>,
-    /// The id that it gets if the happening is new.
+    /// The id that it gets if the occurrence is new.
     pub(crate) request_id: RequestId,
     /// What it took of the limits; nothing if it was accepted before.
     charge: Option<Charge>,
@@ -35,7 +35,7 @@ pub(crate) struct Refusal {
 /// What keeps an event out, and whose bound that is, where it is one that passes.
 type Bar = (Rejected, Option<Scope>);
 
-/// How the happening was known.
+/// How the occurrence was known.
 pub(crate) enum Known {
     /// Everything about it is on disk: this is the answer.
     Answered(Arc<Offer>, Result<Receipt, Rejected>),
@@ -156,7 +156,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Whether the happening of a refused offer is known: then it gets its answer whatever the limits say.
+    /// Whether the occurrence of a refused offer is known: then it gets its answer whatever the limits say.
     pub(crate) async fn recognise(self: &Arc<Self>, refusal: Box<Refusal>) -> Known {
         if refusal.passing.is_none() || refusal.offer.identity == Identity::Unique {
             return Known::New(refusal);

@@ -89,7 +89,7 @@ impl DispatcherHandle {
         self.reached(&self.0.starts, id, begun).await.ok().flatten()
     }
 
-    /// Waits until the state of an invocation is as wanted. `waiters`: those who are told of it.
+    /// Waits until the state of an invocation is as wanted. `waiters`: those who are notified of it.
     async fn reached(
         &self,
         waiters: &Waiters,

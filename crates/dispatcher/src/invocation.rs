@@ -51,7 +51,7 @@ impl Shared {
             Outcome::Gone => (None, EndRecord::Unknown),
             Outcome::Ran(over) => (None, over),
         };
-        // In this order: whoever asked for a stop until here is heard, and nobody can ask any more.
+        // In this order: a stop that was requested until here counts, and none can be requested any more.
         self.stoppers().remove(&id);
         if let Some(invocation) = unstarted {
             if is_cancelled(&signal) {

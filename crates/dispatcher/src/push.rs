@@ -1,4 +1,4 @@
-//! Offers that do not wait: whoever offers is told to come back.
+//! Offers that do not wait: whoever offers is asked to come back.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -117,7 +117,7 @@ impl Queue {
         }
     }
 
-    /// The journal ended it while it was waiting. Says whether it left the queue now: one that is on its way into the
+    /// The journal ended it while it was waiting. Returns whether it left the queue now: one that is on its way into the
     /// queue will not arrive, and one that is being started leaves when its start is refused.
     pub(crate) fn drop_ended(&mut self, id: RequestId) -> bool {
         let place = self.window.iter().position(|at| at.request_id == id);
@@ -144,7 +144,7 @@ impl Queue {
         }
     }
 
-    /// Takes the oldest from the journal, without those that [`Queue::skip`] named before. Says how many.
+    /// Takes the oldest from the journal, without those that [`Queue::skip`] named before. Returns how many.
     pub(crate) fn refill(&mut self, oldest: Vec<Invocation>) -> usize {
         let mut taken = 0;
         for invocation in oldest {

@@ -37,7 +37,7 @@ pub(crate) struct Recent {
     pub(crate) trigger: Option<TriggerName>,
 }
 
-/// Settles the past, and says what there is to do.
+/// Settles what earlier lives left, and returns what there is to do.
 ///
 /// - A changed execution mode of a known function is refused before anything is changed.
 /// - What was running and is held by its runtime goes on.

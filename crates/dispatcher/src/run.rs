@@ -102,8 +102,8 @@ impl Shared {
         Some(ending.because("the hub failed while it ran; it may or may not have done its work"))
     }
 
-    /// Makes the end durable and tells it. The record is written again while there is no room for it: that repeats a
-    /// note about what happened, and runs nothing.
+    /// Makes the end durable and notifies those who wait for it. The record is written again while there is no room for
+    /// it: that repeats a note about what happened, and runs nothing.
     pub(crate) async fn end(&self, lane: &Lane, id: RequestId, ending: Ending) -> EndRecord {
         let end = ending.end;
         let mut pause = RETRY_DELAYS.0;
@@ -117,7 +117,7 @@ impl Shared {
                     self.fail(why);
                     return EndRecord::Unknown;
                 }
-                // The first end wins; whoever wrote it has told it.
+                // The first end wins; whoever wrote it has notified the others.
                 Err(error) => {
                     tracing::debug!(%error, "the end was recorded before");
                     return EndRecord::Durable;

@@ -1,4 +1,4 @@
-//! What a dispatcher tells of itself.
+//! What a dispatcher reports of itself.
 
 use tripline_model::Function;
 

@@ -13,7 +13,7 @@ use crate::shared::Shared;
 pub enum TerminateOutcome {
     /// It had not been started and never will be: its end `cancelled` is on disk.
     Cancelled,
-    /// It was told to stop; its end follows (see [`tripline_model::Dispatch::ended`]).
+    /// It was asked to stop; its end follows (see [`tripline_model::Dispatch::ended`]).
     Stopping,
 }
 
@@ -36,7 +36,7 @@ pub enum TerminateError {
     Journal {
         /// Which invocation.
         id: RequestId,
-        /// What the journal said.
+        /// The journal's error.
         source: JournalError,
     },
 }

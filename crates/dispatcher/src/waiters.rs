@@ -10,7 +10,7 @@ use tripline_model::{RequestId, lock};
 #[derive(Debug, Default)]
 pub(crate) struct Waiters(Mutex<HashMap<RequestId, Crowd>>);
 
-/// How many wait for one id, and how they are told.
+/// How many wait for one id, and how they are notified.
 #[derive(Debug, Default)]
 struct Crowd {
     count: usize,
@@ -38,7 +38,7 @@ impl Waiters {
         }
     }
 
-    /// It has happened to `id`, and is durable.
+    /// Notifies those who wait for `id`: it has happened, and is durable.
     pub(crate) fn notify(&self, id: RequestId) {
         if let Some(crowd) = self.map().get(&id) {
             crowd.news.notify_waiters();

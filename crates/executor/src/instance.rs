@@ -76,11 +76,11 @@ pub(crate) trait Instance: Send {
     async fn wait(&mut self);
 
     /// Called once, after `wait`: ends what is left of the run within a bounded time, passes on what it wrote, removes
-    /// its scratch directory, and says how it was over. After success a warm instance goes back to its pool instead.
+    /// its scratch directory, and returns how it ended. After success a warm instance goes back to its pool instead.
     async fn reclaim(&mut self) -> Exit;
 }
 
-/// How a run was over.
+/// How a run ended.
 pub(crate) struct Exit {
     pub(crate) how: How,
     /// The result, up to `max_result_bytes`.
@@ -99,7 +99,7 @@ pub(crate) trait Remains: Send {
     async fn gone(&mut self);
 }
 
-/// In which way a run was over, by itself or not.
+/// In which way a run ended, by itself or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum How {
     /// The process ended: with a code, 0 is well.

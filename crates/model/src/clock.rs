@@ -1,4 +1,4 @@
-//! Wall time as a value, and the port that tells it.
+//! Wall time as a value, and the clock that gives it.
 
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -14,7 +14,7 @@ pub struct Timestamp(i64);
 const YEAR_0: i64 = -62_167_219_200_000;
 const YEAR_10000: i64 = 253_402_300_800_000;
 
-/// Tells the wall time. The real one lives in the binary; tests move a [`ManualClock`].
+/// Gives the wall time. The real one lives in the binary; tests move a [`ManualClock`].
 pub trait Clock: Send + Sync + 'static {
     /// The time now.
     fn now(&self) -> Timestamp;
@@ -43,7 +43,8 @@ impl Timestamp {
         Some(Self(at.timestamp_millis())).filter(|at| at.is_rfc3339())
     }
 
-    /// Whether RFC 3339 can say it: in UTC it is in one of the years 0 to 9999. Other systems' clocks may be far off.
+    /// Whether RFC 3339 can express it: in UTC it is in one of the years 0 to 9999. Other systems' clocks may be far
+    /// off.
     pub const fn is_rfc3339(self) -> bool {
         YEAR_0 <= self.0 && self.0 < YEAR_10000
     }

@@ -15,18 +15,18 @@ pub struct Offer {
     pub trigger: Option<TriggerName>,
     /// What happened.
     pub event: Event,
-    /// How the same happening is known again.
+    /// How the same occurrence is recognised.
     pub identity: Identity,
     /// Notes of the trigger that are written in the same transaction, whether the event is new or known.
     pub cursors: Vec<CursorEntry>,
 }
 
-/// How the same happening is known when it is offered again. Always within one trigger (or within the API).
+/// How an occurrence is recognised when it is offered again. Always within one trigger (or within the API).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Identity {
-    /// Every offer is a happening of its own.
+    /// Every offer is an occurrence of its own.
     Unique,
-    /// The happening has a name. Offered again within `window`, it gets the RequestId it got the first time.
+    /// The occurrence has a name. Offered again within `window`, it gets the RequestId it got the first time.
     Key {
         /// The name; hashed before it is stored.
         key: String,
@@ -36,7 +36,7 @@ pub enum Identity {
         /// not compare.
         digest: Option<[u8; 32]>,
     },
-    /// The happening has a place in an ordered stream (a Kafka partition, a timer). Whatever lies at or below the
+    /// The occurrence has a place in an ordered stream (a Kafka partition, a timer). Whatever lies at or below the
     /// stream's watermark was accepted before, for ever.
     Position {
         /// Which stream of the trigger, at most 255 bytes.

@@ -1,4 +1,4 @@
-//! How an invocation was over.
+//! How an invocation ended.
 
 use bytes::Bytes;
 

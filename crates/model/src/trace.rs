@@ -10,7 +10,7 @@ use crate::{Event, Invocation, RequestId};
 /// The extension that holds what the sender said (CloudEvents' extension for distributed tracing).
 pub const TRACEPARENT: &str = "traceparent";
 
-/// A place in a trace, as `traceparent` says it.
+/// A position in a trace, as in `traceparent`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TraceParent {
     /// The trace. Not all zero.

@@ -15,7 +15,7 @@ pub struct Start {
     pub invocation: Invocation,
     /// The function and its limits.
     pub function: Arc<Function>,
-    /// When the run will be stopped, by wall time: told to the function. The stop itself runs on monotonic time.
+    /// When the run will be stopped, by wall time: passed to the function. The stop itself runs on monotonic time.
     pub deadline: Timestamp,
     /// Where the lines go that the function writes.
     pub output: Arc<dyn Output>,
@@ -28,7 +28,7 @@ pub struct HeldInvocation {
     pub request_id: RequestId,
     /// Its function.
     pub function: FunctionName,
-    /// Whether it is over, and only its end is still to be told.
+    /// Whether it is over, and only its end is still to come.
     pub ended: bool,
 }
 
@@ -56,7 +56,7 @@ pub trait Runtime: Send + Sync + 'static {
     /// The word for it in the config, such as `process`.
     fn kind(&self) -> &'static str;
 
-    /// Runs one invocation to its end and says how it ended. Called once per RequestId, after its start is durable,
+    /// Runs one invocation to its end and returns how it ended. Called once per RequestId, after its start is durable,
     /// and never again for it. Every line that it wrote was given to the output before.
     ///
     /// At the deadline the run is asked to stop, gets the function's grace, and is then killed: `timed_out` whatever

@@ -17,7 +17,7 @@ use crate::protocol::{
     FrameError, FromExecutor, Hello, ToExecutor, VERSIONS, Value, Welcome, read_frame, write_frame,
 };
 
-/// Time to be welcomed.
+/// Time for the handshake.
 pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Bytes of a unix socket's path that the kernel takes, less its end.
@@ -32,13 +32,13 @@ pub(super) struct Connection {
     pub(super) writer: Writer,
 }
 
-/// Hears the executor.
+/// Reads from the executor.
 pub(super) struct Reader(BufReader<OwnedReadHalf>);
 
-/// Speaks to the executor.
+/// Writes to the executor.
 pub(super) struct Writer(BufWriter<OwnedWriteHalf>);
 
-/// Connects to a living executor and says hello. An error leaves nothing behind.
+/// Connects to a living executor and does the handshake. An error leaves nothing behind.
 pub(super) async fn join(
     folder: &Folder,
     release: &str,
@@ -141,7 +141,7 @@ impl Reader {
 // === impl Writer ===
 
 impl Writer {
-    /// Says something, perhaps not before the next `flush`. After `TooLarge` and `Malformed` nothing was said.
+    /// Writes a message, perhaps not before the next `flush`. After `TooLarge` and `Malformed` nothing was written.
     pub(super) async fn write(
         &mut self,
         message: &ToExecutor,

@@ -1,4 +1,4 @@
-//! What can go wrong between hub and executor, in words that say what to do.
+//! What can go wrong between hub and executor, and what to do about it.
 
 use std::io;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ pub enum ClientError {
         /// Why.
         source: io::Error,
     },
-    /// The two speak no common version.
+    /// The two have no common version.
     #[error(
         "the executor {id} (process {pid}, release {}) speaks versions {} to {} of the executor protocol, this hub \
          (release {release}) speaks {} to {}: {}; start a hub of a release that speaks both, or wait until its \
@@ -32,7 +32,7 @@ pub enum ClientError {
         pid: i32,
         /// This hub's build.
         release: String,
-        /// What the executor said.
+        /// The executor's refusal.
         refusal: Box<Refusal>,
     },
     /// It is alive but does not answer.
@@ -105,7 +105,7 @@ pub enum ClientError {
         /// The last that was heard.
         why: String,
     },
-    /// The start of a run cannot be said.
+    /// The start of a run cannot be sent.
     #[error("the run {run} cannot be started: {why}")]
     Unsayable {
         /// Its RequestId.

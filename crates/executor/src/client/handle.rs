@@ -13,7 +13,7 @@ use super::shared::Shared;
 use super::{ClientError, Run};
 use crate::protocol::{Credentials, FunctionSpec, HeldRun, MAX_FRAME_BYTES, Start, StopHow};
 
-/// Time for a start to be said: as long as an executor that died takes to be replaced, at most.
+/// Time for a start to be sent: as long as an executor that died takes to be replaced, at most.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Passes runs to executors. Cheap to clone.
@@ -29,7 +29,7 @@ impl Client {
         Self { shared }
     }
 
-    /// Says which functions there are from now on: all of them, each time. Executors that follow hear of them too.
+    /// Declares all functions that there are from now on, also to executors that follow.
     pub fn declare(&self, functions: Vec<FunctionSpec>) {
         self.shared.declare(functions);
     }
@@ -40,7 +40,7 @@ impl Client {
         links.iter().flat_map(|link| link.table().held()).collect()
     }
 
-    /// Starts a run at the executor of this release, waiting up to 30 s for one. Returns once the start was said. An
+    /// Starts a run at the executor of this release, waiting up to 30 s for one. Returns once the start was sent. An
     /// error means that no function code ran and none will. If the future is dropped, the run may be started or not.
     /// Until it returns, the run cannot be stopped.
     pub async fn start(&self, start: Start, data: Bytes) -> Result<Run, ClientError> {
@@ -91,14 +91,14 @@ impl Client {
         }
     }
 
-    /// Says that the lines of a run up to number `line` are kept. Without this no more than 32 messages come.
+    /// Confirms that the lines of a run up to number `line` are kept. Without this no more than 32 messages come.
     pub fn kept(&self, id: RequestId, line: u64) {
         if let Some(link) = self.shared.holder(id) {
             link.change(|table| table.kept(id, line));
         }
     }
 
-    /// Says that a run's end is durable: its executor drops what is left of it.
+    /// Confirms that a run's end is durable: its executor drops what is left of it.
     pub fn forget(&self, id: RequestId) {
         if let Some(link) = self.shared.holder(id) {
             link.change(|table| table.forget(id));

@@ -1,5 +1,5 @@
 //! What came for one run and was not taken yet. The executor sends a bounded number of messages ahead, so what is kept
-//! here is bounded; after a new connection it says things again, and what was taken already is left out.
+//! here is bounded; after a new connection it sends things again, and what was taken already is left out.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard};
@@ -37,7 +37,7 @@ struct State {
     taken: Seen,
 }
 
-/// How far a run's story was told.
+/// How far a run's events have come.
 #[derive(Debug, Clone, Copy, Default)]
 struct Seen {
     line: u64,
@@ -105,7 +105,7 @@ impl Inbox {
         self.state().was_claimed
     }
 
-    /// The executor will say again what comes after the lines that are kept: what waits here is dropped.
+    /// The executor will send again what comes after the lines that are kept: what waits here is dropped.
     pub(super) fn rewind(&self) {
         let mut state = self.state();
         state.passed = state.taken;
@@ -167,7 +167,7 @@ impl Inbox {
 // === impl Seen ===
 
 impl Seen {
-    /// What of the event was not told yet.
+    /// What is new in the event.
     fn admit(&self, event: RunEvent) -> Option<RunEvent> {
         match event {
             RunEvent::Lines(mut lines) => {

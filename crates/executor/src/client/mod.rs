@@ -35,7 +35,7 @@ pub use self::handle::Client;
 pub use self::launch::executor_args;
 pub use self::run::{NumberedLine, Run, RunEvent};
 
-/// Time to say what is still to be said, at the end.
+/// Time to send what is still to be sent, at the end.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Time for executors that hold nothing to end, at the end.
@@ -56,7 +56,7 @@ pub struct ExecutorsConfig {
     pub program: PathBuf,
     /// Which build this is. Executors of other builds end what they hold and are given nothing more.
     pub release: String,
-    /// Tells the time, for ids.
+    /// The time, for ids.
     pub clock: Arc<dyn Clock>,
 }
 

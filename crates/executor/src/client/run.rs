@@ -1,4 +1,4 @@
-//! What the hub hears of one run.
+//! The events of one run, as the hub gets them.
 
 use std::sync::Arc;
 

@@ -23,7 +23,7 @@ const MIN_REPLACE_DELAY: Duration = Duration::from_millis(100);
 /// The wait before a replacement, at most. An executor that lived longer counts as sound.
 const MAX_REPLACE_DELAY: Duration = Duration::from_secs(30);
 
-/// Starts that wait to be said: their events are in memory.
+/// Starts that wait to be sent, at most: their events are in memory.
 const MAX_WAITING_STARTS: usize = 64;
 
 pub(super) struct Shared {
@@ -120,7 +120,7 @@ impl Shared {
         self.current.send_replace(Some(link));
     }
 
-    /// Says which functions there are, to the current executor and to each that follows it.
+    /// Declares the functions that there are to the current executor and to each that follows it.
     pub(super) fn declare(&self, all: Vec<FunctionSpec>) {
         let all = Arc::new(all);
         let mut functions = lock(&self.functions);

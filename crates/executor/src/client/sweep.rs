@@ -15,8 +15,8 @@ const KILL_ROUND: Duration = Duration::from_millis(10);
 /// Time before what could not be ended is tried again.
 const SWEEP_RETRY_DELAY: Duration = Duration::from_secs(5);
 
-/// Ends everything that a dead executor left and removes its folder. Says what could not be ended, for people: then the
-/// folder stays, so that the next sweep finds it. `_lock` keeps anybody from coming to life there meanwhile.
+/// Ends everything that a dead executor left and removes its folder. Returns what could not be ended, for people: then
+/// the folder stays, so that the next sweep finds it. `_lock` keeps anybody from coming to life there meanwhile.
 pub(super) async fn sweep(folder: &Folder, _lock: Option<&File>) -> Option<String> {
     let path = folder.path.clone();
     let groups = blocking(move || isolation::sweep(&path)).await;
@@ -48,7 +48,7 @@ pub(super) async fn sweep_on(folder: &Folder, lock: Option<&File>) {
 }
 
 /// Kills every process whose environment holds the variable `mark` (`NAME=value`), again until none is left or the
-/// rounds are over. Says how many are left.
+/// rounds are over. Returns how many are left.
 async fn end_marked(mark: String) -> usize {
     let mut left = 0;
     for _ in 0..MAX_KILL_ROUNDS {

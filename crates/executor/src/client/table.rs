@@ -24,7 +24,7 @@ pub(super) struct Table {
     retire_due: bool,
     /// A message was taken out that may not be flushed yet.
     unflushed: bool,
-    /// Only a new connection can tell what comes from now on from what came before.
+    /// Only a new connection can separate what comes from now on from what came before.
     afresh: bool,
     /// The executor is gone: nothing is taken up any more.
     closed: bool,

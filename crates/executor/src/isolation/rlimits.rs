@@ -118,7 +118,7 @@ impl Bounds {
     }
 
     /// Sets them on a process that may have tighter ones of its own, which it keeps; one that is gone is no error, nor
-    /// is a bound that was not asked for. Says whether it did not have all of them before.
+    /// is a bound that was not asked for. Returns whether it did not have all of them before.
     pub(super) fn set(&self, pid: Pid, setter: &Setter<'_>) -> io::Result<bool> {
         let mut changed = false;
         for (resource, name, bound) in &self.asked {
@@ -154,7 +154,7 @@ impl Bounds {
 // === impl Setter ===
 
 impl Setter<'_> {
-    /// Makes of a bound what it is to be. Says whether it was anything else.
+    /// Makes of a bound what it is to be. Returns whether it was anything else.
     fn set(
         &self,
         pid: Pid,

@@ -85,7 +85,7 @@ fn family() -> MutexGuard<'static, Family> {
 }
 
 /// One look. Only strangers that were there in the look `before` are touched: a child that was just started is not
-/// known yet. Says who the strangers are.
+/// known yet. Returns who the strangers are.
 fn tend(before: &HashSet<i32>, executor: &[u8]) -> HashSet<i32> {
     let mut strangers = children();
     {

@@ -90,8 +90,8 @@ impl Pump {
         self.from.settled.store(true, Ordering::SeqCst);
     }
 
-    /// Reads until there is nothing more for now, or enough for one turn, and passes on whole lines. Says whether more
-    /// may come.
+    /// Reads until there is nothing more for now, or enough for one turn, and passes on whole lines. Returns whether
+    /// more may come.
     async fn empty(&mut self, lines: &mut Lines) -> bool {
         let mut total = 0;
         while total < TURN_BYTES {

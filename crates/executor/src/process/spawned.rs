@@ -30,10 +30,10 @@ use crate::protocol::Credentials;
 /// How long killed processes may take to disappear before they are waited for outside.
 const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long the pipes of a dead tree may take to run empty before it is looked for others who hold them.
+/// How long the pipes of a dead tree may take to drain before other processes that hold them are searched for.
 const PIPE_DRAIN_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// How long what was read may take to be passed on, before an output that takes nothing more is given up.
+/// How long output may take to be passed on before an output that takes nothing is given up.
 const OUTPUT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Time between two looks at how much is in the scratch directory.
@@ -237,9 +237,8 @@ impl Spawned {
         }
     }
 
-    /// Lets the pipes run empty. Somebody who left the group may hold them open for ever: he is looked for, and the
-    /// pipes are given up. Says whether nothing is
-    /// alive, as far as the caller did not know.
+    /// Drains the pipes. A process that left the group may hold them open: it is searched for, then the pipes are
+    /// dropped. Returns whether the whole tree is dead; `gone` is what the caller knows of that.
     async fn drain(&mut self, mut gone: bool) -> bool {
         if timeout(PIPE_DRAIN_TIMEOUT, join_all(&mut self.pumps))
             .await

@@ -95,7 +95,7 @@ impl Tree {
         self.suspect.store(true, Ordering::Relaxed);
     }
 
-    /// Kills all of it again and again until nothing is alive or `within` is over. Says whether nothing is. The main
+    /// Kills all of it again and again until nothing is alive or `within` is over. Returns whether nothing is. The main
     /// process was waited for, or counts as alive.
     pub(super) async fn end(&self, within: Duration) -> bool {
         let deadline = Instant::now() + within;
@@ -144,8 +144,8 @@ impl Tree {
         !self.reach_group(Some(Signal::KILL))
     }
 
-    /// Signals the group, if with anything, and says whether anybody is in it. Who was gone once is not reached again:
-    /// the number may be that of a stranger.
+    /// Signals the group, if with anything, and returns whether anybody is in it. Who was gone once is not reached
+    /// again: the number may be that of a stranger.
     fn reach_group(&self, signal: Option<Signal>) -> bool {
         if self.group_gone.load(Ordering::SeqCst) {
             return false;
@@ -207,7 +207,7 @@ impl Drop for Tree {
     }
 }
 
-/// Kills every process with the mark, and says how many there were.
+/// Kills every process with the mark, and returns how many there were.
 pub(crate) fn kill_marked(mark: &[u8]) -> io::Result<usize> {
     let found = marked(mark)?;
     for pid in &found {

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-/// Bytes of one frame, at most: an event or a result, and room for what is said about it.
+/// Bytes of one frame, at most: an event or a result, and room for its message.
 pub const MAX_FRAME_BYTES: usize = 72 << 20;
 
 /// Why a frame could not be read or written.
@@ -37,7 +37,7 @@ pub async fn read_frame<M: DeserializeOwned>(
     read_small_frame(from, MAX_FRAME_BYTES).await
 }
 
-/// The same from somebody who may say no more than `most` bytes at once.
+/// The same, with frames of at most `most` bytes.
 pub(crate) async fn read_small_frame<M: DeserializeOwned>(
     from: &mut (impl AsyncRead + Unpin),
     most: usize,

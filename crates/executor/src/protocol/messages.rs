@@ -1,4 +1,4 @@
-//! The messages. A blob rides along where a message says so; elsewhere it is empty.
+//! The messages. Where a message has a blob, its comment says so; elsewhere the blob is empty.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Credentials, FunctionSpec, Value};
 
-/// What a hub says.
+/// What a hub sends.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ToExecutor {
@@ -18,7 +18,7 @@ pub enum ToExecutor {
         /// Replaces all that were declared before.
         functions: Vec<FunctionSpec>,
     },
-    /// Starts a run; blob: the event's data. Said once for a run, and never again. Answered by `Ended`.
+    /// Starts a run; blob: the event's data. Sent once for a run, and never again. Answered by `Ended`.
     Start(Start),
     /// Stops a run. One that is not there is ignored: its end is on its way.
     Stop {
@@ -27,7 +27,7 @@ pub enum ToExecutor {
         /// How.
         how: StopHow,
     },
-    /// Asks for what a held run says from now on, and for its end.
+    /// Subscribes to a held run: its lines from now on, and its end.
     Attach {
         /// The run's RequestId.
         run: String,
@@ -57,13 +57,13 @@ pub enum ToExecutor {
     Retire,
 }
 
-/// What an executor says.
+/// What an executor sends.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FromExecutor {
-    /// To `Hello`: the two can talk.
+    /// Accepts `Hello`.
     Welcome(Welcome),
-    /// To `Hello`: the two cannot talk, and why. Nothing follows.
+    /// Refuses `Hello`, with the reason. Nothing follows.
     Refused(Refusal),
     /// Lines of a run; blob: their texts, one after the other, without line ends.
     Lines {
@@ -90,7 +90,7 @@ pub enum FromExecutor {
     },
 }
 
-/// The versions that somebody speaks.
+/// A range of protocol versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Versions {
     /// The oldest.
@@ -102,7 +102,7 @@ pub struct Versions {
 /// Who the hub is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
-    /// What it speaks.
+    /// Its protocol versions.
     pub versions: Versions,
     /// Which build it is.
     pub release: String,
@@ -114,7 +114,7 @@ pub struct Hello {
 /// Who the executor is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Welcome {
-    /// What is spoken from now on.
+    /// The protocol version of this connection.
     pub version: u16,
     /// Its id.
     pub executor: String,
@@ -124,7 +124,7 @@ pub struct Welcome {
     pub release: String,
     /// What it can enforce, a sentence for people.
     pub level: String,
-    /// Whether it was told to retire: it starts nothing more.
+    /// Whether it is retired: it starts nothing more.
     pub retired: bool,
     /// What it holds.
     pub runs: Vec<HeldRun>,
@@ -141,10 +141,10 @@ pub struct HeldRun {
     pub ended: bool,
 }
 
-/// Why the two cannot talk.
+/// Why a `Hello` was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
-    /// What the executor speaks.
+    /// The executor's protocol versions.
     pub versions: Versions,
     /// Which build it is.
     pub release: String,
@@ -169,7 +169,7 @@ pub struct Start {
     pub timeout_ms: u64,
     /// Time between the request to stop and the kill.
     pub grace_ms: u64,
-    /// When the run will be stopped, milliseconds since 1970 (UTC): told to the function.
+    /// When the run will be stopped, milliseconds since 1970 (UTC): passed to the function.
     pub deadline_ms: i64,
     /// Bytes of the result that are kept.
     pub max_result_bytes: u64,
@@ -256,7 +256,7 @@ impl StopHow {
 // === impl Versions ===
 
 impl Versions {
-    /// The newest that both speak.
+    /// The newest version that both have.
     pub fn common(self, other: Self) -> Option<u16> {
         let newest = self.to.min(other.to);
         (newest >= self.from.max(other.from)).then_some(newest)

@@ -1,8 +1,8 @@
-//! What hub and executor say to each other: messages as JSON with one blob of bytes each, in frames with a length.
+//! The protocol between hub and executor: messages as JSON with one blob of bytes each, in frames with a length.
 //!
-//! A hub says [`Hello`] first and is [welcomed](FromExecutor::Welcome) or [refused](FromExecutor::Refused). Both name
-//! the versions that they speak; the highest common one is spoken. One hub at a time: a new connection replaces the
-//! one before. A run goes on without a hub; what it says and how it ends is kept until a hub has taken it.
+//! A hub sends [`Hello`] first and is [welcomed](FromExecutor::Welcome) or [refused](FromExecutor::Refused). Both name
+//! their protocol versions; the highest common one is used. One hub at a time: a new connection replaces the
+//! one before. A run goes on without a hub; its lines and its end are kept until a hub has taken them.
 
 mod frame;
 mod messages;
@@ -16,5 +16,5 @@ pub use messages::{
 };
 pub use spec::{Credentials, FunctionSpec, Isolation, Kind, Limits, Value, WorkerSpec};
 
-/// The versions of the messages that this build speaks.
+/// The protocol versions of this build.
 pub const VERSIONS: Versions = Versions { from: 1, to: 1 };

@@ -39,7 +39,7 @@ use self::kinds::{Kinds, RealKinds};
 use self::runs::Runs;
 use crate::process::tend_orphans;
 
-/// How often the executor looks whether its directory is still there.
+/// How often the executor checks that its directory is still there.
 const DIRECTORY_CHECK_INTERVAL: Duration = Duration::from_secs(2);
 /// How long it waits for a hub when it holds no run.
 const IDLE_EXIT_TIMEOUT: Duration = Duration::from_secs(600);
@@ -54,7 +54,7 @@ pub struct ServeOptions {
     pub id: String,
     /// Which build it is, for people.
     pub release: String,
-    /// Tells the time of lines and ends.
+    /// The time of lines and ends.
     pub clock: Arc<dyn Clock>,
     /// When cancelled, all runs are killed and the executor ends.
     pub shutdown: CancellationToken,
@@ -111,7 +111,7 @@ async fn serve_kinds(
         () = gone(&directory) => tracing::error!("the executor's directory is gone: everything is killed"),
         () = options.shutdown.cancelled() => tracing::info!("told to shut down"),
     }
-    // The hub is not told that the runs are killed, but finds the executor gone: they are lost in either case.
+    // The hub is not notified that the runs are killed; it finds the executor gone, and they are lost in either case.
     directory.leave();
     runs.kill_all(SHUTDOWN_KILL_TIMEOUT).await;
     kinds.close().await;

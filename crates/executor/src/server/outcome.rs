@@ -1,4 +1,4 @@
-//! From how a run was over to what the hub is told about it.
+//! From how a run ended to the outcome that is sent to the hub.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tripline_model::{MAYBE_STARTED, NOT_STARTED, Timestamp};
 use crate::instance::How;
 use crate::protocol::{Outcome, RunEnd, StopHow};
 
-/// Why a run was told to end, if it was.
+/// Why a run had to end, if it had.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Cause {
     /// It was not.
@@ -17,7 +17,7 @@ pub(super) enum Cause {
     Deadline,
 }
 
-/// When a run was over.
+/// When a run ended.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Moment {
     pub(super) at: Timestamp,
@@ -25,7 +25,7 @@ pub(super) struct Moment {
     pub(super) after: Duration,
 }
 
-/// What is said of a run that was started.
+/// The outcome of a run that was started.
 pub(super) fn of_run(how: How, cause: Cause, timeout: Duration, moment: Moment) -> Outcome {
     let (exit_code, signal) = match &how {
         How::Exited(code) => (Some(*code), None),
@@ -69,7 +69,7 @@ pub(super) fn of_run(how: How, cause: Cause, timeout: Duration, moment: Moment) 
     }
 }
 
-/// What is said of a run that had to end while its start hung. Function code has not seen the event, unless `maybe`.
+/// The outcome of a run that had to end while its start hung. Function code has not seen the event, unless `maybe`.
 pub(super) fn of_start(maybe: bool, cause: Cause, timeout: Duration, moment: Moment) -> Outcome {
     let (end, detail) = match cause {
         Cause::Killed(reason) => {
@@ -85,7 +85,7 @@ pub(super) fn of_start(maybe: bool, cause: Cause, timeout: Duration, moment: Mom
     without_run(end, reason, Some(detail), moment)
 }
 
-/// What is said where there was no run, or nothing is known of it.
+/// The outcome where there was no run, or nothing is known of it.
 pub(super) fn without_run(
     end: RunEnd,
     reason: &str,

@@ -63,7 +63,7 @@ impl Stored {
         Some(bytes.into())
     }
 
-    /// It is on the disk, or could not be brought there. Says whether the piece is needed.
+    /// It is on the disk, or could not be brought there. Returns whether the piece is needed.
     pub(super) fn left(&mut self, piece: Option<Piece>) -> bool {
         let last = self.last();
         let ChunkLocation::Leaving(chunk) = &mut self.location else {

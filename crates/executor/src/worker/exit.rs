@@ -1,11 +1,11 @@
-//! How a run is said to be over, from what its instance answered and how that was over.
+//! How a run ended, from what its instance answered and how the instance ended.
 
 use bytes::Bytes;
 
 use super::event_slot::Answer;
 use crate::instance::{Exit, How};
 
-/// How the run was over, when its instance was over like this: a limit that the instance ran into explains the rest.
+/// How the run ended, given how its instance ended: a limit that the instance ran into explains the rest.
 pub(super) fn within_limits(run: How, instance: How) -> How {
     match (run, instance.limit()) {
         // No limit makes it a run of this event.

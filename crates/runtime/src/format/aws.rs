@@ -18,21 +18,21 @@ use serde_json::{Map, Value, json};
 use tripline_model::{Event, Invocation, Timestamp};
 
 use super::as_json;
-use super::happening::{Happening, Object, Record, Request};
+use super::occurrence::{Object, Occurrence, Record, Request};
 use super::text::{form_encoded, headers, in_seconds, or_base64, query};
 
 /// AWS's shape for what happened, if it has one.
-pub(super) fn shape(invocation: &Invocation, happening: &Happening<'_>) -> Option<Bytes> {
+pub(super) fn shape(invocation: &Invocation, occurrence: &Occurrence<'_>) -> Option<Bytes> {
     let data = invocation.event.data.as_ref();
-    let document = match happening {
-        Happening::Object(object) => s3(invocation, object),
-        Happening::Record(record) => kafka(&invocation.event, record),
-        Happening::Tick => match data.filter(|data| as_json(data).is_some()) {
+    let document = match occurrence {
+        Occurrence::Object(object) => s3(invocation, object),
+        Occurrence::Record(record) => kafka(&invocation.event, record),
+        Occurrence::Tick => match data.filter(|data| as_json(data).is_some()) {
             Some(constant) => return Some(constant.clone()),
             None => schedule(invocation),
         },
-        Happening::Request(request) => http_api(invocation, request),
-        Happening::Call | Happening::Other => return None,
+        Occurrence::Request(request) => http_api(invocation, request),
+        Occurrence::Call | Occurrence::Other => return None,
     };
     Some(document.to_string().into())
 }

@@ -8,7 +8,7 @@
 mod attributes;
 mod aws;
 mod cloudevents;
-mod happening;
+mod occurrence;
 mod scf;
 mod text;
 
@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 use tripline_model::{Event, Invocation};
 
 pub(crate) use attributes::{attributes, percent_encoded};
-use happening::Happening;
+use occurrence::Occurrence;
 
 /// The shape in which a function gets its events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -45,13 +45,13 @@ pub fn render(invocation: &Invocation, format: EventFormat) -> Bytes {
 /// What a cloud hands on for what happened, or a CloudEvent where it knows no such thing.
 fn in_shape(
     invocation: &Invocation,
-    shape: fn(&Invocation, &Happening<'_>) -> Option<Bytes>,
+    shape: fn(&Invocation, &Occurrence<'_>) -> Option<Bytes>,
 ) -> Bytes {
     let event = &invocation.event;
-    let happening = Happening::of(invocation);
-    let shaped = match happening {
-        Happening::Call => call(event),
-        _ => shape(invocation, &happening),
+    let occurrence = Occurrence::of(invocation);
+    let shaped = match occurrence {
+        Occurrence::Call => call(event),
+        _ => shape(invocation, &occurrence),
     };
     shaped.unwrap_or_else(|| cloudevents::structured(event))
 }

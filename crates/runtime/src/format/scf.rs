@@ -14,17 +14,17 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use tripline_model::{Event, Invocation};
 
-use super::happening::{Happening, Object, Record, Request};
+use super::occurrence::{Object, Occurrence, Record, Request};
 use super::text::{headers, in_seconds, or_base64, path_encoded, query};
 
 /// SCF's shape for what happened, if it has one.
-pub(super) fn shape(invocation: &Invocation, happening: &Happening<'_>) -> Option<Bytes> {
-    let document = match happening {
-        Happening::Object(object) => cos(invocation, object),
-        Happening::Record(record) => ckafka(&invocation.event, record),
-        Happening::Tick => timer(invocation),
-        Happening::Request(request) => api_gateway(invocation, request),
-        Happening::Call | Happening::Other => return None,
+pub(super) fn shape(invocation: &Invocation, occurrence: &Occurrence<'_>) -> Option<Bytes> {
+    let document = match occurrence {
+        Occurrence::Object(object) => cos(invocation, object),
+        Occurrence::Record(record) => ckafka(&invocation.event, record),
+        Occurrence::Tick => timer(invocation),
+        Occurrence::Request(request) => api_gateway(invocation, request),
+        Occurrence::Call | Occurrence::Other => return None,
     };
     Some(document.to_string().into())
 }

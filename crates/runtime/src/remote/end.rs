@@ -1,4 +1,4 @@
-//! What an executor says of an end, in the hub's words.
+//! From an executor's outcome to the hub's ending.
 
 use bytes::Bytes;
 use tripline_executor::protocol::{Outcome, RunEnd};

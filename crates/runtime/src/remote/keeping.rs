@@ -16,7 +16,7 @@ const CONFIRM_DELAY: Duration = Duration::from_millis(20);
 /// With so many messages it does not wait: an executor sends few more than these ahead.
 const CONFIRM_AT_ONCE: u32 = 8;
 
-/// Waits until lines that were taken are kept, and says up to which.
+/// Waits until lines that were taken are kept, and returns up to which.
 pub(super) struct Keeping {
     output: Arc<dyn Output>,
     /// Numbers of the last line that was taken, of the last that was asked for, and of the last that is kept.

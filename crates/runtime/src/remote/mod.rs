@@ -1,5 +1,5 @@
 //! Runs in executors: what `process` and `worker` have in common. A run is started once or taken up again, its lines
-//! are passed on and confirmed when they are kept, stop requests go the other way, and its end is told.
+//! are passed on and confirmed when they are kept, stop requests go the other way, and its end is returned.
 
 mod end;
 mod keeping;
@@ -32,7 +32,7 @@ use taking::Taking;
 /// Why a run is killed that the hub is done with.
 const HUB_RESTARTED: &str = "hub_restarted";
 
-/// The way to the executors.
+/// Runs functions in executors.
 pub struct Remote {
     link: Arc<dyn Link>,
     clock: Arc<dyn Clock>,
@@ -40,7 +40,7 @@ pub struct Remote {
     formats: HashMap<FunctionName, EventFormat>,
     /// The share of traces that is recorded; `None` without traces.
     traces: Option<f64>,
-    /// Runs whose end was told and that are not let go of yet; with the run where something of it is still alive.
+    /// Runs that ended and are not reclaimed yet; with the run where something of it is still alive.
     ended: Mutex<HashMap<RequestId, Option<Box<dyn Events>>>>,
 }
 
@@ -74,7 +74,7 @@ impl Remote {
         }
     }
 
-    /// Tells functions where their runs stand in traces, of which `share` are recorded.
+    /// Passes their trace context to functions; `share` of the traces are recorded.
     #[must_use]
     pub fn traced(self, share: Option<f64>) -> Self {
         Self {
@@ -118,7 +118,7 @@ impl Remote {
         render(&start.invocation, format.unwrap_or(EventFormat::Raw))
     }
 
-    /// See [`crate::Runtime::held`]. An executor does not tell of which kind a run is: these are all of them.
+    /// See [`crate::Runtime::held`]. An executor does not report the kind of a run: these are all of them.
     pub(crate) fn held(&self) -> Vec<HeldInvocation> {
         let held = self.link.held().into_iter().filter_map(|run| {
             let known = run

@@ -1,4 +1,4 @@
-//! AWS Lambda's Runtime API, version 2018-06-01, as `awslambdaric`, `aws-lambda-ric` and `lambda_runtime` speak it.
+//! AWS Lambda's Runtime API, version 2018-06-01, as `awslambdaric`, `aws-lambda-ric` and `lambda_runtime` use it.
 //! Nothing is ever restored from a snapshot here, so its calls are unknown.
 
 use hyper::body::Incoming;

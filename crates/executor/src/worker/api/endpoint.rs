@@ -1,4 +1,4 @@
-//! Where the Runtime API of an instance listens, and what it tells about the function.
+//! Where the Runtime API of an instance listens, and what it reports of the function.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -7,10 +7,10 @@ use tokio::net::TcpListener;
 
 use crate::protocol::{FunctionSpec, Value};
 
-/// Told when nobody knows how much memory there is.
+/// What is reported where the memory is unknown.
 const DEFAULT_MEMORY_MIB: u64 = 128;
 
-/// Where the Runtime API of an instance listens, and what it tells about the function.
+/// Where the Runtime API of an instance listens, and what it reports of the function.
 pub(in crate::worker) struct Endpoint {
     pub(in crate::worker) port: u16,
     /// `127.0.0.1:PORT`.

@@ -13,7 +13,7 @@ use crate::worker::event_slot::{Answer, Dialect};
 /// `call` is what follows `/runtime/` in the path.
 pub(super) async fn reply(api: &Api, call: &str, head: &Parts, body: &mut Incoming) -> Reply {
     match (&head.method, call) {
-        // It tells nothing that asking for an event does not tell.
+        // It reports nothing that asking for an event does not.
         (&Method::POST, "init/ready") => reply::ok(StatusCode::OK),
         (&Method::GET, "invocation/next") => next(api).await,
         (&Method::POST, "invocation/response") => answer(api, head, body, false).await,

@@ -13,7 +13,7 @@ use tripline_model::{Event, Invocation};
 
 /// What happened.
 #[derive(Debug)]
-pub(super) enum Happening<'a> {
+pub(super) enum Occurrence<'a> {
     Request(Request<'a>),
     Record(Record<'a>),
     Object(Box<Object>),
@@ -66,9 +66,9 @@ pub(super) struct Object {
     pub(super) principal_id: Option<String>,
 }
 
-// === impl Happening ===
+// === impl Occurrence ===
 
-impl<'a> Happening<'a> {
+impl<'a> Occurrence<'a> {
     pub(super) fn of(invocation: &'a Invocation) -> Self {
         let event = &invocation.event;
         if invocation.trigger.is_none() {
