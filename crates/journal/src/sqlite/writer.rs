@@ -43,7 +43,7 @@ pub(super) struct Writer {
     pub(super) lock: DirLock,
     /// Whether the log is being moved.
     pub(super) moving: bool,
-    /// Whether the file may not grow: the disk was full, and the file had free pages.
+    /// Whether the file may not grow: the disk is full, but events are taken, for the file has free pages.
     pub(super) is_kept: bool,
     /// On a full disk: when to look for room again.
     pub(super) look_again: Option<Instant>,
@@ -121,13 +121,23 @@ impl Writer {
         }
         match self.shared.health() {
             Health::Ok => self.write_group(jobs),
+            // Looked for here alone, and seldom: a write that fails must not lead to one that fails again.
+            Health::Full if wants_room(&jobs) && self.leave_full() => self.write_group(jobs),
             Health::Full => self.write_tight(jobs),
             Health::Poisoned(why) => answer(jobs, &JournalError::Poisoned(why)),
         }
     }
 
     fn write_group(&mut self, mut jobs: Jobs) {
-        match self.transaction(&mut jobs, false) {
+        let mut done = self.transaction(&mut jobs, false);
+        if let Err(failure) = &done
+            && self.verdict(failure).is_none()
+            && self.outgrow()
+        {
+            // Once: from now on the file may grow, and what is full next is the disk.
+            done = self.transaction(&mut jobs, false);
+        }
+        match done {
             Ok(()) => jobs.into_iter().for_each(|job| job.answer(Ok(()))),
             Err(failure) => self.recover(jobs, &failure),
         }
@@ -167,9 +177,6 @@ impl Writer {
     /// On a full disk: what needs room is refused, the rest is written with what the reserve left.
     fn write_tight(&mut self, jobs: Jobs) {
         let (growing, ending): (Jobs, Jobs) = jobs.into_iter().partition(|job| job.need().room);
-        if !growing.is_empty() && self.leave_full() {
-            return self.write_group(ending.into_iter().chain(growing).collect());
-        }
         answer(growing, &JournalError::Full);
         if self.log.is_long() {
             self.cut_log_or_say_so();
@@ -311,6 +318,10 @@ impl Writer {
         drop(self.connection);
         drop(self.lock);
     }
+}
+
+fn wants_room(jobs: &Jobs) -> bool {
+    jobs.iter().any(|job| job.need().room)
 }
 
 /// Whether trying each job alone could not help: who waited for a foreign process has waited enough.

@@ -25,10 +25,23 @@ impl Writer {
     /// There is no room: from now on events are refused, and ends have the reserve.
     pub(super) fn enter_full(&mut self) {
         self.note_full();
-        if self.is_kept {
-            // It is the file that is full. The disk may have had room for long.
-            self.look_again = None;
+        self.give_reserve();
+    }
+
+    /// Whether there is room after all where a write found none: the file may have been full, which does not grow, and
+    /// the disk may have had room for long. Asks the disk alone, for the write found the free pages wanting, and is true
+    /// no second time, for then the file may grow.
+    pub(super) fn outgrow(&mut self) -> bool {
+        if !self.is_kept {
+            return false;
         }
+        self.give_reserve();
+        self.reserve.make().is_ok() && said(self.use_reserve())
+    }
+
+    /// Lets the journal have the room of the reserve.
+    fn give_reserve(&mut self) {
+        self.is_kept = false;
         if let Err(error) = self.reserve.release() {
             tracing::error!(%error, "the reserve could not be given to the journal");
         }
@@ -56,17 +69,19 @@ impl Writer {
 
     /// Whether there is room for events, on the disk or in the file. Takes the reserve, if so.
     fn find_room(&mut self) -> bool {
-        let found = if self.reserve.make().is_ok() {
-            self.is_kept = false;
-            self.log.fit(self.reserve.bytes());
-            schema::let_grow(&self.connection, true).map(|()| true)
+        if self.reserve.make().is_ok() {
+            said(self.use_reserve())
         } else {
-            self.find_free_pages()
-        };
-        found.unwrap_or_else(|error| {
-            tracing::warn!(%error, "the journal cannot look for room");
-            false
-        })
+            said(self.find_free_pages())
+        }
+    }
+
+    /// Keeps the log within the whole reserve, which was just made.
+    fn use_reserve(&mut self) -> rusqlite::Result<bool> {
+        self.is_kept = false;
+        self.log.fit(self.reserve.bytes());
+        schema::let_grow(&self.connection, true)?;
+        Ok(true)
     }
 
     /// A file that filled the disk keeps its length, whatever is removed from it. Its free pages are room for events as
@@ -87,4 +102,12 @@ impl Writer {
         );
         Ok(true)
     }
+}
+
+/// Whether room was found; a failure is none, and is said.
+fn said(found: rusqlite::Result<bool>) -> bool {
+    found.unwrap_or_else(|error| {
+        tracing::warn!(%error, "the journal cannot look for room");
+        false
+    })
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tripline_journal::{
-    Accepted, Health, Journal, JournalError, LogStore, NewInvocation, NewLine, Retention,
-    SqliteLogStore,
+    Accepted, Health, Journal, JournalError, JournalOptions, LogStore, NewInvocation, NewLine,
+    Retention, SqliteJournal, SqliteLogStore,
 };
 use tripline_model::{End, Ending, Identity, InvocationState, LogStream, Timestamp};
 use tripline_skipped::skipped;
@@ -227,6 +227,48 @@ async fn a_journal_that_filled_its_disk_goes_on_in_its_own_free_pages() {
         assert!(accepted.is_ok(), "{n}: {accepted:?}");
     }
     journal.close().await;
+}
+
+#[tokio::test]
+async fn in_free_pages_a_result_larger_than_the_disk_is_left_out_and_the_event_beside_it_refused() {
+    let Some(disk) = SmallDisk::mount() else {
+        return skipped("a full journal", "a tmpfs cannot be mounted here");
+    };
+    // Without threads, what is called together is one transaction.
+    let options = JournalOptions {
+        reserve_bytes: 1 << 20,
+        ..JournalOptions::default()
+    };
+    let (journal, writer) = SqliteJournal::open_inline(&disk.at, options, clock()).unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(writer);
+    let running = accept(&journal, "f", at(0)).await;
+    journal.start(running, at(1)).await.unwrap();
+    fill_with_results(&journal, at(2)).await;
+    let retention = Retention {
+        keep_ended: Duration::ZERO,
+        keep_at_least: Duration::ZERO,
+        max_bytes: u64::MAX,
+        keep_removed: Duration::MAX,
+    };
+    journal.purge(&retention, at(1000)).await.unwrap();
+    accept_when_there_is_room(&journal).await;
+    let reserve = std::fs::metadata(disk.at.join("reserve")).unwrap().len();
+    assert_eq!(reserve, 256 << 10, "it goes on in free pages");
+
+    let mut ending = Ending::new(End::Succeeded, at(2), "exit_code");
+    ending.result = Some(Bytes::from(vec![b'r'; 4 << 20]));
+    let (accepted, ended) = tokio::join!(
+        journal.accept(vec![large()]),
+        journal.finish(running, ending)
+    );
+    assert_eq!((accepted, ended), (Err(JournalError::Full), Ok(())));
+    let read = Journal::get(&journal, running).await.unwrap().unwrap();
+    let ending = read.ending.unwrap();
+    assert!(ending.result.is_none() && ending.result_cut, "no room");
+    accept_when_there_is_room(&journal).await;
+    journal.close().await;
+    tasks.join_all().await;
 }
 
 #[tokio::test]
