@@ -74,10 +74,14 @@ pub struct Portion {
     pub bytes: usize,
 }
 
+/// Most runs are over before this, and recorded; see [`Journal::oldest_with_log_to_keep`].
+pub const SHORT_RUN: Duration = Duration::from_secs(60);
+
 /// What is kept, and how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
-    /// How long a record is kept after its end.
+    /// How long a record is kept after its end was recorded, or after its end, if the clock had that later: of a run that
+    /// ended while no hub was there, nobody could have read it before.
     pub keep_ended: Duration,
     /// How long it is kept also where `max_bytes` would have it go, at most `keep_ended`: whoever has a receipt must
     /// have time to ask for the answer.
@@ -201,8 +205,13 @@ pub trait Journal: Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<(), JournalError>;
 
-    /// The invocation accepted first of those that were found lost at `since` or later.
-    async fn oldest_lost(&self, since: Timestamp) -> Result<Option<RequestId>, JournalError>;
+    /// The invocation accepted first of those whose log is to be kept however old its last line is: they run, or their
+    /// end was recorded at `since` or later. Not of those whose end was recorded within [`SHORT_RUN`] after their start,
+    /// for their lines are hardly older.
+    async fn oldest_with_log_to_keep(
+        &self,
+        since: Timestamp,
+    ) -> Result<Option<RequestId>, JournalError>;
 
     /// Removes what retention no longer keeps, in small steps between which other writes go on.
     async fn purge(&self, retention: &Retention, now: Timestamp) -> Result<Purged, JournalError>;

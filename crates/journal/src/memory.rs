@@ -95,7 +95,7 @@ impl Journal for MemoryJournal {
     }
 
     async fn finish(&self, id: RequestId, ending: Ending) -> Result<(), JournalError> {
-        self.writing()?.end(id, ending)
+        self.writing()?.end(id, ending, self.clock.now())
     }
 
     async fn queued(
@@ -141,7 +141,7 @@ impl Journal for MemoryJournal {
             i.state == InvocationState::Running && !except.contains(&i.request_id)
         };
         let ids = state.ids(running, limit);
-        state.end_all(ids, &Ending::new(End::Lost, at, reason))
+        state.end_all(ids, &Ending::new(End::Lost, at, reason), self.clock.now())
     }
 
     async fn expire(
@@ -158,7 +158,11 @@ impl Journal for MemoryJournal {
                 && i.accepted_at < accepted_before
         };
         let ids = state.ids(old, limit);
-        state.end_all(ids, &Ending::new(End::Expired, at, "max_event_age"))
+        state.end_all(
+            ids,
+            &Ending::new(End::Expired, at, "max_event_age"),
+            self.clock.now(),
+        )
     }
 
     async fn cancel_all(
@@ -172,7 +176,11 @@ impl Journal for MemoryJournal {
         let waiting =
             |i: &&Invocation| i.state == InvocationState::Accepted && i.function == *function;
         let ids = state.ids(waiting, limit);
-        state.end_all(ids, &Ending::new(End::Cancelled, at, reason))
+        state.end_all(
+            ids,
+            &Ending::new(End::Cancelled, at, reason),
+            self.clock.now(),
+        )
     }
 
     async fn get(&self, id: RequestId) -> Result<Option<Invocation>, JournalError> {
@@ -205,8 +213,11 @@ impl Journal for MemoryJournal {
         Ok(())
     }
 
-    async fn oldest_lost(&self, since: Timestamp) -> Result<Option<RequestId>, JournalError> {
-        Ok(self.reading()?.oldest_lost(since))
+    async fn oldest_with_log_to_keep(
+        &self,
+        since: Timestamp,
+    ) -> Result<Option<RequestId>, JournalError> {
+        Ok(self.reading()?.oldest_with_log_to_keep(since))
     }
 
     async fn purge(&self, retention: &Retention, now: Timestamp) -> Result<Purged, JournalError> {

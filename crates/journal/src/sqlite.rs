@@ -150,7 +150,8 @@ impl SqliteJournal {
         ending: Ending,
         limit: usize,
     ) -> Result<Vec<RequestId>, JournalError> {
-        self.amend(move |group| group.end_several(&which, &ending, limit))
+        let now = self.clock.now();
+        self.amend(move |group| group.end_several(&which, &ending, now, limit))
             .await
     }
 
@@ -200,7 +201,8 @@ impl Journal for SqliteJournal {
 
     async fn finish(&self, id: RequestId, ending: Ending) -> Result<(), JournalError> {
         let weight = 512 + ending.result.as_ref().map_or(0, Bytes::len);
-        self.write(false, weight, move |group| group.finish(id, &ending))
+        let now = self.clock.now();
+        self.write(false, weight, move |group| group.finish(id, &ending, now))
             .await
     }
 
@@ -291,9 +293,12 @@ impl Journal for SqliteJournal {
             .await
     }
 
-    async fn oldest_lost(&self, since: Timestamp) -> Result<Option<RequestId>, JournalError> {
+    async fn oldest_with_log_to_keep(
+        &self,
+        since: Timestamp,
+    ) -> Result<Option<RequestId>, JournalError> {
         self.readers
-            .read(move |connection| read::oldest_lost(connection, since))
+            .read(move |connection| read::oldest_with_log_to_keep(connection, since))
             .await
     }
 

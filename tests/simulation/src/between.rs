@@ -15,7 +15,7 @@ use tripline_journal::{
     Retention, SqliteJournal,
 };
 use tripline_model::{
-    Cursors, Ending, Execution, FunctionName, Identity, Invocation, InvocationState, Offer,
+    Clock, Cursors, Ending, Execution, FunctionName, Identity, Invocation, InvocationState, Offer,
     RequestId, Timestamp, TriggerName,
 };
 
@@ -30,6 +30,8 @@ pub(crate) struct Asked {
     pub(crate) accepts: BTreeSet<RequestId>,
     pub(crate) starts: BTreeSet<RequestId>,
     pub(crate) ends: BTreeSet<RequestId>,
+    /// For the time of an end, when the journal was asked for one of that time: first and last. Retention counts from then.
+    pub(crate) recorded: BTreeMap<Timestamp, (Timestamp, Timestamp)>,
     /// Ends that took the place of others, by a mutant.
     pub(crate) overwritten: BTreeMap<RequestId, Ending>,
 }
@@ -70,6 +72,14 @@ impl Between {
         if !self.world.fate.is_over() {
             note(&mut self.world.asked());
         }
+    }
+
+    /// An end of that time is about to be recorded.
+    fn note_end(&self, at: Timestamp) {
+        let now = self.world.clock.now();
+        let mut asked = self.world.asked();
+        let (first, last) = asked.recorded.entry(at).or_insert((now, now));
+        (*first, *last) = (now.min(*first), now.max(*last));
     }
 
     fn note_accepts(&self, batch: &[NewInvocation]) {
@@ -184,6 +194,7 @@ impl Journal for Between {
         }
         let mut answer = {
             let _open = self.ends.read().await;
+            self.note_end(ending.at);
             self.journal.finish(id, ending.clone()).await
         };
         if self.world.is(Mutant::EndOverwritesEnd)
@@ -230,6 +241,7 @@ impl Journal for Between {
         except: &Arc<HashSet<RequestId>>,
         limit: usize,
     ) -> Result<Vec<RequestId>, JournalError> {
+        self.note_end(at);
         let step = self.journal.lose_running(at, reason, except, limit.min(2));
         step.await
     }
@@ -242,6 +254,7 @@ impl Journal for Between {
         limit: usize,
     ) -> Result<Vec<RequestId>, JournalError> {
         let _open = self.ends.read().await;
+        self.note_end(at);
         self.journal.expire(function, before, at, limit).await
     }
 
@@ -253,6 +266,7 @@ impl Journal for Between {
         limit: usize,
     ) -> Result<Vec<RequestId>, JournalError> {
         let _open = self.ends.read().await;
+        self.note_end(at);
         self.journal.cancel_all(function, at, reason, limit).await
     }
 
@@ -285,8 +299,11 @@ impl Journal for Between {
         self.journal.register_triggers(present, now).await
     }
 
-    async fn oldest_lost(&self, since: Timestamp) -> Result<Option<RequestId>, JournalError> {
-        self.journal.oldest_lost(since).await
+    async fn oldest_with_log_to_keep(
+        &self,
+        since: Timestamp,
+    ) -> Result<Option<RequestId>, JournalError> {
+        self.journal.oldest_with_log_to_keep(since).await
     }
 
     async fn purge(&self, retention: &Retention, now: Timestamp) -> Result<Purged, JournalError> {

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use tripline_model::{
-    CursorEntry, End, Ending, Execution, FunctionName, Identity, Invocation, InvocationState,
-    Offer, RequestId, Timestamp, Transition, TriggerName,
+    CursorEntry, Ending, Execution, FunctionName, Identity, Invocation, InvocationState, Offer,
+    RequestId, Timestamp, Transition, TriggerName,
 };
 
 use crate::{
     Accepted, Health, JournalError, NewInvocation, Page, Portion, Purged, Query, Retention,
+    SHORT_RUN,
 };
 
 /// Everything there is.
@@ -19,6 +20,8 @@ pub(super) struct State {
     pub(super) cursors: BTreeMap<(TriggerName, Bytes), Bytes>,
     pub(super) health: Health,
     pub(super) closed: bool,
+    /// When ends were recorded.
+    kept_from: BTreeMap<RequestId, Timestamp>,
     identities: BTreeMap<(Option<TriggerName>, String), Remembered>,
     functions: BTreeMap<FunctionName, Execution>,
     /// Triggers that left notes, and since when they are not there any more.
@@ -41,6 +44,7 @@ impl Default for State {
             cursors: BTreeMap::new(),
             health: Health::Ok,
             closed: false,
+            kept_from: BTreeMap::new(),
             identities: BTreeMap::new(),
             functions: BTreeMap::new(),
             gone: BTreeMap::new(),
@@ -150,11 +154,18 @@ impl State {
         Ok(invocation)
     }
 
-    /// Ends one invocation and drops its data.
-    pub(super) fn end(&mut self, id: RequestId, ending: Ending) -> Result<(), JournalError> {
+    /// Ends one invocation at `now` and drops its data.
+    pub(super) fn end(
+        &mut self,
+        id: RequestId,
+        ending: Ending,
+        now: Timestamp,
+    ) -> Result<(), JournalError> {
+        let from = ending.at.max(now);
         let invocation = self.apply(id, Transition::End(ending.end))?;
         invocation.ending = Some(ending);
         invocation.event.data = None;
+        self.kept_from.insert(id, from);
         Ok(())
     }
 
@@ -163,9 +174,10 @@ impl State {
         &mut self,
         ids: Vec<RequestId>,
         ending: &Ending,
+        now: Timestamp,
     ) -> Result<Vec<RequestId>, JournalError> {
         for id in &ids {
-            self.end(*id, ending.clone())?;
+            self.end(*id, ending.clone(), now)?;
         }
         Ok(ids)
     }
@@ -279,38 +291,44 @@ impl State {
         self.gone.retain(|via, _| !present.contains(via));
     }
 
-    /// See [`crate::Journal::oldest_lost`].
-    pub(super) fn oldest_lost(&self, since: Timestamp) -> Option<RequestId> {
-        let lost = |i: &&Invocation| {
-            let ending = i.ending.as_ref();
-            ending.is_some_and(|ending| ending.end == End::Lost && ending.at >= since)
+    /// See [`crate::Journal::oldest_with_log_to_keep`].
+    pub(super) fn oldest_with_log_to_keep(&self, since: Timestamp) -> Option<RequestId> {
+        let is_kept = |i: &&Invocation| match (i.state, i.started_at) {
+            (InvocationState::Running, _) => true,
+            (InvocationState::Ended(_), Some(started)) => self
+                .kept_from
+                .get(&i.request_id)
+                .is_some_and(|from| *from >= since && from.since(started) > SHORT_RUN),
+            _ => false,
         };
-        let all = self.invocations.values().filter(lost);
-        all.map(|one| one.request_id).min()
+        let kept = self.invocations.values().find(is_kept);
+        kept.map(|one| one.request_id)
     }
 
-    /// Removes ended records past their time, then the oldest ends until the rest fits, and notes of triggers long gone.
+    /// Removes ended records past their time, then the oldest until the rest fits, and notes of triggers long gone.
     pub(super) fn purge(&mut self, retention: &Retention, now: Timestamp) -> Purged {
         let before = (self.invocations.len(), self.identities.len());
         let limit = now.minus(retention.keep_ended);
-        let kept = |i: &Invocation| i.ending.as_ref().is_none_or(|end| end.at >= limit);
-        self.invocations.retain(|_, invocation| kept(invocation));
+        while self.forget_oldest(limit) {}
         self.identities.retain(|_, known| known.until > now);
         let at_least = now.minus(retention.keep_at_least.min(retention.keep_ended));
-        while self.weight() > retention.max_bytes {
-            let ended = self.invocations.values().filter_map(|i| {
-                let ending = i.ending.as_ref()?;
-                Some((ending.at, i.request_id))
-            });
-            let oldest = ended.min().filter(|(at, _)| *at < at_least);
-            let Some((_, id)) = oldest else { break };
-            self.invocations.remove(&id);
-        }
+        while self.weight() > retention.max_bytes && self.forget_oldest(at_least) {}
         Purged {
             invocations: (before.0 - self.invocations.len()) as u64,
             identities: (before.1 - self.identities.len()) as u64,
             notes: self.purge_notes(now.minus(retention.keep_removed)),
         }
+    }
+
+    /// Removes the record whose end was recorded first, if that was before `before`.
+    fn forget_oldest(&mut self, before: Timestamp) -> bool {
+        let oldest = self.kept_from.iter().map(|(id, from)| (*from, *id)).min();
+        let Some((_, id)) = oldest.filter(|(from, _)| *from < before) else {
+            return false;
+        };
+        self.kept_from.remove(&id);
+        self.invocations.remove(&id);
+        true
     }
 
     fn purge_notes(&mut self, before: Timestamp) -> u64 {

@@ -3,10 +3,12 @@
 use std::collections::HashSet;
 
 use bytes::Bytes;
-use rusqlite::{Connection, OptionalExtension, Params, ffi, named_params, params};
+use rusqlite::{
+    Connection, OptionalExtension, Params, ffi, named_params, params, params_from_iter,
+};
 use tripline_model::{
-    CursorEntry, End, FunctionName, Identity, Invocation, InvocationState, Offer, RequestId,
-    Timestamp, TriggerName,
+    CursorEntry, FunctionName, Identity, Invocation, InvocationState, Offer, RequestId, Timestamp,
+    TriggerName,
 };
 
 use super::identity::{self, Spans};
@@ -147,20 +149,22 @@ pub(super) fn cursors(
     rows.collect()
 }
 
-/// See [`crate::Journal::oldest_lost`].
-pub(super) fn oldest_lost(
+/// See [`crate::Journal::oldest_with_log_to_keep`].
+pub(super) fn oldest_with_log_to_keep(
     connection: &Connection,
     since: Timestamp,
 ) -> rusqlite::Result<Option<RequestId>> {
-    let lost = row::state_code(InvocationState::Ended(End::Lost));
-    let sql = format!(
-        "SELECT id FROM invocations INDEXED BY troubled
-         WHERE state > 2 AND state = {lost} AND ended_at >= ?1 ORDER BY id LIMIT 1"
-    );
-    connection
-        .prepare_cached(&sql)?
-        .query_row([since.as_millis()], |found| row::id(found, 0))
-        .optional()
+    let first = |sql: &str, values: &[i64]| {
+        let mut select = connection.prepare_cached(sql)?;
+        let found = select.query_row(params_from_iter(values), |found| row::id(found, 0));
+        found.optional()
+    };
+    let running = first(
+        "SELECT id FROM invocations INDEXED BY running WHERE state = 1 ORDER BY id LIMIT 1",
+        &[],
+    )?;
+    let ended = first(OLDEST_OF_LONG, &[since.as_millis()])?;
+    Ok(running.into_iter().chain(ended).min())
 }
 
 /// Bytes of the file that hold something.
@@ -206,6 +210,11 @@ fn in_file(length: u64) -> u64 {
         _ => least + (beyond / IN_PAGE + 1) * PAGE_BYTES,
     }
 }
+
+/// Those that were kept longer lie in front of it. Mostly they are gone, as logs are kept as long as records.
+const OLDEST_OF_LONG: &str = "SELECT id FROM invocations INDEXED BY long
+    WHERE ifnull(kept_from, ended_at) - started_at > 60000 AND ifnull(kept_from, ended_at) >= ?1
+    ORDER BY id LIMIT 1";
 
 const PAYLOAD: &str = "SELECT data FROM payloads WHERE id = ?1";
 const RESULT: &str = "SELECT data FROM results WHERE id = ?1";

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 use crate::OpenError;
 
 /// The version of [`TABLES`], in `PRAGMA user_version`.
-pub(super) const VERSION: i64 = 4;
+pub(super) const VERSION: i64 = 5;
 
 /// Bytes of a page.
 pub(super) const PAGE_BYTES: u64 = 8192;
@@ -26,6 +26,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 const APPLICATION_ID: i64 = 0x5452_4950;
 
 /// `state`: 0 accepted, 1 running, 2 succeeded, then the other ends. Times are milliseconds since 1970.
+/// `kept_from`: when the end was recorded; records of before version 5 have none, and are kept from their end.
 const TABLES: &str = "
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE functions (name TEXT PRIMARY KEY, execution TEXT NOT NULL) WITHOUT ROWID;
@@ -35,14 +36,16 @@ CREATE TABLE invocations (
     reason TEXT, detail TEXT, exit_code INTEGER, signal INTEGER, result_cut INTEGER,
     event_id TEXT NOT NULL, source TEXT NOT NULL, kind TEXT NOT NULL, subject TEXT,
     time INTEGER NOT NULL, content_type TEXT, extensions TEXT, data_len INTEGER NOT NULL,
-    duration_ms INTEGER, peak_memory_bytes INTEGER, memory_limit_bytes INTEGER
+    duration_ms INTEGER, peak_memory_bytes INTEGER, memory_limit_bytes INTEGER, kept_from INTEGER
 ) WITHOUT ROWID;
 CREATE INDEX by_function ON invocations (function, id);
 CREATE INDEX by_trigger ON invocations (via, id) WHERE via IS NOT NULL;
 CREATE INDEX waiting ON invocations (function, accepted_at, id) WHERE state = 0;
 CREATE INDEX running ON invocations (id) WHERE state = 1;
 CREATE INDEX troubled ON invocations (state, id) WHERE state > 2;
-CREATE INDEX ended ON invocations (ended_at, id) WHERE ended_at IS NOT NULL;
+CREATE INDEX ended ON invocations (ifnull(kept_from, ended_at), id) WHERE ended_at IS NOT NULL;
+CREATE INDEX long ON invocations (id, ifnull(kept_from, ended_at))
+    WHERE ifnull(kept_from, ended_at) - started_at > 60000;
 CREATE TABLE payloads (id BLOB PRIMARY KEY, data BLOB NOT NULL, crc INTEGER) WITHOUT ROWID;
 CREATE TABLE results (id BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE counts (
@@ -61,7 +64,7 @@ CREATE TABLE cursors (
 ";
 
 /// What was added in each version from the second on.
-const STEPS: [(i64, &str); 3] = [
+const STEPS: [(i64, &str); 4] = [
     (
         2,
         "ALTER TABLE invocations ADD COLUMN duration_ms INTEGER;
@@ -72,6 +75,15 @@ const STEPS: [(i64, &str); 3] = [
         "ALTER TABLE invocations ADD COLUMN memory_limit_bytes INTEGER;",
     ),
     (4, "ALTER TABLE payloads ADD COLUMN crc INTEGER;"),
+    // Records are left as they are, for there may be millions.
+    (
+        5,
+        "ALTER TABLE invocations ADD COLUMN kept_from INTEGER;
+         DROP INDEX ended;
+         CREATE INDEX ended ON invocations (ifnull(kept_from, ended_at), id) WHERE ended_at IS NOT NULL;
+         CREATE INDEX long ON invocations (id, ifnull(kept_from, ended_at))
+             WHERE ifnull(kept_from, ended_at) - started_at > 60000;",
+    ),
 ];
 
 /// Opens the file for writing; makes it if it is new.

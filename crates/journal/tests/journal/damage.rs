@@ -322,7 +322,7 @@ async fn what_cannot_be_judged_is_not_called_whole_or_damaged() {
         panic!("a newer version wrote it");
     };
     assert!(error.help().is_some_and(|help| help.contains("newer")));
-    set("user_version", 4);
+    set("user_version", 5);
     assert!(!inspect(dir.path()).unwrap().is_damaged());
     set("application_id", 1);
     let found = inspect(dir.path()).unwrap();

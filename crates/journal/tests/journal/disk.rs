@@ -184,7 +184,10 @@ async fn a_journal_of_the_first_version_is_migrated_and_keeps_what_it_has() {
     let old = Ending::new(End::Failed, at(3), "exit_code");
     journal.finish(ended, old.clone()).await.unwrap();
     journal.close().await;
-    let back = "ALTER TABLE invocations DROP COLUMN duration_ms;
+    let back = "DROP INDEX ended; DROP INDEX long;
+        ALTER TABLE invocations DROP COLUMN kept_from;
+        CREATE INDEX ended ON invocations (ended_at, id) WHERE ended_at IS NOT NULL;
+        ALTER TABLE invocations DROP COLUMN duration_ms;
         ALTER TABLE invocations DROP COLUMN peak_memory_bytes;
         ALTER TABLE invocations DROP COLUMN memory_limit_bytes;
         ALTER TABLE payloads DROP COLUMN crc; PRAGMA user_version = 1;";
@@ -203,4 +206,15 @@ async fn a_journal_of_the_first_version_is_migrated_and_keeps_what_it_has() {
         let read = Journal::get(&journal, id).await.unwrap().unwrap();
         assert_eq!(read.ending, Some(ending));
     }
+    let retention = Retention {
+        keep_ended: Duration::from_secs(10),
+        keep_at_least: Duration::ZERO,
+        max_bytes: u64::MAX,
+        keep_removed: Duration::MAX,
+    };
+    let spared = journal.oldest_with_log_to_keep(at(0)).await;
+    assert_eq!(spared, Ok(None), "both were short");
+    let purged = journal.purge(&retention, at(14)).await.unwrap();
+    assert_eq!(purged.invocations, 1, "an old one counts from its end");
+    assert_eq!(Journal::get(&journal, ended).await, Ok(None));
 }

@@ -36,7 +36,7 @@ pub struct HubConfig {
     pub max_event_bytes: u64,
     /// How long a stopping hub waits for running functions. `drain`, default `30s`.
     pub drain: Duration,
-    /// How long an ended invocation is kept. `keep_ended`, default `72h`.
+    /// How long an ended invocation is kept after that was recorded. `keep_ended`, default `72h`.
     pub keep_ended: Duration,
     /// The journal's size cap, in bytes. `max_journal`, default `10GiB`.
     pub max_journal_bytes: u64,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
-use tripline_journal::{Journal, LogStore, Retention};
+use tripline_journal::{Journal, LogStore, Retention, SHORT_RUN};
 use tripline_model::{Clock, Timestamp, TriggerName};
 
 use crate::telemetry::METRICS_UPKEEP;
@@ -77,15 +77,15 @@ impl Upkeep {
         }
     }
 
-    /// Spares the logs of lost runs that are still kept. Such a run ended when its loss was found, which may be days after
-    /// its last line, if the hub was down for so long.
+    /// A run may be silent for days, and may have ended while the hub was down for days: its log is kept from when its end
+    /// was recorded.
     async fn purge_logs(&self, now: Timestamp) {
         let before = now.minus(self.keep_logs);
         // Whole files are removed, which is fast.
-        let purged = match self.journal.oldest_lost(before).await {
+        let purged = match self.journal.oldest_with_log_to_keep(before).await {
             Ok(spared) => self
                 .logs
-                .purge(before, spared)
+                .purge(before.minus(SHORT_RUN), spared)
                 .await
                 .map_err(|e| e.to_string()),
             Err(error) => Err(error.to_string()),

@@ -199,8 +199,11 @@ impl Journal for TracedJournal {
         self.inner.register_triggers(present, now).await
     }
 
-    async fn oldest_lost(&self, since: Timestamp) -> Result<Option<RequestId>, JournalError> {
-        self.inner.oldest_lost(since).await
+    async fn oldest_with_log_to_keep(
+        &self,
+        since: Timestamp,
+    ) -> Result<Option<RequestId>, JournalError> {
+        self.inner.oldest_with_log_to_keep(since).await
     }
 
     async fn purge(&self, retention: &Retention, now: Timestamp) -> Result<Purged, JournalError> {

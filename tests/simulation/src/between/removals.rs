@@ -16,9 +16,19 @@ impl Between {
         now: Timestamp,
     ) -> Result<Purged, JournalError> {
         let _closed = self.ends.write().await;
-        let may_go = records(self).await.into_iter();
-        let may_go: Vec<_> = may_go.filter(|one| is_due(one, retention, now)).collect();
-        let due: Vec<_> = may_go.iter().map(|one| one.request_id).collect();
+        let (mut may_go, mut due) = (Vec::new(), Vec::new());
+        for one in records(self).await {
+            let Some((first, last)) = self.kept_from(&one) else {
+                continue;
+            };
+            let before = due_before(retention, now);
+            if last < before {
+                due.push(one.request_id);
+            }
+            if first < before {
+                may_go.push(one);
+            }
+        }
         if self.world.fate.is_over() {
             return Ok(Purged::default());
         }
@@ -41,14 +51,21 @@ impl Between {
         }
         Ok(purged)
     }
+
+    /// Between which times the journal has it as recorded, if it has ended: a call may be made again in a later life, and
+    /// nobody is told which of them the disk has kept.
+    fn kept_from(&self, one: &Invocation) -> Option<(Timestamp, Timestamp)> {
+        let at = one.ending.as_ref()?.at;
+        let (first, last) = self.world.asked().recorded.get(&at).copied()?;
+        Some((first.max(at), last.max(at)))
+    }
 }
 
-/// Whether retention lets go of it.
-fn is_due(one: &Invocation, retention: &Retention, now: Timestamp) -> bool {
+/// From when on retention keeps what has ended.
+fn due_before(retention: &Retention, now: Timestamp) -> Timestamp {
     let keep = match retention.max_bytes {
         1 => retention.keep_at_least.min(retention.keep_ended),
         _ => retention.keep_ended,
     };
-    let ended_at = one.ending.as_ref().map(|ending| ending.at);
-    ended_at.is_some_and(|at| at < now.minus(keep))
+    now.minus(keep)
 }

@@ -35,11 +35,12 @@ impl Group<'_> {
         Ok(())
     }
 
-    /// Records an end and drops the event's data.
+    /// Records an end at `now` and drops the event's data.
     pub(in crate::sqlite) fn finish(
         &mut self,
         id: RequestId,
         ending: &Ending,
+        now: Timestamp,
     ) -> Result<(), Failure> {
         let left_out = |result: &[u8]| self.tight && result.len() > TIGHT_RESULT_BYTES;
         let result = ending.result.as_deref();
@@ -49,7 +50,7 @@ impl Group<'_> {
         let mut update = self.connection.prepare_cached(
             "UPDATE invocations SET state = ?2, ended_at = ?3, reason = ?4, detail = ?5, exit_code = ?6,
              signal = ?7, result_cut = ?8, duration_ms = ?9, peak_memory_bytes = ?10,
-             memory_limit_bytes = ?11
+             memory_limit_bytes = ?11, kept_from = ?12
              WHERE id = ?1",
         )?;
         update.execute(params![
@@ -63,7 +64,8 @@ impl Group<'_> {
             cut,
             ending.duration_ms.map(row::amount),
             ending.peak_memory_bytes.map(row::amount),
-            ending.memory_limit_bytes.map(row::amount)
+            ending.memory_limit_bytes.map(row::amount),
+            ending.at.max(now).as_millis()
         ])?;
         self.connection
             .prepare_cached("DELETE FROM payloads WHERE id = ?1")?
@@ -78,16 +80,17 @@ impl Group<'_> {
         Ok(())
     }
 
-    /// Ends up to `limit` invocations; says which.
+    /// Ends up to `limit` invocations at `now`; says which.
     pub(in crate::sqlite) fn end_several(
         &mut self,
         which: &Several,
         ending: &Ending,
+        now: Timestamp,
         limit: usize,
     ) -> Result<Vec<RequestId>, Failure> {
         let ids = self.find_several(which, limit)?;
         for id in &ids {
-            self.finish(*id, ending)?;
+            self.finish(*id, ending, now)?;
         }
         Ok(ids)
     }

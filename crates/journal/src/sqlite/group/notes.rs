@@ -153,15 +153,16 @@ impl Group<'_> {
         Ok(removed as u64)
     }
 
-    /// Removes up to `limit` records that ended before `before`, the oldest end first; says how many.
+    /// Removes up to `limit` records whose end was recorded before `before`, the oldest first; says how many.
     pub(in crate::sqlite) fn purge_ended(
         &mut self,
         before: Timestamp,
         limit: u64,
     ) -> Result<u64, Failure> {
         let mut select = self.connection.prepare_cached(
-            "SELECT id, function, state FROM invocations WHERE ended_at < ?1
-             ORDER BY ended_at, id LIMIT ?2",
+            "SELECT id, function, state FROM invocations INDEXED BY ended
+             WHERE ended_at IS NOT NULL AND ifnull(kept_from, ended_at) < ?1
+             ORDER BY ifnull(kept_from, ended_at), id LIMIT ?2",
         )?;
         let rows = select.query_map(params![before.as_millis(), limit.cast_signed()], |found| {
             Ok((

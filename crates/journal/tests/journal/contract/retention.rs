@@ -149,24 +149,81 @@ async fn a_backlog_above_the_size_costs_nothing_that_has_ended() {
 }
 
 #[tokio::test]
-async fn the_oldest_of_those_lately_found_lost_is_told() {
+async fn what_ended_while_no_hub_was_there_is_kept_from_when_that_was_recorded() {
     each(|s| async move {
-        let mut ids = Vec::new();
-        for (second, how, ended) in [
-            (0, End::Lost, 10),
-            (1, End::Failed, 99),
-            (2, End::Lost, 60),
-            (3, End::Lost, 50),
-        ] {
+        let id = accept(&*s.journal, "f", at(0)).await;
+        s.journal.start(id, at(1)).await.unwrap();
+        let back = 100 * 3600;
+        s.clock.set(at(back));
+        end(&s, id, End::Succeeded, 2).await;
+        let old = Retention {
+            keep_ended: 72 * HOUR,
+            ..FOREVER
+        };
+        let large = Retention {
+            keep_at_least: HOUR,
+            max_bytes: 1,
+            ..old
+        };
+        for (retention, seconds) in [(large, 3600), (old, 72 * 3600)] {
+            let purge = s.journal.purge(&retention, at(back + seconds));
+            assert_eq!(purge.await.unwrap().invocations, 0);
+        }
+        let read = s.journal.get(id).await.unwrap().unwrap();
+        assert_eq!(read.ending.unwrap().at, at(2), "it says when it truly was");
+        let purge = s.journal.purge(&old, at(back + 72 * 3600 + 1));
+        assert_eq!(purge.await.unwrap().invocations, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_oldest_is_told_that_runs_or_whose_end_was_recorded_lately() {
+    each(|s| async move {
+        let oldest = async |since| s.journal.oldest_with_log_to_keep(at(since)).await.unwrap();
+        let begin = async |second| {
             let id = accept(&*s.journal, "f", at(second)).await;
             s.journal.start(id, at(second)).await.unwrap();
-            end(&s, id, how, ended).await;
-            ids.push(id);
+            id
+        };
+        accept(&*s.journal, "f", at(0)).await;
+        assert_eq!(oldest(0).await, None, "what waits has no log");
+        let mut ids = Vec::new();
+        for second in 1..6 {
+            ids.push(begin(second).await);
         }
-        for (since, oldest) in [(10, Some(0)), (11, Some(2)), (51, Some(2)), (61, None)] {
-            let found = s.journal.oldest_lost(at(since)).await;
-            assert_eq!(found, Ok(oldest.map(|n: usize| ids[n])), "since {since}");
+        let short = begin(6).await;
+        assert_eq!(oldest(1_000_000).await, Some(ids[0]), "it runs");
+        // How it ended, when that was, and when it was recorded.
+        for (n, how, ended, recorded) in [
+            (0, End::Lost, 1000, 1000),
+            (1, End::Succeeded, 10, 5000),
+            (2, End::Failed, 3000, 3000),
+            (3, End::Succeeded, 10, 4000),
+        ] {
+            s.clock.set(at(recorded));
+            end(&s, ids[n], how, ended).await;
         }
+        let running = Some(ids[4]);
+        for (since, expected) in [
+            (1000, Some(ids[0])),
+            (1001, Some(ids[1])),
+            (5000, Some(ids[1])),
+            (5001, running),
+        ] {
+            assert_eq!(oldest(since).await, expected, "since {since}");
+        }
+        s.clock.set(at(66));
+        end(&s, short, End::Failed, 66).await;
+        end(&s, ids[4], End::Failed, 66).await;
+        assert_eq!(oldest(10).await, Some(ids[0]));
+        assert_eq!(oldest(5001).await, None);
+        let retention = Retention {
+            keep_ended: Duration::from_secs(4000),
+            ..FOREVER
+        };
+        s.journal.purge(&retention, at(9000)).await.unwrap();
+        assert_eq!(oldest(0).await, Some(ids[1]), "it alone is left");
     })
     .await;
 }

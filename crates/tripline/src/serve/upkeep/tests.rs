@@ -49,6 +49,57 @@ impl Bench {
         };
         upkeep.purge().await;
     }
+
+    /// A run that wrote a line on the first day, and none since.
+    async fn run_that_wrote(&self) -> RequestId {
+        let request_id = RequestId::new(day(0), [1; 10]);
+        let event = Event {
+            id: "1".to_owned(),
+            source: "/s".to_owned(),
+            kind: "k".to_owned(),
+            subject: None,
+            time: day(0),
+            content_type: None,
+            data: None,
+            extensions: [].into(),
+        };
+        let offer = Arc::new(Offer {
+            function: FunctionName::new("f").expect("a name"),
+            trigger: None,
+            event,
+            identity: Identity::Unique,
+            cursors: Vec::new(),
+        });
+        let new = NewInvocation {
+            request_id,
+            accepted_at: day(0),
+            offer,
+        };
+        let journal = &self.journal;
+        journal.accept(vec![new]).await.expect("accepted");
+        journal.start(request_id, day(0)).await.expect("started");
+        let line = NewLine {
+            request_id,
+            at: day(0),
+            stream: LogStream::Stdout,
+            text: Bytes::from_static(b"charged card 17"),
+            complete: true,
+            origin: 1,
+        };
+        self.logs.append(vec![line]).await.expect("written");
+        request_id
+    }
+
+    async fn has_log(&self, id: RequestId) -> bool {
+        !self.logs.read(id, 0, 9).await.expect("read").is_empty()
+    }
+
+    async fn has_record(&self, id: RequestId) -> bool {
+        Journal::get(&*self.journal, id)
+            .await
+            .expect("read")
+            .is_some()
+    }
 }
 
 #[tokio::test]
@@ -76,59 +127,42 @@ async fn notes_go_with_a_trigger_that_was_removed_and_never_with_one_that_is_the
 #[tokio::test]
 async fn the_log_of_a_run_is_kept_from_when_it_was_found_lost() {
     let bench = Bench::new();
-    let request_id = RequestId::new(day(0), [1; 10]);
-    let event = Event {
-        id: "1".to_owned(),
-        source: "/s".to_owned(),
-        kind: "k".to_owned(),
-        subject: None,
-        time: day(0),
-        content_type: None,
-        data: None,
-        extensions: [].into(),
-    };
-    let offer = Arc::new(Offer {
-        function: FunctionName::new("f").expect("a name"),
-        trigger: None,
-        event,
-        identity: Identity::Unique,
-        cursors: Vec::new(),
-    });
-    let new = NewInvocation {
-        request_id,
-        accepted_at: day(0),
-        offer,
-    };
-    bench.journal.accept(vec![new]).await.expect("accepted");
-    bench
-        .journal
-        .start(request_id, day(0))
-        .await
-        .expect("started");
-    let line = NewLine {
-        request_id,
-        at: day(0),
-        stream: LogStream::Stdout,
-        text: Bytes::from_static(b"charged card 17"),
-        complete: true,
-        origin: 1,
-    };
-    bench.logs.append(vec![line]).await.expect("written");
+    let id = bench.run_that_wrote().await;
     // The hub was away for ten days.
+    bench.clock.set(day(10));
     let lost = Ending::new(End::Lost, day(10), "hub_restarted");
-    bench.journal.finish(request_id, lost).await.expect("ended");
-    let has_log = async || {
-        !bench
-            .logs
-            .read(request_id, 0, 9)
-            .await
-            .expect("read")
-            .is_empty()
-    };
+    bench.journal.finish(id, lost).await.expect("ended");
     bench.keep_up(10, &[]).await;
-    assert!(has_log().await);
     bench.keep_up(13, &[]).await;
-    assert!(has_log().await);
+    assert!(bench.has_log(id).await && bench.has_record(id).await);
     bench.keep_up(14, &[]).await;
-    assert!(!has_log().await);
+    assert!(!bench.has_log(id).await && !bench.has_record(id).await);
+}
+
+#[tokio::test]
+async fn what_a_run_left_that_ended_without_the_hub_is_kept_from_when_the_hub_was_told() {
+    let bench = Bench::new();
+    let id = bench.run_that_wrote().await;
+    bench.clock.set(day(10));
+    let ended = Ending::new(End::Succeeded, day(1), "exit_code");
+    bench.journal.finish(id, ended).await.expect("ended");
+    bench.keep_up(10, &[]).await;
+    bench.keep_up(13, &[]).await;
+    assert!(bench.has_log(id).await && bench.has_record(id).await);
+    bench.keep_up(14, &[]).await;
+    assert!(!bench.has_log(id).await && !bench.has_record(id).await);
+}
+
+#[tokio::test]
+async fn the_log_of_a_silent_run_is_kept_until_long_after_its_end() {
+    let bench = Bench::new();
+    let id = bench.run_that_wrote().await;
+    bench.keep_up(5, &[]).await;
+    assert!(bench.has_log(id).await, "it still runs");
+    let ended = Ending::new(End::Succeeded, day(5), "exit_code");
+    bench.journal.finish(id, ended).await.expect("ended");
+    bench.keep_up(8, &[]).await;
+    assert!(bench.has_log(id).await);
+    bench.keep_up(9, &[]).await;
+    assert!(!bench.has_log(id).await);
 }
