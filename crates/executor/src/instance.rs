@@ -162,9 +162,14 @@ pub(crate) enum StartError {
     /// The user is not known here.
     #[error("there is no user `{0}`")]
     NoUser(String),
-    /// Only root may start processes of other users.
-    #[error("processes of the user `{0}` cannot be started: the hub is not root's")]
-    NotAsUser(String),
+    /// Only root may start processes of other users, and not everywhere.
+    #[error("processes of the user `{user}` cannot be started: {why}")]
+    NotAsUser {
+        /// The user's name.
+        user: String,
+        /// What is missing, or what failed.
+        why: String,
+    },
     /// The machine cannot enforce what the function requires.
     #[error("`isolation = \"required\"`, but {0}")]
     NotIsolated(String),

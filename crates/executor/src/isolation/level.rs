@@ -6,6 +6,8 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rustix::process::geteuid;
+use rustix::thread::{CapabilitySet, capabilities};
 use serde::Serialize;
 
 use crate::protocol::{FunctionSpec, Limits};
@@ -79,6 +81,23 @@ const SECCOMP: &str =
 /// The version of Landlock from which on it keeps signals.
 pub(super) const SIGNALS_ABI: u32 = 6;
 
+/// What of the rights to act as another user this process lacks, in a sentence. In a container root may have been left
+/// without them.
+pub(crate) fn no_user_switch() -> Option<String> {
+    if !geteuid().is_root() {
+        return Some("Tripline does not run as root".to_owned());
+    }
+    // Linux tells every process its own; where it does not, the first start will tell.
+    let has = capabilities(None).map_or(CapabilitySet::all(), |sets| sets.effective);
+    let needed = [
+        (CapabilitySet::SETUID, "CAP_SETUID"),
+        (CapabilitySet::SETGID, "CAP_SETGID"),
+    ];
+    let lacks = needed.iter().filter(|(one, _)| !has.contains(*one));
+    let lacks: Vec<&str> = lacks.map(|(_, name)| *name).collect();
+    (!lacks.is_empty()).then(|| format!("Tripline runs as root without {}", lacks.join(" and ")))
+}
+
 // === impl Found ===
 
 impl Found {
@@ -150,6 +169,7 @@ impl Level {
             (versions, _) if versions.contains(&Version::V1) => Cgroup::V1,
             _all_v2 => Cgroup::V2,
         };
+        let no_switch = no_user_switch();
         let mut level = Self {
             cgroup,
             memory: has(Controller::Memory),
@@ -158,11 +178,11 @@ impl Level {
             landlock_abi,
             signal_filter: matches!(signal_filter, Some(Ok(()))),
             no_new_privs: true,
-            user_switch: rustix::process::geteuid().is_root(),
+            user_switch: no_switch.is_none(),
             missing: Vec::new(),
         };
         let no_filter = signal_filter.and_then(Result::err);
-        level.missing = level.all_missing(&found.why, no_filter);
+        level.missing = level.all_missing(&found.why, no_filter, &no_switch.unwrap_or_default());
         level
     }
 
@@ -203,7 +223,12 @@ impl Level {
         [self.to_string()].into_iter().chain(missing).collect()
     }
 
-    fn all_missing(&self, why: &str, no_filter: Option<io::Error>) -> Vec<Missing> {
+    fn all_missing(
+        &self,
+        why: &str,
+        no_filter: Option<io::Error>,
+        no_switch: &str,
+    ) -> Vec<Missing> {
         let kernel = "this kernel does not offer Landlock";
         let older = "this kernel's Landlock is older than version 6";
         let filtered = no_filter.is_none();
@@ -224,8 +249,8 @@ impl Level {
             (
                 USER,
                 self.user_switch,
-                "Tripline does not run as root",
-                "run it as root",
+                no_switch,
+                "run it as root, with CAP_SETUID and CAP_SETGID",
             ),
         ];
         table

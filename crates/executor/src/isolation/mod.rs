@@ -25,6 +25,7 @@ mod sweep;
 mod tests;
 
 pub(crate) use groups::Groups;
+pub(crate) use level::no_user_switch;
 pub use level::{Cgroup, Level, Missing};
 pub(crate) use rlimits::AsUser;
 pub(crate) use ruleset::Ruleset;

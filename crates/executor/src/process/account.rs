@@ -11,10 +11,12 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
 
 use nix::unistd::{User, getgrouplist};
+use rustix::io::Errno;
 use rustix::process::{Gid, Uid, geteuid};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use crate::instance::StartError;
+use crate::isolation::no_user_switch;
 
 /// A user with its groups.
 #[derive(Debug, Clone)]
@@ -31,10 +33,10 @@ pub(super) struct Account {
 /// Why not, in a sentence.
 pub fn check_user(name: &str) -> Result<(), String> {
     let account = Account::find(name).map_err(|error| error.to_string())?;
-    if account.is_another() && !geteuid().is_root() {
-        return Err(StartError::NotAsUser(account.name).to_string());
+    match no_user_switch().filter(|_| account.is_another()) {
+        Some(why) => Err(account.refused(why).to_string()),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 // === impl Account ===
@@ -64,9 +66,9 @@ impl Account {
 
     /// Gives the calling thread the user's groups, for ever.
     pub(super) fn take_groups(&self) -> Result<(), StartError> {
-        set_thread_groups(&self.groups)
-            .and_then(|()| set_thread_res_gid(self.gid, self.gid, self.gid))
-            .map_err(|_| StartError::NotAsUser(self.name.clone()))
+        set_thread_groups(&self.groups).map_err(|error| self.failed("setgroups", error))?;
+        set_thread_res_gid(self.gid, self.gid, self.gid)
+            .map_err(|error| self.failed("setresgid", error))
     }
 
     /// Does something as the user. A program that is started meanwhile keeps nothing of the executor's rights.
@@ -75,7 +77,7 @@ impl Account {
     /// calls: do nothing but what takes these rights.
     pub(super) fn act<T>(&self, act: impl FnOnce() -> T) -> Result<T, StartError> {
         set_thread_res_uid(self.uid, self.uid, Uid::ROOT)
-            .map_err(|_| StartError::NotAsUser(self.name.clone()))?;
+            .map_err(|error| self.failed("setresuid", error))?;
         let done = act();
         set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT)
             .expect("a thread whose saved user is root can be root again");
@@ -113,6 +115,21 @@ impl Account {
             }
         }
         Ok(())
+    }
+
+    fn failed(&self, call: &str, error: Errno) -> StartError {
+        let needs = match error {
+            Errno::PERM => "; it takes root with CAP_SETUID and CAP_SETGID",
+            _ => "",
+        };
+        self.refused(format!("{call}: {error}{needs}"))
+    }
+
+    fn refused(&self, why: String) -> StartError {
+        StartError::NotAsUser {
+            user: self.name.clone(),
+            why,
+        }
     }
 
     fn is_in(&self, group: u32) -> bool {

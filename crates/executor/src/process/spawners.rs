@@ -310,7 +310,10 @@ fn ended() -> StartError {
 fn again(error: &StartError) -> StartError {
     match error {
         StartError::NoUser(name) => StartError::NoUser(name.clone()),
-        StartError::NotAsUser(name) => StartError::NotAsUser(name.clone()),
+        StartError::NotAsUser { user, why } => StartError::NotAsUser {
+            user: user.clone(),
+            why: why.clone(),
+        },
         StartError::Spawn(error) => StartError::Spawn(io::Error::other(error.to_string())),
         other => StartError::Spawn(io::Error::other(other.to_string())),
     }

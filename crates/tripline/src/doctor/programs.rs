@@ -31,7 +31,8 @@ fn user_of(name: &str) -> Finding {
         Ok(()) => Finding::good(format!("`{name}` is there")),
         Err(why) => Finding::bad(
             why,
-            "every run would fail: make the user (`useradd --system NAME`) and run the hub as root, or take `user` out",
+            "every run would fail: make the user (`useradd --system NAME`) and run the hub as root, which some containers \
+             leave without CAP_SETUID or CAP_SETGID, or take `user` out",
         ),
     }
 }

@@ -5,6 +5,9 @@ use std::path::Path;
 
 use tripline_skipped::skipped;
 
+use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
+
+use super::super::account::Account;
 use super::super::check_user;
 use super::{Bench, credentials};
 use crate::instance::StartError;
@@ -106,6 +109,42 @@ async fn an_unknown_user_starts_nothing() {
     );
     if rustix::process::geteuid().is_root() {
         assert_eq!(check_user(USER), Ok(()));
+    }
+}
+
+#[test]
+fn root_without_the_rights_to_it_is_told_so_before_and_when_it_fails() {
+    if !is_root("functions with a user") {
+        return;
+    }
+    let (uid, gid) = (CapabilitySet::SETUID, CapabilitySet::SETGID);
+    for (taken, lacks, call) in [
+        (uid, "CAP_SETUID", "setresuid"),
+        (gid, "CAP_SETGID", "setgroups"),
+        (uid | gid, "CAP_SETUID and CAP_SETGID", "setgroups"),
+    ] {
+        // Each thread has its own.
+        let thread = std::thread::spawn(move || {
+            let mut sets = capabilities(None).unwrap();
+            sets.effective -= taken;
+            set_capabilities(None, sets).unwrap();
+            let account = Account::find(USER).unwrap();
+            let failed = account.take_groups().and_then(|()| account.act(|| ()));
+            (check_user(USER), crate::level(), failed)
+        });
+        let (checked, level, failed) = thread.join().unwrap();
+        let begin = format!("processes of the user `{USER}` cannot be started: ");
+        let why = format!("Tripline runs as root without {lacks}");
+        assert_eq!(checked, Err(format!("{begin}{why}")));
+        assert!(!level.user_switch);
+        assert!(level.missing.iter().any(|missing| missing.why == why));
+        assert_eq!(
+            failed.err().unwrap().to_string(),
+            format!(
+                "{begin}{call}: Operation not permitted (os error 1); \
+                 it takes root with CAP_SETUID and CAP_SETGID"
+            )
+        );
     }
 }
 
