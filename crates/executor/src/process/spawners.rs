@@ -268,7 +268,11 @@ impl SpawnerThread {
         let mut threads = lock(&self.threads);
         let ours = threads
             .get_mut(&self.function)
-            .filter(|spawner| Arc::ptr_eq(&spawner.queue, &self.tasks))?;
+            .filter(|spawner| Arc::ptr_eq(&spawner.queue, &self.tasks));
+        let Some(ours) = ours else {
+            // Newer threads took its place. A task may have been sent here before, after the long wait for one.
+            return self.tasks.try_lock().ok()?.try_recv().ok();
+        };
         let Ok(queue) = self.tasks.try_lock() else {
             // Another thread waits for tasks.
             ours.threads -= 1;
@@ -316,5 +320,27 @@ fn again(error: &StartError) -> StartError {
         },
         StartError::Spawn(error) => StartError::Spawn(io::Error::other(error.to_string())),
         other => StartError::Spawn(io::Error::other(other.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_queued_before_others_took_over_is_still_done() {
+        let (sender, tasks) = sync_channel::<Task>(1);
+        let thread = SpawnerThread {
+            function: "f".to_owned(),
+            ruleset: None,
+            user: None,
+            tasks: Arc::new(Mutex::new(tasks)),
+            threads: Arc::default(),
+        };
+        assert!(thread.last_look().is_none());
+        assert!(sender.try_send(Box::new(|_| ())).is_ok());
+        // It waited in vain, and the threads of newer rules have its place in the map.
+        assert!(thread.last_look().is_some());
+        assert!(thread.last_look().is_none());
     }
 }
