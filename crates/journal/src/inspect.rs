@@ -74,29 +74,30 @@ pub fn inspect(dir: &Path) -> Result<Inspection, OpenError> {
     let kept_out = keep_out(dir)?;
     let journal = dir.join("journal.db");
     let mut inspection = Inspection::default();
-    match fs::metadata(&journal) {
+    let is_there = match fs::metadata(&journal) {
         Ok(_) => inspection.look_at_journal(&journal)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            // A hub leaves its lock.
-            if kept_out.is_none() {
-                return Err(OpenError::NoJournal {
-                    dir: dir.to_owned(),
-                });
-            }
-            inspection.note(Finding {
-                is_damage: true,
-                file: journal,
-                what: "there is no journal, and a hub has used this directory".to_owned(),
-                lost: "everything, if it was not killed before it had made one".to_owned(),
-                mend: GO_BACK.into(),
-            });
-        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
         Err(source) => {
             return Err(OpenError::Io {
                 path: journal,
                 source,
             });
         }
+    };
+    if !is_there {
+        // A hub leaves its lock.
+        if kept_out.is_none() {
+            return Err(OpenError::NoJournal {
+                dir: dir.to_owned(),
+            });
+        }
+        inspection.note(Finding {
+            is_damage: true,
+            file: journal,
+            what: "there is no journal, and a hub has used this directory".to_owned(),
+            lost: "everything, if it was not killed before it had made one".to_owned(),
+            mend: GO_BACK.into(),
+        });
     }
     inspection.look_at_logs(&dir.join("logs"));
     Ok(inspection)
@@ -176,7 +177,8 @@ impl Inspection {
         self.findings.push(finding);
     }
 
-    fn look_at_journal(&mut self, path: &Path) -> Result<(), OpenError> {
+    /// Answers whether there is anything in the file: a hub that was killed early leaves one with nothing.
+    fn look_at_journal(&mut self, path: &Path) -> Result<bool, OpenError> {
         let log = path.with_file_name("journal.db-wal");
         let tail = look(path).map_err(|source| OpenError::Io {
             path: log.clone(),
@@ -201,7 +203,12 @@ impl Inspection {
                 mend: GO_BACK.into(),
             }),
         }
-        match reader(path).and_then(|_readable| records(path)) {
+        let found = match reader(path) {
+            Ok(None) => return Ok(false),
+            Ok(Some(_readable)) => records(path),
+            Err(error) => Err(error),
+        };
+        match found {
             Ok(records) => self.judge(path, records),
             Err(newer @ OpenError::Newer { .. }) => return Err(newer),
             Err(error) => self.note(Finding {
@@ -212,7 +219,7 @@ impl Inspection {
                 mend: GO_BACK.into(),
             }),
         }
-        Ok(())
+        Ok(true)
     }
 
     fn judge(&mut self, path: &Path, records: Records) {

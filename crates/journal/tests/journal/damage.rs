@@ -304,6 +304,27 @@ async fn a_directory_in_use_is_left_alone() {
 }
 
 #[tokio::test]
+async fn a_journal_with_nothing_in_it_is_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("journal.db");
+    let make_empty = || std::fs::write(&path, "").unwrap();
+    make_empty();
+    let unused = inspect(dir.path());
+    assert!(
+        matches!(unused, Err(OpenError::NoJournal { .. })),
+        "{unused:?}"
+    );
+    std::fs::remove_file(&path).unwrap();
+    open(dir.path()).close().await;
+    std::fs::remove_file(&path).unwrap();
+    let without = inspect(dir.path()).unwrap().findings;
+    assert_eq!(without.len(), 1, "{without:?}");
+    make_empty();
+    assert_eq!(inspect(dir.path()).unwrap().findings, without);
+    assert!(tripline_journal::would_open(dir.path()).is_ok());
+}
+
+#[tokio::test]
 async fn what_cannot_be_judged_is_not_called_whole_or_damaged() {
     let dir = tempfile::tempdir().unwrap();
     let empty = inspect(dir.path());
