@@ -24,7 +24,7 @@ const LOAD: (u64, u64) = (100, 900);
 /// After so many strikes a longer time without one, so that slow sources get their turn.
 const BREATH: u64 = 12;
 
-/// How long a healed hub may take for a fresh event of each kind (I17).
+/// How long a hub that is struck no more may take until a fresh event of each kind has ended.
 const FRESH: Duration = Duration::from_secs(10);
 
 /// What to do.

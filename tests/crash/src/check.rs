@@ -64,7 +64,7 @@ pub(crate) fn check(evidence: &Evidence<'_>) -> Vec<String> {
     wrong.collect()
 }
 
-/// I1: every receipt that a client holds is an invocation of what it sent.
+/// Every receipt that a client holds is an invocation of what it sent.
 fn receipts_are_known(evidence: &Evidence<'_>) -> Vec<String> {
     let known = by_id(evidence);
     let wrong = evidence
@@ -80,7 +80,7 @@ fn receipts_are_known(evidence: &Evidence<'_>) -> Vec<String> {
     wrong.collect()
 }
 
-/// I2: measured by the functions themselves.
+/// No function begins twice for one RequestId; the functions themselves say so.
 fn one_start(evidence: &Evidence<'_>) -> Vec<String> {
     let twice = evidence
         .ledger
@@ -96,7 +96,7 @@ fn one_start(evidence: &Evidence<'_>) -> Vec<String> {
         .collect()
 }
 
-/// I3.
+/// What was accepted has an end when everything has come to rest; that it has one only, `states_go_forward` says.
 fn everything_ends(evidence: &Evidence<'_>) -> Vec<String> {
     let open = evidence.facts.invocations.iter();
     open.filter(|one| one.is_open())
@@ -104,7 +104,7 @@ fn everything_ends(evidence: &Evidence<'_>) -> Vec<String> {
         .collect()
 }
 
-/// I4: what began is an invocation of an event that somebody sent.
+/// What began is an invocation of an event that somebody sent.
 fn nothing_is_invented(evidence: &Evidence<'_>) -> Vec<String> {
     let known = by_id(evidence);
     let mut wrong = Vec::new();
@@ -124,7 +124,7 @@ fn nothing_is_invented(evidence: &Evidence<'_>) -> Vec<String> {
     wrong
 }
 
-/// I5: one invocation for a mark, however often it was offered; callers who repeat a key hear the same receipt.
+/// There is one invocation for a mark, however often it was offered; callers who repeat a key hear the same receipt.
 fn one_acceptance(evidence: &Evidence<'_>) -> Vec<String> {
     let mut counts = BTreeMap::<&str, usize>::new();
     for one in evidence
@@ -148,7 +148,7 @@ fn one_acceptance(evidence: &Evidence<'_>) -> Vec<String> {
     wrong
 }
 
-/// I6: what a broker or a store has said to have is accepted.
+/// What a broker or a store has said to have is accepted.
 fn sources_are_taken(evidence: &Evidence<'_>) -> Vec<String> {
     let accepted = marks(evidence);
     let told = evidence.told;
@@ -158,7 +158,7 @@ fn sources_are_taken(evidence: &Evidence<'_>) -> Vec<String> {
         .collect()
 }
 
-/// I7: a position at the broker stands behind records only that were accepted by then; a topic of a campaign begins with it.
+/// A position at the broker stands behind records only that were accepted by then; a topic of a campaign begins with it.
 fn positions_follow(evidence: &Evidence<'_>) -> Vec<String> {
     let invocations = evidence.facts.invocations.iter();
     let accepted: BTreeMap<(i32, i64), i64> = invocations
@@ -178,7 +178,7 @@ fn positions_follow(evidence: &Evidence<'_>) -> Vec<String> {
     wrong
 }
 
-/// I8: `accepted: "no"` leaves nothing behind.
+/// `accepted: "no"` leaves nothing behind.
 fn refused_is_refused(evidence: &Evidence<'_>) -> Vec<String> {
     let known = marks(evidence);
     let refused = evidence
@@ -200,7 +200,7 @@ fn refused_is_refused(evidence: &Evidence<'_>) -> Vec<String> {
     wrong
 }
 
-/// I9: in one life of the hub, by the times in its records, which are taken within the admission.
+/// No second of one life of the hub has more than the limit, by the times in its records, which are taken within the admission.
 fn the_limit(evidence: &Evidence<'_>) -> Vec<String> {
     let lives = &evidence.facts.lives;
     let life = |at: i64| lives.iter().filter(|begun| **begun <= at).count();
@@ -220,7 +220,7 @@ fn the_limit(evidence: &Evidence<'_>) -> Vec<String> {
         .collect()
 }
 
-/// I10.
+/// No state that was seen goes back, and no end becomes another.
 fn states_go_forward(evidence: &Evidence<'_>) -> Vec<String> {
     let known = by_id(evidence);
     let mut wrong: Vec<String> = evidence.told.went_back.iter().cloned().collect();
@@ -236,7 +236,7 @@ fn states_go_forward(evidence: &Evidence<'_>) -> Vec<String> {
     wrong
 }
 
-/// I11: what is said to have gone well has, and what is said to have failed was meant to or was killed.
+/// What is said to have gone well has, and what is said to have failed was meant to or was killed.
 fn ends_are_true(evidence: &Evidence<'_>) -> Vec<String> {
     let facts = evidence.facts;
     let mut wrong = Vec::new();
@@ -261,7 +261,7 @@ fn ends_are_true(evidence: &Evidence<'_>) -> Vec<String> {
     wrong
 }
 
-/// I11: `ran` is `yes` only where function code ran, and `no` only where none did.
+/// `ran` is `yes` only where function code ran, and `no` only where none did.
 fn what_ran_is_said(evidence: &Evidence<'_>) -> Vec<String> {
     let invocations = evidence.facts.invocations.iter();
     let wrong = invocations.filter(|one| {
@@ -278,7 +278,7 @@ fn what_ran_is_said(evidence: &Evidence<'_>) -> Vec<String> {
         .collect()
 }
 
-/// I13: what has succeeded, or failed as it was to, has every line once and in order. What has not has the beginning of
+/// What has succeeded, or failed as it was to, has every line once and in order. What has not has the beginning of
 /// that; if its executor lived, with every line that it is known to have printed. A power cut may take those of the last
 /// moments.
 fn logs_are_whole(evidence: &Evidence<'_>) -> Vec<String> {
@@ -311,7 +311,7 @@ fn logs_are_whole(evidence: &Evidence<'_>) -> Vec<String> {
     wrong
 }
 
-/// I14: no instant fires twice.
+/// No instant fires twice.
 fn ticks(evidence: &Evidence<'_>) -> Vec<String> {
     let mut instants = BTreeSet::new();
     let ticks = evidence
@@ -325,7 +325,7 @@ fn ticks(evidence: &Evidence<'_>) -> Vec<String> {
         .collect()
 }
 
-/// I12: nothing of what has ended is alive, on disk, or in a control group.
+/// Nothing of what has ended is alive, on disk, or in a control group.
 fn reclaimed(evidence: &Evidence<'_>) -> Vec<String> {
     let facts = evidence.facts;
     let alive = facts
@@ -337,7 +337,7 @@ fn reclaimed(evidence: &Evidence<'_>) -> Vec<String> {
     alive.chain(scratch).chain(groups).collect()
 }
 
-/// I15.
+/// Hub and executors take no more of their machine than they may.
 fn bounded(evidence: &Evidence<'_>) -> Vec<String> {
     let Some(vitals) = evidence.facts.vitals else {
         return vec!["the hub is gone".to_owned()];
