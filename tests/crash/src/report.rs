@@ -14,10 +14,12 @@ use crate::history::{Answer, Told};
 use crate::ledger::Ledger;
 use crate::moment::{Moments, STAGES};
 use crate::strike::Strike;
-use crate::world::{FOUND, Recovered};
+use crate::world::{FOUND, QPS, Recovered};
 
 /// What a campaign must show of strikes that killed the hub alone.
 const WENT_ON: &str = "a run that outlived its hub";
+/// What it must show besides: else nothing was seen of the limit over a restart.
+const FULL: &str = "a full second over a restart";
 
 /// The figures of a campaign.
 #[derive(Debug, Clone)]
@@ -53,12 +55,29 @@ pub(crate) struct Figures {
     /// By state.
     pub(crate) ended: BTreeMap<String, usize>,
     pub(crate) lives: usize,
+    /// Lives in whose first second the limit was used up, with what the life before had accepted in that second.
+    pub(crate) full_over_restart: usize,
     /// Positions that the broker was seen to keep.
     pub(crate) positions: usize,
     /// The hub's at the end.
     pub(crate) vitals: Option<Vitals>,
     /// The executors' at the end.
     pub(crate) executors: Vec<Vitals>,
+}
+
+/// How many lives began in a second in which the limit was used up, before and after together.
+fn full_over_restart(facts: &Facts) -> usize {
+    let accepted = facts.invocations.iter().map(|one| one.accepted_at);
+    let mut times: Vec<i64> = accepted.collect();
+    times.sort_unstable();
+    let is_full = |begun: &&i64| {
+        let mut seconds = times.windows(QPS);
+        seconds.any(|second| {
+            let (first, last) = (second[0], second[QPS - 1]);
+            last - first < 1000 && first < **begun && **begun <= last
+        })
+    };
+    facts.lives.iter().filter(is_full).count()
 }
 
 // === impl Figures ===
@@ -74,6 +93,7 @@ impl Figures {
             started: ledger.len(),
             twice: ledger.values().filter(|deeds| deeds.starts > 1).count(),
             lives: facts.lives.len(),
+            full_over_restart: full_over_restart(facts),
             positions: told.committed.len(),
             vitals: facts.vitals,
             executors: facts.executors.clone(),
@@ -104,6 +124,7 @@ impl Figures {
             line(state, *count);
         }
         line("positions kept by the broker", self.positions);
+        line("full seconds over a restart", self.full_over_restart);
         for (whose, vitals) in self.takers() {
             line(
                 &format!("{whose}: memory, MiB"),
@@ -133,6 +154,7 @@ impl Figures {
         json["ended"] = json!(self.ended);
         json["lives"] = self.lives.into();
         json["positions"] = self.positions.into();
+        json["full_over_restart"] = self.full_over_restart.into();
         for (whose, vitals) in self.takers() {
             json[whose] = json!({
                 "memory_kib": vitals.rss_kib,
@@ -169,6 +191,7 @@ impl Report {
         if self.strikes.iter().any(|one| one.ends_hubs_only()) {
             want("recovery: resumed", resumed);
             want(WENT_ON, self.went_on);
+            want(FULL, self.figures.full_over_restart);
         }
         let figures = &self.figures;
         want("a call that was refused", figures.refused);
@@ -282,6 +305,7 @@ mod tests {
             "recovery: over",
             "recovery: resumed",
             WENT_ON,
+            FULL,
             "a call that was refused",
             "a call without an answer",
         ];

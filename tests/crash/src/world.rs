@@ -269,7 +269,7 @@ impl World {
         }
     }
 
-    /// A life of the hub begins, with a limiter that has seen nothing.
+    /// A life of the hub begins.
     pub(crate) fn begins(&mut self) {
         self.lives.push(now());
     }
