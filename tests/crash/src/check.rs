@@ -1,27 +1,16 @@
 //! What must be true, whatever was struck. Each rule says in words what it found against the hub.
 
+mod bounds;
+mod ticks;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use tripline_tests::Vitals;
-
+use self::bounds::bounded;
+use self::ticks::ticks;
 use crate::facts::{Facts, Invocation};
 use crate::history::Told;
 use crate::ledger::Ledger;
 use crate::world::{PRINTS, QPS};
-
-/// What a hub of a debug build may take at the end.
-const MOST: Vitals = Vitals {
-    rss_kib: 120 << 10,
-    files: 100,
-    threads: 40,
-};
-
-/// What its executor may take.
-const MOST_OF_EXECUTOR: Vitals = Vitals {
-    rss_kib: 60 << 10,
-    files: 80,
-    threads: 40,
-};
 
 /// How old the last lines of a log may be that a power cut takes, in milliseconds: those of a second, and a slow disk.
 const LOG_LAG: i64 = 4000;
@@ -309,20 +298,6 @@ fn logs_are_whole(evidence: &Evidence<'_>) -> Vec<String> {
     wrong
 }
 
-/// No instant fires twice.
-fn ticks(evidence: &Evidence<'_>) -> Vec<String> {
-    let mut instants = BTreeSet::new();
-    let ticks = evidence
-        .facts
-        .invocations
-        .iter()
-        .filter(|one| one.trigger == "tick");
-    ticks
-        .filter(|one| !instants.insert(&one.event))
-        .map(|one| format!("{} fired twice", one.event))
-        .collect()
-}
-
 /// Nothing of what has ended is alive, on disk, or in a control group.
 fn reclaimed(evidence: &Evidence<'_>) -> Vec<String> {
     let facts = evidence.facts;
@@ -333,18 +308,6 @@ fn reclaimed(evidence: &Evidence<'_>) -> Vec<String> {
     let scratch = facts.scratch.iter().map(|path| format!("{path} is left"));
     let groups = facts.groups.iter().map(|path| format!("{path} is left"));
     alive.chain(scratch).chain(groups).collect()
-}
-
-/// Hub and executors take no more of their machine than they may.
-fn bounded(evidence: &Evidence<'_>) -> Vec<String> {
-    let Some(vitals) = evidence.facts.vitals else {
-        return vec!["the hub is gone".to_owned()];
-    };
-    let hub = (!vitals.is_within(MOST)).then(|| format!("the hub takes {vitals:?}"));
-    let executors = evidence.facts.executors.iter();
-    let executors = executors.filter(|one| !one.is_within(MOST_OF_EXECUTOR));
-    let executors = executors.map(|one| format!("an executor takes {one:?}"));
-    hub.into_iter().chain(executors).collect()
 }
 
 fn marks<'a>(evidence: &Evidence<'a>) -> BTreeSet<&'a str> {

@@ -34,6 +34,8 @@ pub(crate) struct Invocation {
     pub(crate) accepted_at: i64,
     /// The same; 0 if it has not ended.
     pub(crate) ended_at: i64,
+    /// How many instants of a schedule a tick stands for, itself included.
+    pub(crate) stands_for: i64,
     /// What the function printed by its log, for some of them.
     pub(crate) printed: Option<Printed>,
 }
@@ -97,6 +99,9 @@ impl Invocation {
             signal: value["signal"].as_i64(),
             accepted_at: time("accepted_at"),
             ended_at: time("ended_at"),
+            stands_for: text(&event["extensions"]["cronmissed"])
+                .parse()
+                .unwrap_or(1),
             printed: None,
         }
     }

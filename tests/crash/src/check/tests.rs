@@ -24,7 +24,16 @@ fn invocation(id: &str, trigger: &str, mark: &str, state: &str) -> Invocation {
         signal: None,
         accepted_at: 5000,
         ended_at: 5000,
+        stands_for: 1,
         printed: Some(printed(PRINTS)),
+    }
+}
+
+/// A tick that was due at this second.
+fn tick(id: &str, second: i64) -> Invocation {
+    Invocation {
+        event: format!("tick@1970-01-01T00:00:{second:02}Z"),
+        ..invocation(id, "tick", "tick", "succeeded")
     }
 }
 
@@ -68,7 +77,7 @@ fn good() -> Scene {
                 event: "0/0".to_owned(),
                 ..invocation("3", "record", "record-0", "succeeded")
             },
-            invocation("4", "tick", "tick", "succeeded"),
+            tick("4", 4),
         ],
         lives: vec![0],
         vitals: Some(Vitals {
@@ -203,6 +212,10 @@ fn every_rule_speaks() {
         let again = scene.facts.invocations[3].clone();
         scene.facts.invocations.push(again);
     });
+    speaks("ticks", |scene| {
+        "tick@1970-01-01T00:00:04.5Z".clone_into(&mut scene.facts.invocations[3].event);
+    });
+    speaks("ticks", |scene| scene.facts.invocations.push(tick("5", 6)));
     speaks("reclaimed", |scene| scene.facts.alive.push(1));
     speaks("reclaimed", |scene| {
         scene.facts.scratch.insert("a".to_owned());
@@ -232,6 +245,18 @@ fn a_second_that_spans_two_lives_has_no_more_than_the_limit() {
     };
     assert!(over(5999));
     assert!(!over(6000));
+}
+
+#[test]
+fn a_tick_stands_for_those_that_did_not_fire() {
+    let mut scene = good();
+    let deeds = scene.ledger["4"].clone();
+    scene.ledger.insert("5".to_owned(), deeds);
+    scene.facts.invocations.push(tick("5", 7));
+    for (stands_for, count) in [(1, 1), (2, 1), (3, 0), (4, 1)] {
+        scene.facts.invocations[4].stands_for = stands_for;
+        assert_eq!(wrong(&scene).len(), count, "{:?}", wrong(&scene));
+    }
 }
 
 #[test]
