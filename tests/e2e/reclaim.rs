@@ -35,21 +35,12 @@ timeout = "20s"
 open_files = 8
 "#;
 
-/// Calls the function with a script and waits for its end, after which nothing of it may be alive.
+/// Calls the function with a script and waits for its end, after which nothing of it may be alive, from the first moment on.
 async fn run(hub: &Hub, function: &str, script: &str) -> Value {
     let id = hub.invoke(function, script).await;
     let ended = hub.ended(&id).await;
-    gone(&id).await;
+    hub.reclaimed(&id).await;
     ended
-}
-
-async fn gone(id: &str) {
-    let mark = format!("TRIPLINE_REQUEST_ID={id}");
-    // The kernel takes a moment to bury what was killed.
-    eventually("nothing of the run is alive", async || {
-        processes_with(&mark).is_empty().then_some(())
-    })
-    .await;
 }
 
 fn is(ended: &Value, state: &str, code: u16) {
@@ -99,7 +90,7 @@ async fn deaf_and_mute_functions_end_in_time() {
     hub.running(&id).await;
     assert_eq!(hub.cli(&["terminate", &id]).code, 0);
     is(&hub.ended(&id).await, "terminated", 499);
-    gone(&id).await;
+    hub.reclaimed(&id).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -157,7 +148,7 @@ async fn bounds_are_kept() {
     is(&hub.ended(&other).await, "succeeded", 200);
     let ended = hub.ended(&id).await;
     assert_ne!(ended["state"], "succeeded", "{ended}");
-    gone(&id).await;
+    hub.reclaimed(&id).await;
 }
 
 /// Two functions that take all the processor time they get, on two processors if there are as many.
@@ -244,7 +235,7 @@ async fn open_files_are_bounded() {
     hub.line(&id, |text| text == "ready").await;
     hub.write("go", "");
     let ended = hub.ended(&id).await;
-    gone(&id).await;
+    hub.reclaimed(&id).await;
     is(&ended, "failed", 439);
     let said = texts(&ended).await;
     assert!(
@@ -376,5 +367,5 @@ async fn a_process_that_cannot_die_keeps_its_slot() {
     assert_eq!(found["state"], "accepted", "the slot was given away");
     freezer.set("freezer.state", "THAWED");
     is(&hub.ended(&next).await, "succeeded", 200);
-    gone(&id).await;
+    hub.reclaimed(&id).await;
 }

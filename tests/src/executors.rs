@@ -1,5 +1,6 @@
 //! The executors of a hub under test, and the processes of its functions, as the kernel shows them.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
@@ -85,15 +86,35 @@ fn stat(pid: i32) -> Option<String> {
     Some(rest.to_owned())
 }
 
+/// The RequestIds of which a process is alive, by the environment that it was started with.
+pub fn request_ids_alive() -> BTreeSet<String> {
+    let environments = pids().filter_map(|pid| {
+        let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
+        // Read before: of one that is dead by now nothing is said.
+        is_alive(pid).then_some(environment)
+    });
+    let mut ids = BTreeSet::new();
+    for environment in environments {
+        let text = String::from_utf8_lossy(&environment);
+        let mut variables = text.split('\0');
+        let id = variables.find_map(|one| one.strip_prefix("TRIPLINE_REQUEST_ID="));
+        ids.extend(id.map(str::to_owned));
+    }
+    ids
+}
+
+fn pids() -> impl Iterator<Item = i32> {
+    let entries = fs::read_dir("/proc").expect("there is /proc");
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+}
+
 /// The living processes whose environment or command line holds `mark`.
 pub fn processes_with(mark: &str) -> Vec<i32> {
-    let entries = fs::read_dir("/proc").expect("there is /proc");
     let holds = |pid: &i32| {
         ["environ", "cmdline"].iter().any(|file| {
             let bytes = fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
             String::from_utf8_lossy(&bytes).contains(mark)
         })
     };
-    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    pids.filter(|pid| is_alive(*pid)).filter(holds).collect()
+    pids().filter(|pid| is_alive(*pid)).filter(holds).collect()
 }

@@ -26,7 +26,7 @@ pub use auth_cases::{no_credentials, spellings};
 pub use canary::{canary, sighting};
 pub use checkers::{Checkers, output};
 pub use disk::Disk;
-pub use executors::{Executor, is_alive, processes_with};
+pub use executors::{Executor, is_alive, processes_with, request_ids_alive};
 pub use hasty::HastySts;
 pub use hub::{Hub, Output};
 pub use identity::ShortSts;

@@ -298,16 +298,20 @@ fn logs_are_whole(evidence: &Evidence<'_>) -> Vec<String> {
     wrong
 }
 
-/// Nothing of what has ended is alive, on disk, or in a control group.
+/// Nothing of what has ended is alive right after its end, unless the hub says that something is; in the end nothing is
+/// alive, on disk, or in a control group.
 fn reclaimed(evidence: &Evidence<'_>) -> Vec<String> {
     let facts = evidence.facts;
+    let outlived = evidence.told.outlived.iter();
+    let outlived = outlived.map(|id| format!("{id} had ended, and something of it was alive"));
     let alive = facts
         .alive
         .iter()
         .map(|pid| format!("the process {pid} outlived its invocation"));
     let scratch = facts.scratch.iter().map(|path| format!("{path} is left"));
     let groups = facts.groups.iter().map(|path| format!("{path} is left"));
-    alive.chain(scratch).chain(groups).collect()
+    let left = alive.chain(scratch).chain(groups);
+    outlived.chain(left).collect()
 }
 
 fn marks<'a>(evidence: &Evidence<'a>) -> BTreeSet<&'a str> {

@@ -21,6 +21,8 @@ pub(crate) struct Told {
     /// By partition and position, when the broker was first seen to keep this position of the hub's group, in milliseconds
     /// since 1970: the next record to read.
     pub(crate) committed: BTreeMap<(i32, i64), i64>,
+    /// RequestIds of which something was alive when they had ended, and did not show it.
+    pub(crate) outlived: BTreeSet<String>,
     /// States that went back, in words.
     pub(crate) went_back: BTreeSet<String>,
     /// Answers of the hub that no client should ever get, in words.
@@ -84,16 +86,19 @@ impl History {
         told.committed.entry((partition, next)).or_insert(at);
     }
 
-    /// Somebody looked at an invocation.
-    pub(crate) fn saw(&self, id: &str, state: &str) {
+    /// Somebody looked at an invocation. Says whether it is over, and was not when they looked before.
+    pub(crate) fn saw(&self, id: &str, state: &str) -> bool {
         let mut told = self.lock();
         let before = told.seen.insert(id.to_owned(), state.to_owned());
-        let Some(before) = before else { return };
+        let Some(before) = before else {
+            return rank(state) == 2;
+        };
         let changed_its_end = rank(&before) == 2 && before != state;
         if rank(&before) > rank(state) || changed_its_end {
             told.went_back
                 .insert(format!("{id} was {before}, then {state}"));
         }
+        rank(&before) < rank(state) && rank(state) == 2
     }
 }
 

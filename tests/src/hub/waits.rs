@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::Hub;
-use crate::{eventually, processes_with};
+use crate::{eventually, processes_with, request_ids_alive};
 
 impl Hub {
     /// Waits until the invocation is running.
@@ -43,6 +43,35 @@ impl Hub {
             (!matches!(state, "accepted" | "running")).then_some(found)
         })
         .await
+    }
+
+    /// Sees to it that nothing is alive of an invocation that was just seen as ended, or that it shows `reclaim_pending`
+    /// until nothing is. That is looked at once, and not waited for.
+    ///
+    /// # Panics
+    /// Something is alive, and the hub says that nothing is.
+    pub async fn reclaimed(&self, request_id: &str) {
+        let url = format!("/v1/invocations/{request_id}");
+        eventually(
+            &format!("{request_id} shows no reclaim_pending"),
+            async || {
+                let before = self.get(&url).await;
+                if before["reclaim_pending"] == true {
+                    return None;
+                }
+                if request_ids_alive().contains(request_id) {
+                    // A hub shows it a moment after the end.
+                    let after = self.get(&url).await;
+                    assert_eq!(
+                        after["reclaim_pending"], true,
+                        "alive: {before}, then {after}"
+                    );
+                    return None;
+                }
+                Some(())
+            },
+        )
+        .await;
     }
 
     /// Waits until at least `count` invocations of the trigger have ended, and gives all of them.

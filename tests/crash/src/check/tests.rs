@@ -216,6 +216,9 @@ fn every_rule_speaks() {
         "tick@1970-01-01T00:00:04.5Z".clone_into(&mut scene.facts.invocations[3].event);
     });
     speaks("ticks", |scene| scene.facts.invocations.push(tick("5", 6)));
+    speaks("reclaimed", |scene| {
+        scene.told.outlived.insert("1".to_owned());
+    });
     speaks("reclaimed", |scene| scene.facts.alive.push(1));
     speaks("reclaimed", |scene| {
         scene.facts.scratch.insert("a".to_owned());

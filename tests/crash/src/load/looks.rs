@@ -1,5 +1,7 @@
-//! Somebody who looks at the newest invocations all the time: no state may ever go back.
+//! Somebody who looks at the newest invocations all the time: no state may ever go back, and of what has just ended nothing
+//! may be alive that the hub does not show.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,6 +9,7 @@ use std::time::Duration;
 use reqwest::Client;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
+use tripline_tests::request_ids_alive;
 
 use super::{Pace, client};
 use crate::history::History;
@@ -21,12 +24,45 @@ pub(super) async fn look(data: PathBuf, history: History, stop: CancellationToke
         let Some(page) = page(&client, &data).await else {
             continue;
         };
-        for one in page["invocations"].as_array().into_iter().flatten() {
-            if let (Some(id), Some(state)) = (one["request_id"].as_str(), one["state"].as_str()) {
-                history.saw(id, state);
+        let mut over = BTreeSet::new();
+        for one in shown(&page) {
+            if let Some(state) = one["state"].as_str()
+                && history.saw(id(one), state)
+            {
+                over.insert(id(one).to_owned());
             }
         }
+        over.retain(|one| !pending(&page).contains(one.as_str()));
+        let outlived: Vec<_> = request_ids_alive().intersection(&over).cloned().collect();
+        if outlived.is_empty() {
+            continue;
+        }
+        // A hub shows that it waits a moment after the end. One that died meanwhile cannot say.
+        if let Some(page) = self::page(&client, &data).await {
+            let (there, pending) = (
+                shown(&page).map(id).collect::<BTreeSet<_>>(),
+                pending(&page),
+            );
+            let is_wrong =
+                |one: &String| there.contains(one.as_str()) && !pending.contains(one.as_str());
+            let wrong = outlived.into_iter().filter(is_wrong);
+            history.lock().outlived.extend(wrong);
+        }
     }
+}
+
+fn shown(page: &Value) -> impl Iterator<Item = &Value> {
+    page["invocations"].as_array().into_iter().flatten()
+}
+
+fn id(one: &Value) -> &str {
+    one["request_id"].as_str().unwrap_or_default()
+}
+
+/// Those of which something is alive, by the hub's own words.
+fn pending(page: &Value) -> BTreeSet<&str> {
+    let all = shown(page).filter(|one| one["reclaim_pending"] == true);
+    all.map(id).collect()
 }
 
 async fn page(client: &Client, data: &Path) -> Option<Value> {
