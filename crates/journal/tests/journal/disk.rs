@@ -1,5 +1,6 @@
 //! The data directory: one owner, its files, what survives, and a full disk.
 
+mod bound;
 mod full;
 
 use std::fs;
