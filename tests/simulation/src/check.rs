@@ -10,21 +10,57 @@ use crate::history::{Happening, Way, may_follow};
 use crate::ledger::Entry;
 use crate::world::World;
 
+/// The rules, as the README names them. What is wrong begins with the name of the rule that it breaks.
+pub(crate) const HEARD: &str = "an id that was heard";
+pub(crate) const HAPPENING: &str = "a happening";
+pub(crate) const RUN: &str = "a run";
+pub(crate) const END: &str = "an end";
+pub(crate) const SEEN: &str = "what was seen";
+pub(crate) const COMMITTED: &str = "the place to which the log is committed";
+pub(crate) const SECOND: &str = "any second";
+pub(crate) const END_OF_HISTORY: &str = "the end of the history";
+
+/// All of them.
+pub const RULES: [&str; 8] = [
+    HEARD,
+    HAPPENING,
+    RUN,
+    END,
+    SEEN,
+    COMMITTED,
+    SECOND,
+    END_OF_HISTORY,
+];
+
 type Wrong = Vec<String>;
+
+/// Something that breaks a rule.
+pub(crate) fn against(rule: &str, what: &str) -> String {
+    format!("{rule}: {what}")
+}
 
 /// Everything that is wrong.
 pub(crate) fn check(world: &World, records: &[Invocation]) -> Wrong {
     let mut wrong = world.history().wrong.clone();
     let by_id: BTreeMap<_, _> = records.iter().map(|one| (one.request_id, one)).collect();
-    receipts(world, &by_id, &mut wrong);
-    happenings(world, records, &mut wrong);
-    runs(world, &by_id, &mut wrong);
-    for record in records {
-        let run = world.ledger().runs.get(&record.request_id).cloned();
-        end(record, run.as_ref(), &mut wrong);
-    }
-    seen(world, &by_id, &mut wrong);
-    limit(world, &mut wrong);
+    let mut judge = |rule: &str, judge: &dyn Fn(&mut Wrong)| {
+        let mut found = Wrong::new();
+        judge(&mut found);
+        wrong.extend(found.iter().map(|what| against(rule, what)));
+    };
+    judge(HEARD, &|wrong| receipts(world, &by_id, wrong));
+    judge(HAPPENING, &|wrong| happenings(world, records, wrong));
+    judge(RUN, &|wrong| runs(world, &by_id, wrong));
+    judge(END, &|wrong| {
+        for record in records {
+            let run = world.ledger().runs.get(&record.request_id).cloned();
+            end(record, run.as_ref(), wrong);
+        }
+    });
+    judge(SEEN, &|wrong| seen(world, &by_id, wrong));
+    judge(SECOND, &|wrong| limit(world, wrong));
+    let mut said = BTreeSet::new();
+    wrong.retain(|one| said.insert(one.clone()));
     wrong
 }
 
@@ -160,8 +196,6 @@ fn limit(world: &World, wrong: &mut Wrong) {
             }
         }
     }
-    let mut said = BTreeSet::new();
-    wrong.retain(|one| said.insert(one.clone()));
 }
 
 fn number_of(record: &Invocation) -> Option<usize> {

@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep};
 use tripline_model::{Clock, End, Ending, RequestId};
 use tripline_runtime::{HeldInvocation, Runtime, Start, Stop, StopSignal};
 
+use crate::check::RUN;
 use crate::fate::Effect;
 use crate::history::{data, function_name};
 use crate::script::Kind;
@@ -117,7 +118,7 @@ impl Runtime for SimRuntime {
         let id = start.invocation.request_id;
         let Some((number, kind)) = self.check(&start) else {
             self.world
-                .wrong(format!("{id} is started with what nobody offered"));
+                .wrong(RUN, &format!("{id} is started with what nobody offered"));
             return Ending::new(End::Failed, self.world.clock.now(), "start_failed");
         };
         self.world.fate.pass(Effect::Run(id)).await;

@@ -9,6 +9,7 @@ use tripline_model::{
     RequestId, Timestamp, TriggerName,
 };
 
+use crate::check::{SEEN, against};
 use crate::mutant::Mutant;
 use crate::script::Kind;
 
@@ -201,15 +202,15 @@ impl History {
         if let Some(before) = asked
             && !may_follow(before, now)
         {
-            self.wrong
-                .push(format!("{id} was seen as {before:?}, and then as {now:?}"));
+            let what = format!("{id} was seen as {before:?}, and then as {now:?}");
+            self.wrong.push(against(SEEN, &what));
         }
         let meanwhile = self.seen.entry(id).or_insert(now);
         if may_follow(*meanwhile, now) {
             *meanwhile = now;
         } else if !may_follow(now, *meanwhile) {
-            self.wrong
-                .push(format!("{id} was seen as {meanwhile:?} and as {now:?}"));
+            let what = format!("{id} was seen as {meanwhile:?} and as {now:?}");
+            self.wrong.push(against(SEEN, &what));
         }
     }
 

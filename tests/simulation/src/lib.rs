@@ -40,5 +40,6 @@ mod world;
 
 pub use aftermath::{CLASSES, Classes};
 pub use campaign::{Report, campaign, catch, regressions};
+pub use check::RULES;
 pub use mutant::Mutant;
 pub use run::{Outcome, run};

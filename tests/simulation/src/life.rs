@@ -13,6 +13,7 @@ use tripline_journal::{Copied, Journal, JournalOptions, Query, Retention, Sqlite
 use tripline_model::{Clock as _, Invocation, RequestId};
 
 use crate::between::Between;
+use crate::check::END_OF_HISTORY;
 use crate::dice::Dice;
 use crate::executor::SimRuntime;
 use crate::fate::Effect;
@@ -124,7 +125,7 @@ pub(crate) async fn live(
             if world.disk_fails() {
                 *world.classes().entry("a sync failed").or_default() += 1;
             } else {
-                world.wrong(format!("the hub ended: {why}"));
+                world.wrong(END_OF_HISTORY, &format!("the hub ended: {why}"));
             }
             world.fate.end();
             return Vec::new();
@@ -152,7 +153,7 @@ async fn refused(world: &World, why: &str) -> Vec<Invocation> {
     }
     // A sync that fails while the hub starts ends it as well.
     if !world.disk_fails() {
-        world.wrong(why.to_owned());
+        world.wrong(END_OF_HISTORY, why);
     }
     world.fate.end();
     Vec::new()
@@ -330,7 +331,7 @@ impl Life<'_> {
                 return;
             }
             if self.world.clock.elapsed() > since + SETTLED {
-                return self.world.wrong(self.unsettled(idle));
+                return self.world.wrong(END_OF_HISTORY, &self.unsettled(idle));
             }
             sleep(Duration::from_millis(200)).await;
         }

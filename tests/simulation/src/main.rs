@@ -171,14 +171,18 @@ fn hunt(mutants: &[Mutant], json: Option<&Path>) -> bool {
         "{} mutants, each against the checks of a history",
         mutants.len()
     );
-    println!("{:<22} {:>9}  caught by", "mutant", "at seed");
+    println!(
+        "{:<22} {:>9}  caught by the rule, and what it saw",
+        "mutant", "at seed"
+    );
     for mutant in mutants {
         match catch(*mutant, 0..PATIENCE) {
             Some(outcome) => {
                 let wrong = outcome.wrong.first().map_or("", String::as_str);
-                let wrong: String = wrong.chars().take(100).collect();
-                println!("{:<22} {:>9}  {wrong}", mutant.name(), outcome.seed);
-                let by = format!("seed {}: {wrong}", outcome.seed);
+                let (rule, what) = wrong.split_once(": ").unwrap_or(("no rule", wrong));
+                let what: String = what.chars().take(100).collect();
+                println!("{:<22} {:>9}  {rule}: {what}", mutant.name(), outcome.seed);
+                let by = format!("by \"{rule}\": {what} (seed {})", outcome.seed);
                 caught.insert(mutant.name().to_owned(), by.into());
             }
             None => {

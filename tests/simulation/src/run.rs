@@ -8,7 +8,7 @@ use std::time::Duration;
 use tripline_model::Invocation;
 
 use crate::aftermath::{self, Classes};
-use crate::check::check;
+use crate::check::{END_OF_HISTORY, check};
 use crate::dice::Dice;
 use crate::disk::{Disk, Flaws, Image};
 use crate::fate::Fate;
@@ -128,7 +128,7 @@ pub fn run(seed: u64, mutant: Option<Mutant>, trace: bool) -> Outcome {
         left = one_life(&world, dir.path(), &mut steps, &plan);
         effects += fate.count();
         if mount.borrow().shared.open() > 0 {
-            world.wrong("a connection to the journal is left open".to_owned());
+            world.wrong(END_OF_HISTORY, "a connection to the journal is left open");
         }
         if !plan.last {
             away(&world, &mount, &mut dice);

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::aftermath::Classes;
 use crate::between::Asked;
+use crate::check::against;
 use crate::clock::JumpyClock;
 use crate::fate::Fate;
 use crate::history::History;
@@ -80,10 +81,11 @@ impl World {
         self.disk_fails
     }
 
-    /// Notes something that must not be.
-    pub(crate) fn wrong(&self, what: String) {
-        self.fate.note(|| format!("WRONG: {what}"));
-        self.history().wrong.push(what);
+    /// Notes something that must not be, by this rule of [`crate::check`].
+    pub(crate) fn wrong(&self, rule: &str, what: &str) {
+        let wrong = against(rule, what);
+        self.fate.note(|| format!("WRONG: {wrong}"));
+        self.history().wrong.push(wrong);
     }
 
     pub(crate) fn is(&self, mutant: Mutant) -> bool {

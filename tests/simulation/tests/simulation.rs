@@ -1,6 +1,6 @@
 //! Histories of the real dispatcher and journal, and of hubs that are broken on purpose.
 
-use tripline_simulation::{Mutant, campaign, catch, regressions, run};
+use tripline_simulation::{Mutant, RULES, campaign, catch, regressions, run};
 
 /// Histories of one test run: every effect of the first lives of 32 scripts, and then some.
 const SEEDS: u64 = 10_000;
@@ -45,11 +45,9 @@ fn every_quick_mutant_is_caught() {
     for mutant in Mutant::ALL.into_iter().filter(|one| one.is_quick()) {
         let caught = catch(mutant, 0..PATIENCE);
         let caught = caught.unwrap_or_else(|| panic!("{} survived", mutant.name()));
-        println!(
-            "{} by seed {}: {:?}",
-            mutant.name(),
-            caught.seed,
-            caught.wrong.first()
-        );
+        let (name, seed, wrong) = (mutant.name(), caught.seed, &caught.wrong[0]);
+        println!("{name} by seed {seed}: {wrong}");
+        let has_caught = |rule: &str| wrong.starts_with(&format!("{rule}: "));
+        assert!(RULES.iter().any(|rule| has_caught(rule)), "{wrong}");
     }
 }

@@ -6,6 +6,7 @@ use tripline_journal::{Journal, JournalError, Purged, Retention};
 use tripline_model::{Invocation, Timestamp};
 
 use super::Between;
+use crate::check::HEARD;
 use crate::life::records;
 use crate::mutant::Mutant;
 
@@ -46,7 +47,7 @@ impl Between {
             let lives = !self.world.fate.is_over();
             if lives && matches!(Journal::get(self.journal.as_ref(), id).await, Ok(Some(_))) {
                 self.world
-                    .wrong(format!("{id} is due, and was not removed"));
+                    .wrong(HEARD, &format!("{id} is due, and was not removed"));
             }
         }
         Ok(purged)

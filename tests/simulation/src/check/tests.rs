@@ -108,3 +108,11 @@ fn an_end_is_what_the_function_did() {
         assert_eq!(wrong.is_empty(), is_good, "{told:?} {reason}: {wrong:?}");
     }
 }
+
+#[test]
+fn every_rule_is_explained() {
+    let page = include_str!("../../README.md");
+    for rule in RULES {
+        assert!(page.contains(&format!("\n| {rule} |")), "{rule}");
+    }
+}

@@ -7,6 +7,7 @@ use tokio::time::sleep;
 use tripline_model::Cursors;
 
 use super::{Answer, Hub, hear};
+use crate::check::COMMITTED;
 use crate::dice::Dice;
 use crate::fate::Effect;
 use crate::history::{Way, stream, trigger_name};
@@ -90,9 +91,8 @@ pub(crate) async fn read(world: Arc<World>, hub: Hub, cursors: Arc<dyn Cursors>,
         let next = mark.map_or(0, |mark| mark + 1);
         let committed = world.topic().committed;
         if committed > next {
-            world.wrong(format!(
-                "the log is committed up to {committed}, and durable up to {next} only"
-            ));
+            let what = format!("it is {committed}, and durable is all up to {next} only");
+            world.wrong(COMMITTED, &what);
         }
         // The watermark tells where to go on; that it is not used must not matter.
         let place = dice.pick(&[committed, committed.max(next)]);
