@@ -4,6 +4,7 @@
 mod dependencies;
 mod files;
 mod imports;
+mod processes;
 mod table;
 
 use std::fs;
@@ -38,6 +39,7 @@ pub(crate) fn run() -> Outcome<u8> {
     complaints.extend(files::check_sizes(&sizes));
     let unused = dependencies::check_members(&metadata, repo::root(), &sources);
     complaints.extend(unused);
+    complaints.extend(processes::check(&sources));
     for complaint in &complaints {
         eprintln!("  tidy: {complaint}");
     }
