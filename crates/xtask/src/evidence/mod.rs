@@ -2,6 +2,7 @@
 
 mod machine;
 mod page;
+mod suite;
 
 use std::fs;
 use std::path::Path;
@@ -94,7 +95,7 @@ fn prove(args: &EvidenceArgs, file: &Path) -> Outcome<()> {
     ] {
         one(&services, what, command)?;
     }
-    Ok(())
+    suite::prove(&services, file)
 }
 
 fn one(services: &Services, what: &str, command: &mut Command) -> Outcome<()> {

@@ -34,7 +34,13 @@ fn title(proof: &str) -> (&str, &str) {
         ),
         "mutants" => (
             "Hubs that are broken on purpose",
-            "Each must be caught by the simulation. By which seed, and by what it saw there:",
+            "Each must be caught by the simulation. By which of its rules (simulation/README.md), by what that saw, and in which \
+             history:",
+        ),
+        "end_to_end" => (
+            "End to end",
+            "The release binary as a person runs it, by module; README.md says what each shows. A test that could not run, or \
+             not all of it, is skipped, with its reason.",
         ),
         other => (other, ""),
     }
