@@ -1,12 +1,12 @@
-//! `limiter`: five times as many calls as the limit allows. What is accepted in the worst second, and how much of the
-//! limit is used.
+//! `limiter`: five times as many calls as the limit allows. What is accepted in the worst second, how much of the limit
+//! is used, and how long those wait who are refused.
 
 use std::path::Path;
 
 use crate::Outcome;
 use crate::caller::paced;
 use crate::hub::Hub;
-use crate::pairs::Report;
+use crate::pairs::{Report, quantile};
 use crate::worker::functions;
 
 const LIMIT: u64 = 1000;
@@ -25,6 +25,9 @@ pub(crate) async fn run(program: &Path, pairs: u32) -> Outcome<Report> {
         let accepted = answers.values().filter(|(_, _, status)| *status == 202);
         let mut spans: Vec<_> = accepted.map(|(sent, heard, _)| (*sent, *heard)).collect();
         spans.sort_unstable();
+        let refused = answers.values().filter(|(_, _, status)| *status == 429);
+        let refused = refused.map(|(sent, heard, _)| (heard - sent) as f64 / 1000.0);
+        let mut refused: Vec<f64> = refused.collect();
         let accepted = spans.len();
         let mut moments = hub.accepted_at_ms().await?;
         if moments.len() != accepted {
@@ -41,6 +44,7 @@ pub(crate) async fn run(program: &Path, pairs: u32) -> Outcome<Report> {
         report.figure("worst_second", worst);
         report.figure("worst_second_outside", seen);
         report.figure("share_used", share);
+        report.figure("refused_p99_ms", quantile(&mut refused, 0.99));
         report.ratio(share);
     }
     let exact = ["worst_second", "worst_second_outside"]
@@ -49,6 +53,9 @@ pub(crate) async fn run(program: &Path, pairs: u32) -> Outcome<Report> {
     report.goal("never more than the limit in any second", exact);
     let used = report.median("share_used");
     report.goal("99 % of the limit used", used >= 0.99);
+    // Who is refused waits neither for the disk nor for those who are accepted.
+    let refused = report.median("refused_p99_ms");
+    report.goal("p99 of refusals at most 10 ms", refused <= 10.0);
     Ok(report)
 }
 
