@@ -1,6 +1,9 @@
 //! What the hub answers when it has come to rest.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -58,6 +61,8 @@ pub(crate) struct Facts {
     pub(crate) vitals: Option<Vitals>,
     /// Those of the executors that are there.
     pub(crate) executors: Vec<Vitals>,
+    /// What the data directory takes on the disk, in KiB.
+    pub(crate) disk_kib: u64,
     /// When executors were killed, from just before until just after.
     pub(crate) executor_deaths: Vec<[i64; 2]>,
     /// When functions were killed, likewise.
@@ -141,10 +146,22 @@ pub(crate) async fn gather(world: &World) -> Facts {
         groups: world.groups.left(&world.hub),
         vitals: Some(Vitals::of(world.hub.pid())),
         executors: executors.collect(),
+        disk_kib: bytes_in(&world.hub.path("data")) >> 10,
         invocations,
         executor_deaths: millis(&world.executor_deaths),
         function_deaths: millis(&world.function_deaths),
     }
+}
+
+/// What the files in a folder take on the disk, at any depth. What goes meanwhile takes nothing.
+fn bytes_in(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let taken = entries.map(|entry| match entry.metadata() {
+        Ok(file) if file.is_dir() => bytes_in(&entry.path()),
+        Ok(file) => file.blocks() * 512,
+        Err(_) => 0,
+    });
+    taken.sum()
 }
 
 async fn printed(world: &World, id: &str) -> Printed {

@@ -61,6 +61,8 @@ pub(crate) struct Figures {
     pub(crate) positions: usize,
     /// The hub's at the end.
     pub(crate) vitals: Option<Vitals>,
+    /// What the data directory takes at the end.
+    pub(crate) disk_kib: u64,
     /// The executors' at the end.
     pub(crate) executors: Vec<Vitals>,
 }
@@ -96,6 +98,7 @@ impl Figures {
             full_over_restart: full_over_restart(facts),
             positions: told.committed.len(),
             vitals: facts.vitals,
+            disk_kib: facts.disk_kib,
             executors: facts.executors.clone(),
             ..Self::default()
         };
@@ -125,6 +128,7 @@ impl Figures {
         }
         line("positions kept by the broker", self.positions);
         line("full seconds over a restart", self.full_over_restart);
+        line("data directory, MiB", self.disk_kib as usize >> 10);
         for (whose, vitals) in self.takers() {
             line(
                 &format!("{whose}: memory, MiB"),
@@ -155,6 +159,7 @@ impl Figures {
         json["lives"] = self.lives.into();
         json["positions"] = self.positions.into();
         json["full_over_restart"] = self.full_over_restart.into();
+        json["disk_kib"] = self.disk_kib.into();
         for (whose, vitals) in self.takers() {
             json[whose] = json!({
                 "memory_kib": vitals.rss_kib,

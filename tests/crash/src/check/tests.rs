@@ -227,6 +227,7 @@ fn every_rule_speaks() {
         scene.facts.groups.insert("a".to_owned());
     });
     speaks("bounded", |scene| scene.facts.executors[0].files = 1000);
+    speaks("bounded", |scene| scene.facts.disk_kib = 64 << 10);
     speaks("bounded", |scene| {
         scene.facts.vitals.as_mut().unwrap().threads = 1000
     });
