@@ -208,6 +208,10 @@ fn every_rule_speaks() {
     speaks("logs are whole", |scene| {
         scene.facts.invocations[1].printed = Some(printed([&[], &[]]));
     });
+}
+
+#[test]
+fn rules_of_ticks_and_of_the_machine_speak() {
     speaks("ticks", |scene| {
         let again = scene.facts.invocations[3].clone();
         scene.facts.invocations.push(again);
