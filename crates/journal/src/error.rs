@@ -72,7 +72,7 @@ pub enum OpenError {
     },
     /// Something is lost that was told as kept. A hub that went on could run again what has run.
     #[error(
-        "{} is damaged: {what}; `tripline journal check {}` says what is lost, and what to do",
+        "{} is damaged: {what}; lost: {lost}; to go on: {mend} (`tripline journal check {}` looks at the rest)",
         .path.display(), folder(.path)
     )]
     Damaged {
@@ -80,6 +80,10 @@ pub enum OpenError {
         path: PathBuf,
         /// What is wrong with it.
         what: String,
+        /// What is lost.
+        lost: String,
+        /// What to do.
+        mend: String,
     },
     /// It is a copy of a journal. If a hub went on with the original, what waits here may have run since.
     #[error(

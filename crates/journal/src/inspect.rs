@@ -10,6 +10,7 @@ use rusqlite::Connection;
 use tripline_model::Execution;
 
 use crate::OpenError;
+use crate::damage::{Damage, GO_BACK};
 use crate::error::how_to_adopt;
 use crate::logs::unreadable_days;
 use crate::sqlite::{Records, Tail, keep_out, look, reader, records, try_to_read};
@@ -53,9 +54,6 @@ pub struct KnownFunction {
     pub running: u64,
 }
 
-/// For damage to the journal: a hub on what is left might run what has run.
-const GO_BACK: &str = "put a copy of the whole data directory in its place, or begin with an empty one; do not start a hub on \
-                       what is left, for it may run again what has run";
 const START: &str = "nothing: the next start of the hub puts it right";
 const LOGS_ONLY: &str =
     "remove this file with the hub stopped, if its logs may go; the journal does not need it";
@@ -184,24 +182,25 @@ impl Inspection {
             path: log.clone(),
             source,
         })?;
-        match tail {
-            Tail::Whole => {}
-            Tail::Torn { at } => self.note(Finding {
+        if let Tail::Torn { at } = tail {
+            self.note(Finding {
                 is_damage: false,
-                file: log,
+                file: log.clone(),
                 what: format!("it ends in the middle of a transaction, after {at} bytes"),
                 lost: "what was being written when the hub was killed or the power went, which nobody was told of; if \
                        neither happened, the last receipt, start or end"
                     .to_owned(),
                 mend: START.into(),
-            }),
-            Tail::Damaged { at, transactions } => self.note(Finding {
+            });
+        }
+        if let Some(Damage { what, lost, mend }) = tail.damage(&log) {
+            self.note(Finding {
                 is_damage: true,
                 file: log,
-                what: format!("it is damaged after {at} bytes, and goes on after that"),
-                lost: format!("the last {transactions} transactions: receipts, starts and ends"),
-                mend: GO_BACK.into(),
-            }),
+                what,
+                lost,
+                mend: mend.into(),
+            });
         }
         let found = match reader(path) {
             Ok(None) => return Ok(false),

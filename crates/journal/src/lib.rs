@@ -3,6 +3,7 @@
 //!
 //! `DESIGN.md` beside this crate tells the schema, what is durable when, and how a crash is recovered from.
 
+mod damage;
 mod error;
 mod inspect;
 mod journal;

@@ -18,6 +18,7 @@ mod row;
 mod schema;
 mod shared;
 mod wal;
+mod wal_index;
 mod writer;
 
 use std::collections::HashSet;

@@ -179,8 +179,32 @@ async fn a_check_says_whether_it_is_whole_and_changes_nothing() {
     assert_eq!(found["invocations"]["succeeded"], 2, "{found}");
     assert!(before == files(&hub), "the check changed what is kept");
 
-    // All is in the log, whose third transaction is changed where its page ends: what follows is not lost without a word.
+    // All is in the log. Cut at the end of a transaction, it looks whole, but its index knows better.
     let log = hub.path("data/journal.db-wal");
+    let bytes = fs::read(&log).unwrap();
+    let frames = bytes[32..].chunks_exact(24 + 8192);
+    let ends = frames
+        .enumerate()
+        .filter(|(_, frame)| frame[4..8] != [0; 4]);
+    let ends: Vec<_> = ends.map(|(at, _)| 32 + (at + 1) * (24 + 8192)).collect();
+    for end in &ends[..ends.len() - 1] {
+        fs::write(&log, &bytes[..*end]).unwrap();
+        let cut = files(&hub);
+        let said = hub.cli(&["journal", "check"]);
+        assert_eq!(said.code, 1, "cut after {end}: {said:?}");
+        let said = hub.refuses();
+        assert_eq!(said.code, 1, "cut after {end}: {said:?}");
+        for word in ["lost: the last transaction", "put a copy of the whole"] {
+            assert!(said.stderr.contains(word), "{word}: {said:?}");
+        }
+        assert!(
+            cut == files(&hub),
+            "cut after {end}: what is left was changed"
+        );
+    }
+    fs::write(&log, bytes).unwrap();
+
+    // Its third transaction is changed where its page ends: what follows is not lost without a word.
     let mut bytes = fs::read(&log).unwrap();
     bytes[32 + 3 * (24 + 8192) - 1] ^= 1;
     fs::write(&log, bytes).unwrap();
@@ -201,7 +225,7 @@ async fn a_check_says_whether_it_is_whole_and_changes_nothing() {
     assert_eq!(said.stderr, none);
 }
 
-/// What the data directory keeps: journal and logs, but not SQLite's index of a log, which is made anew.
+/// What the data directory keeps: the journal, with SQLite's index of its log, and the logs, whose indices are made anew.
 fn files(hub: &Hub) -> Vec<(String, Vec<u8>)> {
     let dirs = [hub.path("data"), hub.path("data/logs")];
     let entries = dirs.iter().flat_map(|dir| fs::read_dir(dir).unwrap());
@@ -209,7 +233,7 @@ fn files(hub: &Hub) -> Vec<(String, Vec<u8>)> {
     let kept = paths.filter(|path| path.is_file());
     let mut files: Vec<_> = kept
         .map(|path| (path.display().to_string(), fs::read(&path).unwrap()))
-        .filter(|(name, _)| !name.ends_with("-shm"))
+        .filter(|(name, _)| name.ends_with("journal.db-shm") || !name.ends_with("-shm"))
         .collect();
     files.sort();
     files

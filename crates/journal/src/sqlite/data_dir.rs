@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
+use super::wal;
 use crate::OpenError;
 
 /// Bytes that are written over themselves at once.
@@ -63,24 +64,23 @@ fn written_by_others(dir: &Path) -> OpenError {
 
 /// Makes names in the directory durable.
 pub(super) fn sync(dir: &Path) -> Result<(), OpenError> {
-    File::open(dir)
-        .and_then(|dir| dir.sync_all())
-        .map_err(|source| OpenError::Io {
-            path: dir.to_owned(),
-            source,
-        })
+    sync_names(dir).map_err(|source| OpenError::Io {
+        path: dir.to_owned(),
+        source,
+    })
+}
+
+/// See [`sync`].
+pub(super) fn sync_names(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
 }
 
 /// Writes a log that a crash left over itself, and syncs it. Where an fsync failed before the crash, the log may be in
 /// the page cache only, and counts as written: without this, a power cut while it is moved into the database would
 /// leave half of it there, and nothing to mend that with.
 pub(super) fn rewrite_log(database: &Path) -> Result<(), OpenError> {
-    let mut path = database.as_os_str().to_owned();
-    path.push("-wal");
-    rewrite(Path::new(&path)).map_err(|source| OpenError::Io {
-        path: path.clone().into(),
-        source,
-    })
+    let path = wal::beside(database, "-wal");
+    rewrite(&path).map_err(|source| OpenError::Io { path, source })
 }
 
 fn rewrite(path: &Path) -> io::Result<()> {
@@ -112,6 +112,11 @@ impl Place {
             path: path.to_owned(),
             is: place(path)?,
         })
+    }
+
+    /// Its path.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// What is wrong, if its path does not lead to it any more.

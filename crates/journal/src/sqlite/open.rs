@@ -18,6 +18,7 @@ use super::wal::{self, Tail};
 use super::writer::{Checkpoints, Writer};
 use super::{
     Copied, JournalOptions, SqliteJournal, WriterTask, checkpoint, data_dir, original, schema,
+    wal_index,
 };
 use crate::OpenError;
 
@@ -62,13 +63,14 @@ fn prepare(
     let path = dir.join("journal.db");
     refuse_damage(&path)?;
     data_dir::rewrite_log(&path)?;
+    wal_index::begin(&path).map_err(failed_at(&path))?;
     // On a full disk a start needs it; there may be no room for the index of the log else.
     let reserve = Reserve::new(dir, reserve_bytes);
     reserve.release().map_err(failed_at(&path))?;
     let mut connection = schema::open_writer(&path)?;
     // Everything of a log that a crash left behind goes into the file, fsync included, before anything is read: after
     // a failed fsync, what the log seems to hold may be in the page cache only.
-    schema::checkpoint(&connection, "TRUNCATE").map_err(schema::unusable(&path))?;
+    schema::cut_log(&connection, &path).map_err(schema::unusable(&path))?;
     let is_copy = original::is_copy(&connection, &path).map_err(schema::unusable(&path))?;
     if is_copy && options.copied == Copied::Refuse {
         return Err(OpenError::Copied { path });
@@ -141,28 +143,24 @@ pub(crate) fn try_to_read(path: &Path) -> Result<(), OpenError> {
 /// A connection that cannot write, to a journal that this version can read; a hub may use it meanwhile. `None` if nothing
 /// is in it yet.
 pub(crate) fn reader(path: &Path) -> Result<Option<Connection>, OpenError> {
-    let connection = schema::open_reader(path)?;
+    let connection = schema::open_onlooker(path)?;
     let is_empty = schema::refuse_others(&connection, path)?;
     Ok((!is_empty).then_some(connection))
 }
 
-/// SQLite would take the log up to the damage, and forget without a word what comes after.
+/// SQLite would take the log up to the damage, and forget without a word what came after.
 fn refuse_damage(path: &Path) -> Result<(), OpenError> {
     let log = path.with_file_name("journal.db-wal");
-    match wal::look(path) {
-        Ok(Tail::Whole) => Ok(()),
-        Ok(Tail::Torn { at }) => {
-            tracing::info!(
-                at,
-                "the journal's log ends in a transaction that was never finished"
-            );
-            Ok(())
-        }
-        Ok(Tail::Damaged { at, transactions }) => Err(OpenError::Damaged {
-            what: format!("after {at} bytes; {transactions} transactions come after that"),
-            path: log,
-        }),
-        Err(source) => Err(failed_at(&log)(source)),
+    let tail = wal::look(path).map_err(failed_at(&log))?;
+    if let Tail::Torn { at } = tail {
+        tracing::info!(
+            at,
+            "the journal's log ends in a transaction that was never finished"
+        );
+    }
+    match tail.damage(&log) {
+        None => Ok(()),
+        Some(damage) => Err(damage.refused(&log)),
     }
 }
 

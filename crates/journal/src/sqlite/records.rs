@@ -24,7 +24,7 @@ pub(crate) struct Records {
 
 /// Reads the journal at `path` without changing it.
 pub(crate) fn records(path: &Path) -> Result<Records, OpenError> {
-    let connection = schema::open_reader(path)?;
+    let connection = schema::open_onlooker(path)?;
     let failed = schema::unusable(path);
     let mut records = Records::default();
     for line in integrity(&connection).map_err(&failed)? {

@@ -1,6 +1,7 @@
 //! The tables, and how connections to them are opened.
 
 use std::fs::OpenOptions;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
@@ -8,6 +9,8 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use super::wal::{self, Tail};
+use super::wal_index;
 use crate::OpenError;
 
 /// The version of [`TABLES`], in `PRAGMA user_version`.
@@ -127,10 +130,45 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
     connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(unusable(path))
 }
 
+/// Opens a connection that cannot write and leaves what SQLite's index says of the log: the first connection to a database
+/// makes it anew else, and nobody would know any more how long the log was. Beside a hub it uses the hub's.
+pub(super) fn open_onlooker(path: &Path) -> Result<Connection, OpenError> {
+    let io = |source| OpenError::Io {
+        path: wal::beside(path, "-wal"),
+        source,
+    };
+    let how = if !wal::beside(path, "-shm").exists() {
+        return open_reader(path);
+    } else if wal::salts(path).map_err(io)?.is_some() {
+        "readonly_shm"
+    } else if matches!(wal::look(path).map_err(io)?, Tail::Short { .. }) {
+        // Nothing is in the log: the file alone counts.
+        "immutable"
+    } else {
+        return open_reader(path);
+    };
+    let bytes = path.as_os_str().as_bytes();
+    let escaped: String = bytes.iter().map(|byte| format!("%{byte:02x}")).collect();
+    let uri = format!("file:{escaped}?{how}=1");
+    let access = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    connect(Path::new(&uri), access).map_err(unusable(path))
+}
+
 /// Moves the write-ahead log into the file; answers the frames in the log and how many of them are moved.
 pub(super) fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<(i64, i64)> {
     let sql = format!("PRAGMA wal_checkpoint({mode})");
     connection.query_row(&sql, [], |row| Ok((row.get(1)?, row.get(2)?)))
+}
+
+/// Moves all of the write-ahead log into the file, and makes it empty; answers as [`checkpoint`] does. Where readers of an
+/// old state hold that up, it stays as it is.
+pub(super) fn cut_log(connection: &Connection, path: &Path) -> rusqlite::Result<(i64, i64)> {
+    let (frames, moved) = checkpoint(connection, "FULL")?;
+    if frames > moved {
+        return Ok((frames, moved));
+    }
+    wal_index::note_moved(path, frames);
+    checkpoint(connection, "TRUNCATE")
 }
 
 /// Bytes of the file that hold nothing.

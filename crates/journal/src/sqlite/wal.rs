@@ -4,7 +4,9 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use super::wal_index::{self, WalIndex};
 
 const HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
@@ -23,13 +25,32 @@ pub(crate) enum Tail {
     Torn { at: u64 },
     /// Whole transactions come after a frame that is not: what was told as kept is not read any more.
     Damaged { at: u64, transactions: u64 },
+    /// Too soon: it had more whole transactions, of which people were told.
+    Short {
+        /// Frames of whole transactions that are there.
+        whole: u32,
+        /// Frames that were there.
+        of: u32,
+        /// Frames of them that are in the database as well.
+        moved: u32,
+    },
 }
 
 /// Checksum of SQLite, over words in the byte order of the machine that wrote them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Sum {
-    values: (u32, u32),
+pub(super) struct Sum {
+    pub(super) values: (u32, u32),
     big_endian: bool,
+}
+
+/// What is in a log.
+#[derive(Debug, PartialEq, Eq)]
+struct Log {
+    /// Which one it is; none, if SQLite would find nothing in it.
+    salts: Option<[u8; 8]>,
+    /// Frames of whole transactions.
+    whole: u32,
+    tail: Tail,
 }
 
 /// What the log says of itself.
@@ -39,44 +60,47 @@ struct Header {
     sum: Sum,
 }
 
-/// Looks at the log of this database.
+/// Looks at the log of this database, and at what the index of it says. For when no connection is open.
 pub(crate) fn look(database: &Path) -> io::Result<Tail> {
-    let mut path = database.as_os_str().to_owned();
-    path.push("-wal");
-    match File::open(Path::new(&path)) {
-        Ok(file) => tail(BufReader::with_capacity(1 << 18, file)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Tail::Whole),
-        Err(error) => Err(error),
+    let log = match File::open(beside(database, "-wal")) {
+        Ok(file) => Log::read(BufReader::with_capacity(1 << 18, file))?,
+        Err(error) if error.kind() == ErrorKind::NotFound => Log::EMPTY,
+        Err(error) => return Err(error),
+    };
+    match wal_index::read(database)? {
+        Some(index) if log.lacks(&index) => {
+            let is_gone = log.salts.is_some() || wal_index::is_later(database, &index)?;
+            Ok(if is_gone {
+                log.is_short(&index)
+            } else {
+                log.tail
+            })
+        }
+        _ => Ok(log.tail),
     }
 }
 
-fn tail(mut log: impl Read) -> io::Result<Tail> {
-    let mut bytes = [0; HEADER];
-    if !fill(&mut log, &mut bytes)? {
-        return Ok(Tail::Whole);
-    }
-    // A log without a head has nothing in it for SQLite: it was being begun.
-    let Some(header) = Header::of(&bytes) else {
-        return Ok(Tail::Torn { at: 0 });
+/// Which log there is now; none, if SQLite finds nothing in it.
+pub(super) fn salts(database: &Path) -> io::Result<Option<[u8; 8]>> {
+    let mut file = match File::open(beside(database, "-wal")) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
     };
-    let mut frame = vec![0; FRAME_HEADER + header.page];
-    let (mut sum, mut at) = (header.sum, HEADER as u64);
-    while fill(&mut log, &mut frame)? {
-        match sum
-            .over_frame(&frame)
-            .filter(|_| frame[8..16] == header.salts)
-        {
-            Some(next) => sum = next,
-            None => return after(&header, &mut log, frame, at),
-        }
-        at += frame.len() as u64;
-    }
-    Ok(Tail::Whole)
+    let mut bytes = [0; HEADER];
+    let is_there = fill(&mut file, &mut bytes)? && fill(&mut file, &mut [0])?;
+    Ok(Header::of(&bytes).filter(|_| is_there).map(|it| it.salts))
+}
+
+/// A file of SQLite's beside the database.
+pub(super) fn beside(database: &Path, suffix: &str) -> PathBuf {
+    let mut path = database.as_os_str().to_owned();
+    path.push(suffix);
+    path.into()
 }
 
 /// What comes after the first frame that is not whole. What was there before the log was begun anew has other salts.
 fn after(header: &Header, log: &mut impl Read, mut frame: Vec<u8>, at: u64) -> io::Result<Tail> {
-    let ends_one = |frame: &[u8]| frame[8..16] == header.salts && frame[4..8] != [0; 4];
+    let ends_ours = |frame: &[u8]| frame[8..16] == header.salts && ends_one(frame);
     // Of the frame that is not whole a bit of the salts may have changed; those of another log differ in many.
     let mut ours = header
         .salts
@@ -85,11 +109,11 @@ fn after(header: &Header, log: &mut impl Read, mut frame: Vec<u8>, at: u64) -> i
         .map(|(a, b)| (a ^ b).count_ones())
         .sum::<u32>()
         <= FEW_BITS;
-    let bad_ends_one = ours && frame[4..8] != [0; 4];
+    let bad_ends_one = ours && ends_one(&frame);
     let mut ends = 0;
     while fill(log, &mut frame)? {
         ours |= frame[8..16] == header.salts;
-        ends += u64::from(ends_one(&frame));
+        ends += u64::from(ends_ours(&frame));
     }
     // The writer waits for each transaction to be durable: at most the last one may be torn, its end included.
     let transactions = ends + u64::from(bad_ends_one);
@@ -98,6 +122,11 @@ fn after(header: &Header, log: &mut impl Read, mut frame: Vec<u8>, at: u64) -> i
         (_, true) => Tail::Torn { at },
         (_, false) => Tail::Whole,
     })
+}
+
+/// Whether a transaction ends with this frame.
+fn ends_one(frame: &[u8]) -> bool {
+    frame[4..8] != [0; 4]
 }
 
 /// Whether there were as many bytes.
@@ -113,6 +142,74 @@ fn word(bytes: &[u8], at: usize) -> u32 {
     let mut word = [0; 4];
     word.copy_from_slice(&bytes[at..at + 4]);
     u32::from_be_bytes(word)
+}
+
+// === impl Log ===
+
+impl Log {
+    const EMPTY: Self = Self {
+        salts: None,
+        whole: 0,
+        tail: Tail::Whole,
+    };
+
+    fn read(mut log: impl Read) -> io::Result<Self> {
+        let mut bytes = [0; HEADER];
+        if !fill(&mut log, &mut bytes)? {
+            return Ok(Self::EMPTY);
+        }
+        // A log without a head has nothing in it for SQLite: it was being begun.
+        let Some(header) = Header::of(&bytes) else {
+            let tail = Tail::Torn { at: 0 };
+            return Ok(Self {
+                tail,
+                ..Self::EMPTY
+            });
+        };
+        let mut frame = vec![0; FRAME_HEADER + header.page];
+        let (mut sum, mut at) = (header.sum, HEADER as u64);
+        let (mut frames, mut whole) = (0, 0);
+        let mut tail = Tail::Whole;
+        while fill(&mut log, &mut frame)? {
+            let next = sum.over_frame(&frame);
+            let Some(next) = next.filter(|_| frame[8..16] == header.salts) else {
+                tail = after(&header, &mut log, frame, at)?;
+                break;
+            };
+            sum = next;
+            at += frame.len() as u64;
+            frames += 1;
+            if ends_one(&frame) {
+                whole = frames;
+            }
+        }
+        Ok(Self {
+            salts: Some(header.salts),
+            whole,
+            tail,
+        })
+    }
+
+    /// Whether it had more in it. Of a log that was begun anew the index says nothing; where there is none, what it tells of
+    /// may be in the file.
+    fn lacks(&self, index: &WalIndex) -> bool {
+        match self.salts {
+            Some(salts) => salts == index.salts && self.whole < index.frames,
+            None => index.moved < index.frames,
+        }
+    }
+
+    fn is_short(&self, index: &WalIndex) -> Tail {
+        match self.tail {
+            // That says how many transactions there are.
+            Tail::Damaged { .. } => self.tail,
+            _ => Tail::Short {
+                whole: self.whole,
+                of: index.frames,
+                moved: index.moved,
+            },
+        }
+    }
 }
 
 // === impl Header ===
@@ -144,7 +241,15 @@ impl Header {
 // === impl Sum ===
 
 impl Sum {
-    fn over(self, bytes: &[u8]) -> Self {
+    /// In the byte order of this machine.
+    pub(super) fn native() -> Self {
+        Self {
+            values: (0, 0),
+            big_endian: cfg!(target_endian = "big"),
+        }
+    }
+
+    pub(super) fn over(self, bytes: &[u8]) -> Self {
         let (mut a, mut b) = self.values;
         let (pairs, _) = bytes.as_chunks::<8>();
         for [p, q, r, s, t, u, v, w] in pairs.iter().copied() {

@@ -3,6 +3,7 @@
 
 mod room;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::thread::{self, JoinHandle};
@@ -256,7 +257,7 @@ impl Writer {
     fn begin_log_anew(&mut self) {
         self.moving = false;
         let begun = self.connection.busy_timeout(READERS).and_then(|()| {
-            let begun = self.checkpoint("RESTART");
+            let begun = self.moving(|connection, _| schema::checkpoint(connection, "RESTART"));
             self.connection.busy_timeout(schema::PATIENCE).and(begun)
         });
         if let Err(error) = begun {
@@ -274,7 +275,7 @@ impl Writer {
         if matches!(self.shared.health(), Health::Poisoned(_)) {
             return Ok(());
         }
-        let Err(error) = self.checkpoint("TRUNCATE") else {
+        let Err(error) = self.moving(schema::cut_log) else {
             return Ok(());
         };
         match meaning(&error) {
@@ -285,9 +286,12 @@ impl Writer {
         Ok(())
     }
 
-    fn checkpoint(&self, mode: &str) -> rusqlite::Result<()> {
+    fn moving(
+        &self,
+        how: impl Fn(&Connection, &Path) -> rusqlite::Result<(i64, i64)>,
+    ) -> rusqlite::Result<()> {
         let moving = self.shared.moving_log();
-        let (pages, moved) = schema::checkpoint(&self.connection, mode)?;
+        let (pages, moved) = how(&self.connection, self.place.path())?;
         drop(moving);
         if pages == moved {
             self.log.begins_anew();
@@ -309,7 +313,7 @@ impl Writer {
         if matches!(self.shared.health(), Health::Poisoned(_)) {
             return;
         }
-        if let Err(error) = schema::checkpoint(&self.connection, "TRUNCATE") {
+        if let Err(error) = schema::cut_log(&self.connection, self.place.path()) {
             tracing::warn!(%error, "the journal's log stays; the next start moves it");
         }
         if self.shared.health() == Health::Full {

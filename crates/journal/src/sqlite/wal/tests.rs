@@ -27,7 +27,7 @@ fn log() -> (Vec<u8>, Vec<usize>) {
 }
 
 fn of(bytes: &[u8]) -> Tail {
-    tail(bytes).unwrap()
+    Log::read(bytes).unwrap().tail
 }
 
 #[test]

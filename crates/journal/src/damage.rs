@@ -1,0 +1,69 @@
+//! The words for what is damaged: a check and a hub that refuses to start use the same.
+
+use std::path::Path;
+
+use crate::OpenError;
+use crate::sqlite::Tail;
+
+/// For damage to the journal: a hub on what is left might run what has run.
+pub(crate) const GO_BACK: &str = "put a copy of the whole data directory in its place, or begin with an empty one; do not start a \
+                                  hub on what is left, for it may run again what has run";
+
+/// What is wrong with a file, what is lost by it, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Damage {
+    pub(crate) what: String,
+    pub(crate) lost: String,
+    pub(crate) mend: String,
+}
+
+// === impl Damage ===
+
+impl Damage {
+    /// Why a hub does not start.
+    pub(crate) fn refused(self, file: &Path) -> OpenError {
+        OpenError::Damaged {
+            path: file.to_owned(),
+            what: self.what,
+            lost: self.lost,
+            mend: self.mend,
+        }
+    }
+}
+
+// === impl Tail ===
+
+impl Tail {
+    /// What the log is damaged by, if it is.
+    pub(crate) fn damage(self, log: &Path) -> Option<Damage> {
+        match self {
+            Self::Whole | Self::Torn { .. } => None,
+            Self::Damaged { at, transactions } => Some(Damage {
+                what: format!("it is damaged after {at} bytes, and goes on after that"),
+                lost: format!("the last {transactions} transactions: receipts, starts and ends"),
+                mend: GO_BACK.to_owned(),
+            }),
+            // The database is newer than what the log says then.
+            Self::Short { whole, of, moved } if moved == of => Some(Damage {
+                what: format!("{whole} of its {of} pages are whole, and `journal.db` has them all"),
+                lost: "nothing, if this file is removed; with it, all that came after those pages"
+                    .to_owned(),
+                mend: format!("with the hub stopped, `rm {}`", log.display()),
+            }),
+            Self::Short { whole, of, moved } => {
+                let gone = of - whole.max(moved);
+                let transactions = match gone {
+                    1 => "the last transaction".to_owned(),
+                    most => format!("the last transactions, {most} at most"),
+                };
+                Some(Damage {
+                    what: format!(
+                        "{whole} of its {of} pages are whole: it was longer, or it is another one"
+                    ),
+                    lost: format!("{transactions}: receipts, starts and ends"),
+                    mend: GO_BACK.to_owned(),
+                })
+            }
+        }
+    }
+}
