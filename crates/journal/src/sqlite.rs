@@ -17,6 +17,7 @@ mod retention;
 mod row;
 mod schema;
 mod shared;
+mod sum;
 mod wal;
 mod wal_index;
 mod writer;

@@ -14,6 +14,7 @@ use tripline_model::{
 use super::identity::{self, Spans};
 use super::row;
 use super::schema::PAGE_BYTES;
+use super::sum;
 use crate::{Accepted, Portion};
 
 /// See [`crate::Journal::find_identity`].
@@ -75,7 +76,7 @@ pub(super) fn queued(
         if !most.takes(queued.len(), bytes) {
             break;
         }
-        invocation.event.data = payload(connection, invocation.request_id)?;
+        invocation.event.data = payload(connection, &invocation)?;
         queued.push(invocation);
     }
     Ok(queued)
@@ -85,13 +86,20 @@ pub(super) fn queued(
 pub(super) fn get(connection: &Connection, id: RequestId) -> rusqlite::Result<Option<Invocation>> {
     let sql = format!("SELECT {} FROM invocations WHERE id = ?1", row::COLUMNS);
     let mut select = connection.prepare_cached(&sql)?;
-    let found = select.query_row([id.as_bytes()], row::invocation);
-    let Some(mut invocation) = found.optional()? else {
+    let mut rows = select.query([id.as_bytes()])?;
+    let Some(found) = rows.next()? else {
         return Ok(None);
     };
+    let mut invocation = row::invocation(found)?;
     match &mut invocation.ending {
-        Some(ending) => ending.result = bytes(connection, RESULT, [id.as_bytes()])?,
-        None => invocation.event.data = bytes(connection, PAYLOAD, [id.as_bytes()])?,
+        Some(ending) => {
+            ending.result = bytes(connection, RESULT, [id.as_bytes()])?;
+            if !sum::is_result(found, ending.result.as_deref())? {
+                return Err(sum::changed("the result", id));
+            }
+        }
+        // Data that is not what was accepted is not told: who asks may be about to give the event up.
+        None => invocation.event.data = stored(connection, id)?.and_then(Result::ok),
     }
     Ok(Some(invocation))
 }
@@ -216,25 +224,40 @@ const OLDEST_OF_LONG: &str = "SELECT id FROM invocations INDEXED BY long
     WHERE ifnull(kept_from, ended_at) - started_at > 60000 AND ifnull(kept_from, ended_at) >= ?1
     ORDER BY id LIMIT 1";
 
-const PAYLOAD: &str = "SELECT data FROM payloads WHERE id = ?1";
 const RESULT: &str = "SELECT data FROM results WHERE id = ?1";
 
 /// The data of an event that is to be run. What the disk changed of it is not run.
-fn payload(connection: &Connection, id: RequestId) -> rusqlite::Result<Option<Bytes>> {
-    let mut select = connection.prepare_cached("SELECT data, crc FROM payloads WHERE id = ?1")?;
-    let found = select.query_row([id.as_bytes()], |found| {
-        Ok((found.get::<_, Vec<u8>>(0)?, found.get(1)?))
-    });
-    match found.optional()? {
-        None => Ok(None),
-        Some((data, crc)) if is_as_accepted(&data, crc) => Ok(Some(Bytes::from(data))),
-        Some(_changed) => Err(rusqlite::Error::SqliteFailure(
+fn payload(connection: &Connection, of: &Invocation) -> rusqlite::Result<Option<Bytes>> {
+    let id = of.request_id;
+    match stored(connection, id)? {
+        None if of.data_len == 0 => Ok(None),
+        Some(Ok(data)) => Ok(Some(data)),
+        // Changed, or gone.
+        _ => Err(rusqlite::Error::SqliteFailure(
             ffi::Error::new(ffi::SQLITE_CORRUPT),
             Some(format!(
                 "the data of {id} is not what was accepted; `tripline terminate {id}` gives it up"
             )),
         )),
     }
+}
+
+/// Data that is not what was accepted.
+struct Changed;
+
+fn stored(
+    connection: &Connection,
+    id: RequestId,
+) -> rusqlite::Result<Option<Result<Bytes, Changed>>> {
+    let mut select = connection.prepare_cached("SELECT data, crc FROM payloads WHERE id = ?1")?;
+    let found = select.query_row([id.as_bytes()], |found| {
+        let (data, crc): (Vec<u8>, _) = (found.get(0)?, found.get(1)?);
+        Ok(match is_as_accepted(&data, crc) {
+            true => Ok(Bytes::from(data)),
+            false => Err(Changed),
+        })
+    });
+    found.optional()
 }
 
 /// Whether data has its sum. Before version 4 there was none.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tripline_model::{InvocationState, RequestId};
 
-use super::{original, read, row, schema};
+use super::{original, read, row, schema, sum};
 use crate::OpenError;
 use crate::inspect::integrity;
 
@@ -33,6 +33,7 @@ pub(crate) fn records(path: &Path) -> Result<Records, OpenError> {
             .push((line, "records, or the way to them".to_owned()));
     }
     if records.wrong.is_empty() {
+        schema::seem_migrated(&connection).map_err(&failed)?;
         records.read(&connection).map_err(&failed)?;
         records.is_copy = original::is_copy(&connection, path).map_err(&failed)?;
     }
@@ -45,25 +46,31 @@ impl Records {
     fn read(&mut self, connection: &rusqlite::Connection) -> rusqlite::Result<()> {
         let sql = format!(
             "SELECT {}, (SELECT data FROM payloads WHERE payloads.id = invocations.id) AS held,
-             (SELECT crc FROM payloads WHERE payloads.id = invocations.id) AS crc FROM invocations",
+             (SELECT crc FROM payloads WHERE payloads.id = invocations.id) AS crc,
+             (SELECT data FROM results WHERE results.id = invocations.id) AS result FROM invocations",
             row::COLUMNS
         );
         let mut select = connection.prepare(&sql)?;
         let mut rows = select.query([])?;
         let mut counts = InvocationState::ALL.map(|state| (state, 0));
-        let mut unread = 0;
-        let mut changed = Vec::new();
+        let mut unread = Vec::new();
+        let (mut changed, mut results) = (Vec::new(), Vec::new());
         while let Some(found) = rows.next()? {
             let Ok(invocation) = row::invocation(found) else {
-                unread += 1;
+                unread.push(row::id(found, 0).ok());
                 continue;
             };
             let count = counts
                 .iter_mut()
                 .find(|(state, _)| *state == invocation.state);
             count.into_iter().for_each(|(_, count)| *count += 1);
-            // The data of an event is kept until its end.
-            if !invocation.state.is_end() {
+            // The data of an event is kept until its end, its result from then on.
+            if invocation.state.is_end() {
+                let result = found.get_ref("result")?.as_blob_or_null()?;
+                if !sum::is_result(found, result)? {
+                    results.push(invocation.request_id);
+                }
+            } else {
                 let held = found
                     .get_ref("held")?
                     .as_blob_or_null()?
@@ -79,9 +86,11 @@ impl Records {
             .filter(|(_, count)| *count > 0)
             .map(|(state, count)| (state.as_str(), count))
             .collect();
-        if unread > 0 {
-            let what = format!("{unread} records cannot be read");
-            self.wrong.push((what, "these invocations".to_owned()));
+        if !unread.is_empty() {
+            let what = format!("{} records are not what was written", unread.len());
+            let known: Vec<_> = unread.into_iter().flatten().collect();
+            let lost = format!("what became of these invocations: {}", named(&known));
+            self.wrong.push((what, lost));
         }
         if !changed.is_empty() {
             let what = format!(
@@ -89,6 +98,10 @@ impl Records {
                 changed.len()
             );
             self.wrong.push((what, named(&changed)));
+        }
+        if !results.is_empty() {
+            let what = format!("{} results are not what was written", results.len());
+            self.wrong.push((what, named(&results)));
         }
         Ok(())
     }

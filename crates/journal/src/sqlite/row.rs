@@ -10,10 +10,12 @@ use tripline_model::{
     TriggerName,
 };
 
+use super::sum;
+
 /// What [`invocation`] reads, in its order.
 pub(super) const COLUMNS: &str = "id, function, via, state, accepted_at, started_at, ended_at, reason, detail,
     exit_code, signal, result_cut, event_id, source, kind, subject, time, content_type, extensions, data_len,
-    duration_ms, peak_memory_bytes, memory_limit_bytes";
+    duration_ms, peak_memory_bytes, memory_limit_bytes, accepted_crc, ended_crc, result_crc";
 
 /// The number of a state.
 pub(super) fn state_code(state: InvocationState) -> u8 {
@@ -50,9 +52,10 @@ pub(super) fn id(row: &Row<'_>, column: usize) -> rusqlite::Result<RequestId> {
     row.get(column).map(RequestId::from_bytes)
 }
 
-/// The invocation in a row of [`COLUMNS`], without data and result.
+/// The invocation in a row of [`COLUMNS`], without data and result, if it is what was written.
 pub(super) fn invocation(row: &Row<'_>) -> rusqlite::Result<Invocation> {
     let state = state(row, 3)?;
+    sum::verify(row, state)?;
     let trigger = row.get::<_, Option<String>>(2)?;
     let trigger = trigger.map(|name| TriggerName::new(&name));
     let extensions = row.get::<_, Option<String>>(18)?;

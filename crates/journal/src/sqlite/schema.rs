@@ -39,7 +39,8 @@ CREATE TABLE invocations (
     reason TEXT, detail TEXT, exit_code INTEGER, signal INTEGER, result_cut INTEGER,
     event_id TEXT NOT NULL, source TEXT NOT NULL, kind TEXT NOT NULL, subject TEXT,
     time INTEGER NOT NULL, content_type TEXT, extensions TEXT, data_len INTEGER NOT NULL,
-    duration_ms INTEGER, peak_memory_bytes INTEGER, memory_limit_bytes INTEGER, kept_from INTEGER
+    duration_ms INTEGER, peak_memory_bytes INTEGER, memory_limit_bytes INTEGER, kept_from INTEGER,
+    accepted_crc INTEGER, ended_crc INTEGER, result_crc INTEGER
 ) WITHOUT ROWID;
 CREATE INDEX by_function ON invocations (function, id);
 CREATE INDEX by_trigger ON invocations (via, id) WHERE via IS NOT NULL;
@@ -66,28 +67,26 @@ CREATE TABLE cursors (
 ) WITHOUT ROWID;
 ";
 
-/// What was added in each version from the second on.
-const STEPS: [(i64, &str); 4] = [
-    (
-        2,
-        "ALTER TABLE invocations ADD COLUMN duration_ms INTEGER;
-         ALTER TABLE invocations ADD COLUMN peak_memory_bytes INTEGER;",
-    ),
-    (
-        3,
-        "ALTER TABLE invocations ADD COLUMN memory_limit_bytes INTEGER;",
-    ),
-    (4, "ALTER TABLE payloads ADD COLUMN crc INTEGER;"),
-    // Records are left as they are, for there may be millions.
-    (
-        5,
-        "ALTER TABLE invocations ADD COLUMN kept_from INTEGER;
-         DROP INDEX ended;
-         CREATE INDEX ended ON invocations (ifnull(kept_from, ended_at), id) WHERE ended_at IS NOT NULL;
-         CREATE INDEX long ON invocations (id, ifnull(kept_from, ended_at))
-             WHERE ifnull(kept_from, ended_at) - started_at > 60000;",
-    ),
+/// The columns that each version from the second on added, all of numbers.
+const ADDED: [(i64, &str, &str); 8] = [
+    (2, "invocations", "duration_ms"),
+    (2, "invocations", "peak_memory_bytes"),
+    (3, "invocations", "memory_limit_bytes"),
+    (4, "payloads", "crc"),
+    (5, "invocations", "kept_from"),
+    (5, "invocations", "accepted_crc"),
+    (5, "invocations", "ended_crc"),
+    (5, "invocations", "result_crc"),
 ];
+
+/// What else a version changed. Records are left as they are, for there may be millions.
+const REINDEXED: [(i64, &str); 1] = [(
+    5,
+    "DROP INDEX ended;
+     CREATE INDEX ended ON invocations (ifnull(kept_from, ended_at), id) WHERE ended_at IS NOT NULL;
+     CREATE INDEX long ON invocations (id, ifnull(kept_from, ended_at))
+         WHERE ifnull(kept_from, ended_at) - started_at > 60000;",
+)];
 
 /// Opens the file for writing; makes it if it is new.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
@@ -110,14 +109,39 @@ pub(super) fn migrate(connection: &Connection) -> rusqlite::Result<()> {
         return Ok(());
     }
     tracing::info!(from = version, to = VERSION, "migrating the journal");
-    let steps = STEPS.iter().filter(|(to, _)| *to > version);
-    let steps: String = steps.map(|(_, step)| *step).collect();
+    let columns = added_after(version)
+        .map(|(table, column)| format!("ALTER TABLE {table} ADD COLUMN {column} INTEGER; "));
+    let indices = REINDEXED.iter().filter(|(to, _)| *to > version);
+    let indices = indices.map(|(_, sql)| (*sql).to_owned());
+    let steps: String = columns.chain(indices).collect();
     let whole = format!("BEGIN IMMEDIATE; {steps} PRAGMA user_version = {VERSION}; COMMIT;");
     let migrated = connection.execute_batch(&whole);
     if migrated.is_err() && !connection.is_autocommit() {
         connection.execute_batch("ROLLBACK")?;
     }
     migrated
+}
+
+/// Lets a connection that cannot write read a file of an earlier version as one of this.
+pub(super) fn seem_migrated(connection: &Connection) -> rusqlite::Result<()> {
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    for table in ["invocations", "payloads"] {
+        let added = added_after(version).filter(|(of, _)| *of == table);
+        let added: String = added
+            .map(|(_, column)| format!(", NULL AS {column}"))
+            .collect();
+        if !added.is_empty() {
+            connection.execute_batch(&format!(
+                "CREATE TEMP VIEW {table} AS SELECT *{added} FROM main.{table}"
+            ))?;
+        }
+    }
+    Ok(())
+}
+
+fn added_after(version: i64) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let later = ADDED.iter().filter(move |(to, ..)| *to > version);
+    later.map(|(_, table, column)| (*table, *column))
 }
 
 /// Opens a further connection that writes: for checkpoints.

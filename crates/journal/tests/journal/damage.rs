@@ -1,5 +1,6 @@
 //! Data directories that something else has written to: a hub refuses them, or knows everything that it told.
 
+mod flips;
 mod log;
 
 use std::fs;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use tripline_journal::{
     Copied, Inspection, Journal, JournalError, JournalOptions, KnownFunction, OpenError, Portion,
-    SqliteJournal, inspect, known_functions, would_open,
+    Query, SqliteJournal, inspect, known_functions, would_open,
 };
 use tripline_model::{End, Ending, Execution, RequestId};
 
@@ -176,6 +177,14 @@ async fn data_that_is_gone_is_named_with_its_event() {
         "{}",
         words(&found)
     );
+    let journal = opened(dir.path()).unwrap();
+    let (f, none) = (function("f"), Arc::default());
+    let refused = journal.queued(&f, &none, Portion::ALL).await;
+    assert!(
+        matches!(refused, Err(JournalError::Unavailable(_))),
+        "it would run without: {refused:?}"
+    );
+    journal.close().await;
 }
 
 #[tokio::test]

@@ -191,10 +191,15 @@ async fn a_journal_of_the_first_version_is_migrated_and_keeps_what_it_has() {
         ALTER TABLE invocations DROP COLUMN duration_ms;
         ALTER TABLE invocations DROP COLUMN peak_memory_bytes;
         ALTER TABLE invocations DROP COLUMN memory_limit_bytes;
+        ALTER TABLE invocations DROP COLUMN accepted_crc;
+        ALTER TABLE invocations DROP COLUMN ended_crc;
+        ALTER TABLE invocations DROP COLUMN result_crc;
         ALTER TABLE payloads DROP COLUMN crc; PRAGMA user_version = 1;";
     let file = Connection::open(dir.path().join("journal.db")).unwrap();
     file.execute_batch(back).unwrap();
     drop(file);
+    let found = tripline_journal::inspect(dir.path()).unwrap();
+    assert!(!found.is_damaged(), "as it was then: {found:?}");
     let journal = open(dir.path());
     let new = Ending {
         duration_ms: Some(1250),

@@ -6,7 +6,7 @@ use rusqlite::{ErrorCode, params};
 use tripline_model::{Identity, InvocationState, Offer, RequestId, TriggerName};
 
 use super::{Failure, Group, Mark};
-use crate::sqlite::{identity, read, row};
+use crate::sqlite::{identity, read, row, sum};
 use crate::{Accepted, JournalError, NewInvocation};
 
 impl Group<'_> {
@@ -94,9 +94,10 @@ impl Group<'_> {
         let (offer, event) = (&new.offer, &new.offer.event);
         let mut insert = self.connection.prepare_cached(
             "INSERT INTO invocations (id, function, via, state, accepted_at, event_id, source, kind,
-             subject, time, content_type, extensions, data_len)
-             VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+             subject, time, content_type, extensions, data_len, accepted_crc)
+             VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
         )?;
+        let extensions = row::extensions(&event.extensions);
         insert.execute(params![
             new.request_id.as_bytes(),
             offer.function.as_str(),
@@ -108,8 +109,9 @@ impl Group<'_> {
             event.subject,
             event.time.as_millis(),
             event.content_type,
-            row::extensions(&event.extensions),
+            extensions,
             row::number(event.data_len()),
+            sum::accepted(new, extensions.as_deref()),
         ])?;
         if let Some(data) = &event.data {
             self.connection

@@ -8,7 +8,7 @@ use tripline_model::{Ending, FunctionName, InvocationState, RequestId, Timestamp
 
 use super::{Failure, Group};
 use crate::JournalError;
-use crate::sqlite::row;
+use crate::sqlite::{row, sum};
 
 /// On a full disk, longer results are left out.
 const TIGHT_RESULT_BYTES: usize = 4096;
@@ -23,10 +23,17 @@ pub(in crate::sqlite) enum Several {
     Old(FunctionName, Timestamp),
 }
 
+/// An invocation before a transition.
+struct Before {
+    state: InvocationState,
+    function: FunctionName,
+    started_at: Option<Timestamp>,
+}
+
 impl Group<'_> {
     /// Records a start.
     pub(in crate::sqlite) fn start(&mut self, id: RequestId, at: Timestamp) -> Result<(), Failure> {
-        let (_, function) = self.before(id, Transition::Start)?;
+        let Before { function, .. } = self.before(id, Transition::Start)?;
         self.connection
             .prepare_cached("UPDATE invocations SET state = 1, started_at = ?2 WHERE id = ?1")?
             .execute(params![id.as_bytes(), at.as_millis()])?;
@@ -46,11 +53,16 @@ impl Group<'_> {
         let result = ending.result.as_deref();
         let kept = result.filter(|result| !left_out(result));
         let cut = ending.result_cut || (result.is_some() && kept.is_none());
-        let (from, function) = self.before(id, Transition::End(ending.end))?;
+        let result_crc = kept.map(crc32fast::hash);
+        let Before {
+            state: from,
+            function,
+            started_at,
+        } = self.before(id, Transition::End(ending.end))?;
         let mut update = self.connection.prepare_cached(
             "UPDATE invocations SET state = ?2, ended_at = ?3, reason = ?4, detail = ?5, exit_code = ?6,
              signal = ?7, result_cut = ?8, duration_ms = ?9, peak_memory_bytes = ?10,
-             memory_limit_bytes = ?11, kept_from = ?12
+             memory_limit_bytes = ?11, kept_from = ?12, ended_crc = ?13, result_crc = ?14
              WHERE id = ?1",
         )?;
         update.execute(params![
@@ -65,7 +77,9 @@ impl Group<'_> {
             ending.duration_ms.map(row::amount),
             ending.peak_memory_bytes.map(row::amount),
             ending.memory_limit_bytes.map(row::amount),
-            ending.at.max(now).as_millis()
+            ending.at.max(now).as_millis(),
+            sum::ended(id, started_at, ending, (cut, result_crc)),
+            result_crc
         ])?;
         self.connection
             .prepare_cached("DELETE FROM payloads WHERE id = ?1")?
@@ -124,23 +138,24 @@ impl Group<'_> {
         found.filter(wanted).take(limit).collect()
     }
 
-    /// The state and the function of an invocation that may make this transition. Looked up apart: `RETURNING` makes
+    /// What is known of an invocation that may make this transition. Looked up apart: `RETURNING` makes
     /// SQLite build a table for its one row.
-    fn before(
-        &self,
-        id: RequestId,
-        transition: Transition,
-    ) -> Result<(InvocationState, FunctionName), Failure> {
+    fn before(&self, id: RequestId, transition: Transition) -> Result<Before, Failure> {
         let found = self
             .connection
-            .prepare_cached("SELECT state, function FROM invocations WHERE id = ?1")?
+            .prepare_cached("SELECT state, function, started_at FROM invocations WHERE id = ?1")?
             .query_row([id.as_bytes()], |found| {
-                Ok((row::state(found, 0)?, row::function(found, 1)?))
+                let started_at: Option<i64> = found.get(2)?;
+                Ok(Before {
+                    state: row::state(found, 0)?,
+                    function: row::function(found, 1)?,
+                    started_at: started_at.map(Timestamp::from_millis),
+                })
             })
             .optional()?;
-        let (state, function) = found.ok_or(Failure::Refused(JournalError::NotFound(id)))?;
-        match state.apply(transition) {
-            Ok(_) => Ok((state, function)),
+        let before = found.ok_or(Failure::Refused(JournalError::NotFound(id)))?;
+        match before.state.apply(transition) {
+            Ok(_) => Ok(before),
             Err(illegal) => Err(Failure::Refused(JournalError::Illegal(illegal))),
         }
     }

@@ -1,0 +1,146 @@
+//! Sums over records, so that what the disk changed of one is not told for true. A record has two: of what its acceptance
+//! wrote, which stays, and of what its end wrote. Both are made of what is at hand, without a read.
+
+use crc32fast::Hasher;
+use rusqlite::types::ValueRef;
+use rusqlite::{Row, ffi};
+use tripline_model::{Ending, InvocationState, RequestId, Timestamp, TriggerName};
+
+use super::row;
+use crate::NewInvocation;
+
+/// What goes into the sums, beside the id, in their order, as columns of [`row::COLUMNS`]. On disks: it never changes.
+const ACCEPTED: [usize; 11] = [1, 2, 4, 12, 13, 14, 15, 16, 17, 18, 19];
+const ENDED: [usize; 12] = [3, 5, 6, 7, 8, 9, 10, 11, 20, 21, 22, RESULT_CRC];
+
+/// The columns that say where a record is, and those that have its sums.
+const STARTED_AT: usize = 5;
+const ACCEPTED_CRC: usize = 23;
+const ENDED_CRC: usize = 24;
+const RESULT_CRC: usize = 25;
+
+/// A CRC-32 over values, each behind its kind and its length: no two lists of values have the same bytes.
+struct Sum(Hasher);
+
+/// The sum of what the acceptance writes; `extensions` as they are stored.
+pub(super) fn accepted(new: &NewInvocation, extensions: Option<&str>) -> u32 {
+    let (offer, event) = (&new.offer, &new.offer.event);
+    let mut sum = Sum::of(new.request_id);
+    sum.text(Some(offer.function.as_str()));
+    sum.text(offer.trigger.as_ref().map(TriggerName::as_str));
+    sum.number(Some(new.accepted_at.as_millis()));
+    for text in [&event.id, &event.source, &event.kind] {
+        sum.text(Some(text));
+    }
+    sum.text(event.subject.as_deref());
+    sum.number(Some(event.time.as_millis()));
+    sum.text(event.content_type.as_deref());
+    sum.text(extensions);
+    sum.number(Some(row::number(event.data_len())));
+    sum.0.finalize()
+}
+
+/// The sum of what the end writes, and of the start before it; whether the result is cut, and the CRC-32 of the rest of it, as
+/// they are stored.
+pub(super) fn ended(
+    id: RequestId,
+    started: Option<Timestamp>,
+    ending: &Ending,
+    (cut, result): (bool, Option<u32>),
+) -> u32 {
+    let state = row::state_code(InvocationState::Ended(ending.end));
+    let mut sum = Sum::of(id);
+    sum.number(Some(state.into()));
+    sum.number(started.map(Timestamp::as_millis));
+    sum.number(Some(ending.at.as_millis()));
+    sum.text(Some(&ending.reason));
+    sum.text(ending.detail.as_deref());
+    sum.number(ending.exit_code.map(i64::from));
+    sum.number(ending.signal.map(i64::from));
+    sum.number(Some(cut.into()));
+    for amount in [
+        ending.duration_ms,
+        ending.peak_memory_bytes,
+        ending.memory_limit_bytes,
+    ] {
+        sum.number(amount.map(row::amount));
+    }
+    sum.number(result.map(i64::from));
+    sum.0.finalize()
+}
+
+/// Whether the result of a run is what its record, a row of [`row::COLUMNS`], says.
+pub(super) fn is_result(row: &Row<'_>, data: Option<&[u8]>) -> rusqlite::Result<bool> {
+    let ended: Option<u32> = row.get(ENDED_CRC)?;
+    let result: Option<u32> = row.get(RESULT_CRC)?;
+    Ok(ended.is_none() || result == data.map(crc32fast::hash))
+}
+
+/// Refuses a record, a row of [`row::COLUMNS`] in that state, that is not what was written. Before version 5 there were no
+/// sums.
+pub(super) fn verify(row: &Row<'_>, state: InvocationState) -> rusqlite::Result<()> {
+    let accepted: Option<u32> = row.get(ACCEPTED_CRC)?;
+    let ended: Option<u32> = row.get(ENDED_CRC)?;
+    let is_started = row.get_ref(STARTED_AT)? != ValueRef::Null;
+    let fits = match state {
+        InvocationState::Accepted => ended.is_none() && !is_started,
+        InvocationState::Running => ended.is_none() && is_started,
+        InvocationState::Ended(_) => ended.is_some() || accepted.is_none(),
+    };
+    if fits && is_sum(row, accepted, &ACCEPTED)? && is_sum(row, ended, &ENDED)? {
+        return Ok(());
+    }
+    Err(changed("the record", row::id(row, 0)?))
+}
+
+/// What is said of something of a record that is not what was written.
+pub(super) fn changed(what: &str, id: RequestId) -> rusqlite::Error {
+    rusqlite::Error::SqliteFailure(
+        ffi::Error::new(ffi::SQLITE_CORRUPT),
+        Some(format!(
+            "{what} of {id} is not what was written; `tripline journal check` names all that are not"
+        )),
+    )
+}
+
+fn is_sum(row: &Row<'_>, noted: Option<u32>, columns: &[usize]) -> rusqlite::Result<bool> {
+    let Some(noted) = noted else { return Ok(true) };
+    let mut sum = Sum(Hasher::new());
+    sum.value(row.get_ref(0)?);
+    for column in columns {
+        sum.value(row.get_ref(*column)?);
+    }
+    Ok(sum.0.finalize() == noted)
+}
+
+// === impl Sum ===
+
+impl Sum {
+    fn of(id: RequestId) -> Self {
+        let mut sum = Self(Hasher::new());
+        sum.value(ValueRef::Blob(id.as_bytes()));
+        sum
+    }
+
+    fn number(&mut self, number: Option<i64>) {
+        self.value(number.map_or(ValueRef::Null, ValueRef::Integer));
+    }
+
+    fn text(&mut self, text: Option<&str>) {
+        self.value(text.map_or(ValueRef::Null, ValueRef::from));
+    }
+
+    fn value(&mut self, value: ValueRef<'_>) {
+        let (kind, number, bytes) = match value {
+            ValueRef::Null => (0, 0, &[][..]),
+            ValueRef::Integer(number) => (1, number.cast_unsigned(), &[][..]),
+            ValueRef::Real(number) => (2, number.to_bits(), &[][..]),
+            ValueRef::Text(bytes) => (3, bytes.len() as u64, bytes),
+            ValueRef::Blob(bytes) => (4, bytes.len() as u64, bytes),
+        };
+        let mut head = [kind; 9];
+        head[1..].copy_from_slice(&number.to_le_bytes());
+        self.0.update(&head);
+        self.0.update(bytes);
+    }
+}
