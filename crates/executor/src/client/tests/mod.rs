@@ -13,8 +13,10 @@ mod table;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use tripline_model::{ManualClock, RequestId, Timestamp};
 
 use self::scripted::{Peer, Scripted};
@@ -23,6 +25,9 @@ use crate::protocol::{HeldRun, LineHead, Outcome, RunEnd, Start};
 
 /// The hub's release in tests.
 const RELEASE: &str = "2.0.0";
+
+/// How long anything in these tests may take.
+const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A program that is not there: a test that does not expect a new executor sees its start fail.
 const NO_PROGRAM: &str = "/nonexistent/tripline";
@@ -99,8 +104,20 @@ fn head(text: &str) -> LineHead {
     }
 }
 
-/// Fails the test when something takes too long.
+/// Fails the test when something takes too long, by the real clock: a paused one runs on as fast as it can while processes
+/// and locks are waited for, which take their real time.
 async fn soon<T>(work: impl Future<Output = T>) -> T {
-    let done = tokio::time::timeout(Duration::from_secs(20), work).await;
-    done.expect("it should have happened by now")
+    let (done, still_waiting) = std::sync::mpsc::channel::<()>();
+    let (late, deadline) = oneshot::channel();
+    std::thread::spawn(move || {
+        if still_waiting.recv_timeout(TEST_TIMEOUT) == Err(RecvTimeoutError::Timeout) {
+            let _ = late.send(());
+        }
+    });
+    let outcome = tokio::select! {
+        outcome = work => outcome,
+        Ok(()) = deadline => panic!("it should have happened by now"),
+    };
+    drop(done);
+    outcome
 }

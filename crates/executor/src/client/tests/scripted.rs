@@ -18,11 +18,21 @@ pub(super) struct Scripted {
     pub(super) id: String,
     pub(super) path: PathBuf,
     listener: UnixListener,
-    lock: File,
+    lock: Lock,
 }
+
+/// The lock that says that it lives. Given up explicitly, not by closing it: a process that another test starts at this moment has a copy of the
+/// descriptor until its program is loaded.
+pub(super) struct Lock(File);
 
 /// A hub that connected to it.
 pub(super) struct Peer(UnixStream);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        flock(&self.0, FlockOperation::Unlock).unwrap();
+    }
+}
 
 // === impl Scripted ===
 
@@ -48,12 +58,12 @@ impl Scripted {
             id: id.to_owned(),
             path,
             listener,
-            lock,
+            lock: Lock(lock),
         }
     }
 
     /// It lives, and nobody can connect to it.
-    pub(super) fn close_socket(self) -> File {
+    pub(super) fn close_socket(self) -> Lock {
         self.lock
     }
 
