@@ -31,7 +31,7 @@ const READING: [(&str, &str); 8] = [
     ("enable.auto.commit", "false"),
     ("enable.partition.eof", "true"),
     ("fetch.error.backoff.ms", "0"),
-    ("fetch.queue.backoff.ms", "1000"),
+    ("fetch.queue.backoff.ms", "10"),
     ("fetch.wait.max.ms", "10"),
     ("queued.max.messages.kbytes", "1"),
     ("queued.min.messages", "1"),
