@@ -34,8 +34,8 @@ impl Damage {
 // === impl Tail ===
 
 impl Tail {
-    /// What the log is damaged by, if it is.
-    pub(crate) fn damage(self, log: &Path) -> Option<Damage> {
+    /// What is wrong with the WAL at `wal`, if anything is.
+    pub(crate) fn damage(self, wal: &Path) -> Option<Damage> {
         match self {
             Self::Whole | Self::Torn { .. } => None,
             Self::Damaged { at, transactions } => Some(Damage {
@@ -43,15 +43,23 @@ impl Tail {
                 lost: format!("the last {transactions} transactions: receipts, starts and ends"),
                 mend: GO_BACK.to_owned(),
             }),
-            // The database is newer than what the log says then.
-            Self::Short { whole, of, moved } if moved == of => Some(Damage {
+            // The database then has more than the WAL.
+            Self::Short {
+                whole,
+                of,
+                checkpointed,
+            } if checkpointed == of => Some(Damage {
                 what: format!("{whole} of its {of} pages are whole, and `journal.db` has them all"),
                 lost: "nothing, if this file is removed; with it, all that came after those pages"
                     .to_owned(),
-                mend: format!("with the hub stopped, `rm {}`", log.display()),
+                mend: format!("with the hub stopped, `rm {}`", wal.display()),
             }),
-            Self::Short { whole, of, moved } => {
-                let gone = of - whole.max(moved);
+            Self::Short {
+                whole,
+                of,
+                checkpointed,
+            } => {
+                let gone = of - whole.max(checkpointed);
                 let transactions = match gone {
                     1 => "the last transaction".to_owned(),
                     most => format!("the last transactions, {most} at most"),

@@ -13,7 +13,7 @@ use crate::OpenError;
 use crate::damage::{Damage, GO_BACK};
 use crate::error::how_to_adopt;
 use crate::logs::unreadable_days;
-use crate::sqlite::{Records, Tail, keep_out, look, reader, records, try_to_read};
+use crate::sqlite::{Records, Tail, keep_out, reader, records, try_to_read, wal_tail};
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -177,15 +177,15 @@ impl Inspection {
 
     /// Answers whether there is anything in the file: a hub that was killed early leaves one with nothing.
     fn look_at_journal(&mut self, path: &Path) -> Result<bool, OpenError> {
-        let log = path.with_file_name("journal.db-wal");
-        let tail = look(path).map_err(|source| OpenError::Io {
-            path: log.clone(),
+        let wal = path.with_file_name("journal.db-wal");
+        let tail = wal_tail(path).map_err(|source| OpenError::Io {
+            path: wal.clone(),
             source,
         })?;
         if let Tail::Torn { at } = tail {
             self.note(Finding {
                 is_damage: false,
-                file: log.clone(),
+                file: wal.clone(),
                 what: format!("it ends in the middle of a transaction, after {at} bytes"),
                 lost: "what was being written when the hub was killed or the power went, which nobody was told of; if \
                        neither happened, the last receipt, start or end"
@@ -193,10 +193,10 @@ impl Inspection {
                 mend: START.into(),
             });
         }
-        if let Some(Damage { what, lost, mend }) = tail.damage(&log) {
+        if let Some(Damage { what, lost, mend }) = tail.damage(&wal) {
             self.note(Finding {
                 is_damage: true,
-                file: log,
+                file: wal,
                 what,
                 lost,
                 mend: mend.into(),

@@ -1,12 +1,12 @@
 //! The journal on SQLite: one writer thread with group commit, a checkpoint thread, and connections that read.
 
 mod checkpoint;
+mod checkpoint_note;
 mod data_dir;
 mod group;
 mod identity;
 mod job;
 mod list;
-mod log;
 mod open;
 mod original;
 mod read;
@@ -18,8 +18,9 @@ mod row;
 mod schema;
 mod shared;
 mod sum;
-mod wal;
+mod wal_damage;
 mod wal_index;
+mod wal_size;
 mod writer;
 
 use std::collections::HashSet;
@@ -44,7 +45,7 @@ pub(crate) use data_dir::keep_out;
 pub(crate) use open::{reader, try_to_read};
 pub use original::Copied;
 pub(crate) use records::{Records, records};
-pub(crate) use wal::{Tail, look};
+pub(crate) use wal_damage::{Tail, wal_tail};
 
 use group::{Failure, Group, Several};
 use job::{Job, Need, Work};
@@ -59,7 +60,7 @@ pub struct JournalOptions {
     /// Bytes of events that may wait to be written; further writers wait.
     pub queue_bytes: u32,
     /// Bytes on the disk that are held back so that ends can be recorded when it is full, 1 MiB or more. The
-    /// write-ahead log is kept within half of it.
+    /// write-ahead log (WAL) is kept within half of it.
     pub reserve_bytes: u64,
     /// What is done with a journal that was copied from another place.
     pub copied: Copied,
@@ -98,8 +99,8 @@ impl Default for JournalOptions {
 // === impl SqliteJournal ===
 
 impl SqliteJournal {
-    /// Opens the journal in `dir`, or makes it; takes the directory for this process alone. Blocks while a log that
-    /// a crash left is brought in. `clock` tells which identities are still within their window.
+    /// Opens the journal in `dir`, or makes it; takes the directory for this process alone. Blocks while a
+    /// write-ahead log (WAL) that a crash left is checkpointed. `clock` tells which identities are still within their window.
     pub fn open(
         dir: &Path,
         options: JournalOptions,
@@ -108,8 +109,8 @@ impl SqliteJournal {
         open::open(dir, options, clock)
     }
 
-    /// As [`SqliteJournal::open`], without threads: whoever polls the task writes and moves the log, whoever reads reads
-    /// where it stands. For simulations, in which everything happens in an order that can be repeated. The task ends
+    /// As [`SqliteJournal::open`], without threads: whoever polls the task writes and checkpoints, and reads happen
+    /// on the caller's thread. For simulations, in which everything happens in an order that can be repeated. The task ends
     /// after [`Journal::close`], with the last write; dropped before, it leaves what a crash would.
     pub fn open_inline(
         dir: &Path,

@@ -45,7 +45,7 @@ const STEPS: [(i64, &str); 2] = [
     ),
 ];
 
-/// Pages of 8 KiB in the write-ahead log before it is moved into the file, fsync included. The writer, and so every
+/// Pages of 8 KiB in the write-ahead log (WAL) before it is checkpointed, fsync included. The writer, and so every
 /// follower, waits for that: 2 MiB take about 10 ms, 32 MiB took 200 ms.
 const CHECKPOINT_PAGES: i64 = 256;
 

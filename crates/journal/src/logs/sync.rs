@@ -108,11 +108,11 @@ fn run(dir: &Path, shared: &Shared) {
     }
 }
 
-/// Makes a day's file durable: its write-ahead log, and while it `is_new` its names and its beginning, too.
+/// Makes a day's file durable: its write-ahead log (WAL) and, while it `is_new`, its name and its first pages, too.
 fn sync(path: &Path, is_new: bool) -> io::Result<()> {
-    let mut log = path.to_owned().into_os_string();
-    log.push("-wal");
-    File::open(log)?.sync_data()?;
+    let mut wal = path.to_owned().into_os_string();
+    wal.push("-wal");
+    File::open(wal)?.sync_data()?;
     if is_new {
         File::open(path)?.sync_data()?;
         if let Some(dir) = path.parent() {

@@ -1,4 +1,5 @@
-//! Moves the write-ahead log into the file, on its own thread and connection, so that no caller waits for it.
+//! Checkpoints: copies what is in the write-ahead log (WAL) into the database, on a thread and connection of its own, so
+//! that no caller waits for it.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -12,20 +13,21 @@ use super::schema;
 use super::shared::{Meaning, Shared, meaning};
 use crate::Health;
 
-/// How long a small log may lie when nobody writes.
+/// How long a small WAL is left alone when nobody writes.
 pub(super) const IDLE: Duration = Duration::from_secs(30);
 
 /// On a full disk, room is looked for this often.
 pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Passes over one log, at most.
+/// Passes over one WAL, at most.
 const PASSES: u32 = 4;
 
-/// So many pages may be left over for the writer, who moves them without being noticed.
+/// So many pages may be left for the writer, who copies them without anybody noticing.
 const FEW_PAGES: i64 = 32;
 
-/// Works until the sender is gone. Whoever woke it is told when the log is moved, but for a little. While the disk is
-/// full, the writer is asked to look for room: events are not offered to it then, so nobody else asks.
+/// Runs until the sender is gone. After each wake-up the WAL is checkpointed except for a few pages, and the writer is
+/// told so. While the disk is full, the writer is asked to look for room: events are not offered to it then, so nobody
+/// else asks.
 pub(super) fn run(
     connection: &Connection,
     shared: &Arc<Shared>,
@@ -36,29 +38,29 @@ pub(super) fn run(
         let is_full = shared.health() == Health::Full;
         match wakes.recv_timeout(if is_full { LOOK_EVERY } else { IDLE }) {
             Ok(()) => {
-                move_log(connection, shared);
-                shared.log_is_moved();
+                checkpoint(connection, shared);
+                shared.set_checkpointed();
             }
             Err(RecvTimeoutError::Timeout) if is_full => {
                 if let Some(writer) = writer.upgrade() {
-                    // Where the queue is full, somebody else has the writer look.
+                    // Where the queue is full, another job makes the writer look.
                     let _ = writer.try_send(Box::new(Look));
                 }
             }
-            Err(RecvTimeoutError::Timeout) => move_log(connection, shared),
+            Err(RecvTimeoutError::Timeout) => checkpoint(connection, shared),
             Err(RecvTimeoutError::Disconnected) => return,
         }
     }
 }
 
-/// Moves what it can of the log.
-pub(super) fn move_log(connection: &Connection, shared: &Shared) {
+/// Checkpoints as much of the WAL as is possible while others read and write.
+pub(super) fn checkpoint(connection: &Connection, shared: &Shared) {
     if matches!(shared.health(), Health::Poisoned(_)) {
         return;
     }
-    let moving = shared.moving_log();
+    let guard = shared.checkpoint_lock();
     let passed = pass(connection);
-    drop(moving);
+    drop(guard);
     if let Err(error) = passed {
         match meaning(&error) {
             Meaning::Poison => shared.poison(&format!("checkpoint: {error}")),

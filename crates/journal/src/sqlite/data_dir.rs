@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
-use super::wal;
+use super::wal_damage;
 use crate::OpenError;
 
 /// Bytes that are written over themselves at once.
@@ -75,11 +75,11 @@ pub(super) fn sync_names(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
-/// Writes a log that a crash left over itself, and syncs it. Where an fsync failed before the crash, the log may be in
-/// the page cache only, and counts as written: without this, a power cut while it is moved into the database would
-/// leave half of it there, and nothing to mend that with.
-pub(super) fn rewrite_log(database: &Path) -> Result<(), OpenError> {
-    let path = wal::beside(database, "-wal");
+/// Overwrites a WAL that a crash left with its own bytes, and syncs it. If an fsync failed before the crash, the WAL may
+/// only be in the page cache while the system takes it for written. Without this, a power cut during the checkpoint would
+/// leave half of it in the database, and no WAL to repair that from.
+pub(super) fn rewrite_wal(database: &Path) -> Result<(), OpenError> {
+    let path = wal_damage::beside(database, "-wal");
     rewrite(&path).map_err(|source| OpenError::Io { path, source })
 }
 

@@ -10,11 +10,11 @@ use tokio::sync::{Semaphore, mpsc};
 use tripline_model::Clock;
 
 use super::job::Work;
-use super::log::Log;
 use super::readers::Readers;
 use super::reserve::Reserve;
 use super::shared::Shared;
-use super::wal::{self, Tail};
+use super::wal_damage::{self, Tail};
+use super::wal_size::WalSize;
 use super::writer::{Checkpoints, Writer};
 use super::{
     Copied, JournalOptions, SqliteJournal, WriterTask, checkpoint, data_dir, original, schema,
@@ -51,7 +51,7 @@ pub(super) fn open_inline(
     Ok((journal, Box::pin(writer.run_inline(queue))))
 }
 
-/// The journal, and what its writer needs. With `threads`, moving the log and reading happen on threads of their own.
+/// The journal, and what its writer needs. With `threads`, checkpoints and reads happen on threads of their own.
 fn prepare(
     dir: &Path,
     options: JournalOptions,
@@ -62,15 +62,15 @@ fn prepare(
     let lock = data_dir::claim(dir)?;
     let path = dir.join("journal.db");
     refuse_damage(&path)?;
-    data_dir::rewrite_log(&path)?;
+    data_dir::rewrite_wal(&path)?;
     wal_index::begin(&path).map_err(failed_at(&path))?;
-    // On a full disk a start needs it; there may be no room for the index of the log else.
+    // On a full disk a start needs this room: there may be no other for the index of the WAL.
     let reserve = Reserve::new(dir, reserve_bytes);
     reserve.release().map_err(failed_at(&path))?;
     let mut connection = schema::open_writer(&path)?;
-    // Everything of a log that a crash left behind goes into the file, fsync included, before anything is read: after
-    // a failed fsync, what the log seems to hold may be in the page cache only.
-    schema::cut_log(&connection, &path).map_err(schema::unusable(&path))?;
+    // A WAL that a crash left is checkpointed, with fsync, before anything is read: after a failed fsync, what seems to
+    // be in the WAL may only be in the page cache.
+    schema::truncate_wal(&connection, &path).map_err(schema::unusable(&path))?;
     let is_copy = original::is_copy(&connection, &path).map_err(schema::unusable(&path))?;
     if is_copy && options.copied == Copied::Refuse {
         return Err(OpenError::Copied { path });
@@ -91,7 +91,8 @@ fn prepare(
     let (sender, queue) = mpsc::channel(QUEUE);
     let readers = Readers::open(&path, options.readers.clamp(1, 64), threads)?;
     let lists = Readers::open(&path, 1, threads)?;
-    let log = Log::watch(&mut connection, reserve_bytes).map_err(schema::unusable(&path))?;
+    let wal_size =
+        WalSize::watch(&mut connection, reserve_bytes).map_err(schema::unusable(&path))?;
     let checkpoints = if threads {
         start_checkpoints(&path, &shared, sender.downgrade())?
     } else {
@@ -102,10 +103,10 @@ fn prepare(
         shared: Arc::clone(&shared),
         reserve,
         checkpoints,
-        log,
+        wal_size,
         place: data_dir::Place::of(&path).map_err(failed_at(&path))?,
         lock,
-        moving: false,
+        checkpointing: false,
         is_kept: false,
         look_again: None,
     };
@@ -148,19 +149,19 @@ pub(crate) fn reader(path: &Path) -> Result<Option<Connection>, OpenError> {
     Ok((!is_empty).then_some(connection))
 }
 
-/// SQLite would take the log up to the damage, and forget without a word what came after.
+/// SQLite would read the WAL up to the damage and silently drop what comes after it.
 fn refuse_damage(path: &Path) -> Result<(), OpenError> {
-    let log = path.with_file_name("journal.db-wal");
-    let tail = wal::look(path).map_err(failed_at(&log))?;
+    let wal = path.with_file_name("journal.db-wal");
+    let tail = wal_damage::wal_tail(path).map_err(failed_at(&wal))?;
     if let Tail::Torn { at } = tail {
         tracing::info!(
             at,
-            "the journal's log ends in a transaction that was never finished"
+            "the journal's WAL ends in a transaction that was never finished"
         );
     }
-    match tail.damage(&log) {
+    match tail.damage(&wal) {
         None => Ok(()),
-        Some(damage) => Err(damage.refused(&log)),
+        Some(damage) => Err(damage.refused(&wal)),
     }
 }
 

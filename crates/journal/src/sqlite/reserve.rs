@@ -43,8 +43,8 @@ impl Reserve {
         self.take(self.bytes.saturating_mul(2), self.bytes)
     }
 
-    /// Takes room for a part. Asks for three times of it: what is given back is for the log, which is kept within half
-    /// of the part but for its last transaction.
+    /// Takes room for a part. Asks for three times of it: what is given back is for the WAL, which is kept within half
+    /// of the part, except for its last transaction.
     pub(super) fn make_part(&self) -> io::Result<()> {
         self.take(self.part() * 3, self.part())
     }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::wal::{self, Tail};
-use super::wal_index;
+use super::checkpoint_note;
+use super::wal_damage::{self, Tail};
 use crate::OpenError;
 
 /// The version of [`TABLES`], in `PRAGMA user_version`.
@@ -154,19 +154,19 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
     connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(unusable(path))
 }
 
-/// Opens a connection that cannot write and leaves what SQLite's index says of the log: the first connection to a database
-/// makes it anew else, and nobody would know any more how long the log was. Beside a hub it uses the hub's.
+/// Opens a connection that cannot write and leaves SQLite's index of the WAL as it is. Otherwise the first connection to a database
+/// would rebuild it, and with it the record of how long the WAL was would be gone. Beside a running hub it uses the hub's.
 pub(super) fn open_onlooker(path: &Path) -> Result<Connection, OpenError> {
     let io = |source| OpenError::Io {
-        path: wal::beside(path, "-wal"),
+        path: wal_damage::beside(path, "-wal"),
         source,
     };
-    let how = if !wal::beside(path, "-shm").exists() {
+    let how = if !wal_damage::beside(path, "-shm").exists() {
         return open_reader(path);
-    } else if wal::salts(path).map_err(io)?.is_some() {
+    } else if wal_damage::salts(path).map_err(io)?.is_some() {
         "readonly_shm"
-    } else if matches!(wal::look(path).map_err(io)?, Tail::Short { .. }) {
-        // Nothing is in the log: the file alone counts.
+    } else if matches!(wal_damage::wal_tail(path).map_err(io)?, Tail::Short { .. }) {
+        // The WAL is empty: only the file counts.
         "immutable"
     } else {
         return open_reader(path);
@@ -178,20 +178,20 @@ pub(super) fn open_onlooker(path: &Path) -> Result<Connection, OpenError> {
     connect(Path::new(&uri), access).map_err(unusable(path))
 }
 
-/// Moves the write-ahead log into the file; answers the frames in the log and how many of them are moved.
+/// Copies the WAL into the database; answers the frames in the WAL and how many of them are in the database.
 pub(super) fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<(i64, i64)> {
     let sql = format!("PRAGMA wal_checkpoint({mode})");
     connection.query_row(&sql, [], |row| Ok((row.get(1)?, row.get(2)?)))
 }
 
-/// Moves all of the write-ahead log into the file, and makes it empty; answers as [`checkpoint`] does. Where readers of an
-/// old state hold that up, it stays as it is.
-pub(super) fn cut_log(connection: &Connection, path: &Path) -> rusqlite::Result<(i64, i64)> {
-    let (frames, moved) = checkpoint(connection, "FULL")?;
-    if frames > moved {
-        return Ok((frames, moved));
+/// Checkpoints all of the WAL and truncates it; answers as [`checkpoint`] does. Where readers of an old state prevent that,
+/// it is not truncated.
+pub(super) fn truncate_wal(connection: &Connection, path: &Path) -> rusqlite::Result<(i64, i64)> {
+    let (frames, checkpointed) = checkpoint(connection, "FULL")?;
+    if frames > checkpointed {
+        return Ok((frames, checkpointed));
     }
-    wal_index::note_moved(path, frames);
+    checkpoint_note::write(path, frames);
     checkpoint(connection, "TRUNCATE")
 }
 
@@ -235,7 +235,7 @@ fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
 
 fn prepare(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     let is_empty = refuse_others(connection, path)?;
-    switch_on_log(connection).map_err(unusable(path))?;
+    switch_on_wal(connection).map_err(unusable(path))?;
     if is_empty {
         create(connection).map_err(unusable(path))?;
     }
@@ -268,8 +268,8 @@ pub(super) fn refuse_others(connection: &Connection, path: &Path) -> Result<bool
 }
 
 /// The switch is written when its one row has been read, so only what comes after that row tells whether it worked. A
-/// journal without its write-ahead log would lose what it was told to keep.
-fn switch_on_log(connection: &Connection) -> rusqlite::Result<()> {
+/// journal without a WAL would lose what it was told to keep.
+fn switch_on_wal(connection: &Connection) -> rusqlite::Result<()> {
     let mut switch = connection.prepare("PRAGMA journal_mode = WAL")?;
     let mut rows = switch.query([])?;
     while rows.next()?.is_some() {}

@@ -10,9 +10,9 @@ use crate::{Health, JournalError};
 pub(super) struct Shared {
     pub(super) spans: Spans,
     health: Mutex<Health>,
-    moving: Mutex<()>,
-    /// Whether the log that the writer had moved is moved.
-    moved: AtomicBool,
+    checkpointing: Mutex<()>,
+    /// Whether the checkpoint that the writer asked for is done.
+    checkpointed: AtomicBool,
 }
 
 /// What an SQLite error means for the journal.
@@ -33,8 +33,8 @@ impl Shared {
         Self {
             spans: Spans::default(),
             health: Mutex::new(Health::Ok),
-            moving: Mutex::new(()),
-            moved: AtomicBool::new(false),
+            checkpointing: Mutex::new(()),
+            checkpointed: AtomicBool::new(false),
         }
     }
 
@@ -43,19 +43,21 @@ impl Shared {
         self.lock().clone()
     }
 
-    /// Held while the log is moved: SQLite lets the second of two who try go away at once, with nothing done.
-    pub(super) fn moving_log(&self) -> MutexGuard<'_, ()> {
-        self.moving.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Held during a checkpoint: of two at the same time, SQLite fails the second at once.
+    pub(super) fn checkpoint_lock(&self) -> MutexGuard<'_, ()> {
+        self.checkpointing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells the writer that the log is moved, but for what was written meanwhile.
-    pub(super) fn log_is_moved(&self) {
-        self.moved.store(true, Ordering::Release);
+    /// Tells the writer that the WAL is checkpointed, except for what was written meanwhile.
+    pub(super) fn set_checkpointed(&self) {
+        self.checkpointed.store(true, Ordering::Release);
     }
 
-    /// Whether it was told so; once.
-    pub(super) fn take_moved(&self) -> bool {
-        self.moved.swap(false, Ordering::Acquire)
+    /// Whether the WAL was checkpointed since the last call.
+    pub(super) fn take_checkpointed(&self) -> bool {
+        self.checkpointed.swap(false, Ordering::Acquire)
     }
 
     /// No more writes, ever. The first reason stays.
@@ -97,7 +99,7 @@ pub(super) fn meaning(error: &rusqlite::Error) -> Meaning {
     };
     match sqlite.code {
         ErrorCode::DiskFull => Meaning::Full,
-        // The index of the log could not grow: the same, said otherwise.
+        // The index of the WAL could not grow, which also means a full disk.
         _ if sqlite.extended_code == ffi::SQLITE_IOERR_SHMSIZE => Meaning::Full,
         ErrorCode::DatabaseBusy
         | ErrorCode::DatabaseLocked

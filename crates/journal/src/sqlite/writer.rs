@@ -16,9 +16,9 @@ use tokio::time::Instant;
 use super::data_dir::{DirLock, Place};
 use super::group::{Failure, Group};
 use super::job::Work;
-use super::log::Log;
 use super::reserve::Reserve;
 use super::shared::{Meaning, Shared, call_error, meaning};
+use super::wal_size::WalSize;
 use super::{checkpoint, schema};
 use crate::{Health, JournalError};
 
@@ -37,20 +37,20 @@ pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
     pub(super) reserve: Reserve,
     pub(super) checkpoints: Checkpoints,
-    pub(super) log: Log,
+    pub(super) wal_size: WalSize,
     /// Where it writes.
     pub(super) place: Place,
     /// Let go of when the last write is done.
     pub(super) lock: DirLock,
-    /// Whether the log is being moved.
-    pub(super) moving: bool,
+    /// Whether a checkpoint was asked for and is not done yet.
+    pub(super) checkpointing: bool,
     /// Whether the file may not grow: the disk is full, but events are taken, for the file has free pages.
     pub(super) is_kept: bool,
     /// On a full disk: when to look for room again.
     pub(super) look_again: Option<Instant>,
 }
 
-/// Who moves the log into the file.
+/// Who checkpoints the WAL.
 pub(super) enum Checkpoints {
     /// A thread; `wake` wakes it, and ends it when dropped.
     Thread {
@@ -61,7 +61,7 @@ pub(super) enum Checkpoints {
     Inline(Connection),
 }
 
-/// How long readers of an old state may hold up the log's new beginning, and with it the writer.
+/// How long readers of an old state may keep the WAL from being restarted, which holds up the writer.
 const READERS: Duration = Duration::from_millis(20);
 
 type Jobs = Vec<Box<dyn Work>>;
@@ -85,7 +85,8 @@ impl Writer {
         self.finish();
     }
 
-    /// As `run`, in the task that polls it. A small log is moved when nobody wrote for a while, as the thread would.
+    /// As `run`, in the task that polls it. When nobody wrote for a while, even a small WAL is checkpointed,
+    /// as the thread does it.
     pub(super) async fn run_inline(mut self, mut queue: Receiver<Box<dyn Work>>) {
         let _alarm = Alarm(Arc::clone(&self.shared));
         loop {
@@ -94,7 +95,7 @@ impl Writer {
                     self.turn(first, &mut queue);
                 }
                 Ok(None) => break,
-                Err(_) => self.move_log(),
+                Err(_) => self.checkpoint(),
             }
         }
         self.finish();
@@ -111,7 +112,7 @@ impl Writer {
         }
         let together = jobs.len();
         self.write(jobs);
-        self.tend_log();
+        self.tend_wal();
         together
     }
 
@@ -179,8 +180,8 @@ impl Writer {
     fn write_tight(&mut self, jobs: Jobs) {
         let (growing, ending): (Jobs, Jobs) = jobs.into_iter().partition(|job| job.need().room);
         answer(growing, &JournalError::Full);
-        if self.log.is_long() {
-            self.cut_log_or_say_so();
+        if self.wal_size.is_large() {
+            self.truncate_wal_or_warn();
         }
         self.write_ends(ending);
     }
@@ -219,48 +220,51 @@ impl Writer {
         done
     }
 
-    fn tend_log(&mut self) {
+    fn tend_wal(&mut self) {
         if matches!(self.shared.health(), Health::Poisoned(_)) {
             return;
         }
-        if self.log.is_too_long() {
-            // A log that grows while it cannot be moved would outgrow the reserve.
-            if self.cut_log().is_err() && self.shared.health() == Health::Ok {
+        if self.wal_size.is_too_large() {
+            // A WAL that grows while it cannot be checkpointed would outgrow the reserve.
+            if self.truncate_wal().is_err() && self.shared.health() == Health::Ok {
                 self.enter_full();
             }
-        } else if self.log.is_long() {
-            if self.shared.take_moved() {
-                self.begin_log_anew();
-            } else if !self.moving {
-                self.move_log();
+        } else if self.wal_size.is_large() {
+            if self.shared.take_checkpointed() {
+                self.restart_wal();
+            } else if !self.checkpointing {
+                self.checkpoint();
             }
         }
     }
 
-    /// Moves all of the log but what is written meanwhile.
-    fn move_log(&mut self) {
+    /// Has the WAL checkpointed, except for what is written meanwhile.
+    fn checkpoint(&mut self) {
         match &self.checkpoints {
             Checkpoints::Thread { wake, .. } => {
-                self.moving = wake.try_send(()).is_ok();
+                self.checkpointing = wake.try_send(()).is_ok();
             }
             Checkpoints::Inline(connection) => {
-                checkpoint::move_log(connection, &self.shared);
-                if self.log.is_long() {
-                    self.begin_log_anew();
+                checkpoint::checkpoint(connection, &self.shared);
+                if self.wal_size.is_large() {
+                    self.restart_wal();
                 }
             }
         }
     }
 
-    /// Moves the little that is left, so that the next commit goes to the log's beginning. Not the work of the other
-    /// thread: it would find a moment without a write only by chance.
-    fn begin_log_anew(&mut self) {
-        self.moving = false;
-        let begun = self.connection.busy_timeout(READERS).and_then(|()| {
-            let begun = self.moving(|connection, _| schema::checkpoint(connection, "RESTART"));
-            self.connection.busy_timeout(schema::PATIENCE).and(begun)
+    /// Checkpoints the few pages that are left, so that the next commit goes to the beginning of the WAL. The other thread
+    /// cannot do this: it would find a moment without a write only by chance.
+    fn restart_wal(&mut self) {
+        self.checkpointing = false;
+        let restarted = self.connection.busy_timeout(READERS).and_then(|()| {
+            let restarted =
+                self.locked_checkpoint(|connection, _| schema::checkpoint(connection, "RESTART"));
+            self.connection
+                .busy_timeout(schema::PATIENCE)
+                .and(restarted)
         });
-        if let Err(error) = begun {
+        if let Err(error) = restarted {
             match meaning(&error) {
                 Meaning::Poison => self.shared.poison(&format!("checkpoint: {error}")),
                 Meaning::Full | Meaning::Call => {
@@ -270,12 +274,12 @@ impl Writer {
         }
     }
 
-    /// Moves the whole log into the file and cuts it; an error says that there is no room for it.
-    fn cut_log(&self) -> Result<(), JournalError> {
+    /// Checkpoints the whole WAL and truncates it; an error says that there is no room for that.
+    fn truncate_wal(&self) -> Result<(), JournalError> {
         if matches!(self.shared.health(), Health::Poisoned(_)) {
             return Ok(());
         }
-        let Err(error) = self.moving(schema::cut_log) else {
+        let Err(error) = self.locked_checkpoint(schema::truncate_wal) else {
             return Ok(());
         };
         match meaning(&error) {
@@ -286,22 +290,23 @@ impl Writer {
         Ok(())
     }
 
-    fn moving(
+    /// Runs a checkpoint with the lock held; a complete one makes the next commit begin the WAL again.
+    fn locked_checkpoint(
         &self,
         how: impl Fn(&Connection, &Path) -> rusqlite::Result<(i64, i64)>,
     ) -> rusqlite::Result<()> {
-        let moving = self.shared.moving_log();
-        let (pages, moved) = how(&self.connection, self.place.path())?;
-        drop(moving);
-        if pages == moved {
-            self.log.begins_anew();
+        let guard = self.shared.checkpoint_lock();
+        let (pages, checkpointed) = how(&self.connection, self.place.path())?;
+        drop(guard);
+        if pages == checkpointed {
+            self.wal_size.reset();
         }
         Ok(())
     }
 
-    fn cut_log_or_say_so(&self) {
-        if let Err(error) = self.cut_log() {
-            tracing::warn!(%error, "the journal's log cannot be moved");
+    fn truncate_wal_or_warn(&self) {
+        if let Err(error) = self.truncate_wal() {
+            tracing::warn!(%error, "the journal's WAL cannot be checkpointed");
         }
     }
 
@@ -313,8 +318,8 @@ impl Writer {
         if matches!(self.shared.health(), Health::Poisoned(_)) {
             return;
         }
-        if let Err(error) = schema::cut_log(&self.connection, self.place.path()) {
-            tracing::warn!(%error, "the journal's log stays; the next start moves it");
+        if let Err(error) = schema::truncate_wal(&self.connection, self.place.path()) {
+            tracing::warn!(%error, "the journal's WAL stays; the next start checkpoints it");
         }
         if self.shared.health() == Health::Full {
             self.reserve.make_what_fits();

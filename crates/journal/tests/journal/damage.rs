@@ -1,7 +1,7 @@
 //! Data directories that something else has written to: a hub refuses them, or knows everything that it told.
 
 mod flips;
-mod log;
+mod wal;
 
 use std::fs;
 use std::io;
@@ -17,8 +17,8 @@ use tripline_model::{End, Ending, Execution, RequestId};
 
 use crate::support::*;
 
-/// A data directory as `kill -9` leaves it, with everything in the write-ahead log, and the receipts that were given in
-/// their order, each of a transaction of its own.
+/// A data directory as `kill -9` leaves it, with everything in the write-ahead log (WAL), and the receipts in their order,
+/// each from a transaction of its own.
 async fn killed() -> (TempDir, Vec<RequestId>) {
     let (alive, dead) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let journal = opened(alive.path()).unwrap();
@@ -31,7 +31,7 @@ async fn killed() -> (TempDir, Vec<RequestId>) {
     (dead, receipts)
 }
 
-/// All that a kill leaves, and what others may not have copied.
+/// Copies all files of a journal, as far as they exist.
 fn copy(from: &Path, to: &Path) {
     for name in ["journal.db", "journal.db-wal", "journal.db-shm", "moved"] {
         match fs::copy(from.join(name), to.join(name)) {
@@ -42,7 +42,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// With a reserve that lets all of it stay in the log.
+/// Opens a journal with a reserve so large that everything stays in the WAL.
 fn opened(dir: &Path) -> Result<SqliteJournal, OpenError> {
     let options = JournalOptions {
         reserve_bytes: 16 << 20,

@@ -40,7 +40,7 @@ async fn everything_survives_a_close_and_so_does_the_name_of_the_hub() {
     journal.start(id, at(1)).await.unwrap();
     journal.close().await;
     let wal = fs::metadata(dir.path().join("journal.db-wal")).map_or(0, |file| file.len());
-    assert_eq!(wal, 0, "the log was not moved into the file");
+    assert_eq!(wal, 0, "the WAL was not checkpointed");
 
     let journal = open(dir.path());
     assert_eq!(journal.hub_id(), hub);

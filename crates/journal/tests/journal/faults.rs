@@ -135,13 +135,13 @@ async fn a_journal_that_is_made_on_a_failing_disk_is_refused() {
     assert!(refused > 2, "{refused} of 5");
 }
 
-/// Says whether the journal is refused, or opened with its write-ahead log: without one it must not be opened.
+/// Says whether the journal is refused, or opened with a write-ahead log (WAL): without one it must not be opened.
 async fn open_and_say(dir: &Path) {
     match SqliteJournal::open(dir, JournalOptions::default(), clock()) {
         Err(error) => println!("\nREFUSED {error}"),
         Ok(journal) => {
             let file = std::fs::read(dir.join("journal.db")).unwrap();
-            // The versions that SQLite needs to write and to read it: 2 is with a log.
+            // The versions that SQLite needs to write and to read it: 2 is with a WAL.
             assert_eq!(file[18..20], [2, 2]);
             journal.close().await;
             println!("\nLOGGED");

@@ -49,8 +49,8 @@ impl Writer {
         if let Err(error) = schema::let_grow(&self.connection, true) {
             tracing::error!(%error, "the journal's file cannot grow");
         }
-        // The reserve is larger than the log: there is room to move all of it, and then the log's room is free.
-        self.cut_log_or_say_so();
+        // The reserve is larger than the WAL: there is room to checkpoint all of it, which frees the room of the WAL.
+        self.truncate_wal_or_warn();
     }
 
     /// Takes the reserve back, if the disk has room again.
@@ -76,25 +76,25 @@ impl Writer {
         }
     }
 
-    /// Keeps the log within the whole reserve, which was just made.
+    /// Keeps the WAL within the whole reserve, which was just made.
     fn use_reserve(&mut self) -> rusqlite::Result<bool> {
         self.is_kept = false;
-        self.log.fit(self.reserve.bytes());
+        self.wal_size.set_reserve(self.reserve.bytes());
         schema::let_grow(&self.connection, true)?;
         Ok(true)
     }
 
     /// A file that filled the disk keeps its length, whatever is removed from it. Its free pages are room for events as
-    /// long as it does not grow: then the little that the disk has is left for the log, and for ends when they are used up.
+    /// long as it does not grow: then the little that the disk has is left for the WAL, and for ends when they are used up.
     fn find_free_pages(&mut self) -> rusqlite::Result<bool> {
         if schema::free_bytes(&self.connection)? < self.reserve.bytes() {
             return Ok(false);
         }
-        self.cut_log_or_say_so();
+        self.truncate_wal_or_warn();
         if self.reserve.make_part().is_err() {
             return Ok(false);
         }
-        self.log.fit(self.reserve.part());
+        self.wal_size.set_reserve(self.reserve.part());
         schema::let_grow(&self.connection, false)?;
         self.is_kept = true;
         tracing::info!(

@@ -31,7 +31,7 @@ async fn round(journal: &SqliteJournal, second: u64) {
     }
 }
 
-/// Bytes that are in use, and those of the file when its log has been moved into it.
+/// Bytes in use, and bytes of the file after a checkpoint.
 fn taken(dir: &Path) -> (u64, u64) {
     let connection = Connection::open(dir.join("journal.db")).unwrap();
     let pragma = |name: &str| -> u64 {

@@ -1,21 +1,21 @@
-//! Logs that were cut and changed, with and without the index that says how long they were.
+//! Write-ahead logs (WALs) that were truncated or changed, with and without the index that says how long they were.
 
 use super::*;
 
 const FRAME: usize = 24 + 8192;
 
-/// As what [`killed`] answers, after a power cut that left nothing of the index.
+/// Like [`killed`], but after a power cut that left no index.
 async fn without_index() -> (TempDir, Vec<RequestId>) {
     let (dir, receipts) = killed().await;
     fs::remove_file(dir.path().join("journal.db-shm")).unwrap();
     (dir, receipts)
 }
 
-fn log_of(dir: &Path) -> Vec<u8> {
+fn wal_of(dir: &Path) -> Vec<u8> {
     fs::read(dir.join("journal.db-wal")).unwrap()
 }
 
-/// Places to cut a log at: each end of a frame and what is around it, and some more.
+/// Lengths to truncate a WAL to: at and next to each end of a frame, and some more.
 fn cuts(length: usize) -> impl Iterator<Item = usize> {
     let around = |end: usize| end.saturating_sub(1)..=end + 1;
     let ends = (32..=length).step_by(FRAME).flat_map(around);
@@ -24,9 +24,9 @@ fn cuts(length: usize) -> impl Iterator<Item = usize> {
 }
 
 #[tokio::test]
-async fn a_changed_bit_in_the_log_is_refused_or_costs_the_last_transaction_at_most() {
+async fn a_changed_bit_in_the_wal_is_refused_or_costs_the_last_transaction_at_most() {
     let (dir, receipts) = without_index().await;
-    let length = log_of(dir.path()).len();
+    let length = wal_of(dir.path()).len();
     let (mut refused, mut taken) = (0, 0);
     for at in (32..length).step_by(length / 300) {
         let changed = changed(dir.path(), "journal.db-wal", |bytes| {
@@ -56,9 +56,9 @@ async fn a_changed_bit_in_the_log_is_refused_or_costs_the_last_transaction_at_mo
 }
 
 #[tokio::test]
-async fn a_log_that_ends_anywhere_is_taken_up_to_there_where_nothing_says_how_long_it_was() {
+async fn a_truncated_wal_without_its_index_is_read_up_to_its_end() {
     let (dir, receipts) = without_index().await;
-    let length = log_of(dir.path()).len();
+    let length = wal_of(dir.path()).len();
     let mut known_before = 0;
     for end in (0..length).step_by(length / 60) {
         let cut = changed(dir.path(), "journal.db-wal", |bytes| bytes.truncate(end));
@@ -81,7 +81,7 @@ async fn a_log_that_ends_anywhere_is_taken_up_to_there_where_nothing_says_how_lo
     assert!(known_before >= receipts.len() - 2, "{known_before}");
 }
 
-/// The change is in the file `name` of a directory of which the index is left.
+/// Checks that everybody refuses a WAL that was changed while its index was not.
 fn is_refused(dir: &Path, what: &str) {
     for _again in 0..2 {
         let found = inspect(dir).unwrap();
@@ -106,31 +106,31 @@ fn is_refused(dir: &Path, what: &str) {
 }
 
 #[tokio::test]
-async fn a_log_that_ends_too_soon_is_refused_wherever_it_ends() {
+async fn a_wal_shorter_than_its_index_says_is_refused_wherever_it_ends() {
     let (dir, _) = killed().await;
     assert!(!inspect(dir.path()).unwrap().is_damaged(), "as it is");
-    let log = log_of(dir.path());
-    for end in cuts(log.len()) {
-        // In the same file, whose index stays.
-        fs::write(dir.path().join("journal.db-wal"), &log[..end]).unwrap();
+    let wal = wal_of(dir.path());
+    for end in cuts(wal.len()) {
+        // Over the same file, so that the index still applies.
+        fs::write(dir.path().join("journal.db-wal"), &wal[..end]).unwrap();
         is_refused(
             dir.path(),
-            &format!("cut after {end} of {} bytes", log.len()),
+            &format!("cut after {end} of {} bytes", wal.len()),
         );
     }
     fs::remove_file(dir.path().join("journal.db-wal")).unwrap();
     is_refused(dir.path(), "removed");
-    fs::write(dir.path().join("journal.db-wal"), &log).unwrap();
+    fs::write(dir.path().join("journal.db-wal"), &wal).unwrap();
     opened(dir.path()).unwrap().close().await;
 }
 
 #[tokio::test]
-async fn a_changed_bit_anywhere_in_the_log_is_refused_where_its_index_is_left() {
+async fn a_changed_bit_anywhere_in_a_wal_with_its_index_is_refused() {
     let (dir, _) = killed().await;
-    let log = log_of(dir.path());
+    let wal = wal_of(dir.path());
     let header = (0..32).map(|byte| byte * 8);
-    for bit in header.chain((0..log.len() * 8).step_by(log.len() / 20 + 7)) {
-        let mut changed = log.clone();
+    for bit in header.chain((0..wal.len() * 8).step_by(wal.len() / 20 + 7)) {
+        let mut changed = wal.clone();
         changed[bit / 8] ^= 1 << (bit % 8);
         fs::write(dir.path().join("journal.db-wal"), changed).unwrap();
         is_refused(dir.path(), &format!("bit {bit}"));
@@ -138,36 +138,36 @@ async fn a_changed_bit_anywhere_in_the_log_is_refused_where_its_index_is_left() 
 }
 
 #[tokio::test]
-async fn a_log_that_was_moved_may_go() {
+async fn a_damaged_wal_that_was_checkpointed_may_be_removed() {
     let (dir, receipts) = killed().await;
-    let mover = rusqlite::Connection::open(dir.path().join("journal.db")).unwrap();
-    mover
+    let connection = rusqlite::Connection::open(dir.path().join("journal.db")).unwrap();
+    connection
         .set_db_config(
             rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE,
             true,
         )
         .unwrap();
-    mover
+    connection
         .query_row("PRAGMA wal_checkpoint(FULL)", [], |_| Ok(()))
         .unwrap();
-    drop(mover);
-    let log = dir.path().join("journal.db-wal");
-    let length = log_of(dir.path()).len();
+    drop(connection);
+    let wal = dir.path().join("journal.db-wal");
+    let length = wal_of(dir.path()).len();
     fs::File::options()
         .write(true)
-        .open(&log)
+        .open(&wal)
         .unwrap()
         .set_len(length as u64 / 2)
         .unwrap();
-    // SQLite would take the pages of the log for newer than those of the file.
+    // SQLite would take the pages in the WAL for newer than those in the database.
     let found = inspect(dir.path()).unwrap();
     let named = found.findings.iter().find(|one| one.is_damage);
     let mend = named.map(|one| one.mend.to_string());
     assert_eq!(
         mend,
-        Some(format!("with the hub stopped, `rm {}`", log.display()))
+        Some(format!("with the hub stopped, `rm {}`", wal.display()))
     );
-    fs::remove_file(&log).unwrap();
+    fs::remove_file(&wal).unwrap();
     assert!(!inspect(dir.path()).unwrap().is_damaged());
     let journal = opened(dir.path()).unwrap();
     for id in receipts {
@@ -179,23 +179,23 @@ async fn a_log_that_was_moved_may_go() {
     journal.close().await;
 }
 
-/// After a power cut the index may be of any moment of the last life.
+/// After a power cut the index may be from any moment since the hub's last start.
 #[tokio::test]
-async fn an_index_of_an_earlier_moment_makes_nobody_cry() {
+async fn an_index_from_an_earlier_moment_is_no_damage() {
     let (dir, copied) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let index = dir.path().join("journal.db-shm");
     open(dir.path()).close().await;
     for life in 0..3 {
-        // With a log so short that it is moved and begun anew again and again.
+        // The reserve is so small that the WAL is checkpointed and restarted again and again.
         let journal = open(dir.path());
         let mut indices = vec![fs::read(&index).unwrap()];
-        let mut logs = std::collections::HashSet::new();
+        let mut wals = std::collections::HashSet::new();
         for second in 0..40 {
             accept(&journal, "f", at(life * 100 + second)).await;
-            logs.insert(log_of(dir.path())[16..24].to_vec());
+            wals.insert(wal_of(dir.path())[16..24].to_vec());
             indices.push(fs::read(&index).unwrap());
         }
-        assert!(logs.len() > 1, "the log was never begun anew");
+        assert!(wals.len() > 1, "the WAL was never restarted");
         copy(dir.path(), copied.path());
         let judge = |when: &str| {
             for (at, old) in indices.iter().enumerate() {
@@ -211,7 +211,7 @@ async fn an_index_of_an_earlier_moment_makes_nobody_cry() {
         judge("killed");
         journal.close().await;
         copy(dir.path(), copied.path());
-        assert_eq!(log_of(copied.path()).len(), 0, "it is cut");
+        assert_eq!(wal_of(copied.path()).len(), 0, "it is truncated");
         judge("stopped");
     }
 }

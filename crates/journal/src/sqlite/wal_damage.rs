@@ -1,11 +1,12 @@
-//! What a crash left of the write-ahead log, read as SQLite reads it (<https://sqlite.org/fileformat2.html#walformat>).
-//! SQLite itself takes the log up to the first frame that is not whole, and says nothing of what comes after: that may be
-//! a transaction that was never finished, or many that were.
+//! Looks for damage in the write-ahead log (WAL), which it reads as SQLite does
+//! (<https://sqlite.org/fileformat2.html#walformat>). SQLite itself reads the WAL up to the first frame that is not whole,
+//! and silently drops what comes after. That may be a transaction that was never finished, or many that were.
 
 use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
+use super::checkpoint_note;
 use super::wal_index::{self, WalIndex};
 
 const HEADER: usize = 32;
@@ -16,71 +17,68 @@ const MAX_PAGE: u32 = 65_536;
 /// Bits of the salts that may have changed by accident.
 const FEW_BITS: u32 = 3;
 
-/// How a log ends.
+/// How a WAL ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tail {
-    /// With a whole frame, or without any.
+    /// With a whole frame, or it is empty.
     Whole,
-    /// In the middle of its last transaction, which nobody was told of; so many bytes are whole.
+    /// In the middle of its last transaction, which no caller was told about; the first `at` bytes are whole.
     Torn { at: u64 },
-    /// Whole transactions come after a frame that is not: what was told as kept is not read any more.
+    /// Whole transactions follow a frame that is not whole. Callers were told that they are kept, but SQLite does not read
+    /// them.
     Damaged { at: u64, transactions: u64 },
-    /// Too soon: it had more whole transactions, of which people were told.
+    /// Too early: there were more whole transactions, and callers were told about them.
     Short {
-        /// Frames of whole transactions that are there.
+        /// Frames of whole transactions that are left.
         whole: u32,
-        /// Frames that were there.
+        /// Frames of whole transactions that there were.
         of: u32,
-        /// Frames of them that are in the database as well.
-        moved: u32,
+        /// How many of those frames are in the database, too.
+        checkpointed: u32,
     },
 }
 
-/// Checksum of SQLite, over words in the byte order of the machine that wrote them.
+/// SQLite's checksum over words, in the byte order of the machine that wrote them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Sum {
+pub(super) struct Checksum {
     pub(super) values: (u32, u32),
     big_endian: bool,
 }
 
-/// What is in a log.
+/// What is in a WAL.
 #[derive(Debug, PartialEq, Eq)]
-struct Log {
-    /// Which one it is; none, if SQLite would find nothing in it.
+struct Wal {
+    /// Its salts, which tell it from earlier WALs; `None` if SQLite would find nothing in it.
     salts: Option<[u8; 8]>,
     /// Frames of whole transactions.
     whole: u32,
     tail: Tail,
 }
 
-/// What the log says of itself.
+/// The header of a WAL.
 struct Header {
     salts: [u8; 8],
     page: usize,
-    sum: Sum,
+    sum: Checksum,
 }
 
-/// Looks at the log of this database, and at what the index of it says. For when no connection is open.
-pub(crate) fn look(database: &Path) -> io::Result<Tail> {
-    let log = match File::open(beside(database, "-wal")) {
-        Ok(file) => Log::read(BufReader::with_capacity(1 << 18, file))?,
-        Err(error) if error.kind() == ErrorKind::NotFound => Log::EMPTY,
+/// How the WAL of this database ends, compared with what its index says. Only for when no connection is open.
+pub(crate) fn wal_tail(database: &Path) -> io::Result<Tail> {
+    let wal = match File::open(beside(database, "-wal")) {
+        Ok(file) => Wal::read(BufReader::with_capacity(1 << 18, file))?,
+        Err(error) if error.kind() == ErrorKind::NotFound => Wal::EMPTY,
         Err(error) => return Err(error),
     };
     match wal_index::read(database)? {
-        Some(index) if log.lacks(&index) => {
-            let is_gone = log.salts.is_some() || wal_index::is_later(database, &index)?;
-            Ok(if is_gone {
-                log.is_short(&index)
-            } else {
-                log.tail
-            })
+        Some(index) if wal.lacks(&index) => {
+            let is_gone = wal.salts.is_some() || checkpoint_note::is_older_than(database, &index)?;
+            Ok(if is_gone { wal.short(&index) } else { wal.tail })
         }
-        _ => Ok(log.tail),
+        _ => Ok(wal.tail),
     }
 }
 
-/// Which log there is now; none, if SQLite finds nothing in it.
+/// The salts of the WAL; `None` if SQLite finds nothing in it.
 pub(super) fn salts(database: &Path) -> io::Result<Option<[u8; 8]>> {
     let mut file = match File::open(beside(database, "-wal")) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -91,17 +89,17 @@ pub(super) fn salts(database: &Path) -> io::Result<Option<[u8; 8]>> {
     Ok(Header::of(&bytes).filter(|_| is_there).map(|it| it.salts))
 }
 
-/// A file of SQLite's beside the database.
+/// The path of one of SQLite's files beside the database.
 pub(super) fn beside(database: &Path, suffix: &str) -> PathBuf {
     let mut path = database.as_os_str().to_owned();
     path.push(suffix);
     path.into()
 }
 
-/// What comes after the first frame that is not whole. What was there before the log was begun anew has other salts.
-fn after(header: &Header, log: &mut impl Read, mut frame: Vec<u8>, at: u64) -> io::Result<Tail> {
+/// How a WAL ends whose frame at `at` is not whole. Frames from before the WAL was restarted have other salts.
+fn after(header: &Header, rest: &mut impl Read, mut frame: Vec<u8>, at: u64) -> io::Result<Tail> {
     let ends_ours = |frame: &[u8]| frame[8..16] == header.salts && ends_one(frame);
-    // Of the frame that is not whole a bit of the salts may have changed; those of another log differ in many.
+    // A few bits of this frame's salts may have changed by accident; the salts of another WAL differ in many bits.
     let mut ours = header
         .salts
         .iter()
@@ -111,11 +109,11 @@ fn after(header: &Header, log: &mut impl Read, mut frame: Vec<u8>, at: u64) -> i
         <= FEW_BITS;
     let bad_ends_one = ours && ends_one(&frame);
     let mut ends = 0;
-    while fill(log, &mut frame)? {
+    while fill(rest, &mut frame)? {
         ours |= frame[8..16] == header.salts;
         ends += u64::from(ends_ours(&frame));
     }
-    // The writer waits for each transaction to be durable: at most the last one may be torn, its end included.
+    // The writer waits until a transaction is durable before it begins the next: only the last one may be torn.
     let transactions = ends + u64::from(bad_ends_one);
     Ok(match (transactions, ours) {
         (2.., _) => Tail::Damaged { at, transactions },
@@ -129,7 +127,7 @@ fn ends_one(frame: &[u8]) -> bool {
     frame[4..8] != [0; 4]
 }
 
-/// Whether there were as many bytes.
+/// Fills `bytes`; answers whether there were as many.
 fn fill(from: &mut impl Read, bytes: &mut [u8]) -> io::Result<bool> {
     match from.read_exact(bytes) {
         Ok(()) => Ok(true),
@@ -144,21 +142,21 @@ fn word(bytes: &[u8], at: usize) -> u32 {
     u32::from_be_bytes(word)
 }
 
-// === impl Log ===
+// === impl Wal ===
 
-impl Log {
+impl Wal {
     const EMPTY: Self = Self {
         salts: None,
         whole: 0,
         tail: Tail::Whole,
     };
 
-    fn read(mut log: impl Read) -> io::Result<Self> {
+    fn read(mut wal: impl Read) -> io::Result<Self> {
         let mut bytes = [0; HEADER];
-        if !fill(&mut log, &mut bytes)? {
+        if !fill(&mut wal, &mut bytes)? {
             return Ok(Self::EMPTY);
         }
-        // A log without a head has nothing in it for SQLite: it was being begun.
+        // Without a whole header SQLite finds nothing in a WAL: it was just being created.
         let Some(header) = Header::of(&bytes) else {
             let tail = Tail::Torn { at: 0 };
             return Ok(Self {
@@ -170,10 +168,10 @@ impl Log {
         let (mut sum, mut at) = (header.sum, HEADER as u64);
         let (mut frames, mut whole) = (0, 0);
         let mut tail = Tail::Whole;
-        while fill(&mut log, &mut frame)? {
+        while fill(&mut wal, &mut frame)? {
             let next = sum.over_frame(&frame);
             let Some(next) = next.filter(|_| frame[8..16] == header.salts) else {
-                tail = after(&header, &mut log, frame, at)?;
+                tail = after(&header, &mut wal, frame, at)?;
                 break;
             };
             sum = next;
@@ -190,23 +188,23 @@ impl Log {
         })
     }
 
-    /// Whether it had more in it. Of a log that was begun anew the index says nothing; where there is none, what it tells of
-    /// may be in the file.
+    /// Whether the index knows of more frames than there are. An index with other salts is about another WAL and says nothing
+    /// of this one. If the WAL is empty, its frames may be in the database.
     fn lacks(&self, index: &WalIndex) -> bool {
         match self.salts {
             Some(salts) => salts == index.salts && self.whole < index.frames,
-            None => index.moved < index.frames,
+            None => index.checkpointed < index.frames,
         }
     }
 
-    fn is_short(&self, index: &WalIndex) -> Tail {
+    fn short(&self, index: &WalIndex) -> Tail {
         match self.tail {
-            // That says how many transactions there are.
+            // This already says how many transactions are lost.
             Tail::Damaged { .. } => self.tail,
             _ => Tail::Short {
                 whole: self.whole,
                 of: index.frames,
-                moved: index.moved,
+                checkpointed: index.checkpointed,
             },
         }
     }
@@ -222,7 +220,7 @@ impl Header {
         if magic & !1 != 0x377f_0682 || !is_page {
             return None;
         }
-        let none = Sum {
+        let none = Checksum {
             values: (0, 0),
             big_endian: magic & 1 == 1,
         };
@@ -238,9 +236,9 @@ impl Header {
     }
 }
 
-// === impl Sum ===
+// === impl Checksum ===
 
-impl Sum {
+impl Checksum {
     /// In the byte order of this machine.
     pub(super) fn native() -> Self {
         Self {
@@ -266,7 +264,7 @@ impl Sum {
         }
     }
 
-    /// The sum that goes on after a frame; none, if the frame is not whole.
+    /// The checksum after a frame; `None` if the frame is not whole.
     fn over_frame(self, frame: &[u8]) -> Option<Self> {
         let next = self.over(&frame[..8]).over(&frame[FRAME_HEADER..]);
         (next.values == (word(frame, 16), word(frame, 20))).then_some(next)

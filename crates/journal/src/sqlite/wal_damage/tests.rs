@@ -1,11 +1,11 @@
-//! Logs that SQLite wrote itself, cut and changed.
+//! WALs that SQLite wrote itself, truncated and changed.
 
 use rusqlite::Connection;
 
 use super::*;
 
 /// Ten transactions of some pages each, and where each ends.
-fn log() -> (Vec<u8>, Vec<usize>) {
+fn wal() -> (Vec<u8>, Vec<usize>) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("x.db");
     let connection = Connection::open(&path).unwrap();
@@ -27,12 +27,12 @@ fn log() -> (Vec<u8>, Vec<usize>) {
 }
 
 fn of(bytes: &[u8]) -> Tail {
-    Log::read(bytes).unwrap().tail
+    Wal::read(bytes).unwrap().tail
 }
 
 #[test]
-fn a_log_of_sqlite_is_whole() {
-    let (bytes, ends) = log();
+fn a_wal_of_sqlite_is_whole() {
+    let (bytes, ends) = wal();
     assert_eq!(of(&bytes), Tail::Whole);
     assert_eq!(of(&[]), Tail::Whole);
     for end in ends {
@@ -41,8 +41,8 @@ fn a_log_of_sqlite_is_whole() {
 }
 
 #[test]
-fn a_log_that_ends_anywhere_is_whole_or_torn() {
-    let (bytes, _) = log();
+fn a_wal_that_ends_anywhere_is_whole_or_torn() {
+    let (bytes, _) = wal();
     for end in (0..bytes.len()).step_by(61) {
         assert!(
             !matches!(of(&bytes[..end]), Tail::Damaged { .. }),
@@ -53,7 +53,7 @@ fn a_log_that_ends_anywhere_is_whole_or_torn() {
 
 #[test]
 fn a_change_in_a_transaction_that_is_not_the_last_is_damage() {
-    let (bytes, ends) = log();
+    let (bytes, ends) = wal();
     let last = ends[ends.len() - 2];
     for at in (HEADER..last).step_by(97) {
         let mut changed = bytes.clone();
@@ -67,7 +67,7 @@ fn a_change_in_a_transaction_that_is_not_the_last_is_damage() {
 
 #[test]
 fn a_change_in_the_last_transaction_looks_as_if_it_was_never_finished() {
-    let (bytes, ends) = log();
+    let (bytes, ends) = wal();
     let mut changed = bytes.clone();
     let at = ends[ends.len() - 2];
     changed[at + 500] ^= 1;
@@ -75,9 +75,9 @@ fn a_change_in_the_last_transaction_looks_as_if_it_was_never_finished() {
 }
 
 #[test]
-fn what_was_there_before_the_log_was_begun_anew_is_nothing() {
-    let (mut bytes, ends) = log();
-    let (other, _) = log();
+fn frames_from_before_a_restart_of_the_wal_are_ignored() {
+    let (mut bytes, ends) = wal();
+    let (other, _) = wal();
     let keep = ends[3];
     bytes.truncate(keep);
     bytes.extend(&other[keep..]);
