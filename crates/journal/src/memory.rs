@@ -4,13 +4,13 @@
 mod state;
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use tripline_model::{
     Clock, CursorEntry, CursorError, Cursors, End, Ending, Execution, FunctionName, Invocation,
-    InvocationState, Offer, RequestId, Timestamp, Transition, TriggerName,
+    InvocationState, Offer, RequestId, Timestamp, Transition, TriggerName, lock,
 };
 
 use crate::{
@@ -43,7 +43,7 @@ impl MemoryJournal {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     fn growing(&self) -> Result<MutexGuard<'_, State>, JournalError> {

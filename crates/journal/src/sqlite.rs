@@ -26,7 +26,7 @@ mod writer;
 use std::collections::HashSet;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
@@ -34,7 +34,7 @@ use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc};
 use tripline_model::{
     Clock, CursorEntry, CursorError, Cursors, End, Ending, Execution, FunctionName, Invocation,
-    InvocationState, Offer, RequestId, Timestamp, TriggerName,
+    InvocationState, Offer, RequestId, Timestamp, TriggerName, lock,
 };
 
 use crate::{
@@ -159,7 +159,7 @@ impl SqliteJournal {
     }
 
     fn queue(&self) -> Option<mpsc::Sender<Box<dyn Work>>> {
-        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let queue = lock(&self.queue);
         queue.clone()
     }
 
@@ -322,16 +322,10 @@ impl Journal for SqliteJournal {
     }
 
     async fn close(&self) {
-        let lock =
-            |queue: &Mutex<Option<_>>| queue.lock().unwrap_or_else(PoisonError::into_inner).take();
-        drop(lock(&self.queue));
+        drop(lock(&self.queue).take());
         self.readers.close();
         self.lists.close();
-        let writer = self
-            .writer
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let writer = lock(&self.writer).take();
         if let Some(writer) = writer {
             // A writer that panicked has said so in the health.
             let _ = tokio::task::spawn_blocking(move || writer.join()).await;

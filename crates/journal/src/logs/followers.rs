@@ -1,10 +1,10 @@
 //! Who waits for news of which log. The writer only looks up the logs it wrote to, and never waits.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use tokio::sync::watch;
-use tripline_model::RequestId;
+use tripline_model::{RequestId, lock};
 
 type Followed = HashMap<RequestId, watch::Sender<u64>>;
 
@@ -54,7 +54,7 @@ impl Followers {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Followed>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

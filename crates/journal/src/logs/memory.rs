@@ -1,10 +1,10 @@
 //! A log store that forgets everything at its end: for tests.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
-use tripline_model::{LogLine, RequestId, Timestamp};
+use tripline_model::{LogLine, RequestId, Timestamp, lock};
 
 use super::followers::Followers;
 use super::tally::Tally;
@@ -33,7 +33,7 @@ impl MemoryLogStore {
     }
 
     fn open(&self) -> Result<MutexGuard<'_, State>, LogError> {
-        let state = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = lock(&self.logs);
         if state.closed {
             Err(LogError::Closed)
         } else {
@@ -113,10 +113,7 @@ impl LogStore for MemoryLogStore {
     }
 
     async fn close(&self) {
-        self.logs
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .closed = true;
+        lock(&self.logs).closed = true;
         self.followers.close();
     }
 }

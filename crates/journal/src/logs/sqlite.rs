@@ -3,13 +3,13 @@
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 
 use async_trait::async_trait;
 use rusqlite::Connection;
 use tokio::sync::{Semaphore, mpsc, oneshot};
-use tripline_model::{LogLine, RequestId, Timestamp};
+use tripline_model::{LogLine, RequestId, Timestamp, lock};
 
 use super::day::{self, Day};
 use super::followers::Followers;
@@ -94,7 +94,7 @@ impl SqliteLogStore {
     }
 
     fn queue(&self) -> Option<mpsc::Sender<Command>> {
-        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let queue = lock(&self.queue);
         queue.clone()
     }
 }
@@ -162,10 +162,8 @@ impl LogStore for SqliteLogStore {
     }
 
     async fn close(&self) {
-        let lock = self.queue.lock();
-        drop(lock.unwrap_or_else(PoisonError::into_inner).take());
-        let lock = self.writer.lock();
-        let writer = lock.unwrap_or_else(PoisonError::into_inner).take();
+        drop(lock(&self.queue).take());
+        let writer = lock(&self.writer).take();
         if let Some(writer) = writer {
             let _ = tokio::task::spawn_blocking(move || writer.join()).await;
         }
@@ -213,7 +211,7 @@ impl Readers {
         self.lock().clear();
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(Day, Connection)>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Vec<(Day, Connection)>> {
+        lock(&self.idle)
     }
 }

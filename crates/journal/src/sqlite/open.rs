@@ -2,12 +2,12 @@
 
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 use rusqlite::Connection;
 use tokio::sync::{Semaphore, mpsc};
-use tripline_model::Clock;
+use tripline_model::{Clock, lock};
 
 use super::job::Work;
 use super::readers::Readers;
@@ -36,8 +36,7 @@ pub(super) fn open(
 ) -> Result<SqliteJournal, OpenError> {
     let (journal, writer, queue) = prepare(dir, options, clock, true)?;
     let thread = spawn("journal-writer", dir, move || writer.run(queue))?;
-    let slot = journal.writer.lock();
-    *slot.unwrap_or_else(PoisonError::into_inner) = Some(thread);
+    *lock(&journal.writer) = Some(thread);
     Ok(journal)
 }
 

@@ -1,10 +1,11 @@
 //! A few connections that only read, each used by one call at a time.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
+use tripline_model::lock;
 
 use super::schema;
 use super::shared::call_error;
@@ -43,10 +44,10 @@ impl Readers {
         let permit = permit.map_err(|_| closed())?;
         let free = Arc::clone(&self.free);
         let read = move || {
-            let lock = || free.lock().unwrap_or_else(PoisonError::into_inner);
-            let connection = lock().pop().expect("a permit stands for a connection");
+            let connection = lock(&free).pop();
+            let connection = connection.expect("a permit stands for a connection");
             let found = ask(&connection);
-            lock().push(connection);
+            lock(&free).push(connection);
             drop(permit);
             found
         };
@@ -62,9 +63,6 @@ impl Readers {
     /// Ends reading: later reads are `Unavailable`.
     pub(super) fn close(&self) {
         self.permits.close();
-        self.free
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        lock(&self.free).clear();
     }
 }

@@ -1,7 +1,9 @@
 //! What the threads of one journal share.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
+
+use tripline_model::lock;
 
 use super::identity::Spans;
 use crate::{Health, JournalError};
@@ -45,9 +47,7 @@ impl Shared {
 
     /// Held during a checkpoint: of two at the same time, SQLite fails the second at once.
     pub(super) fn checkpoint_lock(&self) -> MutexGuard<'_, ()> {
-        self.checkpointing
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        lock(&self.checkpointing)
     }
 
     /// Tells the writer that the WAL is checkpointed, except for what was written meanwhile.
@@ -86,7 +86,7 @@ impl Shared {
     }
 
     fn lock(&self) -> MutexGuard<'_, Health> {
-        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.health)
     }
 }
 
