@@ -3,10 +3,11 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tripline_model::lock;
 
 /// Different wrong tokens that an address may send within [`WINDOW`].
 const MAX_WRONG_TOKENS: usize = 20;
@@ -72,7 +73,7 @@ impl AuthThrottle {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, Failures>> {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.failures)
     }
 
     #[cfg(test)]

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tripline_config::is_hazardous;
-use tripline_model::{Clock, FunctionName, Timestamp, TriggerName};
+use tripline_model::{Clock, FunctionName, Timestamp, TriggerName, lock};
 
 /// The longest text of an error or a fact, in characters: both may quote a remote peer.
 const MAX_TEXT_CHARS: usize = 500;
@@ -347,7 +347,7 @@ impl StatusCell {
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner)
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tripline_dispatcher::DispatcherHandle;
 use tripline_journal::{Health, Journal};
+use tripline_model::lock;
 use tripline_trigger::{TriggerState, Triggers};
 
 /// The kind of a metric.
@@ -82,7 +83,7 @@ pub(crate) fn text(sources: Sources) -> Arc<dyn Fn() -> String + Send + Sync> {
     // One call at a time: no other one sets values between the reading and the rendering of this one.
     let one_at_a_time = Mutex::new(());
     Arc::new(move || {
-        let _guard = one_at_a_time.lock().unwrap_or_else(PoisonError::into_inner);
+        let _guard = lock(&one_at_a_time);
         sources.read();
         sources.recorder.render()
     })

@@ -1,6 +1,6 @@
 //! librdkafka's callbacks. All of them run inside `poll`, on the consumer's own thread.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -9,6 +9,7 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::statistics::Statistics;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{TopicPartitionList, util::Timeout};
+use tripline_model::lock;
 
 use crate::positions::topic_id_in_log;
 use crate::session::Session;
@@ -25,7 +26,7 @@ impl Callbacks {
 
     /// The session. Never held across `poll`, whose callbacks need it.
     pub(crate) fn session(&self) -> MutexGuard<'_, Session> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -1,8 +1,9 @@
 //! What stands in the trigger's way, from both sides, as the one state that people see.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
+use tripline_model::lock;
 use tripline_trigger::TriggerContext;
 
 /// Tells the hub about trouble and its end, each once.
@@ -50,7 +51,7 @@ impl Health {
 
     /// Changes what is known and tells the hub if that changes anything.
     pub(crate) fn update(&self, change: impl FnOnce(&mut State)) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.state);
         change(&mut state);
         let say = match state.worst() {
             Some(what) => Said::Trouble(what),
@@ -69,7 +70,7 @@ impl Health {
 
     /// Whether the brokers answer, as far as is known.
     pub(crate) fn brokers_answer(&self) -> bool {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = lock(&self.state);
         state.brokers.is_none()
     }
 

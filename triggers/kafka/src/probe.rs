@@ -1,6 +1,6 @@
 //! A look at the brokers and topics, for `tripline doctor`: no group is joined, and nothing is read.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use rdkafka::client::ClientContext;
@@ -9,6 +9,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::{ClientConfig, types::RDKafkaErrorCode};
 use tripline_config::Secrets;
+use tripline_model::lock;
 use tripline_trigger::TriggerError;
 
 use crate::config::{Config, Setting};
@@ -31,7 +32,7 @@ impl ClientContext for Complaint {
     }
 
     fn error(&self, _: KafkaError, words: &str) {
-        let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut first = lock(&self.0);
         first.get_or_insert_with(|| words.to_owned());
     }
 }
@@ -103,6 +104,5 @@ fn complaint(consumer: &BaseConsumer<Complaint>) -> Option<String> {
     for _ in 0..COMPLAINTS {
         drop(consumer.poll(LISTEN));
     }
-    let first = consumer.context().0.lock();
-    first.unwrap_or_else(PoisonError::into_inner).clone()
+    lock(&consumer.context().0).clone()
 }

@@ -3,7 +3,7 @@
 //! librdkafka says of a batch that it cannot unpack where the batch begins, but through its safe interface not of
 //! which partition, and nowhere where the batch ends. A reader is given one partition, so what it is told is of that.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -14,6 +14,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::time::Instant;
+use tripline_model::lock;
 
 use crate::consumer::close;
 
@@ -64,7 +65,7 @@ impl ClientContext for Words {
     }
 
     fn error(&self, _: KafkaError, words: &str) {
-        words.clone_into(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        words.clone_into(&mut lock(&self.0));
     }
 }
 
@@ -98,8 +99,7 @@ impl Reader {
     /// librdkafka's words about the batch that it could not read last.
     pub(crate) fn words(&self) -> String {
         let consumer = self.consumer.as_ref().expect("it is there until the end");
-        let words = consumer.context().0.lock();
-        words.unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&consumer.context().0).clone()
     }
 
     /// What is in the partition from `offset` on; `stops` tells when nobody waits for the answer any more.

@@ -1,7 +1,8 @@
 //! The parts of one trigger can be in trouble each; the trigger is well when none is.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
+use tripline_model::lock;
 use tripline_trigger::TriggerContext;
 
 /// A part of the trigger.
@@ -49,7 +50,7 @@ impl Health {
     }
 
     fn set(&self, part: Part, state: State) {
-        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut parts = lock(&self.parts);
         let slot = &mut parts[part as usize];
         if *slot == state {
             return;

@@ -1,9 +1,10 @@
 //! One at a time per object: a notification and the listing must not both take the same object for news.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
+use tripline_model::lock;
 
 /// Which objects are being worked on.
 #[derive(Default)]
@@ -40,7 +41,7 @@ impl KeyLocks {
     }
 
     fn try_hold(&self, keys: &[String]) -> bool {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = lock(&self.held);
         let free = !keys.iter().any(|key| held.contains(key));
         if free {
             held.extend(keys.iter().cloned());
@@ -51,11 +52,7 @@ impl KeyLocks {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let mut held = self
-            .locks
-            .held
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut held = lock(&self.locks.held);
         for key in &self.keys {
             held.remove(key);
         }

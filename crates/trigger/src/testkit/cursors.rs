@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::Notify;
-use tripline_model::{CursorEntry, CursorError, Cursors, TriggerName};
+use tripline_model::{CursorEntry, CursorError, Cursors, TriggerName, lock};
 
 /// [`Cursors`] in memory. Give the same one to a second context to play a restart of the hub.
 #[derive(Debug, Default)]
@@ -84,7 +84,7 @@ impl MemoryCursors {
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.kept)
     }
 }
 

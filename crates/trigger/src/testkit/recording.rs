@@ -1,6 +1,6 @@
 //! A hub that records what it is offered, and refuses or holds back answers as the test configures it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tripline_model::{
     Dispatch, Ending, Function, FunctionName, Invocation, Offer, Receipt, Rejected, RequestId,
-    Stopping,
+    Stopping, lock,
 };
 
 use super::ledger::Ledger;
@@ -157,7 +157,7 @@ impl RecordingDispatch {
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.ledger)
     }
 }
 

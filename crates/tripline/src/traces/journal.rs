@@ -1,7 +1,7 @@
 //! A journal that notes what it has taken. Every answer is that of the journal below.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use metrics::counter;
@@ -11,7 +11,7 @@ use tripline_journal::{
 };
 use tripline_model::{
     Clock, Cursors, Ending, Event, Execution, FunctionName, Invocation, InvocationState,
-    InvocationTrace, Offer, RequestId, Timestamp, TriggerName,
+    InvocationTrace, Offer, RequestId, Timestamp, TriggerName, lock,
 };
 
 use super::Note;
@@ -60,9 +60,7 @@ impl TracedJournal {
     }
 
     fn unrecorded(&self) -> MutexGuard<'_, HashSet<RequestId>> {
-        self.unrecorded
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        lock(&self.unrecorded)
     }
 
     /// What of a batch is worth a note: recorded traces alone. The others have `None`.

@@ -1,7 +1,7 @@
 //! A hub that answers from a script and keeps what it was asked.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -10,6 +10,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tripline_model::lock;
 
 /// A request as it came in.
 #[derive(Debug, Clone)]
@@ -93,10 +94,6 @@ impl FakeHub {
     pub(super) fn asked(&self) -> Vec<Asked> {
         lock(&self.script).asked.clone()
     }
-}
-
-fn lock(script: &Mutex<Script>) -> MutexGuard<'_, Script> {
-    script.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn reply(State(script): State<Arc<Mutex<Script>>>, request: Request) -> Response {
