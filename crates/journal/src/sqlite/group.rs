@@ -1,8 +1,10 @@
 //! One transaction: what several callers wrote at the same time.
 
 mod accept;
+mod cursors;
 mod end;
-mod notes;
+mod purge;
+mod registry;
 
 use std::collections::HashMap;
 
