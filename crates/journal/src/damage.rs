@@ -6,7 +6,7 @@ use crate::OpenError;
 use crate::sqlite::Tail;
 
 /// For damage to the journal: a hub on what is left might run what has run.
-pub(crate) const GO_BACK: &str = "put a copy of the whole data directory in its place, or begin with an empty one; do not start a \
+pub(crate) const MEND_JOURNAL: &str = "put a copy of the whole data directory in its place, or begin with an empty one; do not start a \
                                   hub on what is left, for it may run again what has run";
 
 /// What is wrong with a file, what is lost by it, and what to do.
@@ -41,7 +41,7 @@ impl Tail {
             Self::Damaged { at, transactions } => Some(Damage {
                 what: format!("it is damaged after {at} bytes, and goes on after that"),
                 lost: format!("the last {transactions} transactions: receipts, starts and ends"),
-                mend: GO_BACK.to_owned(),
+                mend: MEND_JOURNAL.to_owned(),
             }),
             // The database then has more than the WAL.
             Self::Short {
@@ -69,7 +69,7 @@ impl Tail {
                         "{whole} of its {of} pages are whole: it was longer, or it is another one"
                     ),
                     lost: format!("{transactions}: receipts, starts and ends"),
-                    mend: GO_BACK.to_owned(),
+                    mend: MEND_JOURNAL.to_owned(),
                 })
             }
         }

@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use tripline_model::Execution;
 
 use crate::OpenError;
-use crate::damage::{Damage, GO_BACK};
+use crate::damage::{Damage, MEND_JOURNAL};
 use crate::error::how_to_adopt;
 use crate::logs::unreadable_days;
 use crate::sqlite::{Records, Tail, keep_out, reader, records, try_to_read, wal_tail};
@@ -54,8 +54,8 @@ pub struct KnownFunction {
     pub running: u64,
 }
 
-const START: &str = "nothing: the next start of the hub puts it right";
-const LOGS_ONLY: &str =
+const MEND_BY_START: &str = "nothing: the next start of the hub puts it right";
+const MEND_LOGS: &str =
     "remove this file with the hub stopped, if its logs may go; the journal does not need it";
 
 /// Looks at the data directory `dir`.
@@ -94,7 +94,7 @@ pub fn inspect(dir: &Path) -> Result<Inspection, OpenError> {
             file: journal,
             what: "there is no journal, and a hub has used this directory".to_owned(),
             lost: "everything, if it was not killed before it had made one".to_owned(),
-            mend: GO_BACK.into(),
+            mend: MEND_JOURNAL.into(),
         });
     }
     inspection.look_at_logs(&dir.join("logs"));
@@ -190,7 +190,7 @@ impl Inspection {
                 lost: "what was being written when the hub was killed or the power went, which nobody was told of; if \
                        neither happened, the last receipt, start or end"
                     .to_owned(),
-                mend: START.into(),
+                mend: MEND_BY_START.into(),
             });
         }
         if let Some(Damage { what, lost, mend }) = tail.damage(&wal) {
@@ -215,7 +215,7 @@ impl Inspection {
                 file: path.to_owned(),
                 what: error.to_string(),
                 lost: "it cannot be said what".to_owned(),
-                mend: GO_BACK.into(),
+                mend: MEND_JOURNAL.into(),
             }),
         }
         Ok(true)
@@ -240,7 +240,7 @@ impl Inspection {
             file: path.to_owned(),
             what,
             lost,
-            mend: GO_BACK.into(),
+            mend: MEND_JOURNAL.into(),
         });
         self.findings.extend(wrong);
     }
@@ -252,7 +252,7 @@ impl Inspection {
                 lost: "log lines of invocations that were accepted on this day (UTC)".to_owned(),
                 file,
                 what,
-                mend: LOGS_ONLY.into(),
+                mend: MEND_LOGS.into(),
             });
         }
     }

@@ -49,7 +49,7 @@ const STEPS: [(i64, &str); 2] = [
 /// follower, waits for that: 2 MiB take about 10 ms, 32 MiB took 200 ms.
 const CHECKPOINT_PAGES: i64 = 256;
 
-const MILLIS: i64 = 86_400_000;
+const DAY_MILLIS: i64 = 86_400_000;
 
 /// A day, counted from 1970-01-01.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,17 +60,17 @@ pub(super) struct Day(i64);
 impl Day {
     /// The day whose file has an invocation's log.
     pub(super) fn of(id: RequestId) -> Self {
-        Self(id.timestamp().as_millis().div_euclid(MILLIS))
+        Self(id.timestamp().as_millis().div_euclid(DAY_MILLIS))
     }
 
     /// The moment after the day.
     pub(super) fn end(self) -> Timestamp {
-        Timestamp::from_millis((self.0 + 1) * MILLIS)
+        Timestamp::from_millis((self.0 + 1) * DAY_MILLIS)
     }
 
     /// Its file in `dir`, such as `2026-11-24.db`.
     pub(super) fn path(self, dir: &Path) -> PathBuf {
-        let text = Timestamp::from_millis(self.0 * MILLIS).to_string();
+        let text = Timestamp::from_millis(self.0 * DAY_MILLIS).to_string();
         let date = text.split('T').next().unwrap_or_default();
         dir.join(format!("{date}.db"))
     }
@@ -82,7 +82,7 @@ impl Day {
             let name = entry?.file_name();
             let date = name.to_str().and_then(|name| name.strip_suffix(".db"));
             let start = date.and_then(|date| Timestamp::parse(&format!("{date}T00:00:00Z")));
-            days.extend(start.map(|start| Self(start.as_millis().div_euclid(MILLIS))));
+            days.extend(start.map(|start| Self(start.as_millis().div_euclid(DAY_MILLIS))));
         }
         Ok(days)
     }

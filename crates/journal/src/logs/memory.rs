@@ -93,8 +93,8 @@ impl LogStore for MemoryLogStore {
     }
 
     async fn purge(&self, before: Timestamp, spared: Option<RequestId>) -> Result<u64, LogError> {
-        const DAY: i64 = 86_400_000;
-        let day = |id: &RequestId| id.timestamp().as_millis().div_euclid(DAY);
+        const DAY_MILLIS: i64 = 86_400_000;
+        let day = |id: &RequestId| id.timestamp().as_millis().div_euclid(DAY_MILLIS);
         let mut state = self.open()?;
         let mut newest: HashMap<i64, Timestamp> = HashMap::new();
         for (id, (_, log)) in &state.logs {
@@ -105,7 +105,7 @@ impl LogStore for MemoryLogStore {
         }
         let over = |at: &i64, newest: &Timestamp| {
             let is_spared = spared.is_some_and(|id| day(&id) <= *at);
-            !is_spared && *newest < before && (at + 1) * DAY <= before.as_millis()
+            !is_spared && *newest < before && (at + 1) * DAY_MILLIS <= before.as_millis()
         };
         newest.retain(|day, newest| over(day, newest));
         state.logs.retain(|id, _| !newest.contains_key(&day(id)));

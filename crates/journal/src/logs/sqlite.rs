@@ -16,13 +16,13 @@ use super::followers::Followers;
 use super::writer::{Command, Writer};
 use crate::{LogError, LogStore, NewLine, OpenError};
 
-/// Bytes of lines that wait to be written; further writers wait.
+/// The most bytes of lines that may wait to be written; further writers wait.
 const BUFFER_BYTES: u32 = 16 << 20;
-/// Commands that wait, at most.
-const QUEUE: usize = 1024;
-/// Reads at the same time, and connections that are kept for the next ones.
-const READERS: usize = 4;
-/// What a line costs in the buffer beyond its text.
+/// The most commands that may wait.
+const MAX_QUEUED: usize = 1024;
+/// The most reads at the same time, and the most connections that are kept open for later ones.
+const MAX_READERS: usize = 4;
+/// Bytes that a line takes in the buffer beside its text.
 const LINE_BYTES: usize = 64;
 
 /// Logs in a directory of their own.
@@ -54,7 +54,7 @@ impl SqliteLogStore {
         only_ours.create(dir).map_err(failed)?;
         let followers = Arc::new(Followers::default());
         let writer = Writer::new(dir.to_owned(), Arc::clone(&followers)).map_err(failed)?;
-        let (sender, queue) = mpsc::channel(QUEUE);
+        let (sender, queue) = mpsc::channel(MAX_QUEUED);
         let named = thread::Builder::new().name("log-writer".to_owned());
         let writer = named.spawn(move || writer.run(queue)).map_err(failed)?;
         Ok(Self {
@@ -65,7 +65,7 @@ impl SqliteLogStore {
                 dir: dir.to_owned(),
                 idle: Mutex::new(Vec::new()),
             }),
-            reading: Arc::new(Semaphore::new(READERS)),
+            reading: Arc::new(Semaphore::new(MAX_READERS)),
             writer: Mutex::new(Some(writer)),
         })
     }
@@ -186,7 +186,7 @@ impl Readers {
         };
         let found = ask(&file)?;
         let mut idle = self.lock();
-        if idle.len() >= READERS {
+        if idle.len() >= MAX_READERS {
             idle.remove(0);
         }
         idle.push((day, file));

@@ -13,8 +13,8 @@ use tripline_model::lock;
 
 use super::day::Day;
 
-/// How long written lines may be in the system's memory only.
-const DELAY: Duration = Duration::from_secs(1);
+/// How long written lines may be only in the page cache.
+const MAX_SYNC_DELAY: Duration = Duration::from_secs(1);
 
 /// Where the writer says what it has written to. When it is dropped, what was written is synced at once.
 pub(super) struct Syncer {
@@ -80,7 +80,9 @@ impl Shared {
         let waiting = self.changed.wait_while(self.lock(), nothing);
         let waiting = waiting.unwrap_or_else(PoisonError::into_inner);
         let more = |waiting: &mut Waiting| !waiting.closed;
-        let waited = self.changed.wait_timeout_while(waiting, DELAY, more);
+        let waited = self
+            .changed
+            .wait_timeout_while(waiting, MAX_SYNC_DELAY, more);
         let (mut waiting, _) = waited.unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut waiting.written)
     }

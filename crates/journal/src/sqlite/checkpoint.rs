@@ -8,22 +8,22 @@ use std::time::Duration;
 use rusqlite::Connection;
 use tokio::sync::mpsc::WeakSender;
 
-use super::job::{Look, Work};
+use super::job::{LookForRoom, Work};
 use super::schema;
 use super::shared::{Meaning, Shared, meaning};
 use crate::Health;
 
-/// How long a small WAL is left alone when nobody writes.
-pub(super) const IDLE: Duration = Duration::from_secs(30);
+/// After so long without a write, even a small WAL is checkpointed.
+pub(super) const IDLE_BEFORE_CHECKPOINT: Duration = Duration::from_secs(30);
 
-/// On a full disk, room is looked for this often.
-pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often room is looked for on a full disk.
+pub(super) const ROOM_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Passes over one WAL, at most.
-const PASSES: u32 = 4;
+/// The most passes over one WAL.
+const MAX_PASSES: u32 = 4;
 
-/// So many pages may be left for the writer, who copies them without anybody noticing.
-const FEW_PAGES: i64 = 32;
+/// The most pages that are left for the writer, which copies so few without holding up callers noticeably.
+const MAX_PAGES_LEFT: i64 = 32;
 
 /// Runs until the sender is gone. After each wake-up the WAL is checkpointed except for a few pages, and the writer is
 /// told so. While the disk is full, the writer is asked to look for room: events are not offered to it then, so nobody
@@ -36,7 +36,11 @@ pub(super) fn run(
 ) {
     loop {
         let is_full = shared.health() == Health::Full;
-        match wakes.recv_timeout(if is_full { LOOK_EVERY } else { IDLE }) {
+        match wakes.recv_timeout(if is_full {
+            ROOM_CHECK_INTERVAL
+        } else {
+            IDLE_BEFORE_CHECKPOINT
+        }) {
             Ok(()) => {
                 checkpoint(connection, shared);
                 shared.set_checkpointed();
@@ -44,7 +48,7 @@ pub(super) fn run(
             Err(RecvTimeoutError::Timeout) if is_full => {
                 if let Some(writer) = writer.upgrade() {
                     // Where the queue is full, another job makes the writer look.
-                    let _ = writer.try_send(Box::new(Look));
+                    let _ = writer.try_send(Box::new(LookForRoom));
                 }
             }
             Err(RecvTimeoutError::Timeout) => checkpoint(connection, shared),
@@ -74,9 +78,9 @@ pub(super) fn checkpoint(connection: &Connection, shared: &Shared) {
 /// The writer goes on writing meanwhile: each pass has less to do than the one before.
 fn pass(connection: &Connection) -> rusqlite::Result<()> {
     let mut before = 0;
-    for _ in 0..PASSES {
+    for _ in 0..MAX_PASSES {
         let (pages, _) = schema::checkpoint(connection, "PASSIVE")?;
-        if pages - before <= FEW_PAGES {
+        if pages - before <= MAX_PAGES_LEFT {
             break;
         }
         before = pages;

@@ -29,7 +29,7 @@ pub(super) struct Remembered<'a> {
     pub(super) window: Duration,
 }
 
-const MINUTE: i64 = 60_000;
+const MINUTE_MILLIS: i64 = 60_000;
 const MAX_SPAN: u8 = 40;
 
 /// The hash of a key within its trigger.
@@ -124,7 +124,7 @@ fn span(window: Duration) -> u8 {
 }
 
 fn width(span: u8) -> i64 {
-    MINUTE << span
+    MINUTE_MILLIS << span
 }
 
 fn bucket(span: u8, at: Timestamp) -> i64 {

@@ -36,7 +36,7 @@ pub(super) struct Job<T, F> {
 }
 
 /// Nothing to write: on a full disk it has the writer look for room.
-pub(super) struct Look;
+pub(super) struct LookForRoom;
 
 // === impl Job ===
 
@@ -87,7 +87,7 @@ where
     }
 }
 
-impl Work for Look {
+impl Work for LookForRoom {
     fn need(&self) -> Need {
         Need {
             room: true,

@@ -125,7 +125,7 @@ fn walk_sql(way: &str) -> String {
 }
 
 /// The newest that wait, of each function by their index: an id's time is when it was accepted.
-const WAITING: &str = "SELECT id FROM invocations INDEXED BY waiting
+const SELECT_WAITING: &str = "SELECT id FROM invocations INDEXED BY waiting
     WHERE state = 0 AND function = :function AND accepted_at BETWEEN :from AND :to AND id >= :since AND id < :upper
     ORDER BY accepted_at DESC, id DESC LIMIT :wanted";
 
@@ -144,7 +144,7 @@ fn waiting(
     };
     let wanted = query.page_size() + 1;
     let at = |id: [u8; 16]| RequestId::from_bytes(id).timestamp().as_millis();
-    let mut select = connection.prepare_cached(WAITING)?;
+    let mut select = connection.prepare_cached(SELECT_WAITING)?;
     let mut ids = Vec::new();
     for function in functions {
         let values = named_params! {

@@ -25,8 +25,8 @@ use crate::OpenError;
 /// A journal, its writer, and the queue between them.
 type Prepared = (SqliteJournal, Writer, mpsc::Receiver<Box<dyn Work>>);
 
-/// Writes that wait, at most.
-const QUEUE: usize = 1024;
+/// The most writes that may wait.
+const MAX_QUEUED: usize = 1024;
 
 /// See [`SqliteJournal::open`].
 pub(super) fn open(
@@ -87,7 +87,7 @@ fn prepare(
             row.get(0)
         })
         .map_err(schema::unusable(&path))?;
-    let (sender, queue) = mpsc::channel(QUEUE);
+    let (sender, queue) = mpsc::channel(MAX_QUEUED);
     let readers = Readers::open(&path, options.readers.clamp(1, 64), threads)?;
     let lists = Readers::open(&path, 1, threads)?;
     let wal_size =
@@ -106,7 +106,7 @@ fn prepare(
         place: data_dir::Place::of(&path).map_err(failed_at(&path))?,
         lock,
         checkpointing: false,
-        is_kept: false,
+        must_not_grow: false,
         look_again: None,
     };
     writer.begin();

@@ -93,7 +93,7 @@ pub(super) fn get(connection: &Connection, id: RequestId) -> rusqlite::Result<Op
     let mut invocation = row::invocation(found)?;
     match &mut invocation.ending {
         Some(ending) => {
-            ending.result = bytes(connection, RESULT, [id.as_bytes()])?;
+            ending.result = bytes(connection, SELECT_RESULT, [id.as_bytes()])?;
             if !sum::is_result(found, ending.result.as_deref())? {
                 return Err(sum::changed("the result", id));
             }
@@ -171,7 +171,7 @@ pub(super) fn oldest_with_log_to_keep(
         "SELECT id FROM invocations INDEXED BY running WHERE state = 1 ORDER BY id LIMIT 1",
         &[],
     )?;
-    let ended = first(OLDEST_OF_LONG, &[since.as_millis()])?;
+    let ended = first(SELECT_OLDEST_LONG_RUN, &[since.as_millis()])?;
     Ok(running.into_iter().chain(ended).min())
 }
 
@@ -187,8 +187,8 @@ const RECORD_BYTES: u64 = 512;
 
 /// Bytes of an entry that lie in the tree of a table without rowids, at most and where it has pages of its own, at least;
 /// and what each of those pages takes of it. From SQLite's file format, for pages of 8 KiB.
-const IN_TREE: (u64, u64) = (2030, 1003);
-const IN_PAGE: u64 = PAGE_BYTES - 4;
+const ENTRY_BYTES_IN_TREE: (u64, u64) = (2030, 1003);
+const ENTRY_BYTES_PER_PAGE: u64 = PAGE_BYTES - 4;
 
 /// Bytes that events which wait or run take of the file, near enough.
 pub(super) fn open_bytes(connection: &Connection) -> rusqlite::Result<u64> {
@@ -209,22 +209,22 @@ pub(super) fn open_bytes(connection: &Connection) -> rusqlite::Result<u64> {
 
 /// Bytes of the file that an entry of that length takes. What does not fit into its tree gets whole pages.
 fn in_file(length: u64) -> u64 {
-    let (most, least) = IN_TREE;
+    let (most, least) = ENTRY_BYTES_IN_TREE;
     let Some(beyond) = length.checked_sub(least).filter(|_| length > most) else {
         return length;
     };
-    match beyond % IN_PAGE {
-        rest if rest + least <= most => least + rest + beyond / IN_PAGE * PAGE_BYTES,
-        _ => least + (beyond / IN_PAGE + 1) * PAGE_BYTES,
+    match beyond % ENTRY_BYTES_PER_PAGE {
+        rest if rest + least <= most => least + rest + beyond / ENTRY_BYTES_PER_PAGE * PAGE_BYTES,
+        _ => least + (beyond / ENTRY_BYTES_PER_PAGE + 1) * PAGE_BYTES,
     }
 }
 
 /// Those that were kept longer lie in front of it. Mostly they are gone, as logs are kept as long as records.
-const OLDEST_OF_LONG: &str = "SELECT id FROM invocations INDEXED BY long
+const SELECT_OLDEST_LONG_RUN: &str = "SELECT id FROM invocations INDEXED BY long
     WHERE ifnull(kept_from, ended_at) - started_at > 60000 AND ifnull(kept_from, ended_at) >= ?1
     ORDER BY id LIMIT 1";
 
-const RESULT: &str = "SELECT data FROM results WHERE id = ?1";
+const SELECT_RESULT: &str = "SELECT data FROM results WHERE id = ?1";
 
 /// The data of an event that is to be run. What the disk changed of it is not run.
 fn payload(connection: &Connection, of: &Invocation) -> rusqlite::Result<Option<Bytes>> {

@@ -8,8 +8,8 @@ use super::{original, read, row, schema, sum};
 use crate::OpenError;
 use crate::inspect::integrity;
 
-/// Things of one kind that are named; more are counted.
-const NAMED: usize = 20;
+/// The most ids that are named in one list; the others are only counted.
+const MAX_NAMED: usize = 20;
 
 /// What a journal holds.
 #[derive(Debug, Default)]
@@ -108,8 +108,12 @@ impl Records {
 }
 
 fn named(ids: &[RequestId]) -> String {
-    let names: Vec<String> = ids.iter().take(NAMED).map(RequestId::to_string).collect();
-    match ids.len().saturating_sub(NAMED) {
+    let names: Vec<String> = ids
+        .iter()
+        .take(MAX_NAMED)
+        .map(RequestId::to_string)
+        .collect();
+    match ids.len().saturating_sub(MAX_NAMED) {
         0 => names.join(", "),
         more => format!("{} and {more} others", names.join(", ")),
     }

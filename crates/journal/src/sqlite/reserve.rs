@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::posix_fallocate;
 
-/// The least that is worth keeping for the next start, in bytes.
-const CRUMB: u64 = 256 << 10;
+/// The smallest reserve that is worth keeping for the next start.
+const MIN_BYTES: u64 = 256 << 10;
 
 /// The reserve of a journal.
 pub(super) struct Reserve {
@@ -52,7 +52,7 @@ impl Reserve {
     /// Takes what room there is, up to the reserve: on a full disk others would have it when the hub starts again.
     pub(super) fn make_what_fits(&self) {
         let mut bytes = self.bytes;
-        while bytes >= CRUMB && self.take(bytes, bytes).is_err() {
+        while bytes >= MIN_BYTES && self.take(bytes, bytes).is_err() {
             bytes /= 2;
         }
     }

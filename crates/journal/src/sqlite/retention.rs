@@ -6,11 +6,11 @@ use tripline_model::Timestamp;
 use super::{SqliteJournal, read};
 use crate::{JournalError, Purged, Retention};
 
-/// Records that are removed in one transaction.
-const PURGE_STEP: u64 = 500;
+/// The most records, identities or cursors that are removed in one transaction.
+const MAX_RECORDS_PER_PURGE: u64 = 500;
 
-/// How much longer than such a transaction others write undisturbed, so that a large removal does not slow them down.
-const PURGE_REST: u32 = 3;
+/// The pause after each removal, as a multiple of how long it took, so that a large purge does not slow down other writes.
+const PAUSE_PER_PURGE: u32 = 3;
 
 impl SqliteJournal {
     /// See [`crate::Journal::purge`].
@@ -31,9 +31,9 @@ impl SqliteJournal {
                 false => now.minus(retention.keep_ended),
             };
             let invocations = self
-                .amend(move |group| group.purge_ended(before, PURGE_STEP))
+                .amend(move |group| group.purge_ended(before, MAX_RECORDS_PER_PURGE))
                 .await?;
-            let limit = PURGE_STEP.cast_signed();
+            let limit = MAX_RECORDS_PER_PURGE.cast_signed();
             let (identities, notes) = self
                 .amend(move |group| {
                     let identities = group.purge_identities(now, limit)?;
@@ -47,7 +47,7 @@ impl SqliteJournal {
                 break;
             }
             if !too_large {
-                sleep(began.elapsed() * PURGE_REST).await;
+                sleep(began.elapsed() * PAUSE_PER_PURGE).await;
             }
         }
         Ok(purged)

@@ -22,8 +22,8 @@ pub(super) const PAGE_BYTES: u64 = 8192;
 /// Pages that SQLite can have in a file.
 const MAX_PAGES: u32 = 4_294_967_294;
 
-/// How long SQLite waits for another connection.
-pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+/// How long SQLite waits for a lock that another connection holds.
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// "TRIP": says that a file is ours.
 const APPLICATION_ID: i64 = 0x5452_4950;
@@ -68,7 +68,7 @@ CREATE TABLE cursors (
 ";
 
 /// The columns that each version from the second on added, all of numbers.
-const ADDED: [(i64, &str, &str); 8] = [
+const ADDED_COLUMNS: [(i64, &str, &str); 8] = [
     (2, "invocations", "duration_ms"),
     (2, "invocations", "peak_memory_bytes"),
     (3, "invocations", "memory_limit_bytes"),
@@ -140,7 +140,7 @@ pub(super) fn seem_migrated(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 fn added_after(version: i64) -> impl Iterator<Item = (&'static str, &'static str)> {
-    let later = ADDED.iter().filter(move |(to, ..)| *to > version);
+    let later = ADDED_COLUMNS.iter().filter(move |(to, ..)| *to > version);
     later.map(|(_, table, column)| (*table, *column))
 }
 
@@ -220,7 +220,7 @@ pub(super) fn unusable(path: &Path) -> impl Fn(rusqlite::Error) -> OpenError + '
 
 fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    connection.busy_timeout(PATIENCE)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(64);
     // After a failed fsync, closing must not write: what is kept is what was kept then.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;

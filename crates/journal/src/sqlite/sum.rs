@@ -10,8 +10,8 @@ use super::row;
 use crate::NewInvocation;
 
 /// What goes into the sums, beside the id, in their order, as columns of [`row::COLUMNS`]. On disks: it never changes.
-const ACCEPTED: [usize; 11] = [1, 2, 4, 12, 13, 14, 15, 16, 17, 18, 19];
-const ENDED: [usize; 12] = [3, 5, 6, 7, 8, 9, 10, 11, 20, 21, 22, RESULT_CRC];
+const ACCEPTED_COLUMNS: [usize; 11] = [1, 2, 4, 12, 13, 14, 15, 16, 17, 18, 19];
+const ENDED_COLUMNS: [usize; 12] = [3, 5, 6, 7, 8, 9, 10, 11, 20, 21, 22, RESULT_CRC];
 
 /// The columns that say where a record is, and those that have its sums.
 const STARTED_AT: usize = 5;
@@ -87,7 +87,7 @@ pub(super) fn verify(row: &Row<'_>, state: InvocationState) -> rusqlite::Result<
         InvocationState::Running => ended.is_none() && is_started,
         InvocationState::Ended(_) => ended.is_some() || accepted.is_none(),
     };
-    if fits && is_sum(row, accepted, &ACCEPTED)? && is_sum(row, ended, &ENDED)? {
+    if fits && is_sum(row, accepted, &ACCEPTED_COLUMNS)? && is_sum(row, ended, &ENDED_COLUMNS)? {
         return Ok(());
     }
     Err(changed("the record", row::id(row, 0)?))

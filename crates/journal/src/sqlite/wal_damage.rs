@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 use super::checkpoint_note;
 use super::wal_index::{self, WalIndex};
 
-const HEADER: usize = 32;
-const FRAME_HEADER: usize = 24;
-/// The largest page that SQLite knows, in bytes.
-const MAX_PAGE: u32 = 65_536;
+const HEADER_BYTES: usize = 32;
+const FRAME_HEADER_BYTES: usize = 24;
+/// The largest page that SQLite supports.
+const MAX_PAGE_BYTES: u32 = 65_536;
 
-/// Bits of the salts that may have changed by accident.
-const FEW_BITS: u32 = 3;
+/// Salts that differ in more bits than this are those of another WAL, not changed by accident.
+const MAX_CHANGED_SALT_BITS: u32 = 3;
 
 /// How a WAL ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +84,7 @@ pub(super) fn salts(database: &Path) -> io::Result<Option<[u8; 8]>> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         opened => opened?,
     };
-    let mut bytes = [0; HEADER];
+    let mut bytes = [0; HEADER_BYTES];
     let is_there = fill(&mut file, &mut bytes)? && fill(&mut file, &mut [0])?;
     Ok(Header::of(&bytes).filter(|_| is_there).map(|it| it.salts))
 }
@@ -106,7 +106,7 @@ fn after(header: &Header, rest: &mut impl Read, mut frame: Vec<u8>, at: u64) -> 
         .zip(&frame[8..16])
         .map(|(a, b)| (a ^ b).count_ones())
         .sum::<u32>()
-        <= FEW_BITS;
+        <= MAX_CHANGED_SALT_BITS;
     let bad_ends_one = ours && ends_one(&frame);
     let mut ends = 0;
     while fill(rest, &mut frame)? {
@@ -152,7 +152,7 @@ impl Wal {
     };
 
     fn read(mut wal: impl Read) -> io::Result<Self> {
-        let mut bytes = [0; HEADER];
+        let mut bytes = [0; HEADER_BYTES];
         if !fill(&mut wal, &mut bytes)? {
             return Ok(Self::EMPTY);
         }
@@ -164,8 +164,8 @@ impl Wal {
                 ..Self::EMPTY
             });
         };
-        let mut frame = vec![0; FRAME_HEADER + header.page];
-        let (mut sum, mut at) = (header.sum, HEADER as u64);
+        let mut frame = vec![0; FRAME_HEADER_BYTES + header.page];
+        let (mut sum, mut at) = (header.sum, HEADER_BYTES as u64);
         let (mut frames, mut whole) = (0, 0);
         let mut tail = Tail::Whole;
         while fill(&mut wal, &mut frame)? {
@@ -213,10 +213,10 @@ impl Wal {
 // === impl Header ===
 
 impl Header {
-    fn of(bytes: &[u8; HEADER]) -> Option<Self> {
+    fn of(bytes: &[u8; HEADER_BYTES]) -> Option<Self> {
         let magic = word(bytes, 0);
         let page = word(bytes, 8);
-        let is_page = page.is_power_of_two() && (512..=MAX_PAGE).contains(&page);
+        let is_page = page.is_power_of_two() && (512..=MAX_PAGE_BYTES).contains(&page);
         if magic & !1 != 0x377f_0682 || !is_page {
             return None;
         }
@@ -266,7 +266,7 @@ impl Checksum {
 
     /// The checksum after a frame; `None` if the frame is not whole.
     fn over_frame(self, frame: &[u8]) -> Option<Self> {
-        let next = self.over(&frame[..8]).over(&frame[FRAME_HEADER..]);
+        let next = self.over(&frame[..8]).over(&frame[FRAME_HEADER_BYTES..]);
         (next.values == (word(frame, 16), word(frame, 20))).then_some(next)
     }
 }

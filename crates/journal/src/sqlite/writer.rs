@@ -26,10 +26,10 @@ use crate::{Health, JournalError};
 const MAX_JOBS: usize = 1024;
 const MAX_BYTES: usize = 4 << 20;
 
-/// Where so many wrote together, more are about to write. Threads that wait for a processor have their turn first, so
-/// that they share the flush; where none waits, the writer goes on at once. A few callers are not made to wait for what
-/// else the machine does.
-const CROWD: usize = 8;
+/// If the last transaction had at least so many jobs, more callers are about to write. The writer then yields to threads
+/// that wait for a processor, so that their writes share the flush; if none waits, it goes on at once. After fewer jobs it
+/// does not yield: a few callers should not wait for other work of the machine.
+const MIN_JOBS_TO_YIELD: usize = 8;
 
 /// What the writer thread owns.
 pub(super) struct Writer {
@@ -45,7 +45,7 @@ pub(super) struct Writer {
     /// Whether a checkpoint was asked for and is not done yet.
     pub(super) checkpointing: bool,
     /// Whether the file may not grow: the disk is full, but events are taken, for the file has free pages.
-    pub(super) is_kept: bool,
+    pub(super) must_not_grow: bool,
     /// On a full disk: when to look for room again.
     pub(super) look_again: Option<Instant>,
 }
@@ -61,8 +61,8 @@ pub(super) enum Checkpoints {
     Inline(Connection),
 }
 
-/// How long readers of an old state may keep the WAL from being restarted, which holds up the writer.
-const READERS: Duration = Duration::from_millis(20);
+/// How long the writer waits for readers of an old state before it gives up restarting the WAL.
+const RESTART_TIMEOUT: Duration = Duration::from_millis(20);
 
 type Jobs = Vec<Box<dyn Work>>;
 
@@ -77,7 +77,7 @@ impl Writer {
         let _alarm = Alarm(Arc::clone(&self.shared));
         let mut together = 0;
         while let Some(first) = queue.blocking_recv() {
-            if together >= CROWD {
+            if together >= MIN_JOBS_TO_YIELD {
                 thread::yield_now();
             }
             together = self.turn(first, &mut queue);
@@ -90,7 +90,7 @@ impl Writer {
     pub(super) async fn run_inline(mut self, mut queue: Receiver<Box<dyn Work>>) {
         let _alarm = Alarm(Arc::clone(&self.shared));
         loop {
-            match tokio::time::timeout(checkpoint::IDLE, queue.recv()).await {
+            match tokio::time::timeout(checkpoint::IDLE_BEFORE_CHECKPOINT, queue.recv()).await {
                 Ok(Some(first)) => {
                     self.turn(first, &mut queue);
                 }
@@ -257,13 +257,16 @@ impl Writer {
     /// cannot do this: it would find a moment without a write only by chance.
     fn restart_wal(&mut self) {
         self.checkpointing = false;
-        let restarted = self.connection.busy_timeout(READERS).and_then(|()| {
-            let restarted =
-                self.locked_checkpoint(|connection, _| schema::checkpoint(connection, "RESTART"));
-            self.connection
-                .busy_timeout(schema::PATIENCE)
-                .and(restarted)
-        });
+        let restarted = self
+            .connection
+            .busy_timeout(RESTART_TIMEOUT)
+            .and_then(|()| {
+                let restarted = self
+                    .locked_checkpoint(|connection, _| schema::checkpoint(connection, "RESTART"));
+                self.connection
+                    .busy_timeout(schema::BUSY_TIMEOUT)
+                    .and(restarted)
+            });
         if let Err(error) = restarted {
             match meaning(&error) {
                 Meaning::Poison => self.shared.poison(&format!("checkpoint: {error}")),

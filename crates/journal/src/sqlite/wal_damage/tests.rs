@@ -55,7 +55,7 @@ fn a_wal_that_ends_anywhere_is_whole_or_torn() {
 fn a_change_in_a_transaction_that_is_not_the_last_is_damage() {
     let (bytes, ends) = wal();
     let last = ends[ends.len() - 2];
-    for at in (HEADER..last).step_by(97) {
+    for at in (HEADER_BYTES..last).step_by(97) {
         let mut changed = bytes.clone();
         changed[at] ^= 0x10;
         assert!(

@@ -19,7 +19,7 @@ impl Writer {
             // From now on it looks at the disk more often. If it works already, it will see that by itself.
             let _ = wake.try_send(());
         }
-        self.look_again = Some(Instant::now() + checkpoint::LOOK_EVERY);
+        self.look_again = Some(Instant::now() + checkpoint::ROOM_CHECK_INTERVAL);
     }
 
     /// There is no room: from now on events are refused, and ends have the reserve.
@@ -32,16 +32,16 @@ impl Writer {
     /// the disk may have had room for long. Asks the disk alone, for the write found the free pages wanting, and is true
     /// no second time, for then the file may grow.
     pub(super) fn outgrow(&mut self) -> bool {
-        if !self.is_kept {
+        if !self.must_not_grow {
             return false;
         }
         self.give_reserve();
-        self.reserve.make().is_ok() && said(self.use_reserve())
+        self.reserve.make().is_ok() && found_or_warn(self.use_reserve())
     }
 
     /// Lets the journal have the room of the reserve.
     fn give_reserve(&mut self) {
-        self.is_kept = false;
+        self.must_not_grow = false;
         if let Err(error) = self.reserve.release() {
             tracing::error!(%error, "the reserve could not be given to the journal");
         }
@@ -59,7 +59,7 @@ impl Writer {
         if self.look_again.is_some_and(|at| now < at) {
             return false;
         }
-        self.look_again = Some(now + checkpoint::LOOK_EVERY);
+        self.look_again = Some(now + checkpoint::ROOM_CHECK_INTERVAL);
         let room = self.find_room();
         if room {
             self.shared.set_full(false);
@@ -70,15 +70,15 @@ impl Writer {
     /// Whether there is room for events, on the disk or in the file. Takes the reserve, if so.
     fn find_room(&mut self) -> bool {
         if self.reserve.make().is_ok() {
-            said(self.use_reserve())
+            found_or_warn(self.use_reserve())
         } else {
-            said(self.find_free_pages())
+            found_or_warn(self.find_free_pages())
         }
     }
 
     /// Keeps the WAL within the whole reserve, which was just made.
     fn use_reserve(&mut self) -> rusqlite::Result<bool> {
-        self.is_kept = false;
+        self.must_not_grow = false;
         self.wal_size.set_reserve(self.reserve.bytes());
         schema::let_grow(&self.connection, true)?;
         Ok(true)
@@ -96,7 +96,7 @@ impl Writer {
         }
         self.wal_size.set_reserve(self.reserve.part());
         schema::let_grow(&self.connection, false)?;
-        self.is_kept = true;
+        self.must_not_grow = true;
         tracing::info!(
             "the journal goes on in the free pages of its file, which the disk cannot let grow"
         );
@@ -104,8 +104,8 @@ impl Writer {
     }
 }
 
-/// Whether room was found; a failure is none, and is said.
-fn said(found: rusqlite::Result<bool>) -> bool {
+/// Whether room was found. A failure is logged and counts as no room.
+fn found_or_warn(found: rusqlite::Result<bool>) -> bool {
     found.unwrap_or_else(|error| {
         tracing::warn!(%error, "the journal cannot look for room");
         false
