@@ -101,7 +101,8 @@ pub fn inspect(dir: &Path) -> Result<Inspection, OpenError> {
     Ok(inspection)
 }
 
-/// What a hub would say that opens the data directory `dir`: quickly, without a look at each record, and without a change.
+/// What a hub would say that opens the data directory `dir`: quickly, without a look at each record, and without a
+/// change.
 ///
 /// # Errors
 /// Why it would refuse. `Locked` while a hub uses the directory.
@@ -119,8 +120,8 @@ pub fn would_open(dir: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// The functions that the journal in `dir` knows, or of which it has something open; none where there is no journal. A hub
-/// may use the directory meanwhile: what its next start would change is asked before that one is stopped.
+/// The functions that the journal in `dir` knows, or of which it has something open; none where there is no journal. A
+/// hub may use the directory meanwhile: what its next start would change is asked before that one is stopped.
 ///
 /// # Errors
 /// The journal cannot be read.

@@ -55,7 +55,7 @@ use shared::Shared;
 /// How a journal is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JournalOptions {
-    /// Connections that read, 1 to 64, beside one for lists; further readers wait.
+    /// Connections for reads, 1 to 64, beside one for lists; further readers wait.
     pub readers: usize,
     /// Bytes of events that may wait to be written; further writers wait.
     pub queue_bytes: u32,
@@ -75,7 +75,7 @@ pub struct SqliteJournal {
     hub_id: String,
     shared: Arc<Shared>,
     readers: Readers,
-    /// For lists alone, which take longer than what others wait for.
+    /// Only for lists: other reads should not wait for them, for they take long.
     lists: Readers,
     queue: Mutex<Option<mpsc::Sender<Box<dyn Work>>>>,
     queue_bytes: u32,
@@ -99,8 +99,8 @@ impl Default for JournalOptions {
 // === impl SqliteJournal ===
 
 impl SqliteJournal {
-    /// Opens the journal in `dir`, or makes it; takes the directory for this process alone. Blocks while a
-    /// write-ahead log (WAL) that a crash left is checkpointed. `clock` tells which identities are still within their window.
+    /// Opens the journal in `dir`, or makes it; takes the directory for this process alone. Blocks while a write-ahead
+    /// log (WAL) that a crash left is checkpointed. `clock` tells which identities are still within their window.
     pub fn open(
         dir: &Path,
         options: JournalOptions,
@@ -109,9 +109,9 @@ impl SqliteJournal {
         open::open(dir, options, clock)
     }
 
-    /// As [`SqliteJournal::open`], without threads: whoever polls the task writes and checkpoints, and reads happen
-    /// on the caller's thread. For simulations, in which everything happens in an order that can be repeated. The task ends
-    /// after [`Journal::close`], with the last write; dropped before, it leaves what a crash would.
+    /// As [`SqliteJournal::open`], without threads: whoever polls the task writes and checkpoints, and reads happen on
+    /// the caller's thread. For simulations, in which everything happens in an order that can be repeated. The task ends
+    /// after [`Journal::close`], with the last write. If it is dropped before, it leaves what a crash would leave.
     pub fn open_inline(
         dir: &Path,
         options: JournalOptions,
@@ -138,7 +138,7 @@ impl SqliteJournal {
         answer.await.map_err(|_| self.writer_gone())?
     }
 
-    /// A write that does without room for more.
+    /// A write that is allowed on a full disk.
     async fn amend<T, F>(&self, run: F) -> Result<T, JournalError>
     where
         T: Send + 'static,
@@ -327,7 +327,7 @@ impl Journal for SqliteJournal {
         self.lists.close();
         let writer = lock(&self.writer).take();
         if let Some(writer) = writer {
-            // A writer that panicked has said so in the health.
+            // If it panicked, the journal's health says so.
             let _ = tokio::task::spawn_blocking(move || writer.join()).await;
         }
     }

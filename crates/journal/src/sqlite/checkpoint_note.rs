@@ -1,7 +1,8 @@
 //! The file `moved`: which write-ahead log (WAL) was last checkpointed before it was truncated.
 //!
-//! An empty WAL looks the same whether it was checkpointed or lost. So each time, before the WAL is truncated, the number of
-//! the WAL and of its frames is written here and synced: if the index tells of no later frames, nothing is lost.
+//! An empty WAL looks the same whether it was checkpointed or lost. So each time, before the WAL is truncated, the
+//! number of the WAL and of its frames is written here and synced: if the index tells of no later frames, nothing is
+//! lost.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind};

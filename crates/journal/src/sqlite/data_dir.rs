@@ -11,13 +11,14 @@ use nix::fcntl::{Flock, FlockArg};
 use super::wal_damage;
 use crate::OpenError;
 
-/// Bytes that are written over themselves at once.
+/// How many bytes are overwritten at a time.
 const REWRITE_BYTES: usize = 1 << 20;
 
-/// Holds the directory until it is dropped. The kernel lets go of it when the process ends, however it ends.
+/// Holds the lock on the directory until it is dropped. The kernel releases it when the process ends, however it ends.
 pub(crate) struct DirLock(Flock<File>);
 
-/// The journal's file, as it was opened: whoever removes or replaces it takes away what is written from then on.
+/// Which file the journal was opened as. If somebody removes or replaces that file, everything written from then on is
+/// lost.
 pub(super) struct Place {
     path: PathBuf,
     is: (u64, u64),
@@ -39,18 +40,18 @@ pub(super) fn claim(dir: &Path) -> Result<DirLock, OpenError> {
     if mode & 0o022 != 0 && !is_empty().map_err(failed)? {
         return Err(written_by_others(dir));
     }
-    // Where others can only pass through, they may: users of functions do, on the way to their scratch directories.
+    // Others may pass through (`x`): users of functions do, on the way to their scratch directories.
     if mode & 0o066 != 0 {
         fs::set_permissions(dir, Permissions::from_mode(0o700)).map_err(failed)?;
     }
-    // Somebody may have been quick.
+    // Somebody may have written into it before the mode was changed.
     if mode & 0o022 != 0 && !is_empty().map_err(failed)? {
         return Err(written_by_others(dir));
     }
     lock(dir)
 }
 
-/// Whoever could write there may have left links, or a token of their own.
+/// The error for a directory in which others may have left links, or a token of their own.
 fn written_by_others(dir: &Path) -> OpenError {
     let reason = format!(
         "others could write into it, and there is something in it: look what it is, then run `chmod 700 {}`",
@@ -62,7 +63,7 @@ fn written_by_others(dir: &Path) -> OpenError {
     }
 }
 
-/// Makes names in the directory durable.
+/// Makes the names of the files in the directory durable.
 pub(super) fn sync(dir: &Path) -> Result<(), OpenError> {
     sync_names(dir).map_err(|source| OpenError::Io {
         path: dir.to_owned(),
@@ -128,7 +129,7 @@ impl Place {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Some(format!("{path} was removed while the hub used it"))
             }
-            // It may be there: the write itself will tell.
+            // It may still be there: if not, the write fails.
             Err(_) => None,
         }
     }
@@ -179,8 +180,8 @@ fn hold(file: File, dir: &Path) -> Result<DirLock, OpenError> {
     }
 }
 
-/// Writes it over the one before: on a full disk there may be no other room for it. Where there is none at all, the hub
-/// goes without: nothing depends on the number.
+/// Overwrites the last pid, because a full disk may have no other room. If there is none at all, no pid is kept: it is
+/// only for a message.
 fn write_pid(file: &File) -> io::Result<()> {
     let text = format!("{}\n", std::process::id());
     match file.write_all_at(text.as_bytes(), 0) {
@@ -192,7 +193,7 @@ fn write_pid(file: &File) -> io::Result<()> {
 
 fn read_pid(file: &mut File) -> u32 {
     let mut text = String::new();
-    // Nothing depends on the number: it is only for the message.
+    // The pid is only for a message.
     let read = file.take(32).read_to_string(&mut text);
     read.ok()
         .and_then(|_| text.trim().parse().ok())

@@ -16,11 +16,11 @@ use super::row;
 use crate::JournalError;
 pub(super) use end::Several;
 
-/// An open transaction. Sums are kept here and written once, before the commit.
+/// An open transaction. Counts and watermarks are collected here and written once, before the commit.
 pub(super) struct Group<'c> {
     connection: &'c Connection,
     spans: &'c Spans,
-    /// Whether room is short: then what may be left out is left out.
+    /// Whether the disk is full, so that large results are left out.
     tight: bool,
     counts: HashMap<(FunctionName, u8), i64>,
     watermarks: HashMap<(String, String), Mark>,
@@ -46,7 +46,7 @@ pub(super) enum Failure {
 // === impl Failure ===
 
 impl Failure {
-    /// Whether another process held the database for all the time that is waited for it.
+    /// Whether SQLite gave up waiting for another process that held the database.
     pub(super) fn is_busy(&self) -> bool {
         let Self::Sql(error) = self else { return false };
         error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
@@ -78,7 +78,7 @@ impl<'c> Group<'c> {
         })
     }
 
-    /// Writes the sums and commits: durable when it returns.
+    /// Writes the counts and watermarks and commits. Durable when it returns.
     pub(super) fn commit(self) -> rusqlite::Result<()> {
         self.write_counts()?;
         self.write_watermarks()?;

@@ -1,10 +1,10 @@
-//! Where identities with a window are kept, so that new ones lie together, old ones go by range, and a look-up is a
-//! bounded number of seeks.
+//! Stores identities that have a window, so that new ones lie together, old ones are removed as a range, and a look-up
+//! takes a bounded number of seeks.
 //!
-//! A hash is spread evenly over a table, and a table of only hashes would have every page changed all the time. So
-//! the hash comes after a time bucket. Buckets are those of the time of expiry, and as wide as a quarter of the
-//! window, rounded up to minutes times a power of two: the exponent is the `span`. A live identity of a span can
-//! then only be in the bucket of now and the five after it (the last one is for a clock that stepped back).
+//! Hashes are spread evenly, so with the hash as the key every insert would change another page of the table. Therefore
+//! a time bucket comes before the hash in the key. The bucket follows from the time of expiry. Its width is a quarter of
+//! the window, rounded up to a minute times a power of two, whose exponent is the `span`. A live identity of a span can
+//! then only be in the current bucket or one of the next five (the last one is for a clock that stepped back).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -15,12 +15,12 @@ use tripline_model::{RequestId, Timestamp, TriggerName};
 
 use crate::Accepted;
 
-/// The spans that have identities, as bits: those are the ones to look in. A changed window is another span, and
-/// what was remembered under the old one is still found.
+/// The spans that have identities, as bits: only these are searched. Identities from before a window was changed are in
+/// another span and are still found.
 #[derive(Debug, Default)]
 pub(super) struct Spans(AtomicU64);
 
-/// What is stored of an identity.
+/// An identity to be stored.
 pub(super) struct Remembered<'a> {
     pub(super) hash: [u8; 16],
     pub(super) id: RequestId,
@@ -35,7 +35,7 @@ const MAX_SPAN: u8 = 40;
 /// The hash of a key within its trigger.
 pub(super) fn hash(trigger: Option<&TriggerName>, key: &str) -> [u8; 16] {
     let mut sha = Sha256::new();
-    // No name has a zero byte in it, so two pairs never read the same.
+    // No name contains a zero byte, so no two pairs hash the same bytes.
     sha.update(trigger.map_or("", TriggerName::as_str));
     sha.update([0]);
     sha.update(key);
@@ -44,7 +44,7 @@ pub(super) fn hash(trigger: Option<&TriggerName>, key: &str) -> [u8; 16] {
     short
 }
 
-/// Under what the hash is known at `now`.
+/// What an offer with this hash gets as its answer if the identity is known at `now`.
 pub(super) fn find(
     connection: &Connection,
     spans: &Spans,
@@ -80,7 +80,7 @@ pub(super) fn insert(
 ) -> rusqlite::Result<()> {
     let (span, expires_at) = (span(new.window), new.accepted_at.plus(new.window));
     spans.add(span);
-    // One whose window is over may still be in the place.
+    // It replaces an identity of the same key whose window is over.
     let mut statement = connection.prepare_cached(
         "INSERT OR REPLACE INTO identities (span, bucket, hash, id, digest, expires_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -96,7 +96,7 @@ pub(super) fn insert(
     Ok(())
 }
 
-/// Removes up to about `limit` identities whose bucket is over; says how many.
+/// Removes up to about `limit` identities of past buckets; says how many.
 pub(super) fn purge(
     connection: &Connection,
     spans: &Spans,
@@ -105,7 +105,7 @@ pub(super) fn purge(
 ) -> rusqlite::Result<u64> {
     let mut removed = 0;
     for span in spans.live() {
-        // Everything in a bucket before that of now is over.
+        // Everything in a bucket before the current one has expired.
         let mut statement = connection.prepare_cached(
             "DELETE FROM identities WHERE span = ?1 AND (bucket, hash) IN
              (SELECT bucket, hash FROM identities WHERE span = ?1 AND bucket < ?2

@@ -1,19 +1,19 @@
-//! One write on its way to the writer thread, and its answer on the way back.
+//! A write in the queue of the writer thread, and how its answer gets back to the caller.
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::group::{Failure, Group};
 use crate::JournalError;
 
-/// A write, whatever it answers.
+/// A write with any type of answer.
 pub(super) trait Work: Send {
-    /// What must be known of it before it is done.
+    /// What it needs, asked before it runs.
     fn need(&self) -> Need;
 
-    /// Does it within a transaction; may be done again in another one after the first was undone.
+    /// Runs it within a transaction. If that is undone, it may run again in another one.
     fn attempt(&mut self, group: &mut Group<'_>) -> Result<(), Failure>;
 
-    /// Tells the caller: what the last attempt found, if the transaction was committed.
+    /// Answers the caller: with the result of the last attempt if the transaction was committed, else with the error.
     fn answer(self: Box<Self>, committed: Result<(), JournalError>);
 }
 
@@ -22,11 +22,11 @@ pub(super) trait Work: Send {
 pub(super) struct Need {
     /// Whether it is refused while the disk is full.
     pub(super) room: bool,
-    /// Bytes that it writes, near enough to bound a transaction by.
+    /// About how many bytes it writes, to bound the size of a transaction.
     pub(super) weight: usize,
 }
 
-/// A write as a function, run once or more.
+/// A write given as a function, which may run more than once.
 pub(super) struct Job<T, F> {
     need: Need,
     run: F,
@@ -35,7 +35,7 @@ pub(super) struct Job<T, F> {
     _queued: OwnedSemaphorePermit,
 }
 
-/// Nothing to write: on a full disk it has the writer look for room.
+/// Writes nothing, but makes the writer look for room on a full disk.
 pub(super) struct LookForRoom;
 
 // === impl Job ===
@@ -45,7 +45,7 @@ where
     T: Send + 'static,
     F: FnMut(&mut Group<'_>) -> Result<T, Failure> + Send + 'static,
 {
-    /// A write for the queue, which holds `queued` until it is answered, and where its answer comes.
+    /// A write for the queue, which keeps the permit `queued` until it is answered, and the receiver of its answer.
     pub(super) fn queued(
         need: Need,
         queued: OwnedSemaphorePermit,
@@ -82,7 +82,7 @@ where
     }
 
     fn answer(self: Box<Self>, committed: Result<(), JournalError>) {
-        // Nobody listens if the caller's future was dropped: that is allowed.
+        // The caller may have dropped its future.
         let _ = self.reply.send(committed.and(self.found));
     }
 }

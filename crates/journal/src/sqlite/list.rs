@@ -1,5 +1,5 @@
-//! Lists, newest first. Whatever is asked for, a page costs a bounded walk and a bounded amount of memory: it may end
-//! early, even without any invocation, and says where the next one begins.
+//! Lists, newest first. Whatever the query, a page looks at a bounded number of records and takes a bounded amount of
+//! memory. So it may end early, even without any invocation, and says where the next page begins.
 
 use rusqlite::{Connection, Row, ToSql, named_params};
 use tripline_model::{FunctionName, InvocationState, RequestId, Timestamp, TriggerName};
@@ -13,9 +13,9 @@ mod tests;
 /// What a page may cost.
 #[derive(Debug, Clone, Copy)]
 struct Bounds {
-    /// Records that are looked at.
+    /// The most records that are looked at.
     walk: usize,
-    /// Bytes of the invocations on it, by their weight.
+    /// The most bytes of invocations on it, by their weight.
     bytes: usize,
 }
 
@@ -31,7 +31,7 @@ struct Filling<'a> {
     page: Page,
 }
 
-/// The ids between two, the upper one excluded.
+/// A range of ids, without the upper bound.
 struct Range {
     since: [u8; 16],
     upper: [u8; 16],
@@ -40,7 +40,7 @@ struct Range {
 // === impl Bounds ===
 
 impl Bounds {
-    /// Some tens of milliseconds at most, out of memory.
+    /// Takes a few tens of milliseconds at most, if the pages are cached.
     const PAGE: Self = Self {
         walk: 20_000,
         bytes: Query::PAGE_BYTES,
@@ -53,7 +53,8 @@ pub(super) fn list(connection: &Connection, query: &Query) -> rusqlite::Result<P
 }
 
 fn page(connection: &Connection, query: &Query, bounds: Bounds) -> rusqlite::Result<Page> {
-    // One state of the journal for all statements: what starts meanwhile would be missing, and the page look like the last.
+    // All statements must see the same state. Otherwise what starts meanwhile could be missing, and the page look like
+    // the last one.
     let snapshot = connection.unchecked_transaction()?;
     let page = page_of(&snapshot, query, bounds)?;
     snapshot.finish()?;
@@ -93,8 +94,8 @@ fn page_of(connection: &Connection, query: &Query, bounds: Bounds) -> rusqlite::
     Ok(filling.page)
 }
 
-/// The index along which the records are walked in the order of their ids, and the value it is asked for. Ends other
-/// than success are few; of the other states the newest are near the newest ids.
+/// The index that has the records in the order of their ids, and the value to look up in it. What runs and
+/// what ended other than well is rare and has indexes of its own; records of other states are found near the newest ids.
 fn way(query: &Query) -> (String, Option<&str>) {
     let code = query.state.map(row::state_code);
     let function = query.function.as_ref().map(FunctionName::as_str);
@@ -124,12 +125,12 @@ fn walk_sql(way: &str) -> String {
     )
 }
 
-/// The newest that wait, of each function by their index: an id's time is when it was accepted.
+/// The newest waiting ids of one function. The time in an id is when it was accepted, so the index has them in order.
 const SELECT_WAITING: &str = "SELECT id FROM invocations INDEXED BY waiting
     WHERE state = 0 AND function = :function AND accepted_at BETWEEN :from AND :to AND id >= :since AND id < :upper
     ORDER BY accepted_at DESC, id DESC LIMIT :wanted";
 
-/// The newest ids of what waits, one more than a page has.
+/// The newest waiting ids, one more than fits on a page.
 fn waiting(
     connection: &Connection,
     query: &Query,
@@ -169,7 +170,7 @@ impl Range {
         let upper = [before, floor(query.until)].into_iter().flatten().min();
         Self {
             since: floor(query.since).unwrap_or([0; 16]),
-            // No id is above: the bits of its version are not all ones.
+            // No id is larger: the bits of its version are never all ones.
             upper: upper.unwrap_or([0xff; 16]),
         }
     }
@@ -193,7 +194,7 @@ impl<'a> Filling<'a> {
         }
     }
 
-    /// Looks at the next record; whether the page goes on behind it.
+    /// Looks at the next record; answers whether the page goes on after it.
     fn look(&mut self, found: &Row<'_>) -> rusqlite::Result<bool> {
         let id = row::id(found, 0)?;
         if self.walked == self.walk {

@@ -1,4 +1,4 @@
-//! Opening a journal: claim the directory, bring the file up, start the threads.
+//! Opens a journal: locks the directory, recovers and migrates the file, starts the threads.
 
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
@@ -125,7 +125,7 @@ fn prepare(
     Ok((journal, writer, queue))
 }
 
-/// Refuses what [`open`] would refuse, and changes nothing.
+/// Fails where [`open`] would, and changes nothing.
 pub(crate) fn try_to_read(path: &Path) -> Result<(), OpenError> {
     refuse_damage(path)?;
     let Some(connection) = reader(path)? else {
@@ -140,8 +140,8 @@ pub(crate) fn try_to_read(path: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// A connection that cannot write, to a journal that this version can read; a hub may use it meanwhile. `None` if nothing
-/// is in it yet.
+/// A read-only connection to a journal that this version can read, even while a hub uses it. `None` if the journal is
+/// still empty.
 pub(crate) fn reader(path: &Path) -> Result<Option<Connection>, OpenError> {
     let connection = schema::open_onlooker(path)?;
     let is_empty = schema::refuse_others(&connection, path)?;

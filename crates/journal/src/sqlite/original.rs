@@ -1,8 +1,8 @@
-//! Telling the journal from a copy of it.
+//! Tells the journal from a copy of it.
 //!
-//! A copy falls behind as soon as a hub goes on with the original: what waits in the copy may have run since, and a hub
-//! on it would run it again. So a journal notes which file it is, and is not opened in another one before somebody says
-//! what to do with that ([`Copied`]).
+//! A copy is out of date as soon as a hub goes on with the original: what waits in the copy may have run since, and a
+//! hub on the copy would run it again. So a journal notes which file it is. If it is found in another file, it is only
+//! opened when somebody has said what to do ([`Copied`]).
 
 use std::fs;
 use std::io;
@@ -18,12 +18,12 @@ pub enum Copied {
     /// It is not opened.
     #[default]
     Refuse,
-    /// It is the journal from now on.
+    /// It is opened, and is the journal from now on.
     Adopt,
 }
 
-/// Which file `path` is, in a way that no copy has and that outlives a restart of the machine. `None` where the file
-/// system does not know when a file was made: there, nobody can tell.
+/// Identifies the file at `path`: no copy has the same identity, and a restart of the machine does not change it. `None`
+/// where the file system does not know when a file was created; there, copies cannot be detected.
 pub(super) fn identity(path: &Path) -> io::Result<Option<String>> {
     let about = fs::metadata(path)?;
     let made = about.created().ok();
@@ -31,14 +31,14 @@ pub(super) fn identity(path: &Path) -> io::Result<Option<String>> {
     Ok(made.map(|made| format!("{}-{}", about.ino(), made.as_nanos())))
 }
 
-/// Whether the journal at `path` says that it is another file.
+/// Whether the journal at `path` has noted that it is another file.
 pub(super) fn is_copy(connection: &Connection, path: &Path) -> rusqlite::Result<bool> {
     let noted = noted(connection)?;
     let is = identity(path).ok().flatten();
     Ok(noted.zip(is).is_some_and(|(noted, is)| noted != is))
 }
 
-/// Notes which file the journal is; nothing where nobody can tell.
+/// Notes which file the journal is, where that can be identified.
 pub(super) fn note(connection: &Connection, path: &Path) -> rusqlite::Result<()> {
     let is = identity(path).ok().flatten();
     if let Some(is) = is.filter(|is| noted(connection).ok().flatten().as_ref() != Some(is)) {

@@ -1,4 +1,4 @@
-//! What readers ask.
+//! The queries of readers.
 
 use std::collections::HashSet;
 
@@ -98,7 +98,8 @@ pub(super) fn get(connection: &Connection, id: RequestId) -> rusqlite::Result<Op
                 return Err(sum::changed("the result", id));
             }
         }
-        // Data that is not what was accepted is not told: who asks may be about to give the event up.
+        // Data that is not what was accepted is left out instead of being an error: the caller may be about to give the
+        // event up.
         None => invocation.event.data = stored(connection, id)?.and_then(Result::ok),
     }
     Ok(Some(invocation))
@@ -139,7 +140,7 @@ pub(super) fn cursors(
     after: Option<&[u8]>,
     limit: usize,
 ) -> rusqlite::Result<Vec<CursorEntry>> {
-    // No key is smaller than the empty one, so without `after` even that is found.
+    // Without `after`, the empty key is found, too.
     let compare = if after.is_some() { ">" } else { ">=" };
     let sql = format!(
         "SELECT key, value FROM cursors WHERE via = :via AND key {compare} :after ORDER BY key LIMIT :limit"
@@ -182,17 +183,19 @@ pub(super) fn used_bytes(connection: &Connection) -> rusqlite::Result<u64> {
     Ok((pages * pragma("page_size")?).unsigned_abs())
 }
 
-/// What a record takes beside its event's data and attributes, near enough, in bytes.
+/// About how many bytes a record takes beside its event's data and attributes.
 const RECORD_BYTES: u64 = 512;
 
-/// Bytes of an entry that lie in the tree of a table without rowids, at most and where it has pages of its own, at least;
-/// and what each of those pages takes of it. From SQLite's file format, for pages of 8 KiB.
+/// How SQLite stores a long entry of a table without rowids, in pages of 8 KiB: an entry of up to the first number of
+/// bytes lies in the tree. Of a longer one at least the second number stays in the tree, and the rest goes to pages of
+/// its own.
 const ENTRY_BYTES_IN_TREE: (u64, u64) = (2030, 1003);
+/// Bytes of an entry that fit into one of its own pages.
 const ENTRY_BYTES_PER_PAGE: u64 = PAGE_BYTES - 4;
 
-/// Bytes that events which wait or run take of the file, near enough.
+/// About how many bytes of the file waiting and running events take.
 pub(super) fn open_bytes(connection: &Connection) -> rusqlite::Result<u64> {
-    // Each half has its own index.
+    // `UNION ALL`, because each state has an index of its own.
     let mut select = connection.prepare_cached(
         "SELECT data_len, octet_length(extensions) FROM invocations WHERE state = 0
          UNION ALL SELECT data_len, octet_length(extensions) FROM invocations WHERE state = 1",
@@ -207,7 +210,7 @@ pub(super) fn open_bytes(connection: &Connection) -> rusqlite::Result<u64> {
     Ok(bytes)
 }
 
-/// Bytes of the file that an entry of that length takes. What does not fit into its tree gets whole pages.
+/// Bytes of the file that an entry of this length takes. What does not fit into the tree gets whole pages.
 fn in_file(length: u64) -> u64 {
     let (most, least) = ENTRY_BYTES_IN_TREE;
     let Some(beyond) = length.checked_sub(least).filter(|_| length > most) else {
@@ -219,14 +222,15 @@ fn in_file(length: u64) -> u64 {
     }
 }
 
-/// Those that were kept longer lie in front of it. Mostly they are gone, as logs are kept as long as records.
+/// This walks over the long runs whose end was recorded before `?1`. There are few: their records are mostly removed by
+/// then, for logs and records are kept equally long.
 const SELECT_OLDEST_LONG_RUN: &str = "SELECT id FROM invocations INDEXED BY long
     WHERE ifnull(kept_from, ended_at) - started_at > 60000 AND ifnull(kept_from, ended_at) >= ?1
     ORDER BY id LIMIT 1";
 
 const SELECT_RESULT: &str = "SELECT data FROM results WHERE id = ?1";
 
-/// The data of an event that is to be run. What the disk changed of it is not run.
+/// The data of an event that is to be run. It is an error if the data is not what was accepted: such an event is not run.
 fn payload(connection: &Connection, of: &Invocation) -> rusqlite::Result<Option<Bytes>> {
     let id = of.request_id;
     match stored(connection, id)? {
@@ -260,7 +264,7 @@ fn stored(
     found.optional()
 }
 
-/// Whether data has its sum. Before version 4 there was none.
+/// Whether data matches its CRC-32. Records from before version 4 have none.
 pub(super) fn is_as_accepted(data: &[u8], crc: Option<u32>) -> bool {
     crc.is_none_or(|crc| crc == crc32fast::hash(data))
 }

@@ -1,4 +1,4 @@
-//! A few connections that only read, each used by one call at a time.
+//! A pool of read-only connections, each used by one call at a time.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -16,7 +16,7 @@ use crate::{JournalError, OpenError};
 pub(super) struct Readers {
     free: Arc<Mutex<Vec<Connection>>>,
     permits: Arc<Semaphore>,
-    /// Whether reading happens on other threads, which may block.
+    /// Whether reads run on blocking threads instead of the caller's.
     threads: bool,
 }
 
@@ -34,7 +34,7 @@ impl Readers {
         })
     }
 
-    /// Reads.
+    /// Runs `ask` on a free connection.
     pub(super) async fn read<T: Send + 'static>(
         &self,
         ask: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -60,7 +60,7 @@ impl Readers {
         found.map_err(|error| call_error(&error))
     }
 
-    /// Ends reading: later reads are `Unavailable`.
+    /// Closes the connections: later reads are `Unavailable`.
     pub(super) fn close(&self) {
         self.permits.close();
         lock(&self.free).clear();

@@ -1,4 +1,4 @@
-//! Reads every record of a journal that no hub uses, and says what does not fit.
+//! Reads every record of a journal that no hub uses, and reports what is wrong.
 
 use std::path::Path;
 
@@ -64,7 +64,7 @@ impl Records {
                 .iter_mut()
                 .find(|(state, _)| *state == invocation.state);
             count.into_iter().for_each(|(_, count)| *count += 1);
-            // The data of an event is kept until its end, its result from then on.
+            // An event's data is kept until its end, and its result from then on.
             if invocation.state.is_end() {
                 let result = found.get_ref("result")?.as_blob_or_null()?;
                 if !sum::is_result(found, result)? {

@@ -1,4 +1,4 @@
-//! A file that only takes room, so that there is some left for ends when the disk is full.
+//! A file that only takes up room, which is given to ends when the disk is full.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -32,24 +32,25 @@ impl Reserve {
         self.bytes
     }
 
-    /// Bytes of the part that does where the journal's file has room of its own.
+    /// Bytes of the smaller reserve, which is enough when the journal's file has free pages.
     pub(super) fn part(&self) -> u64 {
         self.bytes / 4
     }
 
-    /// Takes the room. Asks for twice of it and gives half back, so that a disk with just enough for the reserve,
-    /// which the next event would fill again, does not count as one with room.
+    /// Takes the room. First allocates twice as much and gives half of it back: a disk with just enough room for the
+    /// reserve would be full again with the next event, so it must not count as a disk with room.
     pub(super) fn make(&self) -> io::Result<()> {
         self.take(self.bytes.saturating_mul(2), self.bytes)
     }
 
-    /// Takes room for a part. Asks for three times of it: what is given back is for the WAL, which is kept within half
-    /// of the part, except for its last transaction.
+    /// Takes the room for the smaller reserve. First allocates three times as much: what is given back is for the WAL,
+    /// which is kept within half of the part, except for its last transaction.
     pub(super) fn make_part(&self) -> io::Result<()> {
         self.take(self.part() * 3, self.part())
     }
 
-    /// Takes what room there is, up to the reserve: on a full disk others would have it when the hub starts again.
+    /// Takes the room that there is, up to the whole reserve. Otherwise other programs could fill it before the hub
+    /// starts again.
     pub(super) fn make_what_fits(&self) {
         let mut bytes = self.bytes;
         while bytes >= MIN_BYTES && self.take(bytes, bytes).is_err() {
@@ -65,7 +66,7 @@ impl Reserve {
         }
     }
 
-    /// Takes `ask` bytes and keeps `keep` of them, or has none.
+    /// Allocates `ask` bytes and keeps `keep` of them; if that fails, keeps none.
     fn take(&self, ask: u64, keep: u64) -> io::Result<()> {
         let taken = self.allocate(ask, keep);
         if taken.is_err() {

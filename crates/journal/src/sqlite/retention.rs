@@ -9,7 +9,8 @@ use crate::{JournalError, Purged, Retention};
 /// The most records, identities or cursors that are removed in one transaction.
 const MAX_RECORDS_PER_PURGE: u64 = 500;
 
-/// The pause after each removal, as a multiple of how long it took, so that a large purge does not slow down other writes.
+/// The pause after each removal, as a multiple of how long it took, so that a large purge does not slow down other
+/// writes.
 const PAUSE_PER_PURGE: u32 = 3;
 
 impl SqliteJournal {
@@ -53,7 +54,7 @@ impl SqliteJournal {
         Ok(purged)
     }
 
-    /// Bytes that may be used: `most`, and what waits and runs. That is only counted where it matters.
+    /// The bytes that may be used: `most`, and what waits and runs beside that. The latter is only counted if it matters.
     async fn allowed_bytes(&self, most: u64) -> Result<u64, JournalError> {
         if self.readers.read(read::used_bytes).await? <= most {
             return Ok(most);

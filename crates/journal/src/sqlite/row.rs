@@ -1,4 +1,4 @@
-//! Invocations as rows. The numbers and spellings here are on disks: they never change their meaning.
+//! Invocations as rows. The numbers and names here are on disks, so their meaning never changes.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use tripline_model::{
 
 use super::sum;
 
-/// What [`invocation`] reads, in its order.
+/// The columns that [`invocation`] reads, in this order.
 pub(super) const COLUMNS: &str = "id, function, via, state, accepted_at, started_at, ended_at, reason, detail,
     exit_code, signal, result_cut, event_id, source, kind, subject, time, content_type, extensions, data_len,
     duration_ms, peak_memory_bytes, memory_limit_bytes, accepted_crc, ended_crc, result_crc";
@@ -93,7 +93,7 @@ pub(super) fn extensions(of: &BTreeMap<String, String>) -> Option<String> {
     (!of.is_empty()).then(text)
 }
 
-/// A number of things as a parameter.
+/// A count as a parameter.
 pub(super) fn number(of: usize) -> i64 {
     i64::try_from(of).unwrap_or(i64::MAX)
 }

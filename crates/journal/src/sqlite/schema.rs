@@ -25,11 +25,11 @@ const MAX_PAGES: u32 = 4_294_967_294;
 /// How long SQLite waits for a lock that another connection holds.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// "TRIP": says that a file is ours.
+/// "TRIP": marks a database as a journal of Tripline.
 const APPLICATION_ID: i64 = 0x5452_4950;
 
 /// `state`: 0 accepted, 1 running, 2 succeeded, then the other ends. Times are milliseconds since 1970.
-/// `kept_from`: when the end was recorded; records of before version 5 have none, and are kept from their end.
+/// `kept_from`: when the end was recorded. Records from before version 5 have none and are kept from their end.
 const TABLES: &str = "
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE functions (name TEXT PRIMARY KEY, execution TEXT NOT NULL) WITHOUT ROWID;
@@ -67,7 +67,7 @@ CREATE TABLE cursors (
 ) WITHOUT ROWID;
 ";
 
-/// The columns that each version from the second on added, all of numbers.
+/// The columns that each version since the second added, all of them integers.
 const ADDED_COLUMNS: [(i64, &str, &str); 8] = [
     (2, "invocations", "duration_ms"),
     (2, "invocations", "peak_memory_bytes"),
@@ -79,7 +79,7 @@ const ADDED_COLUMNS: [(i64, &str, &str); 8] = [
     (5, "invocations", "result_crc"),
 ];
 
-/// What else a version changed. Records are left as they are, for there may be millions.
+/// What else a version changed. No record is rewritten: there may be millions.
 const REINDEXED: [(i64, &str); 1] = [(
     5,
     "DROP INDEX ended;
@@ -88,9 +88,9 @@ const REINDEXED: [(i64, &str); 1] = [(
          WHERE ifnull(kept_from, ended_at) - started_at > 60000;",
 )];
 
-/// Opens the file for writing; makes it if it is new.
+/// Opens the file for writing, and creates it if there is none.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
-    // SQLite gives its side files the mode of this one.
+    // SQLite gives the files beside it the same mode.
     let mut only_ours = OpenOptions::new();
     only_ours.read(true).append(true).create(true).mode(0o600);
     only_ours.open(path).map_err(|source| OpenError::Io {
@@ -102,7 +102,8 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
-/// Brings a file of an earlier version up to this one, in one transaction: after a crash it is the one or the other.
+/// Migrates a file of an earlier version to this one, in one transaction, so that a crash leaves one version or the
+/// other.
 pub(super) fn migrate(connection: &Connection) -> rusqlite::Result<()> {
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if version >= VERSION {
@@ -122,7 +123,7 @@ pub(super) fn migrate(connection: &Connection) -> rusqlite::Result<()> {
     migrated
 }
 
-/// Lets a connection that cannot write read a file of an earlier version as one of this.
+/// Lets a read-only connection read a file of an earlier version as if it were migrated.
 pub(super) fn seem_migrated(connection: &Connection) -> rusqlite::Result<()> {
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     for table in ["invocations", "payloads"] {
@@ -144,7 +145,7 @@ fn added_after(version: i64) -> impl Iterator<Item = (&'static str, &'static str
     later.map(|(_, table, column)| (*table, *column))
 }
 
-/// Opens a further connection that writes: for checkpoints.
+/// Opens the connection for checkpoints, which can write.
 pub(super) fn open_second(path: &Path) -> Result<Connection, OpenError> {
     connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(unusable(path))
 }
@@ -154,8 +155,9 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
     connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(unusable(path))
 }
 
-/// Opens a connection that cannot write and leaves SQLite's index of the WAL as it is. Otherwise the first connection to a database
-/// would rebuild it, and with it the record of how long the WAL was would be gone. Beside a running hub it uses the hub's.
+/// Opens a connection that cannot write and leaves SQLite's index of the WAL as it is. Otherwise the first connection to
+/// a database would rebuild it, and with it the record of how long the WAL was would be gone. Beside a running hub it
+/// uses the hub's.
 pub(super) fn open_onlooker(path: &Path) -> Result<Connection, OpenError> {
     let io = |source| OpenError::Io {
         path: wal_damage::beside(path, "-wal"),
@@ -184,8 +186,8 @@ pub(super) fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Resul
     connection.query_row(&sql, [], |row| Ok((row.get(1)?, row.get(2)?)))
 }
 
-/// Checkpoints all of the WAL and truncates it; answers as [`checkpoint`] does. Where readers of an old state prevent that,
-/// it is not truncated.
+/// Checkpoints all of the WAL and truncates it; answers as [`checkpoint`] does. Where readers of an old state prevent
+/// that, it is not truncated.
 pub(super) fn truncate_wal(connection: &Connection, path: &Path) -> rusqlite::Result<(i64, i64)> {
     let (frames, checkpointed) = checkpoint(connection, "FULL")?;
     if frames > checkpointed {
@@ -195,22 +197,22 @@ pub(super) fn truncate_wal(connection: &Connection, path: &Path) -> rusqlite::Re
     checkpoint(connection, "TRUNCATE")
 }
 
-/// Bytes of the file that hold nothing.
+/// Bytes in free pages of the file.
 pub(super) fn free_bytes(connection: &Connection) -> rusqlite::Result<u64> {
     let pages: i64 = connection.pragma_query_value(None, "freelist_count", |row| row.get(0))?;
     Ok(pages.unsigned_abs() * PAGE_BYTES)
 }
 
-/// Whether what this connection writes may make the file larger. Where it may not, a write that finds no free page fails
-/// as on a full disk.
+/// Sets whether this connection may make the file larger. If not, a write that finds no free page fails as on a full
+/// disk.
 pub(super) fn let_grow(connection: &Connection, may: bool) -> rusqlite::Result<()> {
-    // SQLite takes a bound below the file's length for the length.
+    // SQLite raises a bound below the file's length to that length.
     let most = if may { MAX_PAGES } else { 1 };
     let sql = format!("PRAGMA max_page_count = {most}");
     connection.query_row(&sql, [], |_| Ok(()))
 }
 
-/// The error that says `path` cannot be used.
+/// Turns an SQLite error into one that says `path` cannot be used.
 pub(super) fn unusable(path: &Path) -> impl Fn(rusqlite::Error) -> OpenError + '_ {
     |error| OpenError::Unusable {
         path: path.to_owned(),
@@ -222,9 +224,9 @@ fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(64);
-    // After a failed fsync, closing must not write: what is kept is what was kept then.
+    // After a failed fsync nothing may be written any more, not even by closing.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    // Else a statement is planned anew for each value that is compared with the condition of a partial index.
+    // Otherwise a statement is planned again for each value that is compared with the condition of a partial index.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.pragma_update(None, "page_size", PAGE_BYTES.cast_signed())?;
     connection.pragma_update(None, "synchronous", "FULL")?;
@@ -242,7 +244,7 @@ fn prepare(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Refuses what this version did not write and cannot read; whether there is nothing in it yet.
+/// Fails if this version cannot read the file; answers whether it is still empty.
 pub(super) fn refuse_others(connection: &Connection, path: &Path) -> Result<bool, OpenError> {
     let pragma = |name: &str| -> Result<i64, OpenError> {
         connection
@@ -267,8 +269,8 @@ pub(super) fn refuse_others(connection: &Connection, path: &Path) -> Result<bool
     Ok(empty)
 }
 
-/// The switch is written when its one row has been read, so only what comes after that row tells whether it worked. A
-/// journal without a WAL would lose what it was told to keep.
+/// SQLite writes this change only after its one row was read, so whether it worked is known only after the next step. A
+/// journal without a WAL would lose what callers were told is kept.
 fn switch_on_wal(connection: &Connection) -> rusqlite::Result<()> {
     let mut switch = connection.prepare("PRAGMA journal_mode = WAL")?;
     let mut rows = switch.query([])?;

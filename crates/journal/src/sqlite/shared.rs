@@ -8,7 +8,7 @@ use tripline_model::lock;
 use super::identity::Spans;
 use crate::{Health, JournalError};
 
-/// Health, and where identities are.
+/// The journal's health, the spans that have identities, and the state of checkpoints.
 pub(super) struct Shared {
     pub(super) spans: Spans,
     health: Mutex<Health>,
@@ -21,9 +21,9 @@ pub(super) struct Shared {
 pub(super) enum Meaning {
     /// No room on the disk.
     Full,
-    /// What is on the disk is no longer known.
+    /// It is no longer known what is on the disk.
     Poison,
-    /// The call failed, and only that.
+    /// Only this call failed.
     Call,
 }
 
@@ -45,7 +45,7 @@ impl Shared {
         self.lock().clone()
     }
 
-    /// Held during a checkpoint: of two at the same time, SQLite fails the second at once.
+    /// Held during a checkpoint: of two at the same time, the second would return at once with nothing done.
     pub(super) fn checkpoint_lock(&self) -> MutexGuard<'_, ()> {
         lock(&self.checkpointing)
     }
@@ -60,7 +60,7 @@ impl Shared {
         self.checkpointed.swap(false, Ordering::Acquire)
     }
 
-    /// No more writes, ever. The first reason stays.
+    /// Stops all writes for good. Only the first reason is kept.
     pub(super) fn poison(&self, why: &str) {
         let mut health = self.lock();
         if !matches!(*health, Health::Poisoned(_)) {
@@ -90,11 +90,11 @@ impl Shared {
     }
 }
 
-/// What `error`, met while writing, means.
+/// What an error of a write means.
 pub(super) fn meaning(error: &rusqlite::Error) -> Meaning {
     use rusqlite::{ErrorCode, ffi};
     let Some(sqlite) = error.sqlite_error() else {
-        // A value that cannot be read or bound: SQLite itself is well.
+        // A value could not be read or bound: nothing is wrong with SQLite.
         return Meaning::Call;
     };
     match sqlite.code {
@@ -112,7 +112,7 @@ pub(super) fn meaning(error: &rusqlite::Error) -> Meaning {
     }
 }
 
-/// What a caller is told of `error` when nothing was stored.
+/// The caller's error when nothing was stored.
 pub(super) fn call_error(error: &rusqlite::Error) -> JournalError {
     JournalError::Unavailable(error.to_string())
 }

@@ -1,5 +1,6 @@
-//! Sums over records, so that what the disk changed of one is not told for true. A record has two: of what its acceptance
-//! wrote, which stays, and of what its end wrote. Both are made of what is at hand, without a read.
+//! Checksums of records, so that a record which the disk changed is not taken for true. A record has two: one over what
+//! its acceptance wrote, which never changes, and one over what its end wrote. Both are computed from values at hand,
+//! without a read.
 
 use crc32fast::Hasher;
 use rusqlite::types::ValueRef;
@@ -9,20 +10,21 @@ use tripline_model::{Ending, InvocationState, RequestId, Timestamp, TriggerName}
 use super::row;
 use crate::NewInvocation;
 
-/// What goes into the sums, beside the id, in their order, as columns of [`row::COLUMNS`]. On disks: it never changes.
+/// The columns of [`row::COLUMNS`] that go into each checksum after the id, in this order. Checksums are on disks, so
+/// this never changes.
 const ACCEPTED_COLUMNS: [usize; 11] = [1, 2, 4, 12, 13, 14, 15, 16, 17, 18, 19];
 const ENDED_COLUMNS: [usize; 12] = [3, 5, 6, 7, 8, 9, 10, 11, 20, 21, 22, RESULT_CRC];
 
-/// The columns that say where a record is, and those that have its sums.
+/// The column that tells whether a record was started, and those of the checksums.
 const STARTED_AT: usize = 5;
 const ACCEPTED_CRC: usize = 23;
 const ENDED_CRC: usize = 24;
 const RESULT_CRC: usize = 25;
 
-/// A CRC-32 over values, each behind its kind and its length: no two lists of values have the same bytes.
+/// A CRC-32 over values. Each value comes after its kind and length, so that no two lists of values have the same bytes.
 struct Sum(Hasher);
 
-/// The sum of what the acceptance writes; `extensions` as they are stored.
+/// The checksum of what the acceptance writes; `extensions` as they are stored.
 pub(super) fn accepted(new: &NewInvocation, extensions: Option<&str>) -> u32 {
     let (offer, event) = (&new.offer, &new.offer.event);
     let mut sum = Sum::of(new.request_id);
@@ -40,8 +42,8 @@ pub(super) fn accepted(new: &NewInvocation, extensions: Option<&str>) -> u32 {
     sum.0.finalize()
 }
 
-/// The sum of what the end writes, and of the start before it; whether the result is cut, and the CRC-32 of the rest of it, as
-/// they are stored.
+/// The checksum of what the end writes, including the time of the start; `cut` and `result` say, as stored, whether the
+/// result was cut, and the CRC-32 of what is left of it.
 pub(super) fn ended(
     id: RequestId,
     started: Option<Timestamp>,
@@ -69,15 +71,15 @@ pub(super) fn ended(
     sum.0.finalize()
 }
 
-/// Whether the result of a run is what its record, a row of [`row::COLUMNS`], says.
+/// Whether the result of a run matches the CRC-32 in its record, a row of [`row::COLUMNS`].
 pub(super) fn is_result(row: &Row<'_>, data: Option<&[u8]>) -> rusqlite::Result<bool> {
     let ended: Option<u32> = row.get(ENDED_CRC)?;
     let result: Option<u32> = row.get(RESULT_CRC)?;
     Ok(ended.is_none() || result == data.map(crc32fast::hash))
 }
 
-/// Refuses a record, a row of [`row::COLUMNS`] in that state, that is not what was written. Before version 5 there were no
-/// sums.
+/// An error if a record, a row of [`row::COLUMNS`] in this state, is not what was written. Records from before version 5
+/// have no checksums.
 pub(super) fn verify(row: &Row<'_>, state: InvocationState) -> rusqlite::Result<()> {
     let accepted: Option<u32> = row.get(ACCEPTED_CRC)?;
     let ended: Option<u32> = row.get(ENDED_CRC)?;
@@ -93,7 +95,7 @@ pub(super) fn verify(row: &Row<'_>, state: InvocationState) -> rusqlite::Result<
     Err(changed("the record", row::id(row, 0)?))
 }
 
-/// What is said of something of a record that is not what was written.
+/// The error for a part of a record that is not what was written.
 pub(super) fn changed(what: &str, id: RequestId) -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(
         ffi::Error::new(ffi::SQLITE_CORRUPT),

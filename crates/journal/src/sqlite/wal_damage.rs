@@ -1,6 +1,6 @@
 //! Looks for damage in the write-ahead log (WAL), which it reads as SQLite does
-//! (<https://sqlite.org/fileformat2.html#walformat>). SQLite itself reads the WAL up to the first frame that is not whole,
-//! and silently drops what comes after. That may be a transaction that was never finished, or many that were.
+//! (<https://sqlite.org/fileformat2.html#walformat>). SQLite itself reads the WAL up to the first frame that is not
+//! whole, and silently drops what comes after. That may be a transaction that was never finished, or many that were.
 
 use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read};
@@ -24,8 +24,8 @@ pub(crate) enum Tail {
     Whole,
     /// In the middle of its last transaction, which no caller was told about; the first `at` bytes are whole.
     Torn { at: u64 },
-    /// Whole transactions follow a frame that is not whole. Callers were told that they are kept, but SQLite does not read
-    /// them.
+    /// Whole transactions follow a frame that is not whole. Callers were told that they are kept, but SQLite does not
+    /// read them.
     Damaged { at: u64, transactions: u64 },
     /// Too early: there were more whole transactions, and callers were told about them.
     Short {
@@ -127,7 +127,7 @@ fn ends_one(frame: &[u8]) -> bool {
     frame[4..8] != [0; 4]
 }
 
-/// Fills `bytes`; answers whether there were as many.
+/// Fills `bytes`; answers whether there was enough to read.
 fn fill(from: &mut impl Read, bytes: &mut [u8]) -> io::Result<bool> {
     match from.read_exact(bytes) {
         Ok(()) => Ok(true),
@@ -188,8 +188,8 @@ impl Wal {
         })
     }
 
-    /// Whether the index knows of more frames than there are. An index with other salts is about another WAL and says nothing
-    /// of this one. If the WAL is empty, its frames may be in the database.
+    /// Whether the index knows of more frames than there are. An index with other salts is about another WAL and says
+    /// nothing of this one. If the WAL is empty, its frames may be in the database.
     fn lacks(&self, index: &WalIndex) -> bool {
         match self.salts {
             Some(salts) => salts == index.salts && self.whole < index.frames,

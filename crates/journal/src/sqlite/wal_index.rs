@@ -2,9 +2,9 @@
 //!
 //! The index outlives its process, as all written files do, and says how long the WAL was. SQLite updates it when a
 //! transaction is durable, before any caller is told. So a WAL that is shorter has lost something. After a power cut the
-//! index may be from any earlier moment since the hub's start, but not from before: [`begin`] clears it. What it says of a
-//! WAL is still right then, for it was already durable. Only an empty WAL may have been checkpointed since, which is why
-//! checkpoints are noted, see [`super::checkpoint_note`].
+//! index may be from any earlier moment since the hub's start, but not from before: [`begin`] clears it. What it says of
+//! a WAL is still right then, for it was already durable. Only an empty WAL may have been checkpointed since, which is
+//! why checkpoints are noted, see [`super::checkpoint_note`].
 //!
 //! Use these functions only while no connection is open: closing any descriptor of the index drops the locks that this
 //! process has on it.

@@ -1,5 +1,5 @@
-//! The one thread that writes. What was queued during a flush is the next transaction: no timer, and one fsync for
-//! all who wait.
+//! The one thread that writes. What was queued during a flush becomes the next transaction, so that one fsync serves all
+//! who wait, and no timer is needed.
 
 mod room;
 
@@ -22,13 +22,13 @@ use super::wal_size::WalSize;
 use super::{checkpoint, schema};
 use crate::{Health, JournalError};
 
-/// Bounds of one transaction, so that nobody waits long for the one before.
+/// Bounds of one transaction, so that nobody waits long for the previous one.
 const MAX_JOBS: usize = 1024;
 const MAX_BYTES: usize = 4 << 20;
 
 /// If the last transaction had at least so many jobs, more callers are about to write. The writer then yields to threads
-/// that wait for a processor, so that their writes share the flush; if none waits, it goes on at once. After fewer jobs it
-/// does not yield: a few callers should not wait for other work of the machine.
+/// that wait for a processor, so that their writes share the flush; if none waits, it goes on at once. After fewer jobs
+/// it does not yield: a few callers should not wait for other work of the machine.
 const MIN_JOBS_TO_YIELD: usize = 8;
 
 /// What the writer thread owns.
@@ -38,9 +38,9 @@ pub(super) struct Writer {
     pub(super) reserve: Reserve,
     pub(super) checkpoints: Checkpoints,
     pub(super) wal_size: WalSize,
-    /// Where it writes.
+    /// The file that it writes to.
     pub(super) place: Place,
-    /// Let go of when the last write is done.
+    /// Released after the last write.
     pub(super) lock: DirLock,
     /// Whether a checkpoint was asked for and is not done yet.
     pub(super) checkpointing: bool,
@@ -66,7 +66,7 @@ const RESTART_TIMEOUT: Duration = Duration::from_millis(20);
 
 type Jobs = Vec<Box<dyn Work>>;
 
-/// Says so if the thread ends before its time.
+/// Poisons the journal if the thread panics.
 struct Alarm(Arc<Shared>);
 
 // === impl Writer ===
@@ -117,13 +117,13 @@ impl Writer {
     }
 
     fn write(&mut self, jobs: Jobs) {
-        // A receipt for what lies in a file that nobody can open again would be no receipt.
+        // A receipt is worth nothing if the file it is kept in can never be opened again.
         if let Some(why) = self.place.lost() {
             self.shared.poison(&why);
         }
         match self.shared.health() {
             Health::Ok => self.write_group(jobs),
-            // Looked for here alone, and seldom: a write that fails must not lead to one that fails again.
+            // Room is looked for only here, and rarely, so that a failed write does not lead to a second one that fails.
             Health::Full if wants_room(&jobs) && self.leave_full() => self.write_group(jobs),
             Health::Full => self.write_tight(jobs),
             Health::Poisoned(why) => answer(jobs, &JournalError::Poisoned(why)),
@@ -136,7 +136,7 @@ impl Writer {
             && self.verdict(failure).is_none()
             && self.outgrow()
         {
-            // Once: from now on the file may grow, and what is full next is the disk.
+            // Only once: from now on the file may grow, so the next time the disk itself is full.
             done = self.transaction(&mut jobs, false);
         }
         match done {
@@ -154,7 +154,7 @@ impl Writer {
         if jobs.len() == 1 || concerns_all(&error, failure) {
             return answer(jobs, &error);
         }
-        // One of them is at fault; the others must not pay for it.
+        // Only one of them failed: each is tried alone.
         for job in jobs {
             self.write(vec![job]);
         }
@@ -253,8 +253,8 @@ impl Writer {
         }
     }
 
-    /// Checkpoints the few pages that are left, so that the next commit goes to the beginning of the WAL. The other thread
-    /// cannot do this: it would find a moment without a write only by chance.
+    /// Checkpoints the few pages that are left, so that the next commit goes to the beginning of the WAL. The other
+    /// thread cannot do this: it would find a moment without a write only by chance.
     fn restart_wal(&mut self) {
         self.checkpointing = false;
         let restarted = self
@@ -336,7 +336,8 @@ fn wants_room(jobs: &Jobs) -> bool {
     jobs.iter().any(|job| job.need().room)
 }
 
-/// Whether trying each job alone could not help: who waited for a foreign process has waited enough.
+/// Whether all jobs failed for the same reason, so that trying each alone would not help. After one wait for another
+/// process, none waits again.
 fn concerns_all(error: &JournalError, failure: &Failure) -> bool {
     matches!(error, JournalError::Poisoned(_)) || failure.is_busy()
 }

@@ -17,8 +17,8 @@ use tripline_model::{End, Ending, Execution, RequestId};
 
 use crate::support::*;
 
-/// A data directory as `kill -9` leaves it, with everything in the write-ahead log (WAL), and the receipts in their order,
-/// each from a transaction of its own.
+/// A data directory as `kill -9` leaves it, with everything in the write-ahead log (WAL), and the receipts in their
+/// order, each from a transaction of its own.
 async fn killed() -> (TempDir, Vec<RequestId>) {
     let (alive, dead) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let journal = opened(alive.path()).unwrap();

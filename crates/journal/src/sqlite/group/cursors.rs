@@ -1,4 +1,4 @@
-//! Cursors: what triggers note of where they are.
+//! Cursors: where triggers note how far they are.
 
 use rusqlite::params;
 use tripline_model::{CursorEntry, TriggerName};

@@ -15,7 +15,7 @@ const TIGHT_RESULT_BYTES: usize = 4096;
 
 /// Invocations that are ended the same way.
 pub(in crate::sqlite) enum Several {
-    /// Those that were started, but for these.
+    /// Those that were started, except these.
     Running(Arc<HashSet<RequestId>>),
     /// Those of a function that wait.
     Waiting(FunctionName),
@@ -138,8 +138,8 @@ impl Group<'_> {
         found.filter(wanted).take(limit).collect()
     }
 
-    /// What is known of an invocation that may make this transition. Looked up apart: `RETURNING` makes
-    /// SQLite build a table for its one row.
+    /// The state of an invocation before this transition, which must be allowed. A query of its own, because with
+    /// `RETURNING` SQLite builds a temporary table for the one row.
     fn before(&self, id: RequestId, transition: Transition) -> Result<Before, Failure> {
         let found = self
             .connection

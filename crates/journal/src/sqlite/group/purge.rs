@@ -7,7 +7,8 @@ use super::{Failure, Group};
 use crate::sqlite::{identity, row};
 
 impl Group<'_> {
-    /// Removes about `limit` notes of triggers that were not there since before `before`; says how many.
+    /// Removes about `limit` cursors and watermarks of triggers that have been missing since before `before`; says how
+    /// many.
     pub(in crate::sqlite) fn purge_notes(
         &mut self,
         before: Timestamp,
@@ -74,7 +75,7 @@ impl Group<'_> {
         Ok(ended.len() as u64)
     }
 
-    /// Removes some identities past their window; says how many.
+    /// Removes identities whose window is over, up to about `limit`; says how many.
     pub(in crate::sqlite) fn purge_identities(
         &mut self,
         now: Timestamp,

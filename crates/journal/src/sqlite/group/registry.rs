@@ -10,7 +10,7 @@ use crate::JournalError;
 use crate::sqlite::row;
 
 impl Group<'_> {
-    /// Makes these the functions that are known, unless one of them changed its mode.
+    /// Replaces the known functions with these, unless one of them changed its mode.
     pub(in crate::sqlite) fn register(
         &mut self,
         present: &[(FunctionName, Execution)],
@@ -58,7 +58,7 @@ impl Group<'_> {
         Ok(known)
     }
 
-    /// Notes since when a trigger that left notes is not there any more, unless it is.
+    /// For each trigger that left cursors or watermarks and is not present, notes since when it is missing.
     pub(in crate::sqlite) fn register_triggers(
         &mut self,
         present: &[TriggerName],
@@ -82,7 +82,7 @@ impl Group<'_> {
     }
 
     fn who_has_notes(&self) -> rusqlite::Result<Vec<String>> {
-        // One seek each; DISTINCT would read whole inventories.
+        // One seek for each trigger; DISTINCT would read all their cursors.
         let mut next = self.connection.prepare_cached(
             "SELECT min(via) FROM (SELECT min(via) AS via FROM cursors WHERE via > ?1
              UNION ALL SELECT min(via) FROM watermarks WHERE via > ?1)",

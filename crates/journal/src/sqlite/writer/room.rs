@@ -6,7 +6,7 @@ use super::{Checkpoints, Writer};
 use crate::sqlite::{checkpoint, schema};
 
 impl Writer {
-    /// What there is for a new life to do: it may begin on a full disk.
+    /// Prepares the first write: the disk may be full from the beginning.
     pub(in crate::sqlite) fn begin(&mut self) {
         if !self.find_room() {
             self.note_full();
@@ -16,21 +16,21 @@ impl Writer {
     fn note_full(&mut self) {
         self.shared.set_full(true);
         if let Checkpoints::Thread { wake, .. } = &self.checkpoints {
-            // From now on it looks at the disk more often. If it works already, it will see that by itself.
+            // So that it checks for room more often from now on. If it is busy, it notices by itself.
             let _ = wake.try_send(());
         }
         self.look_again = Some(Instant::now() + checkpoint::ROOM_CHECK_INTERVAL);
     }
 
-    /// There is no room: from now on events are refused, and ends have the reserve.
+    /// There is no room: from now on events are refused, and ends use the reserve.
     pub(super) fn enter_full(&mut self) {
         self.note_full();
         self.give_reserve();
     }
 
-    /// Whether there is room after all where a write found none: the file may have been full, which does not grow, and
-    /// the disk may have had room for long. Asks the disk alone, for the write found the free pages wanting, and is true
-    /// no second time, for then the file may grow.
+    /// Whether there is room after all when a write found none. Perhaps only the file was full, because it must not
+    /// grow, while the disk has room again. Free pages are not tried: the write has just found none. True at most once
+    /// in a row, because then the file may grow.
     pub(super) fn outgrow(&mut self) -> bool {
         if !self.must_not_grow {
             return false;
@@ -39,7 +39,7 @@ impl Writer {
         self.reserve.make().is_ok() && found_or_warn(self.use_reserve())
     }
 
-    /// Lets the journal have the room of the reserve.
+    /// Gives the room of the reserve to the journal.
     fn give_reserve(&mut self) {
         self.must_not_grow = false;
         if let Err(error) = self.reserve.release() {
@@ -84,8 +84,9 @@ impl Writer {
         Ok(true)
     }
 
-    /// A file that filled the disk keeps its length, whatever is removed from it. Its free pages are room for events as
-    /// long as it does not grow: then the little that the disk has is left for the WAL, and for ends when they are used up.
+    /// A file that filled the disk does not shrink when records are removed. Its free pages are then room for events,
+    /// but the file must not grow: the little room on the disk is for the WAL, and for ends when the free pages are used
+    /// up.
     fn find_free_pages(&mut self) -> rusqlite::Result<bool> {
         if schema::free_bytes(&self.connection)? < self.reserve.bytes() {
             return Ok(false);
