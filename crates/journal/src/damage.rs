@@ -1,11 +1,11 @@
-//! The words for what is damaged: a check and a hub that refuses to start use the same.
+//! How damage is described: a check and a hub that refuses to start use the same words.
 
 use std::path::Path;
 
 use crate::OpenError;
 use crate::sqlite::Tail;
 
-/// For damage to the journal: a hub on what is left might run what has run.
+/// What to do about damage to the journal: a hub on what is left might run again what has run.
 pub(crate) const MEND_JOURNAL: &str = "put a copy of the whole data directory in its place, or begin with an empty one; do not start a \
                                   hub on what is left, for it may run again what has run";
 
@@ -20,7 +20,7 @@ pub(crate) struct Damage {
 // === impl Damage ===
 
 impl Damage {
-    /// Why a hub does not start.
+    /// The error with which a hub refuses to start.
     pub(crate) fn refused(self, file: &Path) -> OpenError {
         OpenError::Damaged {
             path: file.to_owned(),

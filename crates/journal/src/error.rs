@@ -11,7 +11,7 @@ pub enum JournalError {
     #[error("the disk is full")]
     Full,
     /// A write or an fsync failed. What the call asked for may or may not be stored, and this journal takes no more
-    /// writes until the hub is started anew.
+    /// writes until the hub is restarted.
     #[error("the journal takes no more writes: {0}")]
     Poisoned(String),
     /// The journal could not be used. Nothing of the call was stored.
@@ -49,7 +49,7 @@ pub enum OpenError {
     Locked {
         /// The data directory.
         dir: PathBuf,
-        /// The process that holds the lock; 0 if it left no number.
+        /// The pid of the process that holds the lock; 0 if it is not known.
         pid: u32,
     },
     /// The file was written by a newer version.
@@ -70,7 +70,7 @@ pub enum OpenError {
         /// What is wrong with it.
         reason: String,
     },
-    /// Something is lost that was told as kept. A hub that went on could run again what has run.
+    /// Something is lost that callers were told is kept. A hub that went on could run again what has run.
     #[error(
         "{} is damaged: {what}; lost: {lost}; to go on: {mend} (`tripline journal check {}` looks at the rest)",
         .path.display(), folder(.path)
@@ -113,7 +113,7 @@ pub enum OpenError {
 // === impl OpenError ===
 
 impl OpenError {
-    /// What to do, where the message does not say it.
+    /// What to do, if the message does not say that.
     pub fn help(&self) -> Option<&'static str> {
         matches!(self, Self::Newer { .. })
             .then_some("start the newer tripline, or put back the backup from before the upgrade")
@@ -125,7 +125,7 @@ fn folder(file: &Path) -> std::path::Display<'_> {
     file.parent().unwrap_or(Path::new(".")).display()
 }
 
-/// What makes the copy at `path` the journal.
+/// How to make the copy at `path` the journal.
 pub(crate) fn how_to_adopt(path: &Path) -> String {
     let dir = folder(path);
     format!(

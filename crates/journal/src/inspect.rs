@@ -1,4 +1,4 @@
-//! Looks at a data directory that no hub uses, and changes nothing in it.
+//! Checks a data directory that no hub uses, and changes nothing in it.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -29,7 +29,7 @@ pub struct Inspection {
 /// One thing that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// Whether something is lost that was told as kept.
+    /// Whether something is lost that callers were told is kept.
     pub is_damage: bool,
     /// Where.
     pub file: PathBuf,
@@ -46,11 +46,11 @@ pub struct Finding {
 pub struct KnownFunction {
     /// Its name.
     pub name: String,
-    /// The mode it is locked to; `None` for one that was removed from the configuration and of which something is left.
+    /// The mode it is locked to; `None` if it was removed from the configuration and only has open invocations left.
     pub execution: Option<Execution>,
-    /// Invocations that wait for their start.
+    /// Invocations that were not started yet.
     pub waiting: u64,
-    /// Invocations that were started and have no end yet.
+    /// Invocations that were started and have not ended yet.
     pub running: u64,
 }
 
@@ -58,7 +58,7 @@ const MEND_BY_START: &str = "nothing: the next start of the hub puts it right";
 const MEND_LOGS: &str =
     "remove this file with the hub stopped, if its logs may go; the journal does not need it";
 
-/// Looks at the data directory `dir`.
+/// Checks the data directory `dir`.
 ///
 /// # Errors
 /// It cannot be looked at: `Locked` while a hub uses it, `NoJournal` where no hub ever was, `Newer` where a newer version
@@ -83,7 +83,7 @@ pub fn inspect(dir: &Path) -> Result<Inspection, OpenError> {
         }
     };
     if !is_there {
-        // A hub leaves its lock.
+        // Every hub leaves its lock file.
         if kept_out.is_none() {
             return Err(OpenError::NoJournal {
                 dir: dir.to_owned(),
@@ -101,8 +101,7 @@ pub fn inspect(dir: &Path) -> Result<Inspection, OpenError> {
     Ok(inspection)
 }
 
-/// What a hub would say that opens the data directory `dir`: quickly, without a look at each record, and without a
-/// change.
+/// Whether a hub would open the data directory `dir`. Quick, for it does not read each record; changes nothing.
 ///
 /// # Errors
 /// Why it would refuse. `Locked` while a hub uses the directory.
@@ -111,7 +110,7 @@ pub fn would_open(dir: &Path) -> Result<(), OpenError> {
     let journal = dir.join("journal.db");
     match fs::metadata(&journal) {
         Ok(_) => try_to_read(&journal),
-        // A hub makes one.
+        // A hub would create one.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(source) => Err(OpenError::Io {
             path: journal,
@@ -120,8 +119,8 @@ pub fn would_open(dir: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// The functions that the journal in `dir` knows, or of which it has something open; none where there is no journal. A
-/// hub may use the directory meanwhile: what its next start would change is asked before that one is stopped.
+/// The functions that the journal in `dir` knows or has open invocations of; none if there is no journal. A hub may use the
+/// directory meanwhile, so that one can ask what its next start would change before it is stopped.
 ///
 /// # Errors
 /// The journal cannot be read.
@@ -167,7 +166,7 @@ fn functions(connection: &Connection) -> rusqlite::Result<Vec<KnownFunction>> {
 // === impl Inspection ===
 
 impl Inspection {
-    /// Whether something is lost that was told as kept.
+    /// Whether something is lost that callers were told is kept.
     pub fn is_damaged(&self) -> bool {
         self.findings.iter().any(|finding| finding.is_damage)
     }
@@ -176,7 +175,7 @@ impl Inspection {
         self.findings.push(finding);
     }
 
-    /// Answers whether there is anything in the file: a hub that was killed early leaves one with nothing.
+    /// Answers whether there is anything in the file: a hub that was killed early leaves an empty one.
     fn look_at_journal(&mut self, path: &Path) -> Result<bool, OpenError> {
         let wal = path.with_file_name("journal.db-wal");
         let tail = wal_tail(path).map_err(|source| OpenError::Io {
@@ -259,7 +258,7 @@ impl Inspection {
     }
 }
 
-/// What SQLite's own check says against a database, a few lines of it.
+/// The first complaints of SQLite's own check of a database.
 pub(crate) fn integrity(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     let mut check = connection.prepare("PRAGMA integrity_check(10)")?;
     let lines = check.query_map([], |row| row.get::<_, String>(0))?;

@@ -1,4 +1,4 @@
-//! The port to what is durable about invocations.
+//! The port to the journal: what is durable about invocations.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::JournalError;
 /// An event that is to be accepted under a fresh id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewInvocation {
-    /// The id it gets if the happening is new. Never used before.
+    /// The id it gets if it is new. Must never have been used.
     pub request_id: RequestId,
     /// When it is accepted: the time of its id. Windows of identities are counted from here.
     pub accepted_at: Timestamp,
@@ -23,12 +23,12 @@ pub struct NewInvocation {
     pub offer: Arc<Offer>,
 }
 
-/// What became of one offer. Its cursors are written in every case but `KeyReused`.
+/// The outcome of one offer. Its cursors are written in every case except `KeyReused`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Accepted {
-    /// It is on disk under the id it came with.
+    /// It is new, and is on disk under the id it came with.
     New(RequestId),
-    /// The happening was accepted before, under this id.
+    /// The same event was accepted before, under this id.
     Known(RequestId),
     /// Its position lies at or below the watermark of its stream.
     Past,
@@ -41,7 +41,7 @@ pub enum Accepted {
 pub struct Query {
     /// Only of this function.
     pub function: Option<FunctionName>,
-    /// Only through this trigger.
+    /// Only from this trigger.
     pub trigger: Option<TriggerName>,
     /// Only in this state.
     pub state: Option<InvocationState>,
@@ -51,12 +51,12 @@ pub struct Query {
     pub until: Option<Timestamp>,
     /// Only with ids below this one: where the page before ended.
     pub before: Option<RequestId>,
-    /// Invocations on a page, at most; 1 to 1,000, other values are taken as the nearest of these.
+    /// The most invocations on a page, from 1 to 1,000; another value counts as the nearest of these.
     pub limit: usize,
 }
 
-/// A page of invocations, newest first, without data and results. It may have fewer than were asked for, even none, and
-/// not be the last one: a page that would cost too much ends early.
+/// A page of invocations, newest first, without data and results. It ends early if it would cost too much: so it may have
+/// fewer than were asked for, even none, without being the last one.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Page {
     /// The invocations.
@@ -74,23 +74,23 @@ pub struct Portion {
     pub bytes: usize,
 }
 
-/// Most runs are over before this, and recorded; see [`Journal::oldest_with_log_to_keep`].
+/// Most runs take less, until their end is recorded; see [`Journal::oldest_with_log_to_keep`].
 pub const SHORT_RUN: Duration = Duration::from_secs(60);
 
 /// What is kept, and how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
-    /// How long a record is kept after its end was recorded, or after its end, if the clock had that later: of a run that
-    /// ended while no hub was there, nobody could have read it before.
+    /// How long a record is kept after its end was recorded, or after the end itself if that is later by the clock.
+    /// Counted from the recording, because nobody could read the record of a run that ended while no hub was there.
     pub keep_ended: Duration,
-    /// How long it is kept also where `max_bytes` would have it go, at most `keep_ended`: whoever has a receipt must
+    /// How long it is kept even if there is more than `max_bytes`, but at most `keep_ended`: whoever has a receipt must
     /// have time to ask for the answer.
     pub keep_at_least: Duration,
-    /// Bytes that the journal may take beside the events that wait and run, which cannot be removed; above, ended records
-    /// are removed, the oldest end first.
+    /// How many bytes the journal may take, not counting events that wait or run, which cannot be removed. Above that,
+    /// ended records are removed, the oldest end first.
     pub max_bytes: u64,
-    /// How long cursors and watermarks of a trigger are kept after it was missing in
-    /// [`Journal::register_triggers`] for the first time.
+    /// How long cursors and watermarks of a trigger are kept after [`Journal::register_triggers`] was first called
+    /// without it.
     pub keep_removed: Duration,
 }
 
@@ -99,9 +99,9 @@ pub struct Retention {
 pub struct Purged {
     /// Records of ended invocations.
     pub invocations: u64,
-    /// Identities past their window.
+    /// Identities whose window is over.
     pub identities: u64,
-    /// Cursors and watermarks of triggers that are no more.
+    /// Cursors and watermarks of triggers that were removed.
     pub notes: u64,
 }
 
@@ -112,7 +112,7 @@ pub enum Health {
     Ok,
     /// The disk is full: no new events are taken, ends are recorded.
     Full,
-    /// A write failed, with these words: no more writes until the hub is started anew.
+    /// A write failed, with this message: there are no more writes until the hub is restarted.
     Poisoned(String),
 }
 
@@ -124,10 +124,10 @@ pub enum Health {
 #[async_trait]
 pub trait Journal: Send + Sync + 'static {
     /// Accepts a batch in one durable transaction: identity check, record, identity or watermark, cursors. Answers
-    /// in the order of the batch. Within a batch, too, a repeat is known.
+    /// in the order of the batch. A repeat within the batch is known, too.
     async fn accept(&self, batch: Vec<NewInvocation>) -> Result<Vec<Accepted>, JournalError>;
 
-    /// What [`Journal::accept`] would answer if the happening was accepted before; `None` if it is new. Writes
+    /// What [`Journal::accept`] would answer if the event was accepted before; `None` if it is new. Writes
     /// nothing.
     async fn find_identity(&self, offer: &Offer) -> Result<Option<Accepted>, JournalError>;
 
@@ -138,8 +138,8 @@ pub trait Journal: Send + Sync + 'static {
     /// does not allow this end. Works on a full disk, where a large result may be left out and marked as cut.
     async fn finish(&self, id: RequestId, ending: Ending) -> Result<(), JournalError>;
 
-    /// The longest waiting accepted invocations of a function but `except`, oldest first, with their data; `most` of
-    /// them, but one at least, if any waits.
+    /// The invocations of a function that have waited longest, except those of `except`, oldest first and with their
+    /// data: up to `most` of them, but at least one, if any waits.
     async fn queued(
         &self,
         function: &FunctionName,
@@ -150,8 +150,8 @@ pub trait Journal: Send + Sync + 'static {
     /// How many accepted invocations wait, for each function that has any.
     async fn queue_lengths(&self) -> Result<Vec<(FunctionName, u64)>, JournalError>;
 
-    /// Ends up to `limit` running invocations as lost, but none of `except`, and says which; call until it answers
-    /// none.
+    /// Ends up to `limit` running invocations as lost, except those of `except`, and answers which; call until there are
+    /// no more.
     async fn lose_running(
         &self,
         at: Timestamp,
@@ -161,7 +161,7 @@ pub trait Journal: Send + Sync + 'static {
     ) -> Result<Vec<RequestId>, JournalError>;
 
     /// Ends up to `limit` invocations of a function that were accepted before `accepted_before` and not started as
-    /// expired, and says which; call until it answers none.
+    /// expired, and answers which; call until there are no more.
     async fn expire(
         &self,
         function: &FunctionName,
@@ -170,8 +170,8 @@ pub trait Journal: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<RequestId>, JournalError>;
 
-    /// Ends up to `limit` accepted, not started invocations of a function as cancelled and says which; call until
-    /// it answers none.
+    /// Ends up to `limit` invocations of a function that were not started as cancelled, and answers which; call until
+    /// there are no more.
     async fn cancel_all(
         &self,
         function: &FunctionName,
@@ -186,7 +186,7 @@ pub trait Journal: Send + Sync + 'static {
     /// A page of invocations, newest first, at a bounded cost.
     async fn list(&self, query: &Query) -> Result<Page, JournalError>;
 
-    /// How many records there are of each function in each state; none for zero.
+    /// How many records each function has in each state; zeros are left out.
     async fn counts(&self) -> Result<Vec<(FunctionName, InvocationState, u64)>, JournalError>;
 
     /// Makes the functions known, each with the mode it is locked to from now on, and forgets those that are not
@@ -197,23 +197,23 @@ pub trait Journal: Send + Sync + 'static {
         present: &[(FunctionName, Execution)],
     ) -> Result<(), JournalError>;
 
-    /// Says which triggers there are, enabled or not. From `now` on the notes (cursors, watermarks) of all others get old,
-    /// for [`Retention::keep_removed`], unless their trigger is there again before they are removed.
+    /// Says which triggers there are, enabled or not. Notes (cursors and watermarks) of all other triggers are removed
+    /// [`Retention::keep_removed`] after `now`, unless their trigger is back before.
     async fn register_triggers(
         &self,
         present: &[TriggerName],
         now: Timestamp,
     ) -> Result<(), JournalError>;
 
-    /// The invocation accepted first of those whose log is to be kept however old its last line is: they run, or their
-    /// end was recorded at `since` or later. Not of those whose end was recorded within [`SHORT_RUN`] after their start,
-    /// for their lines are hardly older.
+    /// Of the invocations whose logs must be kept however old their last lines are, the one that was accepted first.
+    /// These run, or their end was recorded at `since` or later. Those whose end was recorded within [`SHORT_RUN`] after
+    /// their start do not count, for their lines are hardly older than that.
     async fn oldest_with_log_to_keep(
         &self,
         since: Timestamp,
     ) -> Result<Option<RequestId>, JournalError>;
 
-    /// Removes what retention no longer keeps, in small steps between which other writes go on.
+    /// Removes what is no longer to be kept, in small steps, between which other writes go on.
     async fn purge(&self, retention: &Retention, now: Timestamp) -> Result<Purged, JournalError>;
 
     /// A UUID made when the journal was created: the stable name of this hub.
@@ -238,7 +238,7 @@ impl Portion {
         bytes: usize::MAX,
     };
 
-    /// Whether another one belongs to it after `count` others, if they have `bytes` with it. The first always does.
+    /// Whether one more may follow `count` others, if all of them together have `bytes`. The first always may.
     pub(crate) fn takes(&self, count: usize, bytes: u64) -> bool {
         let fits = usize::try_from(bytes).is_ok_and(|bytes| bytes <= self.bytes);
         count == 0 || (count < self.count && fits)
@@ -263,7 +263,7 @@ impl Default for Query {
 }
 
 impl Query {
-    /// Bytes of invocations on one page, by their weight, beside one invocation that may be larger.
+    /// The most bytes of invocations on one page, by their weight. One invocation alone may have more.
     pub(crate) const PAGE_BYTES: usize = 4 << 20;
 
     /// The limit that is used.

@@ -1,7 +1,7 @@
-//! What is durable: the journal of invocations, and the log store. Both behind traits, on SQLite for use and in
-//! memory for tests.
+//! What is durable: the journal of invocations, and the log store. Both are traits, with an implementation on SQLite and
+//! one in memory for tests.
 //!
-//! `DESIGN.md` beside this crate tells the schema, what is durable when, and how a crash is recovered from.
+//! `DESIGN.md` beside this crate describes the schema, what is durable when, and how the hub recovers from a crash.
 
 mod damage;
 mod error;

@@ -1,5 +1,5 @@
-//! A journal that forgets everything at its end: for tests of what uses a journal. It passes the same contract suite
-//! as the SQLite one, and can be told to be full or poisoned.
+//! A journal in memory, for tests of what uses a journal. It passes the same contract tests as the SQLite one, and can be
+//! told to be full or poisoned.
 
 mod state;
 
@@ -37,7 +37,7 @@ impl MemoryJournal {
         }
     }
 
-    /// Behaves from now on as on a disk of this health: `Full` refuses new events, `Poisoned` every write.
+    /// From now on behaves like a journal with this health: `Full` refuses new events, `Poisoned` every write.
     pub fn set_health(&self, health: Health) {
         self.lock().health = health;
     }

@@ -27,8 +27,8 @@ CREATE TABLE IF NOT EXISTS lines (
 CREATE TABLE IF NOT EXISTS newest (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), at INTEGER NOT NULL);
 ";
 
-/// What was changed in each version from the second on. Before 2 every line was complete, and came once. Before 3 the
-/// lines about the run itself were kept too, the first as number 1; readers make them out of the run's record since.
+/// The changes of each version since the second. Before version 2 every line was complete and came once. Before version 3
+/// the lines about the run itself were stored, too, the first as number 1; now readers derive them from the run's record.
 const STEPS: [(i64, &str); 2] = [
     (
         2,
@@ -63,7 +63,7 @@ impl Day {
         Self(id.timestamp().as_millis().div_euclid(DAY_MILLIS))
     }
 
-    /// The moment after the day.
+    /// When the day is over.
     pub(super) fn end(self) -> Timestamp {
         Timestamp::from_millis((self.0 + 1) * DAY_MILLIS)
     }
@@ -100,7 +100,8 @@ impl Day {
     }
 }
 
-/// The files of days in `dir` that cannot be read, and what is wrong with each; the directory itself, if that cannot be.
+/// The files of days in `dir` that cannot be read, and what is wrong with each. If `dir` itself cannot be read, it is
+/// listed.
 pub(crate) fn unreadable_days(dir: &Path) -> Vec<(PathBuf, String)> {
     let days = match Day::all(dir) {
         Ok(days) => days,
@@ -120,11 +121,11 @@ pub(crate) fn unreadable_days(dir: &Path) -> Vec<(PathBuf, String)> {
     looked.collect()
 }
 
-/// Opens a day's file for writing; makes it if it is new.
+/// Opens a day's file for writing, and creates it if there is none.
 pub(super) fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
     let mut only_ours = OpenOptions::new();
     only_ours.append(true).create(true).mode(0o600);
-    // What goes wrong here goes wrong in SQLite, too, which says it better.
+    // If this fails, SQLite fails, too, with a better message.
     let _ = only_ours.open(path);
     let connection = connect(path)?;
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
@@ -142,7 +143,7 @@ pub(super) fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Opens a day's file for reading; `None` while it is being made.
+/// Opens a day's file for reading; `None` while it is being created.
 pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Option<Connection>> {
     let connection = connect(path)?;
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
@@ -155,7 +156,7 @@ pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Option<Connection>> {
     Ok(Some(connection))
 }
 
-/// Brings a file of an earlier version up to this one, whoever opens it first.
+/// Migrates a file of an earlier version to this one. Done by whoever opens it first.
 fn migrate(connection: &Connection) -> rusqlite::Result<()> {
     let version = || -> rusqlite::Result<i64> {
         connection.pragma_query_value(None, "user_version", |row| row.get(0))
@@ -183,7 +184,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Reads how far a log is.
+/// Reads the last numbers of a log.
 pub(super) fn tally(connection: &Connection, id: RequestId) -> rusqlite::Result<Tally> {
     let mut select = connection.prepare_cached(
         "SELECT coalesce(max(seq), 0), coalesce(max(origin), 0) FROM lines WHERE id = ?1",
@@ -232,7 +233,8 @@ pub(super) fn newest(connection: &Connection) -> rusqlite::Result<Option<Timesta
     Ok(at.optional()?.map(Timestamp::from_millis))
 }
 
-/// The same of a file that is not open. Nothing is written for that: what is old may have to go because the disk is full.
+/// The same for a file that is not open. Nothing is written for that: the disk may be full, which may be why old files
+/// are removed.
 pub(super) fn newest_in(path: &Path) -> rusqlite::Result<Option<Timestamp>> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
@@ -240,12 +242,12 @@ pub(super) fn newest_in(path: &Path) -> rusqlite::Result<Option<Timestamp>> {
     newest(&Connection::open_with_flags(unchanging(path), flags)?)
 }
 
-/// Whether a crash left lines in the log of a file, which can only be read by whoever can write.
-pub(super) fn has_log(path: &Path) -> bool {
+/// Whether a crash left lines in the WAL of a file: only a connection that can write can read them.
+pub(super) fn has_wal(path: &Path) -> bool {
     fs::metadata(with_suffix(path, "-wal")).is_ok_and(|log| log.len() > 0)
 }
 
-/// When a file or its log was last written, as the file system says.
+/// When a file or its WAL was last written, according to the file system.
 pub(super) fn changed(path: &Path) -> io::Result<Timestamp> {
     let written = |path: &Path| fs::metadata(path)?.modified();
     let file = written(path)?;
@@ -254,7 +256,7 @@ pub(super) fn changed(path: &Path) -> io::Result<Timestamp> {
     Ok(Timestamp::from_millis(0).plus(since))
 }
 
-/// The URI of a file that SQLite opens without making anything beside it.
+/// A URI with which SQLite opens a file without creating others beside it.
 fn unchanging(path: &Path) -> String {
     let mut uri = String::from("file:");
     for byte in path.as_os_str().as_bytes() {
@@ -313,7 +315,7 @@ pub(super) fn read(
             stream: match row.get(2)? {
                 0 => LogStream::Stdout,
                 1 => LogStream::Stderr,
-                // Earlier builds had a number of their own for the remark that a log was cut.
+                // Earlier builds stored another number for the remark that a log was cut.
                 _ => LogStream::System,
             },
             text: Bytes::from(row.get::<_, Vec<u8>>(3)?),

@@ -1,4 +1,4 @@
-//! Who waits for news of which log. The writer only looks up the logs it wrote to, and never waits.
+//! Which logs are followed, and wakes their followers. The writer only looks up the logs it wrote to, and never waits.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard};
@@ -41,14 +41,14 @@ impl Followers {
         }
     }
 
-    /// Tells the followers of a log its last number.
+    /// Tells the followers of a log the number of its last line.
     pub(super) fn tell(&self, id: RequestId, seq: u64) {
         if let Some(log) = self.lock().as_ref().and_then(|followed| followed.get(&id)) {
             log.send_replace(seq);
         }
     }
 
-    /// Lets everybody go, now and later.
+    /// Wakes all followers, and lets later ones not wait.
     pub(super) fn close(&self) {
         *self.lock() = None;
     }
@@ -61,10 +61,10 @@ impl Followers {
 // === impl Follower ===
 
 impl Follower<'_> {
-    /// Returns when the log is beyond `after`, or the store is closed.
+    /// Returns when the log has a line after `after`, or the store is closed.
     pub(super) async fn beyond(&mut self, after: u64) {
         if let Some(news) = &mut self.news {
-            // An error is the end of the store, which is an end of waiting, too.
+            // An error means that the store is closed, which also ends the wait.
             let _ = news.wait_for(|seq| *seq > after).await;
         }
     }

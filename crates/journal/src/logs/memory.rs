@@ -1,4 +1,4 @@
-//! A log store that forgets everything at its end: for tests.
+//! A log store that keeps everything in memory: for tests.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard};

@@ -25,7 +25,7 @@ const MAX_READERS: usize = 4;
 /// Bytes that a line takes in the buffer beside its text.
 const LINE_BYTES: usize = 64;
 
-/// Logs in a directory of their own.
+/// The logs in a directory.
 pub struct SqliteLogStore {
     followers: Arc<Followers>,
     queue: Mutex<Option<mpsc::Sender<Command>>>,
@@ -43,7 +43,7 @@ struct Readers {
 // === impl SqliteLogStore ===
 
 impl SqliteLogStore {
-    /// Opens the logs in `dir`, which is made if need be. Whoever holds the journal's lock may open it.
+    /// Opens the logs in `dir`, which is created if need be. The caller must hold the journal's lock.
     pub fn open(dir: &Path) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Io {
             path: dir.to_owned(),
@@ -70,7 +70,7 @@ impl SqliteLogStore {
         })
     }
 
-    /// Asks the file that has the log of `id`; `None` if there is no such file.
+    /// Runs `ask` on the file with the log of `id`; `None` if there is no such file.
     async fn look<T: Send + 'static>(
         &self,
         id: RequestId,
@@ -156,7 +156,7 @@ impl LogStore for SqliteLogStore {
         })
         .await?;
         let removed = done.await.map_err(|_| LogError::Closed)?;
-        // A read meanwhile may have opened a file that is gone now.
+        // Reads may have kept a connection to a file that was just removed.
         self.readers.forget();
         removed
     }

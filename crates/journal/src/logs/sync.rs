@@ -1,5 +1,5 @@
-//! The thread that makes logs durable: what was written is on the disk about a second later, and neither the writer nor
-//! its followers wait for that.
+//! The thread that makes logs durable. Lines are on the disk about a second after they were written; neither the writer
+//! nor its followers wait for that.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -16,7 +16,7 @@ use super::day::Day;
 /// How long written lines may be only in the page cache.
 const MAX_SYNC_DELAY: Duration = Duration::from_secs(1);
 
-/// Where the writer says what it has written to. When it is dropped, what was written is synced at once.
+/// The writer's handle, to tell the thread which files it wrote to. When dropped, it has them synced at once.
 pub(super) struct Syncer {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
@@ -74,7 +74,7 @@ impl Shared {
         lock(&self.waiting)
     }
 
-    /// Waits until something was written, then for more of it; nothing, when it is over.
+    /// Waits until something was written, then a little longer for more. Answers nothing when the handle is dropped.
     fn next(&self) -> BTreeSet<Day> {
         let nothing = |waiting: &mut Waiting| waiting.written.is_empty() && !waiting.closed;
         let waiting = self.changed.wait_while(self.lock(), nothing);
@@ -100,7 +100,7 @@ fn run(dir: &Path, shared: &Shared) {
             let synced = sync(&path, !known.contains(&day));
             match &synced {
                 Ok(()) => _ = known.insert(day),
-                // Gone: it was old.
+                // It was old, and is removed.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) if !failing => {
                     tracing::warn!(path = %path.display(), %error, "a log cannot be synced: a power cut would lose lines");

@@ -1,11 +1,11 @@
-//! How far one invocation's log is: its numbers, and what was lost of it.
+//! The last numbers of one invocation's log, and how many of its lines were lost.
 
 use bytes::Bytes;
 use tripline_model::{LogLine, LogStream};
 
 use crate::NewLine;
 
-/// How far a log is.
+/// The last numbers of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Tally {
     /// Number of the last line.
@@ -26,7 +26,7 @@ pub(super) struct Placed {
 // === impl Tally ===
 
 impl Tally {
-    /// Numbers a line, after a remark if some before it were lost. Drops one that came before.
+    /// Numbers a line, and puts a remark before it if lines were lost. Drops a line that was kept before.
     pub(super) fn place(&mut self, new: NewLine, to: &mut Vec<Placed>) {
         if new.origin <= self.origin {
             return;

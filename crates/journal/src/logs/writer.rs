@@ -1,4 +1,4 @@
-//! The thread that writes logs: what was appended during a transaction is the next one.
+//! The thread that writes logs. Lines that are appended during one transaction are written in the next.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -17,16 +17,16 @@ use super::sync::Syncer;
 use super::tally::Tally;
 use crate::{LogError, NewLine};
 
-/// Lines in one transaction, near enough.
+/// About the most lines in one transaction.
 const MAX_LINES: usize = 8192;
-/// Files that are held open for writing.
+/// The most files that are kept open for writing.
 const MAX_FILES: usize = 4;
-/// Logs whose place is kept in memory; others are looked up.
+/// The most logs whose last numbers are kept in memory; those of others are looked up.
 const MAX_TALLIES: usize = 16_384;
 
 /// What the writer is asked for.
 pub(super) enum Command {
-    /// To write lines, which hold room in the buffer until they are.
+    /// To write lines, which take up the buffer until then.
     Lines(Vec<NewLine>, OwnedSemaphorePermit),
     /// To answer when everything before is written.
     Flush(oneshot::Sender<()>),
@@ -49,8 +49,8 @@ pub(super) struct Writer {
     failing: bool,
 }
 
-/// What is one transaction, and whom it answers: a flush that comes between lines waits for those after it, too, so that
-/// many who ask at the same time cost one transaction.
+/// One transaction, and who gets an answer after it. A flush between lines waits for the lines after it, too, so that
+/// many flushes at the same time take one transaction.
 #[derive(Default)]
 struct Batch {
     lines: Vec<NewLine>,
@@ -84,7 +84,7 @@ impl Writer {
     /// Writes until the queue is closed and empty.
     pub(super) fn run(mut self, mut queue: Receiver<Command>) {
         while let Some(first) = queue.blocking_recv() {
-            // Threads that wait for a processor may have lines for the same transaction.
+            // Threads that wait for a processor may have more lines for this transaction.
             thread::yield_now();
             let mut batch = Batch::default();
             let mut next = Some(first);
@@ -107,7 +107,7 @@ impl Writer {
             self.write(batch.lines);
             drop(batch.permits);
             for reply in batch.flushed {
-                // Whoever asked may have gone.
+                // The caller may have dropped its future.
                 let _ = reply.send(());
             }
             if let Some((before, spared, reply)) = purge {
@@ -169,7 +169,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Nothing of these lines was written.
+    /// Counts lines that could not be written as lost.
     fn lose(&mut self, day: Day, lost: HashMap<RequestId, u64>, error: &rusqlite::Error) {
         if !self.failing {
             self.failing = true;
@@ -204,7 +204,7 @@ impl Writer {
             if day.end() > before || spared.is_some_and(|id| Day::of(id) <= day) {
                 continue;
             }
-            // One that fails keeps no other.
+            // If one fails, the others are removed all the same.
             match self.purge_day(day, before) {
                 Ok(gone) => removed += u64::from(gone),
                 Err(error) => left.push(format!("{}: {error}", day.path(&self.dir).display())),
@@ -220,12 +220,12 @@ impl Writer {
         }
     }
 
-    /// Whether the day is old, and is removed.
+    /// Removes the day if it is old; answers whether it was.
     fn purge_day(&mut self, day: Day, before: Timestamp) -> io::Result<bool> {
         let path = day.path(&self.dir);
         let newest = match self.files.get(&day) {
             Some(file) => day::newest(file),
-            None if day::has_log(&path) => Ok(Some(day::changed(&path)?)),
+            None if day::has_wal(&path) => Ok(Some(day::changed(&path)?)),
             None => day::newest_in(&path),
         };
         let is_old = match newest {

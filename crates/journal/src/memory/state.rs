@@ -13,7 +13,7 @@ use crate::{
     SHORT_RUN,
 };
 
-/// Everything there is.
+/// Everything that the journal holds.
 pub(super) struct State {
     pub(super) invocations: BTreeMap<RequestId, Invocation>,
     pub(super) watermarks: BTreeMap<(Option<TriggerName>, String), u64>,
@@ -24,7 +24,7 @@ pub(super) struct State {
     kept_from: BTreeMap<RequestId, Timestamp>,
     identities: BTreeMap<(Option<TriggerName>, String), Remembered>,
     functions: BTreeMap<FunctionName, Execution>,
-    /// Triggers that left notes, and since when they are not there any more.
+    /// Since when each trigger that left cursors or watermarks has been missing.
     gone: BTreeMap<TriggerName, Timestamp>,
 }
 
@@ -53,7 +53,7 @@ impl Default for State {
 }
 
 impl State {
-    /// An id of the batch that was used before.
+    /// The first id of the batch that was used before, if any.
     pub(super) fn duplicate(&self, batch: &[NewInvocation]) -> Option<RequestId> {
         let used = |new: &&NewInvocation| {
             self.invocations.contains_key(&new.request_id)
@@ -95,7 +95,7 @@ impl State {
         Accepted::New(request_id)
     }
 
-    /// Under what the offer's happening is known at `now`.
+    /// The answer to an offer whose event is known at `now`.
     pub(super) fn find(&self, offer: &Offer, now: Timestamp) -> Option<Accepted> {
         match &offer.identity {
             Identity::Unique => None,
@@ -140,7 +140,7 @@ impl State {
         }
     }
 
-    /// Moves an invocation on, or says why not.
+    /// Makes a transition of an invocation, or says why it is not allowed.
     pub(super) fn apply(
         &mut self,
         id: RequestId,
@@ -192,7 +192,7 @@ impl State {
         found.map(|invocation| invocation.request_id).collect()
     }
 
-    /// The accepted, not started invocations of a function.
+    /// The invocations of a function that were not started.
     pub(super) fn waiting(&self, function: &FunctionName) -> impl Iterator<Item = &Invocation> {
         self.invocations
             .values()
@@ -305,7 +305,8 @@ impl State {
         kept.map(|one| one.request_id)
     }
 
-    /// Removes ended records past their time, then the oldest until the rest fits, and notes of triggers long gone.
+    /// Removes ended records that are too old, then the oldest until the rest fits, and notes of triggers removed long
+    /// ago.
     pub(super) fn purge(&mut self, retention: &Retention, now: Timestamp) -> Purged {
         let before = (self.invocations.len(), self.identities.len());
         let limit = now.minus(retention.keep_ended);
@@ -341,7 +342,7 @@ impl State {
         (notes.0 + notes.1 - self.cursors.len() - self.watermarks.len()) as u64
     }
 
-    /// Bytes of what has ended.
+    /// Bytes of ended records.
     fn weight(&self) -> u64 {
         let ended = self.invocations.values().filter(|i| i.ending.is_some());
         let weights = ended.map(Invocation::weight);
