@@ -119,8 +119,8 @@ pub fn would_open(dir: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// The functions that the journal in `dir` knows or has open invocations of; none if there is no journal. A hub may use the
-/// directory meanwhile, so that one can ask what its next start would change before it is stopped.
+/// The functions that the journal in `dir` knows or has open invocations of; none if there is no journal. A hub may use
+/// the directory meanwhile, so that one can ask what its next start would change before it is stopped.
 ///
 /// # Errors
 /// The journal cannot be read.

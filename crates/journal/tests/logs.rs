@@ -326,7 +326,7 @@ async fn lost_lines_are_counted_once_writing_works_again() {
         (path.extension()? == "db").then_some(path)
     });
     let other = rusqlite::Connection::open(file.unwrap()).unwrap();
-    // Renamed under the writer's feet, and back.
+    // Renamed while the writer uses it, and back.
     other
         .execute_batch("ALTER TABLE lines RENAME TO away")
         .unwrap();

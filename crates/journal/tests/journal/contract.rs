@@ -1,4 +1,4 @@
-//! What every journal does, run against each.
+//! The contract that every journal keeps, checked against each of them.
 
 mod accepting;
 mod ending;
@@ -39,7 +39,7 @@ fn subject<J: tripline_journal::Journal>(journal: Arc<J>, clock: Arc<ManualClock
     }
 }
 
-/// Ends an invocation, so many seconds after the beginning.
+/// Ends an invocation, so many seconds after [`NOW`].
 async fn end(s: &Subject, id: RequestId, end: End, seconds: u64) {
     let ending = Ending::new(end, at(seconds), "test");
     s.journal.finish(id, ending).await.unwrap();

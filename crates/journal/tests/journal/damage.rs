@@ -1,4 +1,5 @@
-//! Data directories that something else has written to: a hub refuses them, or knows everything that it told.
+//! Data directories that something other than a hub has written to: a hub refuses them, or still has all that it gave
+//! receipts for.
 
 mod flips;
 mod wal;
@@ -52,7 +53,7 @@ fn opened(dir: &Path) -> Result<SqliteJournal, OpenError> {
     SqliteJournal::open(dir, options, clock())
 }
 
-/// What is found in a copy of `from` whose file `name` was changed.
+/// A copy of the directory `from` whose file `name` was changed.
 fn changed(from: &Path, name: &str, change: impl Fn(&mut Vec<u8>)) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     copy(from, dir.path());
@@ -89,7 +90,7 @@ async fn what_a_kill_leaves_is_in_order() {
 #[tokio::test]
 async fn a_database_with_a_hole_is_named() {
     let (dir, _) = killed().await;
-    // Everything into the file.
+    // Checkpoints everything.
     opened(dir.path()).unwrap().close().await;
     let pages = fs::metadata(dir.path().join("journal.db")).unwrap().len() / 8192;
     let mut named = 0;
@@ -101,7 +102,7 @@ async fn a_database_with_a_hole_is_named() {
         let found = inspect(hole.path()).unwrap();
         named += u64::from(found.is_damaged());
     }
-    // A page that nothing is on may be zero.
+    // An empty page may be all zeros.
     assert!(
         named * 10 >= (pages - 1) * 9,
         "{named} of {} holes were named",
@@ -128,7 +129,7 @@ async fn a_database_that_ends_too_soon_is_named_and_refused() {
             refused += 1;
             continue;
         };
-        // The last page had nothing where it was cut.
+        // The last page was empty where it was cut.
         for id in &receipts {
             let known = journal.get(*id).await.unwrap();
             assert!(known.is_some(), "after {end} bytes {id} was forgotten");

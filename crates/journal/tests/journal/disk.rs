@@ -1,4 +1,4 @@
-//! The data directory: one owner, its files, what survives, and a full disk.
+//! The data directory: its one owner, its files, what survives a restart, and full disks.
 
 mod bound;
 mod full;

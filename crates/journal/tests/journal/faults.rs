@@ -1,4 +1,4 @@
-//! Kills and failing disks, on a process of their own: the test runs itself again as the child.
+//! Kills and failing disks, each on a child process: the test runs itself again.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -10,7 +10,7 @@ use tripline_skipped::skipped;
 
 use crate::support::*;
 
-/// Set in the child: the data directory.
+/// The variable that is only set in the child, and names its data directory.
 const CHILD_DIR: &str = "TRIPLINE_JOURNAL_TEST_DIR";
 
 /// The command that runs the test `name` of this binary.
@@ -26,7 +26,7 @@ fn again(mut command: Command, name: &str, dir: &Path) -> Child {
     child.spawn().unwrap()
 }
 
-/// Accepts one after the other and says each id that it got; answers the error that ended it.
+/// Accepts one event after the other and prints each id; answers the error that ended this.
 async fn accept_until_it_fails(journal: &SqliteJournal) -> JournalError {
     loop {
         let new = new_at(at(0), offer("f", Identity::Unique));
@@ -78,7 +78,7 @@ async fn one_failed_fsync_ends_all_writing() {
     if let Some(dir) = std::env::var_os(CHILD_DIR) {
         return be_poisoned(Path::new(&dir)).await;
     }
-    // Counted per thread: opening does fewer, so it is the writer's fortieth flush, and only that one.
+    // Counted per thread. Opening does fewer, so only the writer's fortieth flush fails.
     let Some(strace) = failing_sync(40) else {
         return;
     };
@@ -96,7 +96,7 @@ async fn one_failed_fsync_ends_all_writing() {
     assert_known(dir.path(), &ids).await;
 }
 
-/// Runs a program in whose threads the sync number `place` fails, and only that one; `None` if that cannot be had.
+/// Runs a program in whose threads only the sync number `place` fails; `None` if that is not possible here.
 fn failing_sync(place: u32) -> Option<Command> {
     let traced = Command::new("strace")
         .args(["-qq", "-o", "/dev/null", "true"])
@@ -129,7 +129,7 @@ async fn a_journal_that_is_made_on_a_failing_disk_is_refused() {
         refused += u32::from(output.contains("REFUSED"));
         let logged = output.contains("LOGGED");
         assert!(logged || output.contains("REFUSED"), "{place}: {output}");
-        // The disk works again: so does the journal.
+        // The disk works again, and so does the journal.
         assert_known(dir.path(), &[]).await;
     }
     assert!(refused > 2, "{refused} of 5");
@@ -155,7 +155,7 @@ async fn be_poisoned(dir: &Path) {
     let error = accept_until_it_fails(&journal).await;
     assert!(matches!(error, JournalError::Poisoned(_)), "{error}");
     assert!(matches!(journal.health(), Health::Poisoned(_)));
-    // The next fsync would work. It must not be tried.
+    // The next fsync would succeed, but must not be tried.
     let next = vec![new_at(at(1), offer("f", Identity::Unique))];
     let next = journal.accept(next).await;
     assert!(matches!(next, Err(JournalError::Poisoned(_))), "{next:?}");

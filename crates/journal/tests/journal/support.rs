@@ -1,4 +1,4 @@
-//! Short ways to say what the tests are about.
+//! Helpers of the tests.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,12 +15,12 @@ use tripline_model::{
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_795_555_058_243);
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 
-/// `NOW` and some seconds.
+/// Some seconds after [`NOW`].
 pub(crate) fn at(seconds: u64) -> Timestamp {
     NOW.plus(Duration::from_secs(seconds))
 }
 
-/// An id made at `at`, above all made before for that time.
+/// An id made at `at`, larger than all made before for that time.
 pub(crate) fn id_at(at: Timestamp) -> RequestId {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let mut unique = [0; 10];
@@ -82,7 +82,7 @@ pub(crate) fn new_at(at: Timestamp, offer: Offer) -> NewInvocation {
     }
 }
 
-/// Accepts one happening of its own.
+/// Accepts one new event.
 pub(crate) async fn accept(journal: &dyn Journal, of: &str, at: Timestamp) -> RequestId {
     let new = new_at(at, offer(of, Identity::Unique));
     let id = new.request_id;

@@ -1,4 +1,4 @@
-//! Accepting: what is stored, and what is known again.
+//! Accepting: what is stored, and what is recognized as a repeat.
 
 use std::sync::Arc;
 use std::time::Duration;

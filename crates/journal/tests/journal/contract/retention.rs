@@ -9,7 +9,7 @@ use tripline_model::{CursorEntry, End, Identity, InvocationState, TriggerName};
 use super::{each, end};
 use crate::support::*;
 
-/// Keeps what there is.
+/// Keeps everything.
 const FOREVER: Retention = Retention {
     keep_ended: Duration::MAX,
     keep_at_least: Duration::ZERO,
@@ -121,7 +121,7 @@ async fn a_backlog_above_the_size_costs_nothing_that_has_ended() {
             max_bytes: 1 << 20,
             ..FOREVER
         };
-        // Pages of a file are shared less well by data of some sizes.
+        // Data of some sizes fills the pages of a file badly.
         for (count, data, attribute) in [
             (40_u64, 100_000, 0),
             (2000, 2500, 0),
@@ -194,7 +194,7 @@ async fn the_oldest_is_told_that_runs_or_whose_end_was_recorded_lately() {
         }
         let short = begin(6).await;
         assert_eq!(oldest(1_000_000).await, Some(ids[0]), "it runs");
-        // How it ended, when that was, and when it was recorded.
+        // How each ended, when that was, and when it was recorded.
         for (n, how, ended, recorded) in [
             (0, End::Lost, 1000, 1000),
             (1, End::Succeeded, 10, 5000),
@@ -244,7 +244,7 @@ async fn notes_of_a_trigger_go_when_it_was_removed_long_ago() {
                 key: n.to_be_bytes().to_vec().into(),
                 value: Some("x".into()),
             };
-            // More than one step of a removal.
+            // More than is removed in one transaction.
             let entries = (0..1200).map(entry).collect();
             s.cursors.put(via, entries).await.unwrap();
         }

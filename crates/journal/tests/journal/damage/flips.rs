@@ -1,4 +1,4 @@
-//! Bits of the database that the disk changed: what is told is true, or it is an error, or a check names it.
+//! Bits of the database that the disk changed: what the journal says is true, or it is an error, or a check reports it.
 
 use bytes::Bytes;
 use tripline_model::{Invocation, InvocationState};
@@ -38,7 +38,7 @@ async fn kept() -> (TempDir, Vec<Invocation>) {
     (dir, all)
 }
 
-/// Without what no sum covers: when a run that goes on was started.
+/// Leaves out what no checksum covers: when a run that goes on was started.
 fn covered(mut invocation: Invocation) -> Invocation {
     if invocation.state == InvocationState::Running {
         invocation.started_at = None;
@@ -46,7 +46,7 @@ fn covered(mut invocation: Invocation) -> Invocation {
     invocation
 }
 
-/// Bits all over the file, and many of those in and around records.
+/// Bits all over the file, with many of them in and around records.
 fn bits(file: &[u8], records: &[Invocation]) -> Vec<usize> {
     let mut bits: Vec<usize> = (0..file.len() * 8).step_by(file.len() / 12 + 1).collect();
     for (nth, record) in records.iter().enumerate() {
@@ -61,7 +61,7 @@ fn bits(file: &[u8], records: &[Invocation]) -> Vec<usize> {
 }
 
 #[tokio::test]
-async fn what_the_disk_changed_is_not_told_for_true() {
+async fn what_the_disk_changed_is_not_taken_for_true() {
     let (dir, records) = kept().await;
     let file = fs::read(dir.path().join("journal.db")).unwrap();
     let (mut named, mut same, mut errors) = (0, 0, 0);
@@ -120,7 +120,7 @@ async fn what_the_disk_changed_is_not_told_for_true() {
 #[tokio::test]
 async fn a_record_that_changed_is_named() {
     let (dir, records) = kept().await;
-    // One of each state, in a text that its acceptance wrote; and one in what its end wrote.
+    // For each state one change in a text that the acceptance wrote, and one in what the end wrote.
     let texts = [
         (0, "test.v1"),
         (1, "test.v1"),

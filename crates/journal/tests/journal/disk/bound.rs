@@ -1,4 +1,4 @@
-//! What ended records take on the disk while more and more of them come.
+//! How much room ended records take on the disk while more and more of them come.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tripline_model::Identity;
 
 use crate::support::*;
 
-/// Records of one round, and of one call.
+/// Records in one round, and in one call.
 const RECORDS: usize = 4000;
 const CALL: usize = 500;
 
@@ -20,7 +20,7 @@ const RETENTION: Retention = Retention {
     keep_removed: Duration::MAX,
 };
 
-/// Accepts as many as a round has, all in this second, and ends them.
+/// Accepts the events of one round, all in this second, and ends them.
 async fn round(journal: &SqliteJournal, second: u64) {
     let function = function("f");
     for _ in 0..RECORDS / CALL {
@@ -64,8 +64,8 @@ async fn many_thousand_ended_records_take_no_more_than_the_bound() {
         journal.purge(&RETENTION, at(second + 1)).await.unwrap();
         let (used, size) = taken(dir.path());
         assert!(used <= RETENTION.max_bytes, "{used} in round {second}");
-        // Room that was freed is used again: there is as much as was needed at once, which is what may stay, a round that
-        // is removed and one that comes.
+        // Freed room is used again, so the file is as large as was ever needed at once: what may stay, a round that is
+        // being removed, and a round that comes.
         let most = RETENTION.max_bytes + 2 * unbounded;
         assert!(size <= most, "{size} in round {second}");
     }

@@ -1,4 +1,4 @@
-//! A disk that is really full: a small tmpfs, which takes root to mount.
+//! A disk that is really full: a small tmpfs, which only root can mount.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -54,7 +54,7 @@ fn large() -> NewInvocation {
     new
 }
 
-/// Fills the disk and answers the one that was refused.
+/// Fills the disk and answers the event that was refused.
 async fn fill(journal: &dyn Journal) -> NewInvocation {
     for _ in 0..1000 {
         let new = large();
@@ -133,7 +133,7 @@ async fn a_start_on_a_full_disk_still_ends_what_ran() {
     fill(&journal).await;
     journal.close().await;
     std::fs::remove_file(&padding).unwrap();
-    // All that is left but the room for one small transaction.
+    // Takes all room that is left, except for one small transaction.
     let mut ballast = std::fs::File::create(disk.at.join("ballast")).unwrap();
     while ballast.write_all(&[1; 4096]).is_ok() {}
     ballast
@@ -182,7 +182,7 @@ async fn a_journal_that_filled_its_disk_goes_on_in_its_own_free_pages() {
         max_bytes: u64::MAX,
         keep_removed: Duration::MAX,
     };
-    // More than once: it must not lose a little each time.
+    // More than once, to see that no room is lost each time.
     for round in 1..5 {
         fill_with_results(&journal, at(round * 100)).await;
         assert_eq!(journal.health(), Health::Full);
@@ -221,7 +221,7 @@ async fn a_journal_that_filled_its_disk_goes_on_in_its_own_free_pages() {
     journal.purge(&keep(0), at(20_000)).await.unwrap();
     accept_when_there_is_room(&journal).await;
     disk.enlarge();
-    // Far more than the file has free pages for, and none is refused.
+    // Far more than fits into the free pages of the file, and none is refused.
     for n in 0..200 {
         let accepted = journal.accept(vec![large()]).await;
         assert!(accepted.is_ok(), "{n}: {accepted:?}");
@@ -234,7 +234,7 @@ async fn in_free_pages_a_result_larger_than_the_disk_is_left_out_and_the_event_b
     let Some(disk) = SmallDisk::mount() else {
         return skipped("a full journal", "a tmpfs cannot be mounted here");
     };
-    // Without threads, what is called together is one transaction.
+    // Without threads, calls at the same time are one transaction.
     let options = JournalOptions {
         reserve_bytes: 1 << 20,
         ..JournalOptions::default()
