@@ -1,5 +1,8 @@
-//! Configurations that are wrong, half there or hostile: refused at once, with everything that is wrong, and without
-//! harm to a hub that runs.
+//! Configurations that are wrong, half-written or hostile.
+//!
+//! A start that is refused names everything that is wrong, missing secrets included. A running hub never reads its
+//! file again: there is no reloading. Files that are cut short, huge, deeply nested or not text are refused in
+//! bounded memory, and thousands of triggers are checked in time.
 
 use std::fs;
 use std::os::unix::fs::symlink;

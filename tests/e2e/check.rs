@@ -1,4 +1,4 @@
-//! `tripline check`: every mistake at once, without starting anything.
+//! `tripline check`: every mistake at once, with its place, without starting anything and without the secrets.
 
 use serde_json::Value;
 use tripline_tests::Hub;

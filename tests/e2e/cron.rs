@@ -1,4 +1,5 @@
-//! The cron trigger on the real clock.
+//! The cron trigger on the real clock: a restart neither repeats nor forgets a tick, and very many timers on one
+//! second keep to the limit.
 
 use std::collections::HashSet;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! `tripline doctor`: each thing that is wrong is found, with a way to mend it, in bounded time.
+//! `tripline doctor`: each thing that is wrong is found, with a way to mend it, in bounded time. It shows no secrets
+//! and changes nothing.
 
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;

@@ -1,4 +1,8 @@
 //! Functions outlive the hub; nothing outlives their executor.
+//!
+//! A run goes on over five `kill -9` of the hub, with each line once. What ended meanwhile ends as it truly ended,
+//! with all that it wrote, even more than memory holds. What a dead executor left is swept, process trees included.
+//! After an upgrade the old executor keeps its runs.
 
 use std::fs;
 use std::io::Write;

@@ -1,4 +1,7 @@
-//! Hub and executor of different releases: who cannot talk to the other says so, and both can explain it.
+//! Hub and executor of different releases.
+//!
+//! A hub that finds an executor of another version at its start explains it, names both versions, and touches
+//! nothing. An executor answers a hub of another version in the same way, and its own hub goes on.
 
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;

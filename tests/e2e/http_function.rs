@@ -1,4 +1,7 @@
 //! Functions that are somewhere else: one POST each, and never a second one.
+//!
+//! So it is with any status, no connection, no answer, an answer without end, and a hub that dies while it waits.
+//! Proxies of the environment are not used, and private addresses and names are refused.
 
 use std::net::SocketAddr;
 

@@ -1,4 +1,5 @@
 //! What a function can reach: not the hub's environment, memory, token or journal, nor another function's scratch.
+//! Also what `isolation = "required"` does where a machine cannot isolate.
 
 use std::os::unix::fs::PermissionsExt;
 

@@ -1,4 +1,8 @@
-//! A run's log while it runs: exact, in order, with what the hub adds, across reconnects.
+//! A run's log while it runs.
+//!
+//! It has the exact bytes, in order, with START, END and Report, unfinished lines included. A follower resumes over a
+//! restart and gets each line when it is written, at the API and by `logs -f`; the time of a line lies between the
+//! two.
 
 use std::process::Stdio;
 use std::time::{Duration, SystemTime};

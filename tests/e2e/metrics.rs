@@ -1,4 +1,7 @@
-//! `/metrics`: nothing is missing and nothing is counted twice, whenever one looks, and a new life goes on from the journal.
+//! `/metrics`: nothing is missing and nothing is counted twice.
+//!
+//! Under load, the accepted events are in every scrape the sum over the states, and in the end what the journal has.
+//! After a restart the counters go on from the journal.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,7 @@
-//! Hostile functions: whatever they do, their end is told in time, and nothing of them is left.
+//! Hostile functions: whatever they do, their end is recorded in time, and nothing of them is left.
+//!
+//! They fork, become daemons, ignore SIGTERM, flood their log, fill their scratch, use up memory, take more than
+//! their share of processor time, hold pipes open, or cannot be killed.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;

@@ -1,4 +1,8 @@
-//! The role of a function: its keys allow what the policy says, are renewed, and are all that the function sees.
+//! Credentials of the function's role.
+//!
+//! They allow what the policy allows, are refused outside it and once they have expired, and are renewed by a real
+//! service while a function runs, in a warm instance too. A function never gets the hub's own key, nor credentials
+//! that live longer than was requested.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! Object stores that die under load, hubs that are away, notifications that come again, and a very large bucket.
+//! Object stores that die under load, hubs that are away, a store's own queue, notifications that come again: each
+//! object is accepted once. And a bucket of 100,000 objects, read in bounded memory, with a SIGTERM half way.
 
 mod large;
 

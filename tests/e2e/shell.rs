@@ -1,4 +1,4 @@
-//! Completion scripts and manual pages know every command.
+//! Completion scripts and manual pages know every command; bash completes one.
 
 use std::fs;
 use std::process::Command;

@@ -1,4 +1,5 @@
-//! The end of the hub is a feature too.
+//! An orderly end of the hub: SIGTERM lets running work end within the drain time and keeps what waits, a second signal
+//! ends the hub at once. Also the locks that a running hub holds: its data directory, and its execution mode.
 
 use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 use nix::sys::signal::Signal;

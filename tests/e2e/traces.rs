@@ -1,5 +1,5 @@
-//! One trace from the sender over the hub to the function, whatever door the event came through and however often the hub
-//! died meanwhile.
+//! One trace from the sender over the hub to the function, through HTTP, CloudEvents and Kafka, and over a `kill -9`
+//! of the hub. A collector that is down delays nobody.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! The real binary on a wall clock that jumps by hours and years, or shows 1970.
+//! The real binary on a wall clock that jumps by hours and years, or shows 1970 (needs `faketime`): no tick fires
+//! twice, and no function ends early.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,7 @@
-//! Warm instances: the public clients of AWS's Runtime API and a bootstrap for SCF's, each with every end.
+//! Warm instances: the public clients of AWS's Runtime API for Python, Node and Rust, and a bootstrap for SCF's.
+//!
+//! Each goes through success, error, crash, timeout, a large event and a failed start. Event formats are in `events`,
+//! the life of instances in `instances`.
 
 mod client;
 mod events;

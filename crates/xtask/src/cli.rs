@@ -39,9 +39,9 @@ pub(crate) enum Job {
     Ci,
     /// Check what the compiler does not: imports between our crates, unused dependencies, file sizes, layout
     Tidy,
-    /// Check what we are built from against deny.toml: licences, bans, sources, known holes
+    /// Check what we are built from against deny.toml: licences, bans, sources, advisories
     ///
-    /// cargo-deny is built once into .tools/. Known holes are looked up where its database can be fetched, and SKIPPED
+    /// cargo-deny is built once into .tools/. Advisories are looked up where its database can be fetched, and SKIPPED
     /// aloud elsewhere.
     Deny,
     /// Measure the hub against the least possible: accept, growth, kafka, cron, limiter, idle, spawn,

@@ -1,6 +1,6 @@
-//! `cargo xtask deny`: what the workspace is built from, against `deny.toml`: licences, bans, sources, and known holes.
+//! `cargo xtask deny`: what the workspace is built from, against `deny.toml`: licences, bans, sources, and advisories.
 //!
-//! cargo-deny is built once into the tools folder. Its database of known holes is a git repository: where that cannot
+//! cargo-deny is built once into the tools folder. Its database of advisories is a git repository: where that cannot
 //! be reached, this part is skipped, aloud.
 
 use std::fs;
@@ -55,7 +55,7 @@ fn fetch_database(program: &Path) -> Outcome<()> {
         // A host that asks for a login has no database either.
         .env("GIT_TERMINAL_PROMPT", "0");
     let log = repo::tools()?.join("cargo-deny-fetch.log");
-    Logged::spawn(&mut command, &log)?.wait_success("fetching known holes", FETCH_LIMIT)
+    Logged::spawn(&mut command, &log)?.wait_success("fetching advisories", FETCH_LIMIT)
 }
 
 fn deny(program: &Path) -> Outcome<Command> {

@@ -1,6 +1,8 @@
-//! Callers that speak wrongly, slowly, too much, all at once or not to the end. Whatever they do: each gets an answer
-//! that tells truly whether its event was accepted, or finds the connection closed; nothing that was refused runs; the
-//! hub goes on, and takes no more of its machine afterwards than before.
+//! Callers on raw sockets, at both listeners, that speak wrongly, slowly, too much, all at once or not to the end.
+//!
+//! Requests are malformed, contradictory, packed, endless or twins; clients leave early or do not read. Each gets an
+//! answer that is true about whether its event was accepted, or finds the connection closed. Nothing that was refused
+//! runs, and the hub's memory, files and threads return to what they were.
 
 mod bodies;
 mod crowds;

@@ -1,5 +1,12 @@
-//! What happens to a hub as a process: signals in good and bad moments, a machine that has no more of something,
-//! disks that fail, and a data directory that somebody else reaches into.
+//! The hub as a process: signals in good and bad moments, failed starts, a machine that runs out of something, disks
+//! that fail, and a data directory that somebody else changes.
+//!
+//! `signals` has SIGTERM under load and while starting, storms of SIGHUP, Ctrl-C and a halt; `starts` the starts of
+//! functions that fail, which leave waiting events waiting; `panics` a part that panics. `resources` takes away
+//! descriptors, threads, memory and places in the queue, and looks at an executor after many runs. `slow_disk` and
+//! `disks` have a slow disk and, as root, real ones: dead, full, without inodes, read-only, or unable to keep what
+//! they took (power cuts are in `tests/crash`). `data_dir` and `copies` have two hubs at once, a directory that is
+//! removed, closed to the hub or copied, and the results of `journal check`.
 
 mod copies;
 mod data_dir;

@@ -1,4 +1,12 @@
-//! Callers without rights, tokens guessed, names and texts made to do harm, secrets that must stay secret.
+//! Callers without rights, guessed tokens, harmful names and texts, and secrets that must stay secret.
+//!
+//! `matrix` and `gateway` send every invalid token in every spelling to every route the hub describes and every route
+//! of a trigger; `guesses` makes sure that guessing blocks only the address that guesses; `sites` sends host names
+//! and web pages of others. `canaries` puts a secret wherever a configuration has one, lets everything fail, and
+//! looks for it, encoded forms included, in logs, answers, files, spans and `/proc`; `places` finds those places in
+//! the sources, so that a new one without a canary fails. `names` uses names that would be paths in every parameter,
+//! argument, configuration and event; `texts` text that would steer a terminal or forge a line; `files` checks that
+//! the hub's files are the hub's alone.
 
 mod canaries;
 mod files;
