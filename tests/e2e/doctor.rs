@@ -164,7 +164,7 @@ mode = "poll"
     for check in ["target of far", "traces"] {
         is(&said, check, "bad", &refused);
     }
-    is(&said, "keys of robot", "bad", "role");
+    is(&said, "credentials of robot", "bad", "role");
     is(&said, "trigger orders", "bad", "orders");
     is(&said, "trigger uploads", "bad", "cannot be listed");
     assert!(!said.stdout.contains("canary-of-a-secret"), "{said:?}");

@@ -17,7 +17,7 @@ use tripline_tests::{
 /// What one hub knows and nobody else may.
 const SECRET: &str = "the-long-lived-secret-of-the-hub";
 
-/// Shows the file with the keys, in one line.
+/// Shows the file with the credentials, in one line.
 const SHOW: &str =
     r#"command = ["sh", "-c", 'tr -d "\n" < "$TRIPLINE_CREDENTIALS_FILE"; echo; env']"#;
 
@@ -43,14 +43,14 @@ while true; do
   sleep 0.2
 done''']"#;
 
-/// The keys of this text, if it is the file with the keys.
-fn keys_in(text: &str) -> Option<[String; 3]> {
+/// The credentials of this text, if it is the file with them.
+fn credentials_in(text: &str) -> Option<[String; 3]> {
     let keys: Value = serde_json::from_str(text).ok()?;
     let key = |name: &str| keys[name].as_str().expect("it is text").to_owned();
     Some(["AccessKeyId", "SecretAccessKey", "SessionToken"].map(key))
 }
 
-/// Runs the function that shows its keys, and gives a client that has them.
+/// Runs the function that shows its credentials, and gives a client that has them.
 async fn client_of_the_function(sts: &Sts, more: &str, store: &str) -> Client {
     let hub = start(
         &config(SHOW, &sts.endpoint, more),
@@ -63,8 +63,8 @@ async fn client_of_the_function(sts: &Sts, more: &str, store: &str) -> Client {
     assert_eq!(ended["state"], "succeeded", "{ended}");
     let log = hub.log(&id).await;
     let mut texts = log.iter().filter_map(|line| line["text"].as_str());
-    let keys = texts.find_map(keys_in);
-    let [access, secret, token] = keys.unwrap_or_else(|| panic!("no keys in {log:#?}"));
+    let keys = texts.find_map(credentials_in);
+    let [access, secret, token] = keys.unwrap_or_else(|| panic!("no credentials in {log:#?}"));
     for (name, value) in [
         ("AWS_ACCESS_KEY_ID", &access),
         ("TENCENTCLOUD_SECRETID", &access),
@@ -130,11 +130,11 @@ async fn only_reads_from(client: &Client, open: &str, closed: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_of_a_role_allow_what_the_role_may() {
+async fn credentials_of_a_role_allow_what_the_role_may() {
     let names = ["open", "closed"].map(|name| format!("role-{name}-{}", std::process::id()));
     let [open, closed] = names.each_ref().map(String::as_str);
     let policy = allow("s3:GetObject", &format!("arn:aws:s3:::{open}/*"));
-    let Some(sts) = Sts::moto("keys of a role in IAM", &policy).await else {
+    let Some(sts) = Sts::moto("credentials of a role in IAM", &policy).await else {
         return;
     };
     two_buckets(&sts.store(), open, closed).await;
@@ -143,24 +143,24 @@ async fn keys_of_a_role_allow_what_the_role_may() {
     let arn = format!("arn = \"{arn}\"");
     let client = client_of_the_function(&sts, &arn, &sts.endpoint).await;
     only_reads_from(&client, open, closed).await;
-    renewed_keys_may_the_same(&sts, &arn, open, closed).await;
+    renewed_credentials_may_the_same(&sts, &arn, open, closed).await;
 }
 
-/// A function that runs for longer than its keys are said to live sees others of the real service, as good as the first.
-async fn renewed_keys_may_the_same(sts: &Sts, more: &str, open: &str, closed: &str) {
+/// A function that runs for longer than its credentials are valid sees others of the real service, as good as the first.
+async fn renewed_credentials_may_the_same(sts: &Sts, more: &str, open: &str, closed: &str) {
     let hasty = HastySts::before(&sts.endpoint, Duration::from_secs(8)).await;
     let config = config(WATCH, &hasty.endpoint, more);
     let hub = start(&config, &sts.access_key, &sts.secret_key).await;
     let id = hub.invoke("robot", "").await;
-    let seen = eventually("three keys are seen", async || {
+    let seen = eventually("three credentials are seen", async || {
         let log = hub.log(&id).await;
         let texts = log.iter().filter_map(|line| line["text"].as_str());
-        let seen: Vec<_> = texts.filter_map(keys_in).collect();
+        let seen: Vec<_> = texts.filter_map(credentials_in).collect();
         (seen.len() >= 3).then_some(seen)
     })
     .await;
     let different: BTreeSet<_> = seen.iter().map(|[access, ..]| access).collect();
-    assert_eq!(different.len(), seen.len(), "keys came twice");
+    assert_eq!(different.len(), seen.len(), "credentials came twice");
     for [access, secret, token] in &seen {
         let client = s3_client(&sts.endpoint, access, secret, Some(token));
         only_reads_from(&client, open, closed).await;
@@ -171,7 +171,7 @@ async fn renewed_keys_may_the_same(sts: &Sts, more: &str, open: &str, closed: &s
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_that_live_longer_than_was_asked_for_start_no_function() {
+async fn credentials_that_live_longer_than_was_asked_for_start_no_function() {
     let sts = ScriptedSts::start(Duration::from_secs(7 * 3600)).await;
     let config = config(SHOW, &sts.endpoint, "duration = \"6h\"");
     let hub = start(&config, "HUBKEY", SECRET).await;
@@ -187,8 +187,8 @@ async fn keys_that_live_longer_than_was_asked_for_start_no_function() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_of_a_role_allow_what_the_configured_policy_does() {
-    let Some(sts) = Sts::minio("keys within a policy of the configuration") else {
+async fn credentials_of_a_role_allow_what_the_configured_policy_does() {
+    let Some(sts) = Sts::minio("credentials within a policy of the configuration") else {
         return;
     };
     let names = ["open", "closed"].map(|name| format!("role-{name}-{}", std::process::id()));
@@ -200,8 +200,9 @@ async fn keys_of_a_role_allow_what_the_configured_policy_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_are_refused_once_they_have_expired() {
-    let Some(short) = ShortSts::start("keys that expire", Duration::from_secs(20)).await else {
+async fn credentials_are_refused_once_they_have_expired() {
+    let Some(short) = ShortSts::start("credentials that expire", Duration::from_secs(20)).await
+    else {
         return;
     };
     two_buckets(&short.store, "open", "closed").await;
@@ -214,8 +215,8 @@ async fn keys_are_refused_once_they_have_expired() {
     let client = client_of_the_function(&sts, "", &short.store_endpoint).await;
     let read = || client.get_object().bucket("open").key("an object").send();
     read().await.expect("they are valid");
-    let error = eventually("the keys expire", async || read().await.err()).await;
-    // So MinIO calls keys that have expired.
+    let error = eventually("the credentials expire", async || read().await.err()).await;
+    // So MinIO calls credentials that have expired.
     let error = error.into_service_error();
     assert_eq!(error.meta().code(), Some("InvalidAccessKeyId"), "{error:?}");
 }
@@ -230,7 +231,7 @@ while true; do
 done''']"#;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_running_function_gets_new_keys_and_never_the_hubs_own() {
+async fn a_running_function_gets_new_credentials_and_never_the_hubs_own() {
     let sts = ScriptedSts::start(Duration::from_secs(8)).await;
     let hub = start(&config(LOOP, &sts.endpoint, ""), "HUBKEY", SECRET).await;
     let id = hub.invoke("robot", "").await;
@@ -267,7 +268,7 @@ async fn a_running_function_gets_new_keys_and_never_the_hubs_own() {
     );
 }
 
-/// Shows, for each event, keys that are the same at the endpoint and in the file, as many different ones as the event says.
+/// Shows, for each event, credentials that are the same at the endpoint and in the file, as many different ones as the event says.
 const WORKER: &str = r#"runtime = "worker"
 min_instances = 1
 concurrency = 1
@@ -292,10 +293,10 @@ while count=$(curl --silent --fail "$api/next"); do
 done''']"#;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_warm_instance_gets_the_keys_of_its_runs_and_new_ones() {
+async fn a_warm_instance_gets_the_credentials_of_its_runs_and_new_ones() {
     let curl = std::process::Command::new("curl").arg("--version").output();
     if curl.is_err() {
-        return skipped("keys of a worker", "there is no curl");
+        return skipped("credentials of a worker", "there is no curl");
     }
     let sts = ScriptedSts::start(Duration::from_secs(8)).await;
     let hub = start(&config(WORKER, &sts.endpoint, ""), "HUBKEY", "a-secret").await;
@@ -303,7 +304,7 @@ async fn a_warm_instance_gets_the_keys_of_its_runs_and_new_ones() {
         hub.instances("robot").first().copied()
     })
     .await;
-    assert_eq!(sts.given(), 0, "nobody needs keys so far");
+    assert_eq!(sts.given(), 0, "nobody needs credentials so far");
     let first = hub.invoke("robot", "2").await;
     for number in [1, 2] {
         let line = format!("key=KEY{number} variable=none");
@@ -321,7 +322,7 @@ async fn a_warm_instance_gets_the_keys_of_its_runs_and_new_ones() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_keys_a_function_is_not_started() {
+async fn without_credentials_a_function_is_not_started() {
     let sts = ScriptedSts::start(Duration::ZERO).await;
     let hub = start(&config(SHOW, &sts.endpoint, ""), "HUBKEY", "another-secret").await;
     let id = hub.invoke("robot", "").await;

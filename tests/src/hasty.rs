@@ -1,4 +1,4 @@
-//! A service that stands before another one and says of its keys that they end soon.
+//! A service that stands before another one and makes its credentials expire soon.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,8 +12,9 @@ use tokio::task::JoinSet;
 
 use crate::sts::client;
 
-/// Hands every call on to a real service, and its answer back with another end of the keys. They are real ones, only said to
-/// end sooner than they do: no service gives any for less than a quarter of an hour, and no test waits for so long.
+/// Passes every call on to a real service, and returns its answer with another expiry of the credentials. They are real,
+/// only marked as ending sooner than they do: no service gives any for less than a quarter of an hour, and no test waits
+/// for so long.
 pub struct HastySts {
     /// Where it is.
     pub endpoint: String,
@@ -23,7 +24,7 @@ pub struct HastySts {
 // === impl HastySts ===
 
 impl HastySts {
-    /// Stands before the service at `real`; from there on, keys end after `life`.
+    /// Stands before the service at `real`; from there on, credentials end after `life`.
     pub async fn before(real: &str, life: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("it is bound");
@@ -46,7 +47,7 @@ impl HastySts {
     }
 }
 
-/// The same answer, in which the keys end after `life`; one without keys as it is.
+/// The same answer, in which the credentials end after `life`; one without credentials as it is.
 #[allow(
     clippy::disallowed_methods,
     reason = "the hub under test goes by the real time"

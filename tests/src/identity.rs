@@ -1,5 +1,5 @@
-//! A MinIO of one test's own, and before it a service that gives MinIO's own keys for seconds. AssumeRole gives them for
-//! 15 minutes at least; those for a web identity end with its token, so the token is made here.
+//! A MinIO of one test's own, and before it a service that gives MinIO's own credentials for seconds. AssumeRole gives
+//! them for 15 minutes at least; those for a web identity end with its token, so the token is made here.
 
 use std::fs::File;
 use std::process::{Child, Command};
@@ -23,9 +23,9 @@ const ID: &str = "hub";
 const SECRET: &str = "secret-of-the-identity-provider";
 const ROOT: [&str; 2] = ["tripline-test", "tripline-test-secret"];
 
-/// Gives real keys of a real store, for a short time.
+/// Gives real credentials of a real store, for a short time.
 pub struct ShortSts {
-    /// Where keys are given.
+    /// Where credentials are given.
     pub endpoint: String,
     /// Where they are good for.
     pub store_endpoint: String,
@@ -79,7 +79,7 @@ impl ShortSts {
             _server: server,
             _folder: folder,
         };
-        eventually("MinIO gives keys", async || {
+        eventually("MinIO gives credentials", async || {
             let answer = client().post(&short.endpoint).send().await.ok()?;
             answer
                 .text()

@@ -1,4 +1,4 @@
-//! Security token services for tests: moto and MinIO as they are, and one that says what a test wants.
+//! Security token services for tests: moto and MinIO as they are, and one whose answers a test sets.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,7 +28,7 @@ pub struct Sts {
     pub arn: Option<String>,
 }
 
-/// A service that gives keys for a short time, whoever asks.
+/// A service that gives credentials for a short time to every caller.
 pub struct ScriptedSts {
     /// Where it is.
     pub endpoint: String,
@@ -191,7 +191,7 @@ fn element(xml: &str, name: &str) -> String {
 // === impl ScriptedSts ===
 
 impl ScriptedSts {
-    /// Gives keys `KEY1`, `KEY2` and so on, each valid for `life` and with a canary as its secret and its token.
+    /// Gives credentials `KEY1`, `KEY2` and so on, each valid for `life` and with a canary as its secret and its token.
     pub async fn start(life: Duration) -> Self {
         let given = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&given);
@@ -211,13 +211,13 @@ impl ScriptedSts {
         }
     }
 
-    /// How many keys it gave so far.
+    /// How many credentials it gave so far.
     pub fn given(&self) -> usize {
         self.given.load(Ordering::SeqCst)
     }
 }
 
-/// The answer with these keys.
+/// The answer with these credentials.
 #[allow(
     clippy::disallowed_methods,
     reason = "the hub under test goes by the real time"

@@ -66,7 +66,7 @@ impl Roles {
         let credentials = given.and_then(|credentials| valid(credentials, now, service));
         match credentials {
             Ok((credentials, left)) => {
-                tracing::debug!(%function, valid_for = ?left, "new keys for the function's role");
+                tracing::debug!(%function, valid_for = ?left, "new credentials for the function's role");
                 let stands = now..now.plus(left / 2);
                 Answer {
                     credentials: Ok(credentials),

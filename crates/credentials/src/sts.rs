@@ -46,7 +46,7 @@ pub struct RoleSettings {
 #[derive(Debug, thiserror::Error)]
 pub enum StsError {
     /// The service did not give any.
-    #[error("{endpoint} gave no keys for the role: {why}")]
+    #[error("{endpoint} gave no credentials for the role: {why}")]
     Refused {
         /// Who was asked.
         endpoint: String,
@@ -54,14 +54,14 @@ pub enum StsError {
         why: String,
     },
     /// The service gave credentials that have ended already: by its clock, or by ours.
-    #[error("the keys that {endpoint} gave for the role have expired already")]
+    #[error("the credentials that {endpoint} gave for the role have expired already")]
     Expired {
         /// Who was asked.
         endpoint: String,
     },
-    /// The service gave keys that are valid for longer than was asked for.
+    /// The service gave credentials that are valid for longer than was asked for.
     #[error(
-        "the keys that {endpoint} gave for the role are valid for {} min instead of the {} min that it was asked for: \
+        "the credentials that {endpoint} gave for the role are valid for {} min instead of the {} min that it was asked for: \
          they are not used; let it keep to the asked time, or set this machine's clock",
         left.as_secs() / 60, asked.as_secs() / 60
     )]

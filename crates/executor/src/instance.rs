@@ -69,7 +69,7 @@ pub(crate) trait Instance: Send {
     /// Kills the run.
     fn kill(&self);
 
-    /// Hands new keys of the function's role to the run.
+    /// Hands new credentials of the function's role to the run.
     fn renew(&self, credentials: &Credentials) -> std::io::Result<()>;
 
     /// Waits until the run is over. The future may be dropped and asked for again.

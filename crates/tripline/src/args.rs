@@ -47,7 +47,7 @@ pub(crate) enum Command {
     /// Say what is wrong with this machine and with what a configuration reaches, and how to mend it
     ///
     /// Looks at isolation, clock, data directory, disk, limits, addresses and programs; tries secrets, brokers, buckets,
-    /// keys of roles, targets of functions and the collector of traces. Nothing is changed and nothing is run; each check
+    /// credentials of roles, targets of functions and the collector of traces. Nothing is changed and nothing is run; each check
     /// has 10 seconds.
     #[command(after_help = DOCTOR_HELP)]
     Doctor {

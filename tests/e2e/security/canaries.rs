@@ -1,6 +1,6 @@
 //! A secret in every place that a configuration has for one, and everything failing: none of them is ever seen, in no
 //! output and in no disguise, but where it is meant to be. That no place is left out is seen to in `places.rs`. So it is
-//! with secrets that no configuration names: the admin token, keys that an STS lends, and the executors' own.
+//! with secrets that no configuration names: the admin token, credentials that an STS gives, and the executors' own.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

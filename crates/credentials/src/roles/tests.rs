@@ -199,7 +199,7 @@ async fn many_who_ask_at_once_are_one_question() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_told_without_keys_and_forgotten_after_a_moment() {
+async fn a_refusal_is_shown_without_credentials_and_forgotten_after_a_moment() {
     let sts = Sts::new([Turn::Refusal, Turn::Credentials("2026-03-01T13:00:00Z")]).await;
     let clock = noon();
     let roles = sts.roles(&clock);
@@ -262,13 +262,16 @@ async fn what_is_no_answer_is_an_error() {
     for text in [empty, "<html>welcome</html>", ""] {
         let sts = Sts::new([Turn::Other(text), Turn::Other(text)]).await;
         let why = access_key(&sts.roles(&noon())).await.unwrap_err();
-        assert!(why.contains("gave no keys for the role"), "{text}: {why}");
+        assert!(
+            why.contains("gave no credentials for the role"),
+            "{text}: {why}"
+        );
     }
     let settings = Sts::new([]).await.settings();
     let roles = Roles::new([(function("resize"), settings)], noon()).unwrap();
     let why = access_key(&roles).await.unwrap_err();
     assert!(
-        why.contains("gave no keys for the role"),
+        why.contains("gave no credentials for the role"),
         "nobody there: {why}"
     );
 }

@@ -182,7 +182,7 @@ impl Watch {
                     }
                     ControlEvent::Renew(credentials) => {
                         if let Err(error) = instance.renew(&credentials) {
-                            tracing::warn!(%error, "new keys could not be handed to a run");
+                            tracing::warn!(%error, "new credentials could not be handed to a run");
                         }
                     }
                 },

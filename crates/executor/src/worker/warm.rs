@@ -124,7 +124,7 @@ impl Warm {
         }
         self.event_slot.set_credentials(credentials);
         if let Err(error) = write_credentials(&self.scratch, credentials) {
-            tracing::warn!(%error, "new keys could not be written into an instance's file");
+            tracing::warn!(%error, "new credentials could not be written into an instance's file");
         }
     }
 

@@ -94,7 +94,7 @@ impl Remote {
         let credentials = match self.credentials(&start.function.name).await {
             Ok(credentials) => credentials,
             Err(why) => {
-                let why = format!("there are no keys for the function's role: {why}");
+                let why = format!("there are no credentials for the function's role: {why}");
                 return self.not_started(id, why);
             }
         };

@@ -56,7 +56,7 @@ impl Remote {
                 Ok(None) => expires_ms = None,
                 // From now on the end of the old ones is in the future, or over.
                 Err(error) => {
-                    tracing::warn!(request_id = %id, error, "the function's keys could not be renewed");
+                    tracing::warn!(request_id = %id, error, "the credentials of the function's role could not be renewed");
                     expires_ms = Some(end.max(1));
                 }
             }

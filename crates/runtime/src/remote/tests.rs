@@ -287,7 +287,7 @@ async fn a_run_that_nobody_asks_for_is_killed_and_its_lines_are_thrown_away() {
 }
 
 #[tokio::test]
-async fn without_keys_nothing_is_started() {
+async fn without_credentials_nothing_is_started() {
     let (world, output) = (World::new(Some(-1)), Kept::new());
     let (_, start) = a_start(&output);
     let (_stopper, signal) = stop_channel();
@@ -301,7 +301,7 @@ async fn without_keys_nothing_is_started() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn keys_are_renewed_before_they_end() {
+async fn credentials_are_renewed_before_they_end() {
     let (world, output) = (World::new(Some(1)), Kept::new());
     let (id, start) = a_start(&output);
     let (_stopper, signal) = stop_channel();
@@ -326,7 +326,7 @@ async fn keys_are_renewed_before_they_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_output_that_takes_nothing_holds_up_neither_new_keys_nor_a_stop() {
+async fn an_output_that_takes_nothing_holds_up_neither_new_credentials_nor_a_stop() {
     let (world, output) = (World::new(Some(1)), Kept::new());
     let (id, start) = a_start(&output);
     let (stopper, signal) = stop_channel();
@@ -350,7 +350,7 @@ async fn an_output_that_takes_nothing_holds_up_neither_new_keys_nor_a_stop() {
 }
 
 #[tokio::test]
-async fn a_resumed_run_gets_new_keys_at_once() {
+async fn a_resumed_run_gets_new_credentials_at_once() {
     let (world, output) = (World::new(Some(5)), Kept::new());
     let (id, start) = a_start(&output);
     world.script.hold(id);

@@ -19,7 +19,7 @@ pub struct FunctionConfig {
     pub function: Function,
     /// What its runtime runs.
     pub runs: Runs,
-    /// Temporary keys for it. `role`.
+    /// Temporary credentials for it. `role`.
     pub role: Option<RoleConfig>,
 }
 
@@ -108,7 +108,7 @@ pub(super) fn read(
     })
 }
 
-/// An instance that is started ahead of its first event has to know that keys will come.
+/// An instance that is started ahead of its first event has to know that credentials will come.
 fn with_role(mut runs: Runs, role: bool) -> Runs {
     if let Runs::Program(ProgramConfig {
         worker: Some(worker),

@@ -1,4 +1,4 @@
-//! `role` of a function: temporary keys from a security token service.
+//! `role` of a function: temporary credentials from a security token service.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use tripline_config::{SecretRef, Table};
 
 use super::url;
 
-/// Where a function's keys come from, and what they allow.
+/// Where a function's credentials come from, and what they allow.
 #[derive(Debug, Clone)]
 pub struct RoleConfig {
     /// The service that is asked, such as MinIO's own address. `sts`.
@@ -17,11 +17,11 @@ pub struct RoleConfig {
     pub secret_key: SecretRef,
     /// The role's name where the service wants one. `arn`.
     pub arn: Option<String>,
-    /// What the keys may do, as an IAM policy in JSON; at most what the hub's own key may. `policy`.
+    /// What the credentials may do, as an IAM policy in JSON; at most what the hub's own key may. `policy`.
     pub policy: Option<String>,
     /// For the signature. `region`, default `us-east-1`.
     pub region: String,
-    /// How long keys are valid. `duration`, from 15 minutes to 6 hours, default `1h`.
+    /// How long credentials are valid. `duration`, from 15 minutes to 6 hours, default `1h`.
     pub duration: Duration,
 }
 
@@ -39,7 +39,7 @@ pub(super) fn read(table: &mut Table<'_>) -> Option<RoleConfig> {
     let region = table.or("region", "us-east-1".to_owned());
     let duration = table.or("duration", Duration::from_secs(3600));
     if !(SHORTEST..=LONGEST).contains(&duration) {
-        let message = "keys are valid from 15m to 6h";
+        let message = "credentials are valid from 15m to 6h";
         let help = "for longer runs they are renewed while the function runs".to_owned();
         table.error("duration", message, Some(help));
     }

@@ -167,7 +167,7 @@ policy = '{"Version":"2012-10-17","Statement":[]}'
     let worker = program.worker.as_ref().expect("it is a worker");
     assert_eq!((worker.min_instances, worker.max_instances), (1, 8));
     assert_eq!(worker.handler.as_deref(), Some("app.handler"));
-    assert!(worker.role, "instances are told that keys will come");
+    assert!(worker.role, "instances know that credentials will come");
     assert_eq!(config.secrets().len(), 2);
 }
 
@@ -204,7 +204,7 @@ command = ["true"]
         "9 is more than `max_instances`, 4",
         "this is not a URL",
         "secrets are not written in the file",
-        "keys are valid from 15m to 6h",
+        "credentials are valid from 15m to 6h",
         "this is not JSON",
         "this is not a URL to post to",
         "unknown key `command`",

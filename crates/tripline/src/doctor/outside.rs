@@ -1,4 +1,4 @@
-//! What a configuration reaches: secrets, brokers, stores, services for keys, targets of functions, a collector.
+//! What a configuration reaches: secrets, brokers, stores, services for credentials, targets of functions, a collector.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -34,8 +34,8 @@ pub(super) fn checks(config: &Arc<Config>, checks: &mut Checks) {
     for function in &config.functions {
         let name = &function.function.name;
         if let Some(role) = &function.role {
-            let check = keys(name.clone(), role.clone(), Arc::clone(&secrets));
-            checks.add(format!("keys of {name}"), check);
+            let check = credentials(name.clone(), role.clone(), Arc::clone(&secrets));
+            checks.add(format!("credentials of {name}"), check);
         }
         if let Runs::Http(http) = &function.runs {
             checks.add(
@@ -99,8 +99,12 @@ fn secret(secrets: &HostSecrets, reference: &SecretRef, uses: &str) -> Finding {
     }
 }
 
-/// Gets keys once, as a run would.
-async fn keys(function: FunctionName, role: RoleConfig, secrets: Arc<HostSecrets>) -> Finding {
+/// Gets credentials once, as a run would.
+async fn credentials(
+    function: FunctionName,
+    role: RoleConfig,
+    secrets: Arc<HostSecrets>,
+) -> Finding {
     let mend = "correct `role`, or what the service at `sts` knows of this key";
     let settings = match role_settings(&role, secrets.as_ref()) {
         Ok(settings) => settings,

@@ -20,7 +20,7 @@ pub(super) struct Functions {
     pub(super) formats: HashMap<FunctionName, EventFormat>,
     /// The targets of `http` functions.
     pub(super) targets: HashMap<FunctionName, HttpTarget>,
-    /// The functions that get temporary keys.
+    /// The functions that get temporary credentials.
     pub(super) roles: Vec<(FunctionName, RoleSettings)>,
 }
 

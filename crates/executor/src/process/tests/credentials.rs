@@ -9,7 +9,7 @@ use crate::instance::How;
 use crate::process::credentials::write_credentials;
 
 #[tokio::test]
-async fn a_running_function_sees_new_keys() {
+async fn a_running_function_sees_new_credentials() {
     let script = "cat $TRIPLINE_CREDENTIALS_FILE; stat -c ' %a' $TRIPLINE_CREDENTIALS_FILE; echo up > up; \
                   while ! grep -q secret2 $TRIPLINE_CREDENTIALS_FILE; do sleep 0.01; done; \
                   cat $TRIPLINE_CREDENTIALS_FILE; ls $TRIPLINE_SCRATCH -A | wc -l";

@@ -230,7 +230,7 @@ async fn a_start_that_is_only_slow_learns_what_it_missed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn new_keys_reach_the_run() {
+async fn new_credentials_reach_the_run() {
     let (actor, control, over) = run().await;
     control.renew(Credentials {
         access_key: "AK2".to_owned(),

@@ -25,7 +25,7 @@ pub(super) fn reply(api: &Api, head: &Parts) -> Reply {
         return reply::refused(StatusCode::UNAUTHORIZED, "Unauthorized", message);
     }
     let Some(credentials) = api.event_slot.credentials() else {
-        let message = "there are no keys: the function has no role, or no run has come yet";
+        let message = "there are no credentials: the function has no role, or no run has come yet";
         return reply::refused(StatusCode::NOT_FOUND, "NoCredentials", message);
     };
     let body = json!({

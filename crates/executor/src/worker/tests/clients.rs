@@ -215,7 +215,7 @@ async fn events_and_results_that_are_not_json_are_the_functions_errors() {
 }
 
 #[tokio::test]
-async fn keys_of_a_role_are_found_by_an_aws_client() {
+async fn credentials_of_a_role_are_found_by_an_aws_client() {
     let Some(client) = python() else { return };
     let fixture = fixture(&client)
         .with_worker(|worker| worker.role = true)

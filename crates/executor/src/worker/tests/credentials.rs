@@ -11,7 +11,7 @@ shown=$(cat <&4 | grep --only-matching '"AccessKeyId":"[^"]*"')
 answer "$shown $(in_file) ${AWS_ACCESS_KEY_ID:-none} ${TENCENTCLOUD_SECRETID:-none} ${AWS_CONTAINER_CREDENTIALS_FULL_URI##*/}""#;
 
 #[tokio::test]
-async fn each_run_finds_its_own_keys_at_the_endpoint() {
+async fn each_run_finds_its_own_credentials_at_the_endpoint() {
     let fixture = WorkerFixture::new()
         .with_worker(|worker| worker.role = true)
         .declared();
@@ -33,7 +33,7 @@ async fn each_run_finds_its_own_keys_at_the_endpoint() {
 }
 
 #[tokio::test]
-async fn an_instance_that_was_started_without_keys_finds_those_of_its_run() {
+async fn an_instance_that_was_started_without_credentials_finds_those_of_its_run() {
     let fixture = WorkerFixture::new()
         .with_worker(|worker| worker.role = true)
         .declared();
@@ -50,7 +50,7 @@ async fn an_instance_that_was_started_without_keys_finds_those_of_its_run() {
 }
 
 #[tokio::test]
-async fn an_instance_that_is_started_for_a_run_finds_its_keys_at_once() {
+async fn an_instance_that_is_started_for_a_run_finds_its_credentials_at_once() {
     let fixture = WorkerFixture::new()
         .with_env(
             "BEFORE_INIT",
@@ -68,7 +68,7 @@ async fn an_instance_that_is_started_for_a_run_finds_its_keys_at_once() {
 }
 
 #[tokio::test]
-async fn a_running_function_finds_renewed_keys() {
+async fn a_running_function_finds_renewed_credentials() {
     let fixture = WorkerFixture::new().declared();
     let go = fixture.dir.path().join("go");
     let event = format!(
@@ -94,7 +94,7 @@ async fn a_running_function_finds_renewed_keys() {
 }
 
 #[tokio::test]
-async fn an_instance_that_was_waited_for_starts_with_renewed_keys() {
+async fn an_instance_that_was_waited_for_starts_with_renewed_credentials() {
     let fixture = WorkerFixture::new()
         .with_worker(|worker| worker.max_instances = 1)
         .declared();

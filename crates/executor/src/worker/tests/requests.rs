@@ -121,7 +121,7 @@ async fn who_hung_up_while_waiting_does_not_take_an_event() {
 }
 
 #[tokio::test]
-async fn keys_are_for_who_knows_the_token_and_always_the_newest() {
+async fn credentials_are_for_who_knows_the_token_and_always_the_newest() {
     let served = Served::start().await;
     let ask = |token: &str| {
         format!(
