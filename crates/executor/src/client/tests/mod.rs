@@ -107,7 +107,7 @@ fn head(text: &str) -> LineHead {
 /// Fails the test when something takes too long, by the real clock: a paused one runs on as fast as it can while processes
 /// and locks are waited for, which take their real time.
 async fn soon<T>(work: impl Future<Output = T>) -> T {
-    let (done, still_waiting) = std::sync::mpsc::channel::<()>();
+    let (done, still_waiting) = std::sync::mpsc::sync_channel::<()>(0);
     let (late, deadline) = oneshot::channel();
     std::thread::spawn(move || {
         if still_waiting.recv_timeout(TEST_TIMEOUT) == Err(RecvTimeoutError::Timeout) {
