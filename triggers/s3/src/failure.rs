@@ -1,11 +1,11 @@
 //! What the store answers when it does not do as asked, in one printable line.
 
 use std::error::Error;
-use std::io;
 
 use aws_credential_types::Credentials;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use tripline_config::is_hazardous;
+use tripline_model::error_chain;
 
 /// What is told of an error's causes, in characters.
 const MAX_CAUSES_CHARS: usize = 300;
@@ -86,29 +86,17 @@ fn without_words(status: u16, content_type: Option<&str>) -> String {
 
 /// Why there is no answer. Of a connection that is lost only the last cause says something.
 fn no_answer(err: &(dyn Error + 'static), is_lost: bool) -> String {
-    let tls = chain(err).find_map(|one| one.downcast_ref::<rustls::Error>());
+    let tls = error_chain(err).find_map(|one| one.downcast_ref::<rustls::Error>());
     match tls {
         Some(rustls::Error::InvalidMessage(_)) => {
             "the endpoint does not speak TLS; write http://".to_owned()
         }
         None if is_lost => {
-            let last = chain(err).last().unwrap_or(err);
+            let last = error_chain(err).last().unwrap_or(err);
             printable(&format!("the endpoint cannot be reached: {last}"))
         }
         _ => causes(err),
     }
-}
-
-/// The error and its causes. An `io::Error` around another error names that one's cause as its own, and so leaves it out.
-fn chain<'a>(err: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(err), |one| {
-        let one: &'a (dyn Error + 'static) = *one;
-        let inside = one.downcast_ref().and_then(io::Error::get_ref);
-        match inside {
-            Some(inside) => Some(inside as &(dyn Error + 'static)),
-            None => one.source(),
-        }
-    })
 }
 
 /// An error with all its causes, in one line.

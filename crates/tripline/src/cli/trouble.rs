@@ -2,10 +2,10 @@
 //! wrong scheme.
 
 use std::error::Error;
-use std::io;
 
 use reqwest::Url;
 use rustls::CertificateError;
+use tripline_model::error_chain;
 
 use super::failure::Failure;
 
@@ -17,7 +17,7 @@ const NO_HTTP: &str = "invalid HTTP version parsed";
 /// The failure of a request to `url` that got no answer.
 pub(crate) fn lost(url: &Url, error: &reqwest::Error) -> Failure {
     let why = last_cause(error);
-    let tls = chain(error).find_map(|one| one.downcast_ref::<rustls::Error>());
+    let tls = error_chain(error).find_map(|one| one.downcast_ref::<rustls::Error>());
     match tls {
         Some(rustls::Error::InvalidCertificate(what)) => Failure::Distrusted {
             url: url.to_string(),
@@ -58,17 +58,5 @@ fn distrust(error: &CertificateError) -> String {
 
 /// The last cause says what happened ("connection refused"); the first only that something did.
 pub(crate) fn last_cause(error: &(dyn Error + 'static)) -> String {
-    chain(error).last().unwrap_or(error).to_string()
-}
-
-/// The error and its causes. An `io::Error` around another error names that one's cause as its own, and so leaves it out.
-fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |one| {
-        let one: &'a (dyn Error + 'static) = *one;
-        let inside = one.downcast_ref().and_then(io::Error::get_ref);
-        match inside {
-            Some(inside) => Some(inside as &(dyn Error + 'static)),
-            None => one.source(),
-        }
-    })
+    error_chain(error).last().unwrap_or(error).to_string()
 }
