@@ -77,7 +77,7 @@ async fn uploads_are_found_also_those_made_while_the_hub_was_down() {
     hub.launch_with(&store.env()).await;
     assert_eq!(keys(&hub, 2).await, ["a+b c%.txt", "while down/ü.txt"]);
 
-    // The same bytes under the same key are a new happening.
+    // The same bytes under the same key are a new occurrence.
     put_anew(&store, bucket, "a+b c%.txt", "1").await;
     assert_eq!(keys(&hub, 3).await.len(), 3);
 }

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use tripline_model::{End, Ending, Invocation, InvocationState, NOT_STARTED, RequestId};
 
-use crate::history::{Happening, Way, may_follow};
+use crate::history::{Occurrence, Way, may_follow};
 use crate::ledger::Entry;
 use crate::world::World;
 
 /// The rules, as the README names them. What is wrong begins with the name of the rule that it breaks.
 pub(crate) const HEARD: &str = "an id that was heard";
-pub(crate) const HAPPENING: &str = "a happening";
+pub(crate) const OCCURRENCE: &str = "an occurrence";
 pub(crate) const RUN: &str = "a run";
 pub(crate) const END: &str = "an end";
 pub(crate) const SEEN: &str = "what was seen";
@@ -23,7 +23,7 @@ pub(crate) const END_OF_HISTORY: &str = "the end of the history";
 /// All of them.
 pub const RULES: [&str; 8] = [
     HEARD,
-    HAPPENING,
+    OCCURRENCE,
     RUN,
     END,
     SEEN,
@@ -49,7 +49,7 @@ pub(crate) fn check(world: &World, records: &[Invocation]) -> Wrong {
         wrong.extend(found.iter().map(|what| against(rule, what)));
     };
     judge(HEARD, &|wrong| receipts(world, &by_id, wrong));
-    judge(HAPPENING, &|wrong| happenings(world, records, wrong));
+    judge(OCCURRENCE, &|wrong| occurrences(world, records, wrong));
     judge(RUN, &|wrong| runs(world, &by_id, wrong));
     judge(END, &|wrong| {
         for record in records {
@@ -66,8 +66,8 @@ pub(crate) fn check(world: &World, records: &[Invocation]) -> Wrong {
 
 /// Every id that was handed out is known, and stands for what it was handed out for.
 fn receipts(world: &World, by_id: &BTreeMap<RequestId, &Invocation>, wrong: &mut Wrong) {
-    for (number, happening) in world.history().happenings.iter().enumerate() {
-        for id in &happening.ids {
+    for (number, occurrence) in world.history().occurrences.iter().enumerate() {
+        for id in &occurrence.ids {
             match by_id.get(id) {
                 None => wrong.push(format!(
                     "{id} was handed out for {number}, and is not known"
@@ -83,13 +83,13 @@ fn receipts(world: &World, by_id: &BTreeMap<RequestId, &Invocation>, wrong: &mut
     }
 }
 
-/// Every happening was accepted once, or refused with a clear no.
-fn happenings(world: &World, records: &[Invocation], wrong: &mut Wrong) {
+/// Every occurrence was accepted once, or refused with a clear no.
+fn occurrences(world: &World, records: &[Invocation], wrong: &mut Wrong) {
     let history = world.history();
     let mut accepted: BTreeMap<usize, Vec<RequestId>> = BTreeMap::new();
     for record in records {
-        match number_of(record).and_then(|number| history.happenings.get(number)) {
-            Some(happening) if happening.function == record.function.as_str() => {}
+        match number_of(record).and_then(|number| history.occurrences.get(number)) {
+            Some(occurrence) if occurrence.function == record.function.as_str() => {}
             _ => wrong.push(format!(
                 "{} was accepted, and nobody offered it",
                 record.request_id
@@ -98,29 +98,32 @@ fn happenings(world: &World, records: &[Invocation], wrong: &mut Wrong) {
         let number = number_of(record).unwrap_or(usize::MAX);
         accepted.entry(number).or_default().push(record.request_id);
     }
-    for (number, happening) in history.happenings.iter().enumerate() {
+    for (number, occurrence) in history.occurrences.iter().enumerate() {
         let ids = accepted.get(&number).map_or(0, Vec::len);
         if ids > 1 {
             wrong.push(format!(
                 "{number} ({:?}) was accepted {ids} times",
-                happening.way
+                occurrence.way
             ));
         }
-        if ids == 0 && is_owed(happening) {
-            wrong.push(format!("{number} ({:?}) was never accepted", happening.way));
+        if ids == 0 && is_owed(occurrence) {
+            wrong.push(format!(
+                "{number} ({:?}) was never accepted",
+                occurrence.way
+            ));
         }
-        if ids > 0 && happening.is_refused() {
+        if ids > 0 && occurrence.is_refused() {
             wrong.push(format!("{number} was refused, and accepted"));
         }
     }
 }
 
 /// Whether whoever offers it does not give up before it is accepted.
-fn is_owed(happening: &Happening) -> bool {
-    match happening.way {
+fn is_owed(occurrence: &Occurrence) -> bool {
+    match occurrence.way {
         Way::Key | Way::Notice { .. } | Way::Record { .. } => true,
-        Way::Unique => !happening.ids.is_empty(),
-        Way::Tick { .. } => happening.past || !happening.ids.is_empty(),
+        Way::Unique => !occurrence.ids.is_empty(),
+        Way::Tick { .. } => occurrence.past || !occurrence.ids.is_empty(),
     }
 }
 
@@ -132,8 +135,8 @@ fn runs(world: &World, by_id: &BTreeMap<RequestId, &Invocation>, wrong: &mut Wro
         }
         match by_id.get(id) {
             None => wrong.push(format!("{id} ran, and was not accepted")),
-            Some(record) if number_of(record) != Some(run.happening) => {
-                wrong.push(format!("{id} ran for another happening"));
+            Some(record) if number_of(record) != Some(run.occurrence) => {
+                wrong.push(format!("{id} ran for another occurrence"));
             }
             Some(_) => {}
         }

@@ -52,11 +52,11 @@ impl SimRuntime {
         let invocation = &start.invocation;
         let number: usize = invocation.event.id.parse().ok()?;
         let history = self.world.history();
-        let happening = history.happenings.get(number)?;
+        let occurrence = history.occurrences.get(number)?;
         let same = invocation.event.data.as_ref() == Some(&data(number))
-            && invocation.function.as_str() == happening.function
+            && invocation.function.as_str() == occurrence.function
             && start.function.name == invocation.function;
-        same.then_some((number, happening.kind))
+        same.then_some((number, occurrence.kind))
     }
 
     /// Waits until the run is over, one way or another.

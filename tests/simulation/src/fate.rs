@@ -28,7 +28,7 @@ pub(crate) enum Effect {
     Told(RequestId),
     /// What is left of a run goes away.
     Reclaim(RequestId),
-    /// Somebody outside hears an answer about these happenings.
+    /// Somebody outside hears an answer about these occurrences.
     Answer(Vec<usize>),
     /// A reader of a log commits its place.
     Commit(u64),

@@ -19,14 +19,14 @@ const WINDOW: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Bytes of an event: more than one page of the database, sometimes.
 const SIZES: [usize; 4] = [8, 100, 700, 9000];
 
-/// How a happening is known again.
+/// How an occurrence is known again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Way {
     /// A call without a key.
     Unique,
     /// A call with a key.
     Key,
-    /// Told by an object store. Two happenings can have the same sequencer.
+    /// Told by an object store. Two occurrences can have the same sequencer.
     Notice { sequencer: usize },
     /// A record of a log: which incarnation of it, and where.
     Record { topic: u64, at: u64 },
@@ -36,7 +36,7 @@ pub(crate) enum Way {
 
 /// One thing that happened outside.
 #[derive(Debug, Clone)]
-pub(crate) struct Happening {
+pub(crate) struct Occurrence {
     pub(crate) way: Way,
     pub(crate) function: &'static str,
     pub(crate) kind: Kind,
@@ -57,7 +57,7 @@ pub(crate) type Seen = (InvocationState, Option<Timestamp>);
 /// See the module.
 #[derive(Default)]
 pub(crate) struct History {
-    pub(crate) happenings: Vec<Happening>,
+    pub(crate) occurrences: Vec<Occurrence>,
     /// The newest state that was seen of each id.
     pub(crate) seen: BTreeMap<RequestId, Seen>,
     /// When events were accepted as new in each life: no clock jumps in these times.
@@ -66,7 +66,7 @@ pub(crate) struct History {
     pub(crate) wrong: Vec<String>,
 }
 
-impl Happening {
+impl Occurrence {
     /// Through which trigger; `None` is the API.
     pub(crate) fn trigger(&self) -> Option<&'static str> {
         match self.way {
@@ -116,7 +116,7 @@ pub(crate) fn stream(topic: u64, mutant: Option<Mutant>) -> String {
     }
 }
 
-/// The data of a happening's event.
+/// The data of an occurrence's event.
 pub(crate) fn data(number: usize) -> Bytes {
     let size = SIZES[number % SIZES.len()];
     let bytes = number.to_be_bytes();
@@ -134,7 +134,7 @@ pub(crate) fn trigger_name(name: &str) -> TriggerName {
 impl History {
     /// Something happens; answers its number.
     pub(crate) fn add(&mut self, way: Way, function: &'static str, kind: Kind) -> usize {
-        self.happenings.push(Happening {
+        self.occurrences.push(Occurrence {
             way,
             function,
             kind,
@@ -144,47 +144,47 @@ impl History {
             past: false,
             settled: false,
         });
-        self.happenings.len() - 1
+        self.occurrences.len() - 1
     }
 
-    /// The happening is offered now.
+    /// The occurrence is offered now.
     pub(crate) fn offer(&mut self, number: usize, mutant: Option<Mutant>) -> Offer {
-        let happening = &mut self.happenings[number];
-        happening.offered += 1;
+        let occurrence = &mut self.occurrences[number];
+        occurrence.offered += 1;
         Offer {
-            function: function_name(happening.function),
-            trigger: happening.trigger().map(trigger_name),
+            function: function_name(occurrence.function),
+            trigger: occurrence.trigger().map(trigger_name),
             event: Event {
                 id: number.to_string(),
                 source: "/outside".to_owned(),
-                kind: happening.kind.as_str().to_owned(),
+                kind: occurrence.kind.as_str().to_owned(),
                 subject: None,
                 time: Timestamp::from_millis(0),
                 content_type: None,
                 data: Some(data(number)),
                 extensions: BTreeMap::new(),
             },
-            identity: happening.identity(number, mutant),
+            identity: occurrence.identity(number, mutant),
             cursors: Vec::new(),
         }
     }
 
     /// Somebody hears what became of an offer.
     pub(crate) fn hear(&mut self, number: usize, answer: &Result<Receipt, Rejected>) {
-        let happening = &mut self.happenings[number];
+        let occurrence = &mut self.occurrences[number];
         match answer {
             Ok(Receipt::New(id) | Receipt::Known(id)) => {
-                happening.ids.push(*id);
-                happening.settled = true;
+                occurrence.ids.push(*id);
+                occurrence.settled = true;
             }
             Ok(Receipt::Past) => {
-                happening.past = true;
-                happening.settled = true;
+                occurrence.past = true;
+                occurrence.settled = true;
             }
             Err(Rejected::Unknown) => {}
             Err(no) => {
-                happening.refused += 1;
-                happening.settled |= !no.is_passing();
+                occurrence.refused += 1;
+                occurrence.settled |= !no.is_passing();
             }
         }
     }
@@ -216,7 +216,7 @@ impl History {
 
     /// All ids that somebody has heard, in order.
     pub(crate) fn heard(&self) -> Vec<RequestId> {
-        let ids = self.happenings.iter().flat_map(|one| one.ids.first());
+        let ids = self.occurrences.iter().flat_map(|one| one.ids.first());
         ids.copied().collect()
     }
 }

@@ -13,8 +13,8 @@ use crate::script::Kind;
 pub(crate) struct Entry {
     pub(crate) starts: u32,
     pub(crate) function: String,
-    /// Which happening it was started for.
-    pub(crate) happening: usize,
+    /// Which occurrence it was started for.
+    pub(crate) occurrence: usize,
     pub(crate) kind: Kind,
     /// How much of its work is still to do.
     pub(crate) left: Duration,
@@ -54,11 +54,11 @@ impl Kind {
 
 impl Ledger {
     /// A function begins.
-    pub(crate) fn start(&mut self, id: RequestId, function: &str, happening: usize, kind: Kind) {
+    pub(crate) fn start(&mut self, id: RequestId, function: &str, occurrence: usize, kind: Kind) {
         let entry = self.runs.entry(id).or_insert_with(|| Entry {
             starts: 0,
             function: function.to_owned(),
-            happening,
+            occurrence,
             kind,
             left: kind.work(),
             over: None,

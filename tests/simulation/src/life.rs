@@ -217,7 +217,7 @@ impl Life<'_> {
         }
         let unsettled: Vec<_> = {
             let history = self.world.history();
-            let all = history.happenings.iter().enumerate();
+            let all = history.occurrences.iter().enumerate();
             let called = |way: &Way| matches!(way, Way::Key | Way::Notice { .. });
             all.filter(|(_, one)| called(&one.way) && !one.settled)
                 .map(|(number, _)| number)
@@ -279,7 +279,7 @@ impl Life<'_> {
 
     fn keyed(&self) -> Vec<usize> {
         let history = self.world.history();
-        let all = history.happenings.iter().enumerate();
+        let all = history.occurrences.iter().enumerate();
         all.filter(|(_, one)| one.way == Way::Key)
             .map(|(number, _)| number)
             .collect()
@@ -290,7 +290,7 @@ impl Life<'_> {
         let dice = self.throw();
         let numbers: Vec<_> = {
             let mut history = self.world.history();
-            let sequencer = history.happenings.len();
+            let sequencer = history.occurrences.len();
             let way = || Way::Notice { sequencer };
             let numbers = (0..count).map(|_| history.add(way(), "kept", Kind::Quick));
             numbers.collect()
@@ -340,7 +340,7 @@ impl Life<'_> {
     /// What is in the way.
     fn unsettled(&self, idle: bool) -> String {
         let history = self.world.history();
-        let all = history.happenings.iter().enumerate();
+        let all = history.occurrences.iter().enumerate();
         let open = all.filter(|(_, one)| !one.settled && !one.past);
         let open: Vec<_> = open.map(|(number, _)| number).collect();
         let read = self.world.topic().is_read();
@@ -350,7 +350,7 @@ impl Life<'_> {
     async fn is_settled(&self) -> bool {
         let told = {
             let history = self.world.history();
-            let mut all = history.happenings.iter();
+            let mut all = history.occurrences.iter();
             all.all(|one| one.settled || one.past) && self.world.topic().is_read()
         };
         let counts = self.journal.counts().await;

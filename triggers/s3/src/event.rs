@@ -44,7 +44,7 @@ struct Data<'a> {
 // === impl Source ===
 
 impl Source {
-    /// The event of a notification; `identity` is the happening's name.
+    /// The event of a notification; `identity` is the occurrence's name.
     pub(crate) fn notified(&self, notification: &Notification, identity: &str) -> Event {
         let data = Data {
             bucket: &self.bucket,

@@ -9,7 +9,7 @@ use crate::record::parse;
 
 /// One notification, as it is offered.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Happening {
+pub struct Occurrence {
     /// By which it is known again.
     pub identity: String,
     /// The event that is offered.
@@ -20,7 +20,7 @@ pub struct Happening {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Seen {
     /// What can be offered.
-    pub happenings: Vec<Happening>,
+    pub occurrences: Vec<Occurrence>,
     /// Why the other records cannot be.
     pub skipped: Vec<String>,
 }
@@ -43,7 +43,7 @@ pub fn notifications(bytes: &[u8], listen: bool, forced: Option<&str>) -> Result
     let mut names = Dialect::NAMES.into_iter();
     let forced = names.find_map(|(name, dialect)| (Some(name) == forced).then_some(dialect));
     let message = parse(bytes, ingress, forced)?;
-    let happenings = message.notifications.iter().map(|one| {
+    let occurrences = message.notifications.iter().map(|one| {
         let source = Source {
             uri: format!("s3://127.0.0.1:9000/{}", one.bucket),
             bucket: one.bucket.clone(),
@@ -53,10 +53,10 @@ pub fn notifications(bytes: &[u8], listen: bool, forced: Option<&str>) -> Result
             None => notified(one),
         };
         let event = source.notified(one, &identity);
-        Happening { identity, event }
+        Occurrence { identity, event }
     });
     Ok(Seen {
-        happenings: happenings.collect(),
+        occurrences: occurrences.collect(),
         skipped: message.skipped,
     })
 }

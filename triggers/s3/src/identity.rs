@@ -1,4 +1,4 @@
-//! When two sightings of an object are the same happening. The README argues the rules.
+//! When two sightings of an object are the same occurrence. The README argues the rules.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tripline_model::{Identity, Timestamp};
 
 use crate::record::Notification;
 
-/// How long an accepted happening is known again by its identity.
+/// How long an accepted occurrence is known again by its identity.
 pub(crate) const WINDOW: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// What happened longer ago may have been accepted so long ago that its identity is forgotten; a day less than the
@@ -46,7 +46,7 @@ pub(crate) struct Sighting {
     /// Found by listing, with the identity of the state.
     #[serde(rename = "l", default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) listed: bool,
-    /// The tag of the notification that turned out to be the same happening.
+    /// The tag of the notification that turned out to be the same occurrence.
     #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
     pub(crate) claimed_by: Option<String>,
 }
@@ -92,7 +92,7 @@ impl ObjectState {
 // === impl Sighting ===
 
 impl Sighting {
-    /// Whether the happening may be out of its identity's window.
+    /// Whether the occurrence may be out of its identity's window.
     pub(crate) fn is_long_ago(&self, now: Timestamp) -> bool {
         now.since(Timestamp::from_millis(self.at)) >= LONG_AGO
     }
@@ -127,7 +127,7 @@ impl Sighting {
     }
 }
 
-/// The name of a happening that only its notification tells.
+/// The name of an occurrence that only its notification tells.
 pub(crate) fn notified(notification: &Notification) -> String {
     let at = notification.time.as_millis().to_string();
     words(&[

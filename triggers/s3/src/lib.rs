@@ -3,7 +3,7 @@
 //!
 //! Notifications come as MinIO's Listen stream or as webhooks, or not at all; in every mode the bucket is listed as
 //! well and compared with an inventory kept in the journal, so that what no notification told is found. The README
-//! says when two sightings are the same happening, server by server.
+//! says when two sightings are the same occurrence, server by server.
 
 mod backlog;
 mod client;

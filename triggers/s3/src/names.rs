@@ -1,4 +1,4 @@
-//! Which happenings a trigger wants, by the names that S3 gives them.
+//! Which occurrences a trigger wants, by the names that S3 gives them.
 
 /// The real creations. Servers file tagging and retention under `ObjectCreated`, too; those make no object.
 pub(crate) const CREATIONS: [&str; 4] = [
@@ -83,7 +83,7 @@ impl EventNames {
         Ok(Self(names.collect::<Result<_, _>>()?))
     }
 
-    /// Whether a happening of this name is wanted.
+    /// Whether an occurrence of this name is wanted.
     pub(crate) fn wants(&self, name: &str) -> bool {
         self.0.iter().any(|wanted| match wanted.strip_suffix('*') {
             None => wanted == name,
@@ -116,7 +116,7 @@ impl EventNames {
     }
 }
 
-/// Whether the happening made an object that a listing shows.
+/// Whether the occurrence made an object that a listing shows.
 pub(crate) fn is_creation(name: &str) -> bool {
     CREATIONS.contains(&name)
 }

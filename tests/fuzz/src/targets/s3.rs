@@ -20,7 +20,7 @@ pub(crate) fn s3(bytes: &[u8]) {
 fn check(bytes: &[u8], listen: bool, forced: Option<&str>) {
     let read = || notifications(bytes, listen, forced);
     let seen = read();
-    assert_eq!(seen, read(), "the same bytes are the same happening");
+    assert_eq!(seen, read(), "the same bytes are the same occurrence");
     match seen {
         Ok(seen) => check_seen(&seen, bytes.len()),
         Err(why) => check_words(&why, bytes.len()),
@@ -28,14 +28,14 @@ fn check(bytes: &[u8], listen: bool, forced: Option<&str>) {
 }
 
 fn check_seen(seen: &Seen, sent: usize) {
-    for happening in &seen.happenings {
-        let event = &happening.event;
+    for occurrence in &seen.occurrences {
+        let event = &occurrence.event;
         events::check(event);
         let key = event.subject.as_deref().unwrap_or_default();
         assert!((1..=MAX_ATTRIBUTE).contains(&key.len()) && !key.contains('\0'));
         let words: Vec<String> =
-            serde_json::from_str(&happening.identity).expect("an identity is a row of words");
-        assert_eq!(words[2], key, "a happening is known by its object");
+            serde_json::from_str(&occurrence.identity).expect("an identity is a row of words");
+        assert_eq!(words[2], key, "an occurrence is known by its object");
         for (name, value) in &event.extensions {
             let bound = if name == "s3bucket" {
                 sent

@@ -38,7 +38,7 @@ fn run(end: End, died: bool) -> Entry {
     Entry {
         starts: 1,
         function: "kept".to_owned(),
-        happening: 0,
+        occurrence: 0,
         kind: Kind::Quick,
         left: Duration::ZERO,
         over: Some(Ending::new(end, Timestamp::from_millis(0), "exit_code")),

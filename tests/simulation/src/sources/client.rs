@@ -14,27 +14,27 @@ use crate::world::World;
 /// How long somebody waits before the same is offered again.
 const AGAIN: Duration = Duration::from_millis(170);
 
-/// Offers one happening until it is settled, and now and then once more; then perhaps waits for its end.
+/// Offers one occurrence until it is settled, and now and then once more; then perhaps waits for its end.
 pub(crate) async fn call(world: Arc<World>, hub: Hub, number: usize, mut dice: Dice) {
     let again = {
         let mut history = world.history();
-        let happening = &mut history.happenings[number];
-        let unique = happening.way == Way::Unique;
+        let occurrence = &mut history.occurrences[number];
+        let unique = occurrence.way == Way::Unique;
         // Whoever has no key cannot ask twice.
-        happening.settled |= unique;
+        occurrence.settled |= unique;
         !unique
     };
     loop {
         let offer = world.history().offer(number, world.mutant);
         let answer = hub.try_dispatch(offer).await;
         hear(&world, &[number], &[answer]).await;
-        let settled = world.history().happenings[number].settled;
+        let settled = world.history().occurrences[number].settled;
         if !again || (settled && !dice.once_in(4)) {
             break;
         }
         sleep(AGAIN).await;
     }
-    let id = world.history().happenings[number].ids.first().copied();
+    let id = world.history().occurrences[number].ids.first().copied();
     let Some(id) = id.filter(|_| dice.once_in(2)) else {
         return;
     };
@@ -58,7 +58,7 @@ pub(crate) async fn notify(world: Arc<World>, hub: Hub, numbers: Vec<usize>, mut
         hear(&world, &numbers, &answers).await;
         let settled = {
             let history = world.history();
-            numbers.iter().all(|one| history.happenings[*one].settled)
+            numbers.iter().all(|one| history.occurrences[*one].settled)
         };
         if settled && !dice.once_in(4) {
             return;

@@ -26,7 +26,7 @@ const BATCH: usize = 3;
 pub(crate) struct Topic {
     /// Which incarnation of the name it is.
     id: u64,
-    /// Places grow, with gaps; each record is a happening.
+    /// Places grow, with gaps; each record is an occurrence.
     records: Vec<(u64, usize)>,
     /// Where reading goes on: the place after the last one that was committed.
     pub(crate) committed: u64,
@@ -39,7 +39,7 @@ impl Topic {
         last.is_none_or(|(at, _)| self.committed > *at)
     }
 
-    /// Whether the happening is a record that is still to be committed.
+    /// Whether the occurrence is a record that is still to be committed.
     pub(crate) fn is_behind(&self, number: usize) -> bool {
         let mut records = self.records.iter();
         records.any(|(at, one)| *one == number && *at >= self.committed)
@@ -63,7 +63,7 @@ pub(crate) fn produce(world: &World, count: u64, dice: &mut Dice) {
         let mut history = world.history();
         let number = history.add(way, dice.pick(&FUNCTIONS), Kind::any(dice));
         // Whether it is still to be read is known by the place that is committed.
-        history.happenings[number].settled = true;
+        history.occurrences[number].settled = true;
         topic.records.push((at, number));
     }
 }

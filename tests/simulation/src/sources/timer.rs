@@ -44,12 +44,12 @@ async fn offer(world: &World, hub: &Hub, at: u64) -> bool {
     let (number, offer) = {
         let mut history = world.history();
         let known = history
-            .happenings
+            .occurrences
             .iter()
             .position(|one| one.way == Way::Tick { at });
         let number = known.unwrap_or_else(|| history.add(Way::Tick { at }, "kept", Kind::Quick));
         // A tick that is missed is made up for by a later one.
-        history.happenings[number].settled = true;
+        history.occurrences[number].settled = true;
         (number, history.offer(number, world.mutant))
     };
     let answers = hub.dispatch_all(vec![offer]).await;
