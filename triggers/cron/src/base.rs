@@ -1,6 +1,6 @@
 //! How far a timer came, on disk: the instant after which its next tick lies.
 //!
-//! The journal keeps the watermark of accepted ticks. The note here adds what no tick says: when the timer was first
+//! The journal keeps the watermark of accepted ticks. The note here adds what no tick holds: when the timer was first
 //! seen with this schedule, and which ticks were given up. It names the schedule, so that one that is changed (and
 //! perhaps changed back) begins anew instead of catching up. A pause removes it, with the same effect.
 

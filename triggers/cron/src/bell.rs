@@ -49,7 +49,7 @@ pub(crate) struct Armed {
     pub(crate) rung: oneshot::Sender<Rung>,
 }
 
-/// What became of a tick that was handed over.
+/// A tick that was handed over, and its answer.
 pub(crate) struct Rung {
     /// When it was.
     pub(crate) at: Timestamp,
@@ -57,7 +57,7 @@ pub(crate) struct Rung {
     pub(crate) answer: Option<Answer>,
 }
 
-/// What the dispatcher said to a tick.
+/// The dispatcher's answer to a tick.
 pub(crate) struct Answer {
     /// When it did.
     pub(crate) at: Timestamp,

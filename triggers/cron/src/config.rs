@@ -8,7 +8,7 @@ use tripline_config::{Location, Table};
 
 use crate::schedule::{Schedule, ScheduleError, parse_zone};
 
-/// How late a missed tick may still fire, if the config does not say.
+/// How late a missed tick may still fire, unless the config sets it.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(3600);
 
 /// What the table says.

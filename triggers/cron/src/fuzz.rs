@@ -16,13 +16,13 @@ impl Schedule {
     /// # Errors
     /// What is wrong, with what would do.
     pub fn parse(text: &str, zone: &str) -> Result<Self, String> {
-        let said = |error: schedule::ScheduleError| {
+        let message = |error: schedule::ScheduleError| {
             format!("{}\n{}", error.message, error.help.unwrap_or_default())
         };
-        let zone = parse_zone(zone).map_err(said)?;
+        let zone = parse_zone(zone).map_err(message)?;
         schedule::Schedule::parse(text, zone)
             .map(Self)
-            .map_err(said)
+            .map_err(message)
     }
 
     /// Its plain form.

@@ -333,7 +333,8 @@ impl Running<'_> {
         self.cx.fact("missed", self.missed);
     }
 
-    /// A clock that was set far back keeps the timer silent, because nothing fires twice: say so, as long as it lasts.
+    /// A clock that was set far back keeps the timer silent, because nothing fires twice. This is reported
+    /// as long as it lasts.
     fn look_at_clock(&mut self, now: Timestamp) {
         let base = self.planner.base();
         let is_behind = base.since(now) > CLOCK_BEHIND;

@@ -238,7 +238,7 @@ fn has_star_as_day(text: &str) -> bool {
         .any(|field| field.starts_with('*'))
 }
 
-/// The first field that is wrong by itself, and its name: the parser does not say which one it dislikes.
+/// The first field that is wrong by itself, and its name: the parser does not name the field that it rejects.
 fn wrong_field(text: &str) -> Option<(&'static str, &str)> {
     const NAMES: [&str; 7] = [
         "second",

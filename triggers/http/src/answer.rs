@@ -96,7 +96,7 @@ fn result(id: RequestId, ending: Ending, room: AnswerRoom) -> Response {
     let mut response = (StatusCode::OK, body).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    // A function's output may hold what a stranger sent in: no browser is to take it for a page.
+    // A function's output may hold what an untrusted caller sent: no browser is to take it for a page.
     let nosniff = HeaderValue::from_static("nosniff");
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
     if ending.result_cut {

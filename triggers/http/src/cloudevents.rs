@@ -1,5 +1,5 @@
 //! Requests that are CloudEvents 1.0 already: in binary form (attributes in headers) or structured form (one JSON
-//! document). What they say of themselves is kept as it is.
+//! document). Attributes that an event sets itself are kept as they are.
 
 mod json;
 
@@ -34,7 +34,7 @@ type Attributes = BTreeMap<String, String>;
 // === impl Form ===
 
 impl Form {
-    /// What the headers say.
+    /// The attributes that are in the headers.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let content_type = headers.get(header::CONTENT_TYPE);
         let content_type = content_type.map_or(b"".as_slice(), |value| value.as_bytes());

@@ -1,4 +1,4 @@
-//! How librdkafka is set up: what the hub fixes, what it prefers, what the config says.
+//! How librdkafka is set up: what the hub fixes, what it prefers, what the config sets.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tripline_trigger::{TriggerContext, TriggerError};
 use crate::config::{Config, GroupProtocol, Setting};
 use crate::pacing::Pacing;
 
-/// What the hub prefers; the config may say otherwise. Queues are small, because what is fetched and not accepted is
+/// What the hub prefers; the config may set it otherwise. Queues are small, because what is fetched and not accepted is
 /// fetched again after a pause.
 const PREFERRED: [(&str, &str); 6] = [
     ("client.id", "tripline"),
@@ -25,7 +25,7 @@ const FIXED: [(&str, &str); 6] = [
     ("allow.auto.create.topics", "false"),
     // Where to go on is the hub's decision, in `positions`.
     ("auto.offset.reset", "error"),
-    // Topic ids are told in the log only, see `positions::topic_id_in_log`.
+    // Topic ids are in the log only, see `positions::topic_id_in_log`.
     ("debug", "topic"),
     // librdkafka commits, but only what the hub has stored.
     ("enable.auto.commit", "true"),

@@ -1,4 +1,4 @@
-//! What a Kafka trigger's table may say. Kafka's and librdkafka's own names, where they exist.
+//! The keys of a Kafka trigger's table. Kafka's and librdkafka's own names, where they exist.
 
 use std::time::Duration;
 

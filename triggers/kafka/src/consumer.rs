@@ -15,7 +15,7 @@ use crate::session::{Client, Ending, Session, Setup};
 /// One turn of the loop, at most.
 const TURN: Duration = Duration::from_millis(100);
 
-/// What librdkafka has to say is listened to for so long while the way to the hub is full. (A poll without any wait
+/// For so long librdkafka's events are served while the queue to the hub is full. (A poll without any wait
 /// serves one event, and a line of its log is one: the news of a rebalance would stand in line for seconds.)
 const EVENTS_TURN: Duration = Duration::from_millis(1);
 
@@ -25,7 +25,7 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 /// How long the cluster's id is waited for before callbacks get their turn.
 const CONNECT_TURN: Duration = Duration::from_millis(500);
 
-/// Consumes until told to stop, or until this consumer is of no use any more. Blocks.
+/// Consumes until asked to stop, or until this consumer is of no use any more. Blocks.
 pub(crate) fn consume(config: &ClientConfig, setup: Setup, stop: &CancellationToken) -> Ending {
     let topics = setup.config.topics.clone();
     let callbacks = Callbacks::new(Session::new(setup));
@@ -42,12 +42,12 @@ pub(crate) fn consume(config: &ClientConfig, setup: Setup, stop: &CancellationTo
 /// Closes the consumer, which commits what is stored and leaves the group. Without brokers that takes as long as the
 /// group's session: then a thread of its own is left to it, which holds nothing that anybody waits for.
 pub(crate) fn close(consumer: impl Send + 'static) {
-    let (tell, closed) = sync_channel(1);
+    let (done, closed) = sync_channel(1);
     let closer = std::thread::Builder::new().name("kafka-close".to_owned());
     let closing = closer.spawn(move || {
         drop(consumer);
         // Nobody listens any more if it took too long.
-        let _ = tell.send(());
+        let _ = done.send(());
     });
     if closing.is_ok() && closed.recv_timeout(CLOSE_WITHIN).is_err() {
         tracing::warn!("a consumer takes long to leave its group and is left to it");
@@ -59,7 +59,7 @@ fn drive(consumer: &Client, topics: &[String], stop: &CancellationToken) -> Endi
         if stop.is_cancelled() {
             return Ending::Stopped;
         }
-        // Serves what librdkafka has to say about the connection.
+        // Serves librdkafka's events about the connection.
         drop(consumer.poll(TURN));
         if let Some(cluster) = consumer.client().fetch_cluster_id(CONNECT_TURN) {
             break cluster;

@@ -52,7 +52,7 @@ const OF_REQUESTS: [&str; 4] = ["httpmethod", "httppath", "httpquery", "httppara
 /// The longest key that becomes a subject, in bytes.
 const MAX_SUBJECT: usize = 512;
 
-/// The event of a record; `now` is its time if it has none of its own, or one that cannot be said in RFC 3339.
+/// The event of a record; `now` is its time if it has none of its own, or one that RFC 3339 cannot express.
 pub(crate) fn to_event(record: &Record<'_>, cluster: &str, now: Timestamp) -> Event {
     let own = record.timestamp.map(Timestamp::from_millis);
     let time = own.filter(|at| at.is_rfc3339()).unwrap_or(now);

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use tripline_model::lock;
 use tripline_trigger::TriggerContext;
 
-/// Tells the hub about trouble and its end, each once.
+/// Reports trouble to the hub and its end, each once.
 pub(crate) struct Health {
     cx: TriggerContext,
     secrets: Vec<String>,
@@ -28,11 +28,11 @@ pub(crate) struct State {
     pub(crate) unreadable: Option<String>,
     /// The hub takes no events.
     pub(crate) hub: Option<String>,
-    said: Option<Said>,
+    reported: Option<Report>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Said {
+enum Report {
     Ready,
     Trouble(String),
 }
@@ -49,23 +49,23 @@ impl Health {
         }
     }
 
-    /// Changes what is known and tells the hub if that changes anything.
+    /// Changes what is known and reports to the hub if that changes anything.
     pub(crate) fn update(&self, change: impl FnOnce(&mut State)) {
         let mut state = lock(&self.state);
         change(&mut state);
-        let say = match state.worst() {
-            Some(what) => Said::Trouble(what),
-            None if state.joined => Said::Ready,
+        let report = match state.worst() {
+            Some(what) => Report::Trouble(what),
+            None if state.joined => Report::Ready,
             None => return,
         };
-        if state.said.as_ref() == Some(&say) {
+        if state.reported.as_ref() == Some(&report) {
             return;
         }
-        match &say {
-            Said::Ready => self.cx.ready(),
-            Said::Trouble(what) => self.cx.trouble(self.redacted(what)),
+        match &report {
+            Report::Ready => self.cx.ready(),
+            Report::Trouble(what) => self.cx.trouble(self.redacted(what)),
         }
-        state.said = Some(say);
+        state.reported = Some(report);
     }
 
     /// Whether the brokers answer, as far as is known.

@@ -1,4 +1,4 @@
-//! The hub's side: offers what the consumer hands over, in order, and tells it what is safe.
+//! The hub's side: offers what the consumer hands over, in order, and reports back which records are safe.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 pub(crate) struct Offering<'r> {
     pub(crate) cx: &'r TriggerContext,
     pub(crate) health: Arc<Health>,
-    /// How long answers are waited for after the trigger was told to stop.
+    /// How long answers are waited for after the trigger was asked to stop.
     pub(crate) settle_within: Duration,
     /// Records that the hub would never take, and offsets that cannot be read; over all consumers of a run.
     pub(crate) skipped: &'r mut u64,

@@ -13,7 +13,7 @@ use crate::config::Reset;
 /// What the hub keeps of a partition, beside the watermark of its stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Note {
-    /// Kafka's id of the topic in this incarnation; `None` if the brokers do not tell (before Kafka 2.8).
+    /// Kafka's id of the topic in this incarnation; `None` if the brokers do not report it (before Kafka 2.8).
     pub(crate) topic_id: Option<String>,
     /// Counts up whenever offsets begin anew.
     pub(crate) incarnation: u32,
@@ -24,7 +24,7 @@ pub(crate) struct Note {
 /// What the hub keeps of a topic.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct TopicNote {
-    /// Kafka's id of the topic; `None` if the brokers do not tell.
+    /// Kafka's id of the topic; `None` if the brokers do not report it.
     pub(crate) topic_id: Option<String>,
     /// How many partitions it had when the hub began to read it.
     pub(crate) partitions: i32,
@@ -186,7 +186,7 @@ pub(crate) fn topic_key(cluster: &str, topic: &str) -> String {
 }
 
 /// A topic's name and id, if `line` is librdkafka's remark that it has learnt the id. It is the only way in which the
-/// safe interface tells topic ids; a test against its own mock brokers fails if the wording ever changes.
+/// safe interface gives topic ids; a test against its own mock brokers fails if the wording ever changes.
 pub(crate) fn topic_id_in_log(line: &str) -> Option<(&str, String)> {
     let (_, rest) = line.split_once("Topic ")?;
     let (topic, rest) = rest.split_once(" changed id from ")?;

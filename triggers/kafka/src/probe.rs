@@ -18,11 +18,11 @@ use crate::health::redacted;
 /// How long brokers may take for one answer.
 const TIMEOUT: Duration = Duration::from_secs(6);
 
-/// How long librdkafka is listened to for why there was no answer. Each poll serves what is there up to a complaint.
+/// How long librdkafka is polled for why there was no answer. Each poll serves what is there up to a complaint.
 const LISTEN: Duration = Duration::from_millis(20);
 const COMPLAINTS: usize = 20;
 
-/// What librdkafka complained of first: why a login or a certificate is refused is told nowhere else.
+/// What librdkafka complained of first: why a login or a certificate is refused is reported nowhere else.
 #[derive(Default)]
 struct Complaint(Mutex<Option<String>>);
 

@@ -1,7 +1,7 @@
 //! A second consumer that reads one partition at one offset, only to see what is there.
 //!
-//! librdkafka says of a batch that it cannot unpack where the batch begins, but through its safe interface not of
-//! which partition, and nowhere where the batch ends. A reader is given one partition, so what it is told is of that.
+//! librdkafka reports of a batch that it cannot unpack where the batch begins, but through its safe interface not of
+//! which partition, and nowhere where the batch ends. A reader is given one partition, so every report is about that one.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::consumer::close;
 /// One answer from a broker, at most.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
-/// How long a broker may take to tell where a partition ends; a stop waits for it, and then for the reader's end.
+/// How long a broker may take to report where a partition ends; a stop waits for it, and then for the reader's end.
 const END_WITHIN: Duration = Duration::from_secs(2);
 
 /// One poll, at most.
@@ -55,7 +55,7 @@ pub(crate) struct Reader {
     consumer: Option<BaseConsumer<Words>>,
 }
 
-/// What librdkafka said with its last error.
+/// The text of librdkafka's last error.
 #[derive(Default)]
 struct Words(Mutex<String>);
 
@@ -102,7 +102,7 @@ impl Reader {
         lock(&consumer.context().0).clone()
     }
 
-    /// What is in the partition from `offset` on; `stops` tells when nobody waits for the answer any more.
+    /// What is in the partition from `offset` on; `stops` is set when nobody waits for the answer any more.
     pub(crate) fn look(
         &self,
         (topic, partition): (&str, i32),

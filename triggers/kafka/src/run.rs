@@ -1,4 +1,4 @@
-//! One run: makes consumers, one at a time, until told to stop.
+//! One run: makes consumers, one at a time, until asked to stop.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What the Listen stream told and nobody has dispatched yet. The inventory does not know of it, so a listing waits
+//! Notifications of the Listen stream that are not dispatched yet. The inventory does not know of it, so a listing waits
 //! for it before it takes anything for news.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,7 +8,7 @@ use tokio::sync::watch;
 /// Counts notifications on their way; they keep their order.
 #[derive(Default)]
 pub(crate) struct Backlog {
-    heard: AtomicU64,
+    received: AtomicU64,
     settled: watch::Sender<u64>,
 }
 
@@ -16,8 +16,8 @@ pub(crate) struct Backlog {
 
 impl Backlog {
     /// One more notification waits for its dispatch.
-    pub(crate) fn heard(&self) {
-        self.heard.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn received(&self) {
+        self.received.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The next `count` of those that wait are on disk, or refused for good.
@@ -25,9 +25,9 @@ impl Backlog {
         self.settled.send_modify(|settled| *settled += count as u64);
     }
 
-    /// How many notifications were heard so far.
+    /// How many notifications were received so far.
     pub(crate) fn so_far(&self) -> u64 {
-        self.heard.load(Ordering::Relaxed)
+        self.received.load(Ordering::Relaxed)
     }
 
     /// Waits until the first `count` of them are settled. Their number is bounded by the queue; the time is not, but

@@ -1,4 +1,4 @@
-//! The object store's two doors that we use: listings through the SDK, the Listen stream by hand.
+//! The two interfaces of the object store that we use: listings through the SDK, the Listen stream by hand.
 
 use std::error::Error;
 use std::time::{Duration, UNIX_EPOCH};
@@ -39,7 +39,7 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
-/// A `Date` tells whole seconds, and servers renew it once a second (versitygw's lags by so much).
+/// A `Date` has whole seconds, and servers renew it once a second (versitygw's lags by so much).
 const DATE_ERRS_MS: i64 = 1_999;
 
 /// How long the store's clock is waited for.
@@ -78,7 +78,7 @@ impl Page {
         if more && next.is_none() {
             let what = "the bucket cannot be listed";
             let why = "the store says that there is more, and not where it goes on".to_owned();
-            return Err(StoreError::told(what, why));
+            return Err(StoreError::because(what, why));
         }
         let next = next.filter(|_| more);
         Ok(Self { objects, next })
@@ -97,7 +97,7 @@ impl Bucket {
         // It stands in a header; the SDK would panic.
         if !access.bytes().all(|byte| byte.is_ascii_graphic()) {
             let why = "it holds a space, a line end or what is not ASCII";
-            return Err(StoreError::told(
+            return Err(StoreError::because(
                 "the access key cannot be sent",
                 why.to_owned(),
             ));
@@ -148,8 +148,8 @@ impl Bucket {
         &self.client
     }
 
-    /// What the store's own clock shows, by which `LastModified` is told. Every answer has it, also that to a stranger.
-    /// `None` if there is none in it.
+    /// What the store's own clock shows, by which `LastModified` is set. Every answer has it, also to a request
+    /// without credentials. `None` if there is none in it.
     pub(crate) async fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
         let ask = self.stream.head(self.config.endpoint.clone());
         let answer = ask.timeout(CLOCK_WITHIN).send().await.map_err(|err| {
@@ -297,7 +297,7 @@ impl Bucket {
             _ => "only MinIO and its kin have one",
         };
         let why = format!("{} ({hint})", answer.status());
-        Err(StoreError::told("the Listen stream was refused", why))
+        Err(StoreError::because("the Listen stream was refused", why))
     }
 
     fn asked<E>(&self, what: &'static str, err: &SdkError<E>) -> StoreError
@@ -308,11 +308,11 @@ impl Bucket {
     }
 
     fn of_bucket(&self, err: StoreError) -> StoreError {
-        err.at(&self.told())
+        err.at(&self.place())
     }
 
     /// Which bucket, where, in words: a hub may have many.
-    pub(crate) fn told(&self) -> String {
+    pub(crate) fn place(&self) -> String {
         let (bucket, endpoint) = (&self.config.bucket, self.config.endpoint());
         format!("bucket `{bucket}` at {endpoint}")
     }

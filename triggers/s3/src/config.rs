@@ -22,7 +22,7 @@ pub(crate) struct Config {
     pub(crate) events: EventNames,
     pub(crate) prefix: String,
     pub(crate) suffix: String,
-    /// Overrules what notifications say about their sender.
+    /// Overrules what notifications show of their sender.
     pub(crate) dialect: Option<Dialect>,
     /// Time from the end of one listing to the next.
     pub(crate) interval: Duration,

@@ -1,6 +1,6 @@
-//! What differs between servers that all speak "S3 notifications".
+//! What differs between servers that all send "S3 notifications".
 //!
-//! Chosen by what a record says about its sender, never by how a key looks: `a%20b` is a fine key.
+//! Chosen by what a record shows of its sender, never by how a key looks: `a%20b` is a fine key.
 
 use percent_encoding::percent_decode;
 use tripline_model::Timestamp;
@@ -66,7 +66,7 @@ impl Dialect {
         }
     }
 
-    /// The moment a listing shows as the object's LastModified, if the sequencer tells it.
+    /// The moment a listing shows as the object's LastModified, if the sequencer has it.
     pub(crate) fn modified(self, sequencer: &str) -> Option<Timestamp> {
         if self != Self::Minio {
             return None;

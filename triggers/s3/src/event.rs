@@ -16,7 +16,7 @@ pub(crate) struct Listed {
     pub(crate) size: u64,
 }
 
-/// What events say about where they come from.
+/// The `source` of events.
 #[derive(Debug, Clone)]
 pub(crate) struct Source {
     /// `s3://HOST[:PORT]/BUCKET`.

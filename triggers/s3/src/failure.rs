@@ -7,14 +7,14 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use tripline_config::is_hazardous;
 use tripline_model::error_chain;
 
-/// What is told of an error's causes, in characters.
+/// The longest text of an error's causes, in characters.
 const MAX_CAUSES_CHARS: usize = 300;
 
 /// The store did not do as asked.
 #[derive(Debug, thiserror::Error)]
 #[error("{at}{what}: {why}")]
 pub(crate) struct StoreError {
-    /// Whom it is about, with a colon, if that is known.
+    /// The bucket or endpoint, with a colon, if that is known.
     at: String,
     what: &'static str,
     why: String,
@@ -23,7 +23,7 @@ pub(crate) struct StoreError {
 // === impl StoreError ===
 
 impl StoreError {
-    pub(crate) fn told(what: &'static str, why: String) -> Self {
+    pub(crate) fn because(what: &'static str, why: String) -> Self {
         let at = String::new();
         Self { at, what, why }
     }
@@ -36,17 +36,17 @@ impl StoreError {
 
     /// With the error that is the reason.
     pub(crate) fn new(what: &'static str, why: &dyn Error) -> Self {
-        Self::told(what, causes(why))
+        Self::because(what, causes(why))
     }
 
     /// Of a request that got no answer. The URL is left out: it says nothing new, and has a query.
     pub(crate) fn unanswered(what: &'static str, err: reqwest::Error) -> Self {
         let (is_lost, err) = (err.is_connect(), err.without_url());
-        Self::told(what, no_answer(&err, is_lost))
+        Self::because(what, no_answer(&err, is_lost))
     }
 
-    /// Tells the server's own words, but not the ids of the request, which differ at every attempt, nor the keys, should
-    /// it repeat them.
+    /// With the server's own words, but without the ids of the request, which differ at every attempt, and without the
+    /// keys, should it repeat them.
     pub(crate) fn asked<E>(what: &'static str, err: &SdkError<E>, keys: &Credentials) -> Self
     where
         E: ProvideErrorMetadata + Error + 'static,
@@ -55,16 +55,16 @@ impl StoreError {
         let why = match (status, err.code()) {
             (Some(status), Some(code)) => {
                 let message = err.message().unwrap_or_default();
-                let mut told = format!("{status} {code}: {message}");
+                let mut text = format!("{status} {code}: {message}");
                 for key in [keys.access_key_id(), keys.secret_access_key()] {
-                    told = told.replace(key, "(..)");
+                    text = text.replace(key, "(..)");
                 }
-                printable(&told)
+                printable(&text)
             }
             (Some(status), None) => without_words(status, content_type(err)),
             (None, _) => no_answer(err, matches!(err, SdkError::DispatchFailure(_))),
         };
-        Self::told(what, why)
+        Self::because(what, why)
     }
 }
 
@@ -101,18 +101,18 @@ fn no_answer(err: &(dyn Error + 'static), is_lost: bool) -> String {
 
 /// An error with all its causes, in one line.
 pub(crate) fn causes(err: &dyn Error) -> String {
-    let mut told = err.to_string();
+    let mut text = err.to_string();
     let mut cause = err.source();
     while let Some(err) = cause {
-        told = format!("{told}: {err}");
+        text = format!("{text}: {err}");
         cause = err.source();
     }
-    printable(&told)
+    printable(&text)
 }
 
 /// Servers write parts of errors.
-fn printable(told: &str) -> String {
-    let line = told.replace(is_hazardous, " ");
+fn printable(text: &str) -> String {
+    let line = text.replace(is_hazardous, " ");
     line.chars().take(MAX_CAUSES_CHARS).collect()
 }
 
@@ -125,11 +125,11 @@ mod tests {
         assert_eq!(without_words(404, Some("application/xml")), "404");
         assert_eq!(without_words(403, None), "403");
         for (status, kind) in [(200, "text/html; charset=utf-8"), (404, "text/html")] {
-            let told = without_words(status, Some(kind));
-            assert!(told.starts_with(&format!("{status}, but the answer ({kind})")));
-            assert!(told.ends_with("not of its console?"), "{told}");
+            let text = without_words(status, Some(kind));
+            assert!(text.starts_with(&format!("{status}, but the answer ({kind})")));
+            assert!(text.ends_with("not of its console?"), "{text}");
         }
-        let told = without_words(200, Some("application/json"));
-        assert!(told.contains("S3 API"), "{told}");
+        let text = without_words(200, Some("application/json"));
+        assert!(text.contains("S3 API"), "{text}");
     }
 }

@@ -56,13 +56,13 @@ pub(crate) struct Sighting {
 impl ObjectState {
     /// The state that a notification names exactly: by its version, or by the instant that a listing shows too.
     pub(crate) fn of(notification: &Notification) -> Option<Self> {
-        let told = notification.dialect.modified(&notification.sequencer);
+        let modified = notification.dialect.modified(&notification.sequencer);
         let versioned = notification.version_id.as_ref().map(|_| notification.time);
         Some(Self {
             key: notification.key.clone(),
             version_id: notification.version_id.clone(),
             etag: notification.etag.clone(),
-            modified: told.or(versioned)?,
+            modified: modified.or(versioned)?,
         })
     }
 
@@ -127,7 +127,7 @@ impl Sighting {
     }
 }
 
-/// The name of an occurrence that only its notification tells.
+/// The name of an occurrence that only its notification has.
 pub(crate) fn notified(notification: &Notification) -> String {
     let at = notification.time.as_millis().to_string();
     words(&[
@@ -143,7 +143,7 @@ pub(crate) fn notified(notification: &Notification) -> String {
     ])
 }
 
-/// Tells notifications about one key apart; sorts by time.
+/// Distinguishes notifications about one key; sorts by time.
 pub(crate) fn tag_of(notification: &Notification) -> String {
     format!(
         "{:014}-{}",

@@ -16,7 +16,7 @@ use crate::names::is_creation;
 use crate::record::Notification;
 use crate::tally::Tally;
 
-/// Turns what was heard about one bucket into offers.
+/// Turns notifications about one bucket into offers.
 pub(crate) struct Intake {
     pub(crate) cx: TriggerContext,
     pub(crate) config: Config,
@@ -30,7 +30,7 @@ pub(crate) struct Intake {
 /// How the offers are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Manner {
-    /// The sender can be told to come again.
+    /// The sender can be asked to come again.
     Push,
     /// We wait until there is room.
     Pull,
@@ -55,19 +55,20 @@ pub(crate) enum NotTaken {
 // === impl Intake ===
 
 impl Intake {
-    /// Offers what is wanted of `heard`, all in one dispatch. On `Ok`, everything is on disk or refused for good.
+    /// Offers what is wanted of `notifications`, all in one dispatch. On `Ok`, everything is on disk or refused for good.
     pub(crate) async fn take(
         &self,
-        heard: &[Notification],
+        notifications: &[Notification],
         manner: Manner,
     ) -> Result<(), NotTaken> {
-        let _held = self.hold(heard).await;
-        self.take_held(heard, manner).await
+        let _held = self.hold(notifications).await;
+        self.take_held(notifications, manner).await
     }
 
-    /// Waits until nobody else works on the objects of `heard` that only the inventory tells apart, and holds them.
-    pub(crate) async fn hold(&self, heard: &[Notification]) -> Held {
-        let about = heard.iter().filter(|one| self.concerns(one));
+    /// Waits until nobody else works on the objects of `notifications` that only the inventory distinguishes,
+    /// and holds them.
+    pub(crate) async fn hold(&self, notifications: &[Notification]) -> Held {
+        let about = notifications.iter().filter(|one| self.concerns(one));
         let keys = about.filter(|one| needs_inventory(one));
         let keys = keys.map(|one| one.key.clone()).collect();
         self.locks.hold(keys).await
@@ -76,11 +77,11 @@ impl Intake {
     /// The same as [`Intake::take`] for who has them [held](Intake::hold).
     pub(crate) async fn take_held(
         &self,
-        heard: &[Notification],
+        notifications: &[Notification],
         manner: Manner,
     ) -> Result<(), NotTaken> {
         let (mut offers, mut notes) = (Vec::new(), Vec::new());
-        for one in heard.iter().filter(|one| self.concerns(one)) {
+        for one in notifications.iter().filter(|one| self.concerns(one)) {
             let wanted = self.wants(one);
             if is_creation(&one.name) {
                 let Some(creation) = self.creation(one).await? else {
@@ -117,19 +118,19 @@ impl Intake {
         }
     }
 
-    /// The server tells which listed state this is: the identity knows it again, as long as that lasts.
+    /// The server shows which listed state this is: the identity knows it again, as long as that lasts.
     async fn exact(&self, state: &ObjectState) -> Result<Option<Creation>, CursorError> {
         let now = self.cx.clock().now();
-        let (suffix, told) = (state_suffix(state), state.sighting(now));
+        let (suffix, sighting) = (state_suffix(state), state.sighting(now));
         let identity = state.identity(&self.config.bucket);
-        let mut written = vec![entry(&state.key, &suffix, Some(&told))];
-        if told.is_long_ago(now)
+        let mut written = vec![entry(&state.key, &suffix, Some(&sighting))];
+        if sighting.is_long_ago(now)
             && let Some(seen) = self.inventory.get(&state.key, &suffix).await?
         {
             if seen.is_of(state) && self.has_fired(&seen) {
                 return Ok(None);
             }
-            if seen.at > told.at {
+            if seen.at > sighting.at {
                 // Replaced since: the later state would be taken for new again.
                 written.clear();
             }
@@ -137,7 +138,7 @@ impl Intake {
         Ok(Some(Creation { identity, written }))
     }
 
-    /// The server does not tell which listed state this is. If the listing came first, it is that one.
+    /// The server does not show which listed state this is. If the listing came first, it is that one.
     async fn linked(&self, one: &Notification) -> Result<Option<Creation>, CursorError> {
         let now = self.cx.clock().now();
         let group = self.inventory.group(&one.key).await?;

@@ -45,7 +45,7 @@ pub(crate) struct Marker {
     /// Endpoint, bucket, prefix and suffix.
     pub(crate) scope: String,
     /// When the first pass began, or up to two seconds later; milliseconds since the epoch, by the store's clock, or by
-    /// the hub's if the store tells none.
+    /// the hub's if the store has none.
     pub(crate) begun: i64,
     /// Whether that first pass came to its end.
     pub(crate) complete: bool,

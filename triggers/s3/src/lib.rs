@@ -2,7 +2,7 @@
 //! store.
 //!
 //! Notifications come as MinIO's Listen stream or as webhooks, or not at all; in every mode the bucket is listed as
-//! well and compared with an inventory kept in the journal, so that what no notification told is found. The README
+//! well and compared with an inventory kept in the journal, so that what had no notification is found. The README
 //! says when two sightings are the same occurrence, server by server.
 
 mod backlog;

@@ -1,4 +1,4 @@
-//! What the inventory says about a state that is listed.
+//! What the inventory holds about a state that is listed.
 
 use tripline_model::Timestamp;
 
@@ -32,7 +32,7 @@ pub(crate) fn judge(listed: &ObjectState, group: &Group) -> ListedState {
 }
 
 /// Whether a later state was written down since the listing was asked for. Then the listing is out of date: whoever
-/// wrote that has told of this state before, or it was replaced between two listings.
+/// wrote that has notified of this state before, or it was replaced between two listings.
 pub(crate) fn is_replaced(listed: &ObjectState, group: &Group, asked: Timestamp) -> bool {
     let seen = group.get(&state_suffix(listed));
     seen.is_some_and(|seen| {

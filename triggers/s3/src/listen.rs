@@ -1,4 +1,4 @@
-//! MinIO's Listen stream: lines of JSON without end. The server stores nothing: what is said while nobody listens, or
+//! MinIO's Listen stream: lines of JSON without end. The server stores nothing: what is sent while nobody listens, or
 //! while the listener is slow, is lost. So one half only reads, and the listing makes up for every gap.
 
 use std::time::Duration;
@@ -53,25 +53,25 @@ impl Listening<'_> {
     /// Listens for ever, through all interruptions.
     pub(crate) async fn run(&self) {
         self.intake.cx.fact("listening", false);
-        let (heard, waiting) = mpsc::channel(WAITING);
-        tokio::join!(self.keep_reading(heard), self.keep_dispatching(waiting));
+        let (queue, waiting) = mpsc::channel(WAITING);
+        tokio::join!(self.keep_reading(queue), self.keep_dispatching(waiting));
     }
 
-    async fn keep_reading(&self, heard: mpsc::Sender<Notification>) {
+    async fn keep_reading(&self, queue: mpsc::Sender<Notification>) {
         let mut failures = 0;
         loop {
             let mut subscribed = false;
-            let why = match self.read(&heard, &mut subscribed).await {
+            let why = match self.read(&queue, &mut subscribed).await {
                 Ok(()) => "the server closed the Listen stream".to_owned(),
                 Err(why) => why,
             };
             self.intake.cx.fact("listening", false);
-            let why = format!("{}: {why}", self.bucket.told());
+            let why = format!("{}: {why}", self.bucket.place());
             self.health.trouble(Part::Notifications, why);
             if subscribed {
                 failures = 0;
             } else {
-                // Nothing is heard, and nobody knows for how long: the listing steps in at every attempt.
+                // Nothing is received, and nobody knows for how long: the listing steps in at every attempt.
                 self.gap.notify_one();
             }
             let wait = backoff(
@@ -87,7 +87,7 @@ impl Listening<'_> {
     /// One connection, from the request to its end.
     async fn read(
         &self,
-        heard: &mpsc::Sender<Notification>,
+        queue: &mpsc::Sender<Notification>,
         subscribed: &mut bool,
     ) -> Result<(), String> {
         let mut answer = self.open().await?;
@@ -110,9 +110,9 @@ impl Listening<'_> {
                     self.health.well(Part::Notifications);
                     self.gap.notify_one();
                 }
-                lost += self.hear(&line, heard);
+                lost += self.enqueue(&line, queue);
             }
-            self.tell_lost(lost);
+            self.report_lost(lost);
             if lines.buffer.len() > MAX_LINE_BYTES {
                 return Err(format!("a line has more than {MAX_LINE_BYTES} bytes"));
             }
@@ -138,8 +138,8 @@ impl Listening<'_> {
         self.heartbeat * MISSED_HEARTBEATS
     }
 
-    /// Queues what a line tells; says how much is lost for good, as there is no room.
-    fn hear(&self, line: &[u8], heard: &mpsc::Sender<Notification>) -> u64 {
+    /// Queues the notifications of a line; returns how much is lost for good, as there is no room.
+    fn enqueue(&self, line: &[u8], queue: &mpsc::Sender<Notification>) -> u64 {
         if line.trim_ascii().is_empty() {
             return 0;
         }
@@ -155,8 +155,8 @@ impl Listening<'_> {
         self.intake.tally.skipped(message.skipped.len() as u64);
         let mut lost = 0;
         for notification in message.notifications {
-            match heard.try_send(notification) {
-                Ok(()) => self.intake.backlog.heard(),
+            match queue.try_send(notification) {
+                Ok(()) => self.intake.backlog.received(),
                 // Never wait here: a slow reader loses lines without a sign.
                 Err(full) => match full.into_inner() {
                     creation if is_creation(&creation.name) => self.gap.notify_one(),
@@ -167,7 +167,7 @@ impl Listening<'_> {
         lost
     }
 
-    fn tell_lost(&self, lost: u64) {
+    fn report_lost(&self, lost: u64) {
         if lost > 0 {
             let name = self.intake.cx.name();
             tracing::warn!(

@@ -1,4 +1,4 @@
-//! Lists the bucket and compares it with the inventory: what no notification told is found, what is gone is forgotten.
+//! Lists the bucket and compares it with the inventory: what had no notification is found, what is gone is forgotten.
 //!
 //! The listing and the inventory lie in the same order, so one pass walks both side by side and holds one page of each.
 //! A store that lists in another order is noticed: from there on entries are looked up one by one, and none is dropped.
@@ -71,8 +71,8 @@ pub(crate) struct Pass<'a> {
 struct Page {
     /// When it was asked for, by the hub's clock.
     asked: Timestamp,
-    /// How many notifications had been heard when it was there.
-    heard: u64,
+    /// How many notifications had been received when it was there.
+    received: u64,
 }
 
 // === impl Pass ===
@@ -116,7 +116,7 @@ impl<'a> Pass<'a> {
             ordered: true,
             page: Page {
                 asked: begun,
-                heard: 0,
+                received: 0,
             },
             candidates: Vec::new(),
             gone: Vec::new(),
@@ -134,8 +134,8 @@ impl<'a> Pass<'a> {
                 true => self.bucket.versions(here).await?,
                 false => self.bucket.objects(here).await?,
             };
-            let heard = self.intake.backlog.so_far();
-            self.page = Page { asked, heard };
+            let received = self.intake.backlog.so_far();
+            self.page = Page { asked, received };
             for listed in page.objects {
                 if self.intake.config.covers(&listed.state.key) {
                     self.meet(listed).await?;
@@ -243,7 +243,7 @@ impl<'a> Pass<'a> {
         waits
     }
 
-    /// Looks at the candidates once more, with their keys held and after all that was heard of them, and offers what
+    /// Looks at the candidates once more, with their keys held and after all notifications of them, and offers what
     /// is still new.
     async fn settle_candidates(&mut self) -> Result<(), PassError> {
         if self.candidates.is_empty() {
@@ -251,7 +251,7 @@ impl<'a> Pass<'a> {
         }
         let candidates = std::mem::take(&mut self.candidates);
         let intake = self.intake;
-        intake.backlog.wait_settled(self.page.heard).await;
+        intake.backlog.wait_settled(self.page.received).await;
         let keys = candidates.iter().map(|listed| listed.state.key.clone());
         let _held = intake.locks.hold(keys.collect()).await;
         let now = intake.cx.clock().now();

@@ -30,7 +30,7 @@ pub(crate) struct Notification {
     /// `None` without versioning, and for the version that is called `null`.
     pub(crate) version_id: Option<String>,
     pub(crate) sequencer: String,
-    /// `x-amz-request-id`; empty where the server does not say.
+    /// `x-amz-request-id`; empty where the server sends none.
     pub(crate) request_id: String,
     pub(crate) content_type: Option<String>,
     pub(crate) metadata: BTreeMap<String, String>,
@@ -104,7 +104,7 @@ struct Object {
 /// Reads a body or a line. `Err` says why it is no notification at all.
 ///
 /// A heartbeat (`Records` null or empty) and a test event are messages without notifications. `forced` overrules what
-/// the records say about their sender.
+/// the records show of their sender.
 pub(crate) fn parse(
     bytes: &[u8],
     ingress: Ingress,
@@ -195,15 +195,15 @@ fn there<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<Vec<Value>>
 }
 
 fn size(value: Option<&Value>, dialect: Dialect, name: &str) -> Option<u64> {
-    let said = match value {
+    let stated = match value {
         Some(Value::Number(number)) => number.as_u64(),
         Some(Value::String(text)) => text.parse().ok(),
         _ => None,
     };
     // MinIO leaves a size of zero out.
     let empty = dialect == Dialect::Minio && name.starts_with("ObjectCreated:");
-    let said = said.or(empty.then_some(0));
-    said.filter(|size| *size > 0 || dialect.size_is_known(name))
+    let stated = stated.or(empty.then_some(0));
+    stated.filter(|size| *size > 0 || dialect.size_is_known(name))
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ impl Tally {
         }
     }
 
-    /// Objects that no notification told of, found by listing.
+    /// Objects without a notification, found by listing.
     pub(crate) fn missed(&self, more: u64) {
         if more > 0 {
             let all = self.missed.fetch_add(more, Ordering::Relaxed) + more;

@@ -1,5 +1,5 @@
 //! The receiver on the gateway. 2xx means that everything in the POST is on disk, or can never be accepted: a store
-//! with a queue sends the same thing for ever until it hears 2xx, and holds up all that comes after it.
+//! with a queue sends the same thing for ever until it gets 2xx, and holds up all that comes after it.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ pub(crate) struct Receiver {
     pub(crate) intake: Arc<Intake>,
     /// `None`: everybody may send.
     pub(crate) bearer: Option<Bearer>,
-    /// Places for POSTs that are being taken, also those whose senders were told to come again.
+    /// Places for POSTs that are being taken, also those whose senders were asked to come again.
     pub(crate) taking: Arc<Semaphore>,
 }
 
@@ -95,7 +95,7 @@ impl Receiver {
         let Ok(place) = Arc::clone(&self.taking).try_acquire_owned() else {
             return Err(come_again("the journal is slow", A_MOMENT));
         };
-        // A task, for a sender that hangs up or is told to come again stops no commit: until that is over, its objects
+        // A task, for a sender that hangs up or is asked to come again stops no commit: until that is over, its objects
         // stay held, or a listing would take them for new.
         let intake = Arc::clone(&self.intake);
         let taking = self.intake.cx.tasks().spawn(async move {

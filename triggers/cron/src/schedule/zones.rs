@@ -223,23 +223,23 @@ fn asked(schedule: &Schedule, after: i64, until: i64) -> Vec<i64> {
 
 fn check(zone: Tz, change: Change) {
     let clock = WallClock::around(zone, change);
-    let told = |instants: &[i64]| -> Vec<String> {
-        let tell = |at: &i64| {
+    let rows = |instants: &[i64]| -> Vec<String> {
+        let row = |at: &i64| {
             format!(
                 "{} ({})",
                 Timestamp::from_millis(at * 1000),
                 shown(zone, *at)
             )
         };
-        instants.iter().map(tell).collect()
+        instants.iter().map(row).collect()
     };
     let compare = |case: &Case, expected: Vec<i64>, after: i64, until: i64| {
         let schedule = Schedule::parse(case.text, zone).expect("a schedule of the test");
         let found = asked(&schedule, after, until);
         let change = Timestamp::from_millis(change.at * 1000);
         assert_eq!(
-            told(&found),
-            told(&expected),
+            rows(&found),
+            rows(&expected),
             "{schedule}, clocks change at {change}"
         );
     };

@@ -53,7 +53,7 @@ pub(super) fn read(body: &[u8]) -> Result<Document, NotACloudEvent> {
     let is_json_unsaid = content_type.is_none() && data.is_some() && encoded.is_none();
     let content_type = match content_type {
         None if is_json_unsaid => Some("application/json".to_owned()),
-        said => said,
+        other => other,
     };
     Ok(Document {
         attributes,

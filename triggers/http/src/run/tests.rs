@@ -113,7 +113,7 @@ async fn an_async_function_answers_with_the_receipt() {
     assert_eq!(response.status(), 202);
     let header = |name: &str| response.headers()[name].to_str().expect("text").to_owned();
     let id = header("tripline-request-id");
-    // Where to ask is the admin API's, which is not at this door.
+    // The status is read at the admin API, which this listener does not serve.
     assert!(!response.headers().contains_key("location"));
     assert_eq!(header("content-type"), "application/json");
     assert!(!response.headers().contains_key("idempotency-replayed"));

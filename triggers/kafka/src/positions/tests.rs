@@ -8,7 +8,7 @@ fn note(id: Option<&str>, incarnation: u32, start: u64) -> Note {
     }
 }
 
-/// What the table's rows say: note, watermark, committed, low..high, id.
+/// The columns of the table: note, watermark, committed, low..high, id.
 type Row = (
     Option<Note>,
     Option<u64>,
@@ -44,8 +44,8 @@ fn a_partition_never_seen_before() {
     ] {
         let plan = planned((None, None, committed, (10, 90), Some("A")), reset);
         assert_eq!((plan.start, plan.note), (start, note(Some("A"), 0, start)));
-        let told: Vec<Finding> = committed.map(Finding::GroupPosition).into_iter().collect();
-        assert_eq!(plan.findings, told);
+        let findings: Vec<Finding> = committed.map(Finding::GroupPosition).into_iter().collect();
+        assert_eq!(plan.findings, findings);
     }
     let gap = planned((None, None, Some(4), (10, 90), Some("A")), Reset::Latest);
     assert_eq!((gap.start, gap.note.start), (10, 10));

@@ -1,4 +1,4 @@
-//! The whole list of what librdkafka can be told, against what may be written here.
+//! The whole list of properties of librdkafka, against those that may be set here.
 
 use tripline_config::Document;
 
@@ -24,7 +24,7 @@ fn documented() -> impl Iterator<Item = &'static str> {
     DOCUMENTED.lines().skip(2)
 }
 
-/// What a configuration with this property hears.
+/// The errors of a configuration with this property.
 fn report(name: &str, value: &str) -> Result<(), String> {
     let text = format!(
         "[t]\ntopics = ['orders']\n'bootstrap.servers' = 'k1:9092'\n{} = {value}\n",
@@ -75,8 +75,8 @@ fn a_number_is_known_by_the_end_of_its_name() {
         if number {
             assert_eq!(report(name, "100000"), Ok(()), "{name}");
             for wrong in ["'5m'", "'100000x'", "'1e5'", "''"] {
-                let said = report(name, wrong).expect_err(name);
-                assert!(said.contains("a whole number of"), "{said}");
+                let message = report(name, wrong).expect_err(name);
+                assert!(message.contains("a whole number of"), "{message}");
             }
         }
     }
@@ -98,11 +98,11 @@ fn what_is_not_on_the_list_of_allowed_ones_is_an_error() {
             "{ env = 'P' }",
             "{ file = '/etc/passwd' }",
         ] {
-            let said = report(name, value).expect_err(name);
-            let named = said.contains(&format!("`{name}` cannot be set"));
+            let message = report(name, value).expect_err(name);
+            let named = message.contains(&format!("`{name}` cannot be set"));
             assert!(
-                named || said.contains(&format!("unknown key `{name}`")),
-                "{said}"
+                named || message.contains(&format!("unknown key `{name}`")),
+                "{message}"
             );
         }
     }
@@ -172,24 +172,24 @@ fn other_spellings_of_a_property_are_no_property() {
             if other == name {
                 continue;
             }
-            let said = report(&other, "'x'").expect_err(&other);
-            assert!(said.contains("unknown key"), "{other:?}: {said}");
+            let message = report(&other, "'x'").expect_err(&other);
+            assert!(message.contains("unknown key"), "{other:?}: {message}");
             let raw = |c: char| c.is_control() && c != '\n' || c == '\u{202e}';
-            assert!(!said.contains(raw), "{said:?}");
+            assert!(!message.contains(raw), "{message:?}");
         }
     }
 }
 
 #[test]
 fn a_value_cannot_bring_another_property_along() {
-    let said = report("client.id", "\"a\\nplugin.library.paths=x.so\"");
+    let message = report("client.id", "\"a\\nplugin.library.paths=x.so\"");
     assert_eq!(
-        said,
+        message,
         Ok(()),
         "it is the value of one property, newline and all"
     );
     for value in ["\"\\u0000\"", "\"a\\u0000b\""] {
-        let said = report("client.id", value);
-        assert!(said.is_err(), "librdkafka would see half of it");
+        let message = report("client.id", value);
+        assert!(message.is_err(), "librdkafka would see half of it");
     }
 }

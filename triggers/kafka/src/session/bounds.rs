@@ -1,4 +1,4 @@
-//! Where partitions begin and end, as the brokers that lead them tell it.
+//! Where partitions begin and end, as reported by the brokers that lead them.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use super::rebalance::ANSWER_WITHIN;
 use super::{Client, PartitionId};
 
-/// The leaders of a topic's partitions, or why nobody tells them.
+/// The leaders of a topic's partitions, or why they are not known.
 type Leaders = Result<BTreeMap<i32, i32>, String>;
 
 /// One round of questions. The group waits for it, so what does not answer is waited for once: a partition without a

@@ -1,7 +1,7 @@
 //! Offsets follow receipts: librdkafka commits what is stored with it, and only what the hub has settled is stored.
 //!
 //! librdkafka commits stored offsets at an interval and before it lets go of a partition, and commits none for an
-//! assignment that is lost. (Commits by hand would tell no result: this client library reads events, and librdkafka
+//! assignment that is lost. (Commits by hand would have no result: this client library reads events, and librdkafka
 //! makes none for them.)
 
 use std::time::Duration;
@@ -57,7 +57,7 @@ impl Session {
         self.store(consumer);
     }
 
-    /// The last thing before the consumer is closed: from now on nothing of the hub is asked any more, or told to it.
+    /// The last thing before the consumer is closed: from now on there are no more calls to the hub.
     pub(crate) fn close(&mut self, consumer: &Client) {
         self.settle(consumer);
         self.is_closing = true;

@@ -27,7 +27,7 @@ pub(super) struct Lag {
     asked_at: Instant,
     /// The partition asked for its end last.
     asked_last: Option<PartitionId>,
-    /// What a broker's connection said last.
+    /// The last error of a broker's connection.
     last_words: Option<String>,
 }
 
@@ -136,7 +136,7 @@ impl Session {
             Some(Code::AllBrokersDown) => {
                 let words = self.lag.last_words.clone().unwrap_or(words);
                 self.setup.health.update(|state| {
-                    // A refused login is told by itself and says more.
+                    // A refused login is reported by itself, with more detail.
                     state.brokers.get_or_insert(words);
                 });
             }

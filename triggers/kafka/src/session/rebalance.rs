@@ -21,7 +21,7 @@ use crate::positions::{Facts, Finding, Note, Plan, TopicNote, note_key, plan, st
 /// One answer from a broker, at most.
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
-/// The group's committed offset of a partition, or why nobody tells it.
+/// The group's committed offset of a partition, or why it is not known.
 type Committed = Result<Option<u64>, String>;
 
 // === impl Session ===
@@ -85,7 +85,7 @@ impl Session {
         if let Err(error) = answer {
             self.give_up(format!("partitions cannot be given back: {error}"));
         }
-        // The topic may be gone, which the group does not say in other words.
+        // The topic may be gone, which the group does not report in any other way.
         self.topics_in_doubt = true;
         self.tell_partitions();
         if self.partitions.is_empty() && self.unread.places.is_empty() && !self.is_closing {
@@ -102,7 +102,7 @@ impl Session {
         }
     }
 
-    /// Tells what is read, and what is not.
+    /// Reports what is read, and what is not.
     pub(super) fn tell_partitions(&self) {
         if self.is_stopping() {
             return;

@@ -1,4 +1,4 @@
-//! Partitions that are ours and not read yet, because nobody can say where reading begins.
+//! Partitions that are ours and not read yet, because it is not known where reading begins.
 //!
 //! The group has them given to us, so they are assigned; but paused, and planned again until a plan succeeds.
 

@@ -38,7 +38,7 @@ struct Found {
 // === impl Session ===
 
 impl Session {
-    /// librdkafka cannot read a batch. It does not say of which partition.
+    /// librdkafka cannot read a batch. It does not report of which partition.
     pub(super) fn cannot_read(&mut self, words: String) {
         self.unreadable.words = Some(words);
     }
@@ -60,7 +60,7 @@ impl Session {
         };
         let trouble = skipped.err();
         if trouble.is_some() {
-            // Looked for again, also if nothing more is said about it.
+            // Looked for again, also without a further report.
             self.unreadable.words = Some(words);
         }
         self.setup.health.update(|state| state.unreadable = trouble);

@@ -31,15 +31,17 @@ pub(super) struct Probe {
 impl Brokers {
     pub(super) fn start(count: i32) -> Self {
         let (jobs, queue) = sync_channel::<Job>(4);
-        let (tell, told) = sync_channel(1);
+        let (sender, receiver) = sync_channel(1);
         let thread = std::thread::spawn(move || {
             let mock = MockCluster::new(count).expect("mock brokers start");
-            tell.send(mock.bootstrap_servers()).expect("the test waits");
+            sender
+                .send(mock.bootstrap_servers())
+                .expect("the test waits");
             while let Ok(job) = queue.recv() {
                 job(&mock);
             }
         });
-        let servers = told.recv().expect("mock brokers tell their address");
+        let servers = receiver.recv().expect("mock brokers tell their address");
         Self {
             servers,
             jobs: Some(jobs),
@@ -54,17 +56,17 @@ impl Brokers {
 
     /// Does something with the brokers and returns when it is done.
     pub(super) fn ask(&self, job: impl FnOnce(&Mock) + Send + 'static) {
-        let (tell, told) = sync_channel(1);
+        let (sender, receiver) = sync_channel(1);
         let job = move |mock: &Mock| {
             job(mock);
-            tell.send(()).expect("the test waits");
+            sender.send(()).expect("the test waits");
         };
         self.jobs
             .as_ref()
             .expect("not dropped")
             .send(Box::new(job))
             .expect("the thread lives");
-        told.recv().expect("the job did not panic");
+        receiver.recv().expect("the job did not panic");
     }
 }
 

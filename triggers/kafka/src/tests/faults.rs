@@ -123,7 +123,7 @@ fn with_a_second_leader(topic: &'static str) -> Brokers {
     brokers
 }
 
-/// Waits until the trigger tells of four partitions that the second broker leads.
+/// Waits until the trigger reports four partitions that the second broker leads.
 async fn until_four_are_told(run: &Run, topic: &str) {
     run.wait_state(TriggerState::Troubled).await;
     let first = format!("topic `{topic}` partition 0 is not read: broker 2 does not tell");

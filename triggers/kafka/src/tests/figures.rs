@@ -1,4 +1,4 @@
-//! What is told of a consumer, and of one that is no more.
+//! The figures of a consumer, and of one that has ended.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -78,7 +78,7 @@ fn far() -> Statistics {
     let broker = Broker {
         nodeid: 2,
         state: "INIT".to_owned(),
-        // As librdkafka tells it, whoever reads the partition.
+        // As librdkafka reports it, whoever reads the partition.
         toppars: HashMap::from([("orders-0".to_owned(), TopicPartition::default())]),
         ..Broker::default()
     };
@@ -190,7 +190,7 @@ async fn a_lag_is_no_number_while_nothing_is_assigned() {
     });
 }
 
-/// Measures with one consumer and closes it when told to, as before another is made.
+/// Measures with one consumer and closes it on request, as before another is made.
 #[derive(Default)]
 struct Measuring {
     enough: Notify,

@@ -71,7 +71,7 @@ async fn a_batch_that_is_too_large_when_unpacked_is_skipped_and_nothing_else() {
     assert_eq!(run.status().state, TriggerState::Running);
     assert_eq!(run.status().facts["rebuilds"], FactValue::Count(0));
     let FactValue::Text(finding) = run.status().facts["last_finding"].clone() else {
-        panic!("it is told in words");
+        panic!("it is reported as text");
     };
     assert!(
         finding.contains("packed/") && finding.contains("skipped"),

@@ -7,7 +7,7 @@ use crate::event::Source;
 use crate::identity::{ObjectState, notified};
 use crate::tests::fixtures::{LISTEN_UPLOADS, LISTEN_VERSIONED, operations, webhook_bodies};
 
-fn heard(bodies: &[String], ingress: Ingress) -> Vec<Notification> {
+fn notifications(bodies: &[String], ingress: Ingress) -> Vec<Notification> {
     let messages = bodies
         .iter()
         .map(|body| parse(body.as_bytes(), ingress, None).unwrap());
@@ -47,8 +47,8 @@ fn made(server: &str) -> Vec<(String, String, String)> {
     made
 }
 
-fn creations(heard: &[Notification]) -> Vec<(String, String, String)> {
-    let made = heard
+fn creations(notifications: &[Notification]) -> Vec<(String, String, String)> {
+    let made = notifications
         .iter()
         .filter(|one| crate::names::is_creation(&one.name));
     made.map(|one| (one.bucket.clone(), one.key.clone(), one.etag.clone()))
@@ -57,9 +57,9 @@ fn creations(heard: &[Notification]) -> Vec<(String, String, String)> {
 
 #[test]
 fn minio_webhook_says_what_was_done() {
-    let heard = heard(&webhook_bodies("minio"), Ingress::Webhook);
-    assert_eq!(heard.len(), 39);
-    assert_eq!(creations(&heard), made("minio"));
+    let notifications = notifications(&webhook_bodies("minio"), Ingress::Webhook);
+    assert_eq!(notifications.len(), 39);
+    assert_eq!(creations(&notifications), made("minio"));
 }
 
 #[test]
@@ -68,24 +68,28 @@ fn minio_listen_says_what_was_done() {
     let mut made = made("minio");
     // Its line came after the end of the recording.
     made.pop();
-    assert_eq!(creations(&heard(&all, Ingress::Listen)), made);
+    assert_eq!(creations(&notifications(&all, Ingress::Listen)), made);
 }
 
 #[test]
 fn versitygw_webhook_says_what_was_done() {
-    let heard = heard(&webhook_bodies("versitygw"), Ingress::Webhook);
+    let notifications = notifications(&webhook_bodies("versitygw"), Ingress::Webhook);
     // The first POST is a test event.
-    assert_eq!(heard.len(), webhook_bodies("versitygw").len() - 1);
-    assert_eq!(creations(&heard), made("versitygw"));
-    assert!(heard.iter().all(|one| one.dialect == Dialect::VersityGw));
-    assert!(heard.iter().all(|one| one.version_id.is_none()));
+    assert_eq!(notifications.len(), webhook_bodies("versitygw").len() - 1);
+    assert_eq!(creations(&notifications), made("versitygw"));
+    assert!(
+        notifications
+            .iter()
+            .all(|one| one.dialect == Dialect::VersityGw)
+    );
+    assert!(notifications.iter().all(|one| one.version_id.is_none()));
 }
 
 #[test]
 fn minio_says_the_same_both_ways() {
     let listened = [lines(LISTEN_UPLOADS), lines(LISTEN_VERSIONED)].concat();
-    let listened = heard(&listened, Ingress::Listen);
-    let posted = heard(&webhook_bodies("minio"), Ingress::Webhook);
+    let listened = notifications(&listened, Ingress::Listen);
+    let posted = notifications(&webhook_bodies("minio"), Ingress::Webhook);
     assert!(listened.len() > 30);
     for one in &listened {
         let same =
@@ -95,7 +99,7 @@ fn minio_says_the_same_both_ways() {
             assert!(one.name.starts_with("ObjectAccessed:"), "{one:?}");
             continue;
         };
-        // Each event is made for its target, a moment apart; what is removed has no mtime to tell.
+        // Each event is made for its target, a moment apart; what is removed has no mtime.
         let removed = one.name.starts_with("ObjectRemoved:");
         let sequencer = if removed { one } else { other }.sequencer.clone();
         assert!(other.time.as_millis().abs_diff(one.time.as_millis()) < 10);
@@ -111,8 +115,8 @@ fn minio_says_the_same_both_ways() {
 #[test]
 fn no_two_happenings_share_an_identity() {
     for server in ["minio", "versitygw"] {
-        let heard = heard(&webhook_bodies(server), Ingress::Webhook);
-        let mut names: Vec<String> = heard
+        let notifications = notifications(&webhook_bodies(server), Ingress::Webhook);
+        let mut names: Vec<String> = notifications
             .iter()
             .map(|one| match ObjectState::of(one) {
                 Some(state) if crate::names::is_creation(&one.name) => state.identity(&one.bucket),
@@ -121,14 +125,14 @@ fn no_two_happenings_share_an_identity() {
             .collect();
         names.sort_unstable();
         names.dedup();
-        assert_eq!(names.len(), heard.len(), "{server}");
+        assert_eq!(names.len(), notifications.len(), "{server}");
     }
 }
 
 #[test]
 fn minio_notifications_name_what_the_listing_shows() {
-    let heard = heard(&webhook_bodies("minio"), Ingress::Webhook);
-    let states: Vec<ObjectState> = heard.iter().filter_map(ObjectState::of).collect();
+    let notifications = notifications(&webhook_bodies("minio"), Ingress::Webhook);
+    let states: Vec<ObjectState> = notifications.iter().filter_map(ObjectState::of).collect();
     let mut compared = 0;
     for call in operations("minio") {
         let url = call["args"]["EncodingType"] == "url";
@@ -156,12 +160,15 @@ fn minio_notifications_name_what_the_listing_shows() {
 
 #[test]
 fn the_event_says_it_all() {
-    let heard = heard(&webhook_bodies("minio"), Ingress::Webhook);
+    let notifications = notifications(&webhook_bodies("minio"), Ingress::Webhook);
     let source = Source {
         uri: "s3://127.0.0.1:9000/uploads".to_owned(),
         bucket: "uploads".to_owned(),
     };
-    let odd = heard.iter().find(|one| one.key == "a b+c%/ü.txt").unwrap();
+    let odd = notifications
+        .iter()
+        .find(|one| one.key == "a b+c%/ü.txt")
+        .unwrap();
     let event = source.notified(odd, "name");
     event.check().unwrap();
     assert_eq!(event.kind, "com.amazonaws.s3.ObjectCreated:Put");
@@ -185,8 +192,12 @@ fn the_event_says_it_all() {
 #[test]
 fn sizes_are_said_or_not_known() {
     let size = |server: &str, key: &str| {
-        let heard = heard(&webhook_bodies(server), Ingress::Webhook);
-        heard.into_iter().find(|one| one.key == key).unwrap().size
+        let notifications = notifications(&webhook_bodies(server), Ingress::Webhook);
+        notifications
+            .into_iter()
+            .find(|one| one.key == key)
+            .unwrap()
+            .size
     };
     assert_eq!(size("minio", "empty"), Some(0));
     assert_eq!(size("versitygw", "empty"), Some(0));

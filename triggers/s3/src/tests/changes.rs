@@ -65,13 +65,13 @@ async fn versioning_that_is_switched_on_repeats_nothing_and_hides_nothing() {
     store.set_versioned();
     store.wait_listings(store.listings() + 4).await;
     assert_eq!(around.dispatch().offered(), [], "the objects are the same");
-    // The same bytes, once told and found, once only found.
-    for (key, version, told) in [
+    // The same bytes, once notified and found, once only found.
+    for (key, version, notified) in [
         ("old", "v1", true),
         ("old", "v2", false),
         ("new", "v3", true),
     ] {
-        if told {
+        if notified {
             let named = format!("\"versionId\":\"{version}\",\"sequencer\"");
             let body = minio_line(key, "e", noon(5)).replace("\"sequencer\"", &named);
             assert_eq!(post(&around, &body).await, StatusCode::OK);

@@ -127,7 +127,7 @@ fn days_later(before: &TestContext, days: u64) -> TestContext {
 }
 
 /// A notification of `k`, put a minute before noon, in a POST.
-fn told(source: &str, version: &str, name: &str) -> String {
+fn body_of(source: &str, version: &str, name: &str) -> String {
     let mut body: Value = serde_json::from_str(&minio_line("k", "e", noon(-60))).unwrap();
     let record = &mut body["Records"][0];
     record["eventSource"] = source.into();
@@ -150,7 +150,7 @@ async fn what_the_inventory_has_is_known_after_the_window() {
             if !version.is_empty() {
                 store.set_versioned();
             }
-            let body = told(source, version, "ObjectCreated:Put");
+            let body = body_of(source, version, "ObjectCreated:Put");
             let run = receiving(&store, &before, LISTED).await;
             if !listed_first {
                 assert_eq!(post(&before, &body).await, StatusCode::OK);
@@ -182,7 +182,7 @@ async fn what_a_listing_could_not_know_fires_however_late() {
         assert_eq!(before.dispatch().offered(), [], "taken for a put");
         let after = days_later(&before, 8);
         let run = receiving(&store, &after, &copies).await;
-        let body = told(source, "", "ObjectCreated:Copy");
+        let body = body_of(source, "", "ObjectCreated:Copy");
         assert_eq!(post(&after, &body).await, StatusCode::OK);
         stop(run).await;
         assert_eq!(after.dispatch().accepted().len(), 1, "{source}");
@@ -203,7 +203,7 @@ async fn a_late_notification_of_what_was_replaced_leaves_the_inventory_alone() {
     stop(run).await;
     let after = days_later(&before, 8);
     let run = receiving(&store, &after, LISTED).await;
-    let body = told("minio:s3", "", "ObjectCreated:Put");
+    let body = body_of("minio:s3", "", "ObjectCreated:Put");
     assert_eq!(post(&after, &body).await, StatusCode::OK);
     store.wait_listings(store.listings() + 3).await;
     stop(run).await;

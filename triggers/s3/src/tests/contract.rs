@@ -67,7 +67,7 @@ impl Subject for S3 {
             let key = format!("key-{n}");
             match self.mode {
                 Mode::Poll => self.store.put(&key, "", "e", noon(-1)),
-                Mode::Listen => self.store.tell(&key, "e", noon(-1)),
+                Mode::Listen => self.store.notify(&key, "e", noon(-1)),
                 Mode::Webhook => {
                     let body = minio_line(&key, "e", noon(-1));
                     let request = Request::post("/s3").body(Body::from(body)).unwrap();

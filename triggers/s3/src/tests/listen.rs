@@ -17,7 +17,7 @@ async fn listening(store: &Store, around: &TestContext, more: &str) -> Run {
     run
 }
 
-/// What is told of a stream that is not there; bucket and endpoint are always named.
+/// What is reported of a stream that is not there; bucket and endpoint are always named.
 async fn trouble(run: &Run, store: &Store) -> String {
     run.wait_state(TriggerState::Troubled).await;
     let error = run.status().error.unwrap();
@@ -34,7 +34,9 @@ async fn stop(run: Run) {
 async fn the_recorded_stream_gives_every_creation() {
     let (store, around) = (Store::start().await, around());
     let run = listening(&store, &around, "").await;
-    LISTEN_UPLOADS.lines().for_each(|line| store.say(line));
+    LISTEN_UPLOADS
+        .lines()
+        .for_each(|line| store.send_line(line));
     let made = operations("minio").into_iter().filter(|call| {
         let makes = ["put_object", "copy_object", "complete_multipart_upload"];
         let op = call["op"].as_str().unwrap();
@@ -61,10 +63,10 @@ async fn notification_and_listing_of_one_object_give_one_receipt() {
         if listed_first {
             store.put("k", "", "e", at);
             around.dispatch().wait_accepted(1).await;
-            store.tell("k", "e", at);
+            store.notify("k", "e", at);
             around.dispatch().wait_offered(2).await;
         } else {
-            store.tell("k", "e", at);
+            store.notify("k", "e", at);
             around.dispatch().wait_accepted(1).await;
             store.put("k", "", "e", at);
         }
@@ -90,7 +92,7 @@ async fn what_is_said_into_a_gap_is_found_and_counted() {
     store.wait_streams(2).await;
     let accepted = around.dispatch().wait_accepted(1).await;
     assert!(is_synthetic(&accepted[0].1));
-    store.tell("heard", "e", noon(0));
+    store.notify("heard", "e", noon(0));
     around.dispatch().wait_accepted(2).await;
     assert_eq!(run.status().facts["missed"], FactValue::Count(1));
     stop(run).await;
@@ -124,7 +126,7 @@ async fn a_stream_that_is_kept_back_is_trouble_and_the_listing_steps_in() {
     assert!(why.contains("no byte within 8 s"), "{why}");
     store.keep_back(false);
     run.wait_state(TriggerState::Running).await;
-    store.tell("heard", "e", noon(0));
+    store.notify("heard", "e", noon(0));
     around.dispatch().wait_accepted(2).await;
     stop(run).await;
 }
@@ -133,9 +135,9 @@ async fn a_stream_that_is_kept_back_is_trouble_and_the_listing_steps_in() {
 async fn a_line_without_end_is_left_and_a_bad_one_skipped() {
     let (store, around) = (Store::start().await, around());
     let run = listening(&store, &around, "").await;
-    store.say("{\"Records\":[{\"eventVersion\":\"9\"}]}");
-    store.say("<html>");
-    store.tell("k", "e", noon(0));
+    store.send_line("{\"Records\":[{\"eventVersion\":\"9\"}]}");
+    store.send_line("<html>");
+    store.notify("k", "e", noon(0));
     around.dispatch().wait_accepted(1).await;
     assert_eq!(run.status().facts["skipped"], FactValue::Count(2));
     store.say_raw(vec![b'x'; 300 * 1024]);
@@ -158,7 +160,7 @@ async fn a_flood_while_the_hub_is_full_is_made_up_for() {
         if n >= 4_000 {
             store.put(&key, "", "e", noon(-60));
         }
-        store.tell(&key, "e", noon(-60));
+        store.notify(&key, "e", noon(-60));
     }
     // The one that was asked for by what did not fit.
     store.wait_listings(3).await;
@@ -170,26 +172,26 @@ async fn a_flood_while_the_hub_is_full_is_made_up_for() {
     assert_eq!(around.dispatch().accepted().len(), 5_000);
 }
 
-/// Both halves wait: a listing that overtook them would fire copies, which it cannot tell from puts.
+/// Both halves wait: a listing that overtook them would fire copies, which it cannot distinguish from puts.
 #[tokio::test]
 async fn a_listing_overtakes_nothing_that_was_heard() {
     let (store, around) = (Store::start().await, around());
     let more = "settle = '0s'\nreconcile_interval = '100ms'\nevents = ['s3:ObjectCreated:Put']\n";
     let run = listening(&store, &around, more).await;
     around.dispatch().hold();
-    store.tell("first", "e", noon(-60));
+    store.notify("first", "e", noon(-60));
     around.dispatch().wait_offered(1).await;
     for n in 0..40 {
         let put = super::store::minio_line(&format!("k{n:02}"), "e", noon(-60));
         match n % 2 {
-            0 => store.say(&put),
-            _ => store.say(&put.replace("Created:Put", "Created:Copy")),
+            0 => store.send_line(&put),
+            _ => store.send_line(&put.replace("Created:Put", "Created:Copy")),
         }
     }
     let hot = [("e", noon(-60)), ("e2", noon(-50))];
     for (etag, at) in hot {
         let put = super::store::minio_line("hot", etag, at);
-        store.say(&put.replace("Created:Put", "Created:Copy"));
+        store.send_line(&put.replace("Created:Put", "Created:Copy"));
     }
     // A new stream is opened when the old one was read to its end.
     store.cut();
@@ -221,7 +223,7 @@ async fn what_no_listing_shows_and_does_not_fit_is_counted() {
     around.dispatch().hold();
     let says = |name: &str| {
         let line = super::store::minio_line("gone", "", noon(0));
-        store.say(&line.replace("ObjectCreated:Put", name));
+        store.send_line(&line.replace("ObjectCreated:Put", name));
     };
     says("ObjectRemoved:Delete");
     around.dispatch().wait_offered(1).await;
@@ -255,11 +257,11 @@ async fn only_what_is_wanted_fires_and_the_rest_is_known() {
     let more = "settle = '0s'\nreconcile_interval = '100ms'\n\
                 events = ['s3:ObjectCreated:Copy', 's3:ObjectRemoved:*']\n";
     let run = listening(&store, &around, more).await;
-    store.tell("put", "e", noon(-60));
+    store.notify("put", "e", noon(-60));
     store.put("put", "", "e", noon(-60));
     let removed =
         super::store::minio_line("gone", "", noon(0)).replace("Created:Put", "Removed:Delete");
-    store.say(&removed);
+    store.send_line(&removed);
     let accepted = around.dispatch().wait_accepted(1).await;
     store.wait_listings(store.listings() + 4).await;
     stop(run).await;
@@ -274,7 +276,7 @@ async fn only_what_is_wanted_fires_and_the_rest_is_known() {
 async fn a_restart_remembers() {
     let (store, before) = (Store::start().await, around());
     let run = listening(&store, &before, "").await;
-    store.tell("k", "e", noon(-60));
+    store.notify("k", "e", noon(-60));
     store.put("k", "", "e", noon(-60));
     before.dispatch().wait_accepted(1).await;
     stop(run).await;
@@ -286,6 +288,6 @@ async fn a_restart_remembers() {
     assert_eq!(
         after.dispatch().offered().len(),
         1,
-        "the listing offered what the stream had told"
+        "the listing offered what the stream had sent"
     );
 }

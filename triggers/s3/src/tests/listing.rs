@@ -285,7 +285,7 @@ async fn a_store_that_is_away_is_trouble_and_not_the_end() {
     stop(run).await;
 }
 
-/// What the trigger's state and `tripline doctor` say of that endpoint.
+/// What the trigger's state and `tripline doctor` report of that endpoint.
 async fn words_of(endpoint: &str) -> [String; 2] {
     let (around, trigger) = (around(), trigger(endpoint, "mode = 'poll'\n"));
     let secrets = around.ports().secrets;

@@ -57,7 +57,7 @@ struct Server {
 // === impl Server ===
 
 impl Server {
-    /// `None`, said aloud, if no such server is named.
+    /// `None`, reported as skipped, if no such server is named.
     async fn named(kind: &str, test: &str) -> Option<Self> {
         let read = |part: &str| std::env::var(format!("TRIPLINE_TEST_{kind}_{part}")).ok();
         let (Some(endpoint), Some(access), Some(secret)) =

@@ -126,7 +126,7 @@ async fn two_reads_and_a_tag_with_the_sequencer_of_their_object_are_three_events
     }
     stop(run).await;
     let accepted = around.dispatch().accepted();
-    let told: Vec<(&str, &str)> = accepted
+    let notified: Vec<(&str, &str)> = accepted
         .iter()
         .map(|(_, offer)| &offer.event)
         .map(|event| {
@@ -138,7 +138,7 @@ async fn two_reads_and_a_tag_with_the_sequencer_of_their_object_are_three_events
         .collect();
     let of_the_object = "18EB17D10D852296";
     assert_eq!(
-        told,
+        notified,
         [
             ("com.amazonaws.s3.ObjectCreated:PutTagging", of_the_object),
             ("com.amazonaws.s3.ObjectAccessed:Get", of_the_object),
@@ -190,7 +190,7 @@ async fn odd_keys_come_exactly_through_the_stream_and_the_listing() {
         run.wait_state(TriggerState::Running).await;
         for key in &keys {
             match mode {
-                "listen" => store.tell(key, "e", noon(10)),
+                "listen" => store.notify(key, "e", noon(10)),
                 _ => store.put(key, "", "e", noon(10)),
             }
         }
@@ -217,14 +217,14 @@ async fn a_stream_that_is_cut_again_and_again_loses_and_repeats_nothing() {
             let key = format!("{round}-{n}");
             store.put(&key, "", "e", noon(-60));
             match n {
-                // Told, told twice, told into the gap, not told at all.
-                0..20 => store.tell(&key, "e", noon(-60)),
+                // Notified, notified twice, notified into the gap, not notified at all.
+                0..20 => store.notify(&key, "e", noon(-60)),
                 20..30 => {
-                    store.tell(&key, "e", noon(-60));
-                    store.tell(&key, "e", noon(-60));
+                    store.notify(&key, "e", noon(-60));
+                    store.notify(&key, "e", noon(-60));
                 }
                 30 => store.cut(),
-                31..40 => store.tell(&key, "e", noon(-60)),
+                31..40 => store.notify(&key, "e", noon(-60)),
                 _ => {}
             }
         }
@@ -264,7 +264,7 @@ async fn a_post_whose_answer_was_lost_is_known_in_the_next_life() {
     assert_eq!(after.dispatch().accepted().len(), 5);
 }
 
-/// The journal is slow, the sender hears so and goes; meanwhile a listing comes to the object.
+/// The journal is slow, the sender is refused and goes; meanwhile a listing comes to the object.
 #[tokio::test]
 async fn a_post_that_is_told_to_come_again_keeps_its_objects_to_its_end() {
     let (store, around) = (Store::start().await, around());
@@ -275,10 +275,10 @@ async fn a_post_that_is_told_to_come_again_keeps_its_objects_to_its_end() {
     )
     .await;
     around.dispatch().hold();
-    // versitygw does not tell which listed state it speaks of.
-    let told = webhook_bodies("versitygw");
-    let told = told.iter().find(|body| body.contains("\"Records\":[{"));
-    let mut body: Value = serde_json::from_str(told.unwrap()).unwrap();
+    // versitygw does not show which listed state it means.
+    let notified = webhook_bodies("versitygw");
+    let notified = notified.iter().find(|body| body.contains("\"Records\":[{"));
+    let mut body: Value = serde_json::from_str(notified.unwrap()).unwrap();
     let record = &mut body["Records"][0];
     record["eventTime"] = noon(-60).to_string().into();
     record["s3"]["object"]["key"] = "k".into();

@@ -1,4 +1,4 @@
-//! A store on loopback that speaks as recorded: listings, the question for versioning, and MinIO's Listen stream. It
+//! A store on loopback that answers as recorded: listings, the question for versioning, and MinIO's Listen stream. It
 //! can cut, stall, drop and flood.
 
 use std::collections::HashMap;
@@ -32,7 +32,7 @@ struct Inner {
 
 #[derive(Clone)]
 enum Line {
-    Say(Bytes),
+    Send(Bytes),
     Cut,
 }
 
@@ -42,7 +42,7 @@ struct Data {
     versioned: bool,
     /// Keys in listings as they are, as versitygw does.
     verbatim: bool,
-    /// Listings do not say where they go on.
+    /// Listings do not have the place where they go on.
     lost: bool,
     /// What every request is answered with, instead of what it asks for.
     failure: Option<(StatusCode, &'static str)>,
@@ -50,7 +50,7 @@ struct Data {
     access_key: &'static str,
     mute: bool,
     keep_back: bool,
-    /// What every answer tells as its `Date`.
+    /// The `Date` of every answer.
     date: String,
 }
 
@@ -94,7 +94,7 @@ impl Store {
         }
     }
 
-    /// Puts an object, or a version of one, and tells nobody.
+    /// Puts an object, or a version of one, without a notification.
     pub(super) fn put(&self, key: &str, version: &str, etag: &str, at: Timestamp) {
         self.with(|data| {
             data.objects
@@ -107,7 +107,7 @@ impl Store {
         });
     }
 
-    /// Removes an object and tells nobody.
+    /// Removes an object without a notification.
     pub(super) fn remove(&self, key: &str) {
         self.with(|data| data.objects.retain(|(of, ..)| of != key));
     }
@@ -139,7 +139,7 @@ impl Store {
         self.with(|data| data.access_key = access_key);
     }
 
-    /// Sets the store's clock; at first it shows noon, as the hub's does. `None`: it tells no time.
+    /// Sets the store's clock; at first it shows noon, as the hub's does. `None`: it has no time.
     pub(super) fn set_clock(&self, now: Option<Timestamp>) {
         self.with(|data| data.date = now.map_or("unknown".to_owned(), http_date));
     }
@@ -155,18 +155,21 @@ impl Store {
     }
 
     /// Says a line to whoever listens.
-    pub(super) fn say(&self, line: &str) {
-        let _ = self.inner.lines.send(Line::Say(format!("{line}\n").into()));
+    pub(super) fn send_line(&self, line: &str) {
+        let _ = self
+            .inner
+            .lines
+            .send(Line::Send(format!("{line}\n").into()));
     }
 
-    /// As MinIO tells of an object in `uploads`.
-    pub(super) fn tell(&self, key: &str, etag: &str, at: Timestamp) {
-        self.say(&minio_line(key, etag, at));
+    /// As MinIO notifies of an object in `uploads`.
+    pub(super) fn notify(&self, key: &str, etag: &str, at: Timestamp) {
+        self.send_line(&minio_line(key, etag, at));
     }
 
     /// Sends bytes without a line end.
     pub(super) fn say_raw(&self, bytes: Vec<u8>) {
-        let _ = self.inner.lines.send(Line::Say(bytes.into()));
+        let _ = self.inner.lines.send(Line::Send(bytes.into()));
     }
 
     /// Cuts all streams.
@@ -262,17 +265,17 @@ async fn answer_of(
 }
 
 fn listen(inner: &Inner, mute: bool) -> Response {
-    let heard = inner.lines.subscribe();
+    let lines = inner.lines.subscribe();
     let ping = Bytes::from_static(b"{\"Records\":null}\n");
     let first = stream::iter([Ok::<_, Infallible>(ping.clone())]);
-    let rest = stream::unfold((heard, ping), move |(mut heard, ping)| async move {
+    let rest = stream::unfold((lines, ping), move |(mut lines, ping)| async move {
         let beat = tokio::time::sleep(std::time::Duration::from_millis(200));
         tokio::select! {
-            line = heard.recv() => match line {
-                Ok(Line::Say(line)) => Some((Ok(line), (heard, ping))),
+            line = lines.recv() => match line {
+                Ok(Line::Send(line)) => Some((Ok(line), (lines, ping))),
                 Ok(Line::Cut) | Err(_) => None,
             },
-            () = beat, if !mute => Some((Ok(ping.clone()), (heard, ping))),
+            () = beat, if !mute => Some((Ok(ping.clone()), (lines, ping))),
         }
     });
     inner.streams.send_modify(|count| *count += 1);

@@ -227,7 +227,7 @@ async fn versions_without_ids_in_notifications_are_linked_one_by_one() {
     for version in ["v1", "v2", "v3"] {
         store.put("plain.txt", version, etag, noon(-60));
     }
-    // Two of the three were told.
+    // Two of the three were notified.
     let accepted = around.dispatch().wait_accepted(3).await;
     store.wait_listings(store.listings() + 4).await;
     stop(run).await;

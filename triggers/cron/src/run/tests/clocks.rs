@@ -24,8 +24,8 @@ fn in_order(around: &TestContext) -> Vec<Timestamp> {
 }
 
 fn missed(accepted: &(RequestId, Offer)) -> Option<&str> {
-    let told = accepted.1.event.extensions.get("cronmissed");
-    told.map(String::as_str)
+    let reported = accepted.1.event.extensions.get("cronmissed");
+    reported.map(String::as_str)
 }
 
 #[tokio::test(start_paused = true)]
@@ -43,11 +43,11 @@ async fn a_clock_set_forward_gives_one_tick_for_all_or_none() {
             let accepted = around.dispatch().wait_accepted(3).await;
             let times = in_order(&around);
             if fires {
-                let told: u64 = missed(&accepted[1])
+                let reported: u64 = missed(&accepted[1])
                     .expect("it was missed")
                     .parse()
                     .unwrap();
-                assert_eq!(told, counted, "{policy} {jump}");
+                assert_eq!(reported, counted, "{policy} {jump}");
             } else {
                 assert_eq!(missed(&accepted[1]), None, "{policy} {jump}");
                 let facts = run.status().facts;
@@ -171,13 +171,13 @@ async fn a_hub_that_was_away_makes_one_tick_of_all_it_missed() {
             let count = usize::try_from(coalesced + hardly_late + 1).unwrap();
             let accepted = second.dispatch().wait_accepted(count).await;
             run.stop(STOP).await.expect("ends well");
-            let told: Vec<&str> = accepted.iter().filter_map(missed).collect();
+            let reported: Vec<&str> = accepted.iter().filter_map(missed).collect();
             let expected = if coalesced > 0 {
                 vec![late.min(10_000).to_string()]
             } else {
                 Vec::new()
             };
-            assert_eq!(told, expected, "{away} {policy}");
+            assert_eq!(reported, expected, "{away} {policy}");
             assert!(in_order(&second).len() <= count + 1, "{away} {policy}");
         }
     }

@@ -11,7 +11,7 @@ use tripline_trigger::testkit::PATIENCE;
 
 use super::*;
 
-/// What a timer told of its ticks' lateness, in seconds.
+/// What a timer reported of its ticks' lateness, in seconds.
 #[derive(Default)]
 struct Samples(Mutex<Vec<f64>>);
 
@@ -108,7 +108,7 @@ async fn a_tick_that_was_accepted_before_tells_no_lateness() {
     let run = started(&around, &Arc::new(timer(text))).await;
     let first = around.dispatch().wait_offered(1).await.remove(0);
     advance(Duration::from_secs(3)).await;
-    // Another hub with the same journal, say: the answer to this one is that it is known.
+    // For example another hub with the same journal: the answer to this one is that it is known.
     around.dispatch().release();
     drop(around.dispatch().try_dispatch(first).await);
     around.dispatch().wait_accepted(2).await;

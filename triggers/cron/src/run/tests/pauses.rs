@@ -1,4 +1,4 @@
-//! Pauses: what was due in one never fires, whatever becomes of the hub meanwhile.
+//! Pauses: what was due in one never fires, whatever happens to the hub meanwhile.
 
 use tripline_trigger::Supervisor;
 

@@ -8,7 +8,7 @@ use super::*;
 struct Callers {
     client: Client,
     trigger: Arc<HttpTrigger>,
-    /// Calls in flight, which tell the status they got.
+    /// Calls in flight, which return the status they got.
     calls: tokio::sync::Mutex<(JoinSet<u16>, usize)>,
 }
 

@@ -85,7 +85,7 @@ async fn a_caller_of_a_sync_function_that_leaves_stops_nothing() {
     let site = Site::with_function(OPEN, sync_function()).await;
     // Leaves once the event is on disk: the losing branch of `select!` is dropped, and its connection with it.
     let accepted = tokio::select! {
-        _ = site.post("/orders/1").send() => panic!("nobody said how it ended"),
+        _ = site.post("/orders/1").send() => panic!("its end was never recorded"),
         accepted = site.around.dispatch().wait_accepted(1) => accepted,
     };
     let ending = Ending::new(End::Succeeded, Timestamp::from_millis(0), "exit_code");

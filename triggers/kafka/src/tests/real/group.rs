@@ -65,7 +65,7 @@ async fn offsets_that_others_move_count_only_ahead_of_the_journal() {
     in_both("offsets that others move", 2, keeps_its_position).await;
 }
 
-/// Joins and leaves the group until told to stop, and counts how often it got partitions.
+/// Joins and leaves the group until asked to stop, and counts how often it got partitions.
 fn storm(topic: &Topic, stop: Arc<AtomicBool>, given: Arc<AtomicUsize>) {
     let mut config = ClientConfig::new();
     config

@@ -100,7 +100,7 @@ async fn resets_and_a_slow_link_only_take_time() {
     in_both("resets and a slow link", 2, goes_on).await;
 }
 
-/// Joins the group in the place of one that is not heard of, until all partitions are given to it.
+/// Joins the group in the place of a member that is silent, until all partitions are given to it.
 fn take_over(topic: &Topic) -> BaseConsumer {
     let mut config = ClientConfig::new();
     config

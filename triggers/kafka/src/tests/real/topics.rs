@@ -104,11 +104,11 @@ async fn is_told(mut topic: Topic) {
     topic.remove_below(110).await;
     let run = around.run(topic.reader().build());
     around.dispatch().wait_accepted(before + 80).await;
-    let told = format!(
+    let finding = format!(
         "{}/1: the brokers removed offsets 50 to 109 before they were read",
         topic.name
     );
-    until_fact(&run, "last_finding", told.as_str()).await;
+    until_fact(&run, "last_finding", finding.as_str()).await;
     let all = topic.write(10);
     around.dispatch().wait_accepted(before + 90).await;
     run.stop(STOP).await.unwrap();
