@@ -1,4 +1,4 @@
-//! The one way through the house: an event is admitted, made durable, started at most once, and its end is written.
+//! The way of every event through the hub: it is admitted, made durable, started at most once, and its end is recorded.
 //!
 //! [`Dispatcher`] owns every task and is kept by the binary; [`DispatcherHandle`] is what triggers and the API hold.
 //! Why nothing can be started twice, crash point by crash point, is written in `DESIGN.md` beside this crate.

@@ -1,4 +1,5 @@
-//! The nouns of Tripline, and the one port through which events come in.
+//! The types that all crates share: events, functions, invocations and their states; and the ports [`Dispatch`],
+//! [`Cursors`] and [`Clock`]. Begin with [`Event`], [`Dispatch`] and [`InvocationState`].
 //!
 //! Nothing here does I/O, reads a clock or needs an async runtime: time and randomness are passed in. These types
 //! are not wire types: the journal and the API have their own and convert by hand.

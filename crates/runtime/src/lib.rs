@@ -1,4 +1,4 @@
-//! Runs functions.
+//! Runs functions: the [`Runtime`] trait, and its kinds `process`, `worker` and `http`.
 //!
 //! A [`Runtime`] knows one way to run a function and is asked once per invocation: it takes the run from its start to
 //! its [`tripline_model::Ending`], deadline and stop requests included. Processes belong to the executor, which

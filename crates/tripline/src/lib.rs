@@ -1,6 +1,7 @@
 //! The hub: one binary that puts the parts together, and the command line that talks to it.
 //!
-//! This crate alone reads arguments and the environment, prints, and decides the exit code.
+//! This crate alone reads arguments and the environment, prints, and decides the exit code. Begin with `args` for the
+//! commands, `config` for what `tripline.toml` may hold, and `serve` for how a hub starts and stops.
 
 pub mod cli;
 pub mod config;

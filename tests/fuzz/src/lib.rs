@@ -1,6 +1,6 @@
 //! Fuzz targets: functions over any bytes that must not panic, and that check what has to hold of what was read.
 //!
-//! `README.md` says how they are run.
+//! `README.md` has the targets and how to run them.
 
 mod corpus;
 mod events;

@@ -1,4 +1,4 @@
-//! How a test says that it did not run.
+//! How a test reports that it did not run: [`skipped`] prints one line that `cargo xtask test` counts.
 
 use std::ffi::OsStr;
 use std::fs::File;
