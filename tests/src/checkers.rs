@@ -13,7 +13,7 @@ pub struct Checkers {
 // === impl Checkers ===
 
 impl Checkers {
-    /// Those of this run; `None` was said aloud.
+    /// Those of this run; `None` was reported as skipped.
     pub fn find(test: &str) -> Option<Self> {
         let home = std::env::var_os("TRIPLINE_TEST_CHECKERS").filter(|home| !home.is_empty());
         if home.is_none() {

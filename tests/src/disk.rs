@@ -28,7 +28,7 @@ pub struct Disk {
 // === impl Disk ===
 
 impl Disk {
-    /// An ext4 of so many MiB, mounted at `at`, which is made; `None` was said aloud.
+    /// An ext4 of so many MiB, mounted at `at`, which is made; `None` was reported as skipped.
     pub fn mount(test: &str, mib: u64, at: &Path) -> Option<Self> {
         Self::on(test, mib, None, at)
     }
@@ -71,8 +71,8 @@ impl Disk {
             }
         }
         fs::create_dir_all(at).expect("the folder is ours");
-        if let Err(said) = disk.try_mount() {
-            skipped(test, &format!("no loop device can be mounted: {said}"));
+        if let Err(error) = disk.try_mount() {
+            skipped(test, &format!("no loop device can be mounted: {error}"));
             return None;
         }
         // A hub keeps its data to itself.

@@ -90,7 +90,7 @@ fn stat(pid: i32) -> Option<String> {
 pub fn request_ids_alive() -> BTreeSet<String> {
     let environments = pids().filter_map(|pid| {
         let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
-        // Read before: of one that is dead by now nothing is said.
+        // Read before: one that is dead by now shows nothing.
         is_alive(pid).then_some(environment)
     });
     let mut ids = BTreeSet::new();

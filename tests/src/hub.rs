@@ -195,7 +195,7 @@ impl Hub {
         .await;
     }
 
-    /// Starts the hub where it must refuse, and gives what it said. One that does not is killed after a minute.
+    /// Starts the hub where it must refuse, and returns what it printed. One that does not is killed after a minute.
     pub fn refuses(&self) -> Output {
         let mut command = Command::new("timeout");
         command.args(["--signal=KILL", "60"]).arg(&self.program);

@@ -39,7 +39,7 @@ pub struct ShortSts {
 // === impl ShortSts ===
 
 impl ShortSts {
-    /// Starts both, if there is a `minio` on `PATH`; `None` was said aloud.
+    /// Starts both, if there is a `minio` on `PATH`; `None` was reported as skipped.
     pub async fn start(test: &str, life: Duration) -> Option<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let endpoint = format!("http://{}", listener.local_addr().expect("it is bound"));

@@ -1,4 +1,4 @@
-//! What a hub's records say of its limit.
+//! What a hub's records show of its limit.
 
 use crate::Hub;
 

@@ -1,5 +1,5 @@
-//! A server that refuses everything, and repeats in its refusal all that it was sent: what a client says of such an answer
-//! shows what it keeps to itself.
+//! A server that refuses everything, and repeats in its refusal all that it was sent: what a client prints of such an
+//! answer shows what it keeps to itself.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -48,16 +48,16 @@ impl Mirror {
 /// In the words of S3 and of STS.
 async fn refuse(State(asked): State<Arc<AtomicUsize>>, request: Request) -> Response {
     asked.fetch_add(1, Ordering::Relaxed);
-    // First what is told to few.
+    // The Authorization header first.
     let mut headers: Vec<_> = request.headers().iter().collect();
     headers.sort_by_key(|(name, _)| *name != header::AUTHORIZATION);
     let repeat = |(name, value): (&HeaderName, &HeaderValue)| {
         format!("{name}={} ", String::from_utf8_lossy(value.as_bytes()))
     };
     let headers: String = headers.into_iter().map(repeat).collect();
-    let said = format!("no,\u{202e} you\u{9b}31m who sent {headers}");
-    let said = said.replace('&', "&amp;").replace('<', "&lt;");
-    let xml = format!("<Error><Code>InvalidAccessKeyId</Code><Message>{said}</Message></Error>");
+    let text = format!("no,\u{202e} you\u{9b}31m who sent {headers}");
+    let text = text.replace('&', "&amp;").replace('<', "&lt;");
+    let xml = format!("<Error><Code>InvalidAccessKeyId</Code><Message>{text}</Message></Error>");
     let is_sts = request.method() == "POST";
     let body = if is_sts {
         format!("<ErrorResponse>{xml}</ErrorResponse>")

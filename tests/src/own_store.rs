@@ -33,7 +33,7 @@ pub fn free_port() -> u16 {
 // === impl OwnStore ===
 
 impl OwnStore {
-    /// A versitygw on `port` that calls `webhook`, which must answer already; `None` was said aloud.
+    /// A versitygw on `port` that calls `webhook`, which must answer already; `None` was reported as skipped.
     pub async fn versitygw(test: &str, port: u16, webhook: &str) -> Option<Self> {
         let mut store = Self::found(test, "TRIPLINE_TEST_VERSITYGW", port)?;
         let root = store.folder.path().join("root");
@@ -57,7 +57,7 @@ impl OwnStore {
     }
 
     /// A MinIO on `port`, whose target `arn:minio:sqs::HUB:webhook` calls `webhook` and keeps what is not taken in a
-    /// queue on disk; `None` was said aloud.
+    /// queue on disk; `None` was reported as skipped.
     pub async fn minio(test: &str, port: u16, webhook: &str) -> Option<Self> {
         let mut store = Self::found(test, "TRIPLINE_TEST_MINIO", port)?;
         let (data, queue) = (

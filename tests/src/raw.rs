@@ -1,4 +1,4 @@
-//! A client that speaks bytes, so that tests can also speak wrongly, slowly, or not at all.
+//! A client that sends raw bytes, so that tests can also send wrong ones, slowly, or none at all.
 
 use std::time::Duration;
 
@@ -139,8 +139,8 @@ impl Answer {
 
     /// What it says of acceptance: `yes` with a receipt, else the words of the problem, or `silent`.
     pub fn accepted(&self) -> String {
-        let said = self.json();
-        match (said["request_id"].as_str(), said["accepted"].as_str()) {
+        let answer = self.json();
+        match (answer["request_id"].as_str(), answer["accepted"].as_str()) {
             (_, Some(words)) => words.to_owned(),
             (Some(_), None) => "yes".to_owned(),
             (None, None) => "silent".to_owned(),

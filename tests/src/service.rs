@@ -16,7 +16,7 @@ pub(crate) fn named(variable: &str) -> Option<String> {
         .filter(|value| !value.is_empty())
 }
 
-/// The bootstrap servers of the shared Kafka broker; `None` was said aloud.
+/// The bootstrap servers of the shared Kafka broker; `None` was reported as skipped.
 pub fn kafka(test: &str) -> Option<String> {
     let found = named("TRIPLINE_TEST_KAFKA");
     if found.is_none() {
@@ -28,7 +28,7 @@ pub fn kafka(test: &str) -> Option<String> {
     found
 }
 
-/// The same broker behind SASL/PLAIN, where `alice` logs in with `alice-secret`; `None` was said aloud.
+/// The same broker behind SASL/PLAIN, where `alice` logs in with `alice-secret`; `None` was reported as skipped.
 pub fn kafka_sasl(test: &str) -> Option<String> {
     let found = named("TRIPLINE_TEST_KAFKA_SASL");
     if found.is_none() {
@@ -49,12 +49,12 @@ pub struct KafkaNode {
 }
 
 impl KafkaNode {
-    /// Starts one; `None` was said aloud.
+    /// Starts one; `None` was reported as skipped.
     pub fn start(test: &str) -> Option<Self> {
         Self::start_cluster(test, 1)
     }
 
-    /// Starts a cluster of so many, each with a copy of every record; `None` was said aloud.
+    /// Starts a cluster of so many, each with a copy of every record; `None` was reported as skipped.
     pub fn start_cluster(test: &str, nodes: u8) -> Option<Self> {
         let Some(control) = named("TRIPLINE_TEST_KAFKA_CONTROL") else {
             skipped(
@@ -69,12 +69,12 @@ impl KafkaNode {
             dir,
             bootstrap: String::new(),
         };
-        let said = node.control(&["--nodes", &nodes.to_string(), "start"]);
-        let line = said
+        let printed = node.control(&["--nodes", &nodes.to_string(), "start"]);
+        let line = printed
             .lines()
             .find_map(|line| line.strip_prefix("BOOTSTRAP="));
         node.bootstrap = line
-            .unwrap_or_else(|| panic!("no address in {said:?}"))
+            .unwrap_or_else(|| panic!("no address in {printed:?}"))
             .to_owned();
         Some(node)
     }
@@ -211,7 +211,7 @@ impl S3 {
     }
 }
 
-/// The shared S3 server; `None` was said aloud.
+/// The shared S3 server; `None` was reported as skipped.
 pub fn s3_store(test: &str) -> Option<S3> {
     let found = (
         named("TRIPLINE_TEST_S3_ENDPOINT"),

@@ -60,7 +60,7 @@ fn named(variable: &str) -> Option<String> {
 
 impl Sts {
     /// The shared moto, with a user that may take on one role, which has this policy. From now on it enforces them.
-    /// `None` was said aloud.
+    /// `None` was reported as skipped.
     pub async fn moto(test: &str, policy: &Value) -> Option<Self> {
         let Some(endpoint) = named("TRIPLINE_TEST_STS_ENDPOINT") else {
             let reason = "no STS: TRIPLINE_TEST_STS_ENDPOINT is not set (run `cargo xtask test`)";
@@ -110,7 +110,7 @@ impl Sts {
         enforce(&self.endpoint, true).await;
     }
 
-    /// The shared MinIO. `None` was said aloud.
+    /// The shared MinIO. `None` was reported as skipped.
     pub fn minio(test: &str) -> Option<Self> {
         let found = (
             named("TRIPLINE_TEST_MINIO_ENDPOINT"),
@@ -161,7 +161,7 @@ async fn iam(endpoint: &str, action: &str, parameters: &[(&str, &str)]) -> Strin
         .extend_pairs(all.iter().chain(parameters));
     let body = url.query().unwrap_or_default().to_owned();
     url.set_query(None);
-    // It tells by the signature's scope which service is meant.
+    // The signature's scope shows which service is meant.
     let scope = "AWS4-HMAC-SHA256 Credential=setup/20260101/us-east-1/iam/aws4_request, SignedHeaders=host, Signature=0";
     let request = client().post(url).header(AUTHORIZATION, scope);
     let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");

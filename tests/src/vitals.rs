@@ -1,4 +1,4 @@
-//! What a process takes of its machine, as `/proc` tells.
+//! What a process takes of its machine, from `/proc`.
 
 use std::fs;
 

@@ -1,5 +1,5 @@
 //! Callers: many at once as fast as they are answered, or at an even pace whatever comes back. Each keeps one connection
-//! and says the same bytes again, so that next to nothing of what is measured is the caller's own work.
+//! and sends the same bytes again, so that next to nothing of what is measured is the caller's own work.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -89,7 +89,7 @@ impl Hub {
     pub(crate) fn spawn(program: &Path, folder: TempDir, setup: Setup) -> Outcome<Self> {
         std::fs::write(folder.path().join("tripline.toml"), setup.text())?;
         let log = std::fs::File::create(folder.path().join("hub.log"))?;
-        // What an earlier life of it said.
+        // Left by an earlier life of it.
         let _ = std::fs::remove_file(folder.path().join("data/admin.json"));
         let child = Command::new(program)
             .args(["serve", "tripline.toml"])
@@ -315,7 +315,7 @@ pub(crate) async fn first_answer(
     answered.map_err(|_| format!("{url}: no answer within {PATIENCE:?}"))?
 }
 
-/// An error, with what it said, if a process has ended.
+/// An error, with its log, if a process has ended.
 pub(crate) fn still_runs(child: &mut Child, log: &Path) -> Outcome<()> {
     match child.try_wait()? {
         None => Ok(()),

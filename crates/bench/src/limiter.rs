@@ -23,10 +23,12 @@ pub(crate) async fn run(program: &Path, pairs: u32) -> Outcome<Report> {
         let (url, offered) = (hub.gateway("/event"), LIMIT * 5);
         let answers = paced(&url, offered * SECONDS, offered, CALLERS).await?;
         let accepted = answers.values().filter(|(_, _, status)| *status == 202);
-        let mut spans: Vec<_> = accepted.map(|(sent, heard, _)| (*sent, *heard)).collect();
+        let mut spans: Vec<_> = accepted
+            .map(|(sent, answered, _)| (*sent, *answered))
+            .collect();
         spans.sort_unstable();
         let refused = answers.values().filter(|(_, _, status)| *status == 429);
-        let refused = refused.map(|(sent, heard, _)| (heard - sent) as f64 / 1000.0);
+        let refused = refused.map(|(sent, answered, _)| (answered - sent) as f64 / 1000.0);
         let mut refused: Vec<f64> = refused.collect();
         let accepted = spans.len();
         let mut moments = hub.accepted_at_ms().await?;
@@ -74,7 +76,7 @@ fn worst_second_outside(calls: &[(u64, u64)]) -> usize {
     let within = |(index, (first, _)): (usize, &(u64, u64))| {
         let end = first + 1_000_000;
         let sent = calls[index..].iter().take_while(|(sent, _)| *sent < end);
-        sent.filter(|(_, heard)| *heard < end).count()
+        sent.filter(|(_, answered)| *answered < end).count()
     };
     calls.iter().enumerate().map(within).max().unwrap_or(0)
 }

@@ -1,4 +1,4 @@
-//! Pairs of measurements, taken in turn, and what they say together.
+//! Pairs of measurements, taken in turn, and what they show together.
 
 use std::collections::BTreeMap;
 use std::fmt;

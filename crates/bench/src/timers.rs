@@ -34,7 +34,7 @@ pub(crate) async fn run(program: &Path, pairs: u32) -> Outcome<Report> {
     Ok(report)
 }
 
-/// Milliseconds from the instant to the acceptance of each tick, as the hub's records say.
+/// Milliseconds from the instant to the acceptance of each tick, as the hub's records show.
 async fn ticks(program: &Path) -> Outcome<Vec<f64>> {
     let mut config = "[functions.work]\ncommand = ['sleep', '60']\nconcurrency = 1\n".to_owned();
     for number in 0..TIMERS {

@@ -39,18 +39,18 @@ enum AdoptError {
     Runtime(#[from] std::io::Error),
 }
 
-/// Does it, and says what became of what was open.
+/// Adopts a copied journal, and prints how many open invocations were cancelled or lost.
 pub(crate) fn adopt(
     dir: &Path,
     copy: &CopyAge,
     out: &mut impl Write,
     errors: &mut impl Write,
 ) -> Exit {
-    let said = match in_runtime(dir, copy) {
+    let written = match in_runtime(dir, copy) {
         Ok(ended) => {
             let dir = dir.display();
-            let said = writeln!(out, "{dir} is the journal of the next hub that uses it");
-            said.and_then(|()| match ended {
+            let written = writeln!(out, "{dir} is the journal of the next hub that uses it");
+            written.and_then(|()| match ended {
                 None => Ok(()),
                 Some(Ended { cancelled, lost }) => writeln!(
                     out,
@@ -65,10 +65,10 @@ pub(crate) fn adopt(
                 }
                 _ => Exit::Failed,
             };
-            return exit.once_said(writeln!(errors, "error: {error}"));
+            return exit.after_output(writeln!(errors, "error: {error}"));
         }
     };
-    Exit::Done.once_said(said)
+    Exit::Done.after_output(written)
 }
 
 fn in_runtime(dir: &Path, copy: &CopyAge) -> Result<Option<Ended>, AdoptError> {

@@ -1,4 +1,4 @@
-//! What can be said on the command line.
+//! The arguments of the command line.
 
 use std::path::PathBuf;
 
@@ -47,8 +47,8 @@ pub(crate) enum Command {
     /// Say what is wrong with this machine and with what a configuration reaches, and how to mend it
     ///
     /// Looks at isolation, clock, data directory, disk, limits, addresses and programs; tries secrets, brokers, buckets,
-    /// credentials of roles, targets of functions and the collector of traces. Nothing is changed and nothing is run; each check
-    /// has 10 seconds.
+    /// credentials of roles, targets of functions and the collector of traces. Nothing is changed and nothing is run;
+    /// each check has 10 seconds.
     #[command(after_help = DOCTOR_HELP)]
     Doctor {
         /// The configuration to look at [env: TRIPLINE_CONFIG] [default: ./tripline.toml; where there is none, only the

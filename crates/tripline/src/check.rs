@@ -63,9 +63,14 @@ pub(crate) enum Failure {
 // === impl Failure ===
 
 impl Failure {
-    /// Says it: on `out` as JSON, one object an error, else on `errors`.
-    pub(crate) fn say(&self, as_json: bool, out: &mut impl Write, errors: &mut impl Write) -> Exit {
-        let said = match self {
+    /// Prints it: on `out` as JSON, one object an error, else on `errors`.
+    pub(crate) fn print(
+        &self,
+        as_json: bool,
+        out: &mut impl Write,
+        errors: &mut impl Write,
+    ) -> Exit {
+        let written = match self {
             Self::Unreadable { message, help } if as_json => {
                 writeln!(out, "{}", json!({ "message": message, "help": help }))
             }
@@ -82,11 +87,11 @@ impl Failure {
             }),
             Self::Wrong(found) => write!(errors, "{found}"),
         };
-        Exit::Usage.once_said(said)
+        Exit::Usage.after_output(written)
     }
 }
 
-/// Checks the file and says what was found.
+/// Checks the file and prints what was found.
 pub(crate) fn check(
     file: &Path,
     as_json: bool,
@@ -95,15 +100,15 @@ pub(crate) fn check(
 ) -> Exit {
     let config = match load(file) {
         Ok(config) => config,
-        Err(failure) => return failure.say(as_json, out, errors),
+        Err(failure) => return failure.print(as_json, out, errors),
     };
     if as_json {
         return Exit::Done;
     }
     let functions = count(config.functions.len(), "function");
     let triggers = count(config.triggers.len(), "trigger");
-    let said = writeln!(out, "{} is good: {functions}, {triggers}", file.display());
-    Exit::Done.once_said(said)
+    let written = writeln!(out, "{} is good: {functions}, {triggers}", file.display());
+    Exit::Done.after_output(written)
 }
 
 fn count(number: usize, what: &str) -> String {
@@ -115,8 +120,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_named_no_configuration_is_told_how() {
-        let said = |file: &str, as_json: bool| {
+    fn without_a_configuration_the_help_names_the_ways() {
+        let printed = |file: &str, as_json: bool| {
             let (mut out, mut errors) = (Vec::new(), Vec::new());
             let exit = check(Path::new(file), as_json, &mut out, &mut errors);
             assert_eq!(exit, Exit::Usage);
@@ -125,8 +130,8 @@ mod tests {
         // There is none where tests run.
         // Whatever the command is: it is asked for by more than one.
         let none = "error: there is no tripline.toml here\n  = help: name the configuration: FILE as the argument, or TRIPLINE_CONFIG\n";
-        assert_eq!(said("tripline.toml", false), none);
-        assert!(said("tripline.toml", true).contains(NAME_IT));
-        assert!(!said("nowhere/tripline.toml", false).contains("help"));
+        assert_eq!(printed("tripline.toml", false), none);
+        assert!(printed("tripline.toml", true).contains(NAME_IT));
+        assert!(!printed("nowhere/tripline.toml", false).contains("help"));
     }
 }

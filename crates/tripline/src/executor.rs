@@ -17,7 +17,7 @@ use crate::{secrets, telemetry};
 const THREADS: usize = 2;
 
 /// How far functions stand back behind the hub when both want the same processor: it gets about nine tenths, so that
-/// callers get their receipts whatever functions compute. What `nice` itself takes where nothing is said.
+/// callers get their receipts whatever functions compute. What `nice` itself takes by default.
 const NICE: i32 = 10;
 
 /// How long what goes on beside may take when all else has ended.
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn the_end_does_not_wait_for_a_disk_that_hangs() {
         let (release, hung) = sync_channel::<()>(0);
-        let (tell, told) = sync_channel(1);
+        let (sender, receiver) = sync_channel(1);
         let serving = async move {
             let (begin, begun) = tokio::sync::oneshot::channel();
             let hang = move || {
@@ -100,8 +100,8 @@ mod tests {
             drop(tokio::task::spawn_blocking(hang));
             begun.await.map_err(|error| error.to_string())
         };
-        let life = thread::spawn(move || tell.send(to_the_end(serving)));
-        let end = told.recv_timeout(Duration::from_secs(10));
+        let life = thread::spawn(move || sender.send(to_the_end(serving)));
+        let end = receiver.recv_timeout(Duration::from_secs(10));
         drop(release);
         assert_eq!(end, Ok(Ok(())));
         life.join().unwrap().unwrap();

@@ -19,25 +19,25 @@ pub(crate) fn check(
         Ok(found) => found,
         Err(error) => {
             let help = error.help();
-            let said = match as_json {
+            let written = match as_json {
                 true => {
                     let error = json!({ "message": error.to_string(), "help": help });
                     writeln!(out, "{error}")
                 }
                 false => writeln!(errors, "error: {}", with_help(&error)),
             };
-            return Exit::Usage.once_said(said);
+            return Exit::Usage.after_output(written);
         }
     };
-    let said = match as_json {
+    let written = match as_json {
         true => writeln!(out, "{}", object(dir, &found)),
-        false => say(dir, &found, out),
+        false => print(dir, &found, out),
     };
     let exit = match found.is_damaged() || found.is_copy {
         true => Exit::Failed,
         false => Exit::Done,
     };
-    exit.once_said(said)
+    exit.after_output(written)
 }
 
 /// Why a data directory cannot be opened, and what to do.
@@ -75,7 +75,7 @@ fn object(dir: &Path, found: &Inspection) -> Value {
     })
 }
 
-fn say(dir: &Path, found: &Inspection, out: &mut impl Write) -> io::Result<()> {
+fn print(dir: &Path, found: &Inspection, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "{} is {}", dir.display(), verdict(found))?;
     for (state, count) in &found.states {
         writeln!(out, "  {count:>10}  {state}")?;

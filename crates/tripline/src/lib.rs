@@ -88,7 +88,7 @@ fn data_dir(named: Option<PathBuf>, errors: &mut impl Write) -> Result<PathBuf, 
     let dir = match named {
         Some(dir) => dir,
         None => cli::own_data_dir(&env)
-            .map_err(|failure| Exit::Usage.once_said(writeln!(errors, "error: {failure}")))?,
+            .map_err(|failure| Exit::Usage.after_output(writeln!(errors, "error: {failure}")))?,
     };
     Ok(plain(&dir))
 }

@@ -1,4 +1,4 @@
-//! `/metrics`: the list of all metrics, and the values of those that are read only when somebody asks.
+//! `/metrics`: the list of all metrics, and the values of those that are read only when they are requested.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -69,7 +69,7 @@ pub(crate) fn describe() {
     }
 }
 
-/// Where the values come from that are read only when somebody asks.
+/// Where the values come from that are read only when they are requested.
 pub(crate) struct Sources {
     pub(crate) dispatcher: DispatcherHandle,
     pub(crate) triggers: Triggers,

@@ -21,7 +21,7 @@ pub(crate) fn program() -> PathBuf {
     }
 }
 
-/// Version, and what tells two builds of one version apart: size and time of change of the binary.
+/// Version, and what distinguishes two builds of one version: size and time of change of the binary.
 pub(crate) fn release() -> std::io::Result<String> {
     let binary = std::fs::metadata(PROGRAM)?;
     let version = env!("CARGO_PKG_VERSION");

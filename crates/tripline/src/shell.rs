@@ -13,7 +13,7 @@ pub(crate) fn completions(shell: clap_complete::Shell, out: &mut impl Write) -> 
     // Into memory first: the generator panics when its reader goes away.
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Args::command(), "tripline", &mut script);
-    Exit::Done.once_said(out.write_all(&script))
+    Exit::Done.after_output(out.write_all(&script))
 }
 
 /// Writes a manual page for the program and for each command that people type.
@@ -23,7 +23,7 @@ pub(crate) fn man(dir: &Path, errors: &mut impl Write) -> Exit {
     match std::fs::create_dir_all(dir).and_then(|()| write_pages(&command, dir)) {
         Ok(()) => Exit::Done,
         Err(error) => {
-            // If stderr is closed there is nobody to tell; the exit code still says it.
+            // If stderr is closed too, only the exit code reports it.
             let _ = writeln!(errors, "error: {}: {error}", dir.display());
             Exit::Failed
         }

@@ -42,10 +42,10 @@ pub(crate) fn start_file_log() {
 
 /// Sends the log to stderr. `level` has been checked by the configuration.
 pub(crate) fn start_log(format: LogFormat, level: &str) {
-    // The scheduler only wakes the cron planner; its own lines tell people nothing.
+    // The scheduler only wakes the cron planner; its own lines are of no use to people.
     let quiet = Targets::new()
         .with_target("tokio_cron_scheduler", LevelFilter::WARN)
-        // Below that the SDK tells access keys. Who names its crates in `log_level` wants to see everything.
+        // Below that the SDK logs access keys. Who names its crates in `log_level` wants to see everything.
         .with_target("aws_", LevelFilter::INFO);
     let asked: Targets = level.parse().unwrap_or_else(|_| Targets::new());
     let filter = quiet

@@ -30,7 +30,7 @@ pub(crate) fn build() -> Outcome<()> {
     Ok(())
 }
 
-/// What kills the hub, told which hub.
+/// The program that kills the hub, with the hub as its argument.
 pub(crate) fn command() -> Outcome<Command> {
     let target = repo::target_dir()?;
     let mut command = process::command(target.join("debug/tripline-crash"))?;

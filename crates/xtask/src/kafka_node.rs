@@ -106,7 +106,7 @@ fn start(args: &KafkaNodeArgs) -> Outcome<()> {
         };
         fs::create_dir_all(&dir).map_err(|error| Failure::file("create", &dir, error))?;
     }
-    // The full path tells this broker's process from every other one.
+    // The full path distinguishes this broker's process from every other one.
     let dir = args
         .dir
         .canonicalize()

@@ -17,7 +17,7 @@ const LIMIT: Duration = Duration::from_secs(600);
 /// Where one of them is, fetched if need be.
 type Find = fn() -> Outcome<PathBuf>;
 
-/// Tells the benchmark where they are; what cannot be had is said aloud there.
+/// Hands their addresses to the benchmark, which reports those that cannot be had.
 pub(crate) fn provide(bench: &mut Command) -> Outcome<()> {
     let peers: [(&str, &str, Find); 2] = [
         ("adnanh/webhook", "TRIPLINE_BENCH_WEBHOOK", webhook),

@@ -1,4 +1,4 @@
-//! Free ports for servers that must be told their port before they start.
+//! Free ports for servers that must know their port before they start.
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, TcpListener};

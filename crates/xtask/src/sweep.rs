@@ -42,14 +42,14 @@ impl Leftovers {
 
 impl Drop for Leftovers {
     fn drop(&mut self) {
-        let mut told = BTreeSet::new();
+        let mut named = BTreeSet::new();
         for _ in 0..ROUNDS {
             let left = children();
             if left.is_empty() {
                 return;
             }
             for process in left {
-                if !process.zombie && told.insert(process.pid) {
+                if !process.zombie && named.insert(process.pid) {
                     eprintln!(
                         "xtask: ended a leftover process: {} ({})",
                         process.name, process.pid

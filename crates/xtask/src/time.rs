@@ -49,7 +49,7 @@ pub(crate) fn tick() {
     sweep::reap_adopted();
 }
 
-/// Asks `probe` until it has an answer; gives up after `limit` or when told to stop.
+/// Asks `probe` until it has an answer; gives up after `limit` or on a signal to stop.
 pub(crate) fn wait_for<T>(
     what: &str,
     limit: Duration,

@@ -56,10 +56,10 @@ fn the_command_decides_the_exit_code_and_knows_the_services() {
     );
     assert_eq!(output.status.code(), Some(7), "{output:?}");
     assert!(String::from_utf8_lossy(&output.stdout).starts_with("http://127.0.0.1:"));
-    let told = String::from_utf8_lossy(&output.stderr);
+    let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(
-        told.contains("SKIPPED: MinIO: no endpoint named and no minio on PATH"),
-        "{told}"
+        stderr.contains("SKIPPED: MinIO: no endpoint named and no minio on PATH"),
+        "{stderr}"
     );
 }
 

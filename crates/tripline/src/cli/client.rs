@@ -1,4 +1,4 @@
-//! The admin API as the commands use it: one verb per kind of request, every problem already turned into words.
+//! The admin API as the commands use it: one verb per kind of request, every problem already turned into a message.
 
 use std::path::Path;
 use std::pin::pin;
@@ -14,9 +14,9 @@ use super::locate::Hub;
 use super::trouble::{self, last_cause};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long nothing may come before it is said what is waited for.
+/// How long nothing may come before a message shows what is waited for.
 const SILENCE: Duration = Duration::from_secs(3);
-/// Longest silence of the hub. A follower hears a keep-alive every 15 s.
+/// Longest silence of the hub. A follower gets a keep-alive every 15 s.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// Largest answer that is held in memory.
 const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
@@ -36,7 +36,7 @@ pub(crate) struct AdminClient<'a> {
 pub(crate) struct Answer {
     /// The `Tripline-Request-Id` header.
     pub(crate) request_id: String,
-    /// Whether the hub said 202: accepted, and no result yet.
+    /// Whether the hub answered 202: accepted, and no result yet.
     pub(crate) is_receipt: bool,
     /// The body.
     pub(crate) body: Bytes,
@@ -119,7 +119,7 @@ impl<'a> AdminClient<'a> {
         // Any web server answers 200 to anything; only a hub says which invocation it was.
         let id = id.and_then(|id| id.to_str().ok());
         Ok(Answer {
-            request_id: id.ok_or_else(|| self.stranger())?.to_owned(),
+            request_id: id.ok_or_else(|| self.not_a_hub())?.to_owned(),
             is_receipt: response.status() == reqwest::StatusCode::ACCEPTED,
             body: self.read(response).await?,
         })
@@ -178,7 +178,7 @@ impl<'a> AdminClient<'a> {
     async fn json(&self, request: RequestBuilder) -> Result<Value, Failure> {
         let response = self.send(request.timeout(READ_TIMEOUT)).await?;
         let body = self.read(response).await?;
-        serde_json::from_slice(&body).map_err(|_| self.stranger())
+        serde_json::from_slice(&body).map_err(|_| self.not_a_hub())
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
@@ -213,7 +213,7 @@ impl<'a> AdminClient<'a> {
         let mut body = Vec::new();
         while let Some(chunk) = self.next_chunk(&mut response).await? {
             if body.len() + chunk.len() > MAX_ANSWER_BYTES {
-                return Err(self.stranger());
+                return Err(self.not_a_hub());
             }
             body.extend_from_slice(&chunk);
         }
@@ -221,7 +221,7 @@ impl<'a> AdminClient<'a> {
     }
 
     /// Something answers, but not a hub of this kind.
-    pub(crate) fn stranger(&self) -> Failure {
+    pub(crate) fn not_a_hub(&self) -> Failure {
         Failure::Refused(format!(
             "what answers at {} is not a Tripline hub",
             self.url

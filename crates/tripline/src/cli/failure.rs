@@ -66,10 +66,10 @@ certificate does with --admin URL"
 // === impl Exit ===
 
 impl Exit {
-    /// This, once what there is to say was said. Whoever goes away before (`tripline check | head -1`) has heard enough;
-    /// what cannot be written otherwise is a failure.
-    pub(crate) fn once_said(self, said: io::Result<()>) -> Self {
-        match said {
+    /// This code, unless the output could not be written. A reader that goes away early (`tripline check | head -1`) is no
+    /// failure.
+    pub(crate) fn after_output(self, written: io::Result<()>) -> Self {
+        match written {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Self::Failed,
             _ => self,
         }

@@ -58,11 +58,11 @@ pub(crate) async fn invoke(
         }
         return Ok(Exit::Done);
     }
-    let receipt: Value = serde_json::from_slice(&answer.body).map_err(|_| client.stranger())?;
-    let id = text(&receipt, "request_id").ok_or_else(|| client.stranger())?;
+    let receipt: Value = serde_json::from_slice(&answer.body).map_err(|_| client.not_a_hub())?;
+    let id = text(&receipt, "request_id").ok_or_else(|| client.not_a_hub())?;
     if !args.follow {
-        let said = writeln!(terminal.out, "{}", escape::one_line(&id));
-        if let Err(error) = said.and_then(|()| terminal.out.flush()) {
+        let written = writeln!(terminal.out, "{}", escape::one_line(&id));
+        if let Err(error) = written.and_then(|()| terminal.out.flush()) {
             // The event is accepted, and this is all that leads to it.
             writeln!(terminal.err, "RequestId: {}", escape::one_line(&id))?;
             return Err(error.into());

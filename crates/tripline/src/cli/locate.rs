@@ -12,9 +12,9 @@ use super::failure::{Failure, TOKEN_HELP};
 use super::{ClientOptions, Env};
 use crate::plain;
 
-/// Where a hub listens when nothing else is said.
+/// Where a hub listens by default.
 pub(crate) const DEFAULT_ADMIN: &str = "http://127.0.0.1:8081";
-/// The configuration, where nothing else is said.
+/// The default configuration.
 pub(crate) const CONFIG_HERE: &str = "tripline.toml";
 /// Names another configuration; empty is as good as unset.
 pub(crate) const CONFIG_VARIABLE: &str = "TRIPLINE_CONFIG";

@@ -55,7 +55,7 @@ pub(crate) async fn logs(
     }
     let last = print(&args.request_id, shape, client, terminal).await?;
     if last == 0 {
-        say_why_nothing(&args.request_id, client, terminal).await?;
+        print_why_nothing(&args.request_id, client, terminal).await?;
     }
     Ok(Exit::Done)
 }
@@ -76,7 +76,7 @@ async fn print(
         ];
         let path = ["v1", "invocations", request_id, "logs"];
         let page = client.get(&path, &query).await?;
-        let lines = page.as_array().ok_or_else(|| client.stranger())?;
+        let lines = page.as_array().ok_or_else(|| client.not_a_hub())?;
         for line in lines {
             after = printer.write(line, terminal)?.max(after);
         }
@@ -103,13 +103,13 @@ pub(crate) async fn print_aside(
     };
     if let Err(failure) = print(request_id, Shape::Text, client, &mut aside).await {
         let words = escape::document(failure.to_string().as_bytes());
-        // Nobody is left to tell if even this cannot be written.
+        // If even this cannot be written, there is no other place to report it.
         let _ = writeln!(terminal.err, "the log cannot be shown: {words}");
     }
 }
 
 /// A run that was started has a log, at least of that. Says why there is none.
-async fn say_why_nothing(
+async fn print_why_nothing(
     request_id: &str,
     client: &AdminClient<'_>,
     terminal: &mut Terminal<'_>,
@@ -136,15 +136,15 @@ pub(crate) async fn follow_to_end(
     terminal: &mut Terminal<'_>,
 ) -> Result<Exit, Failure> {
     let (mut after, mut printer) = (0, Printer::new(shape));
-    // Since when nothing has come, and whether that was said. Nothing is waited for before the hub was there once.
-    let (mut away, mut told) = (None, false);
+    // Since when nothing has come, and whether that was reported. Nothing is waited for before the hub was there once.
+    let (mut away, mut reported) = (None, false);
     loop {
         let before = after;
         let place = (&mut after, &mut printer);
         let broken = match follow_once(request_id, place, (client, terminal)).await {
             Ok(Some(end)) => {
                 printer.end_line(terminal)?;
-                return say_end(&end, terminal);
+                return print_end(&end, terminal);
             }
             // The hub closed the stream: it is stopping, or restarting.
             Ok(None) => None,
@@ -152,7 +152,7 @@ pub(crate) async fn follow_to_end(
             Err(failure) => return Err(failure),
         };
         if after > before {
-            (away, told) = (None, false);
+            (away, reported) = (None, false);
         }
         let since = *away.get_or_insert_with(Instant::now);
         match broken {
@@ -161,8 +161,8 @@ pub(crate) async fn follow_to_end(
                 let why = "the hub closes the log before its end".to_owned();
                 return Err(Failure::Refused(why));
             }
-            Some(_) if !told => {
-                told = true;
+            Some(_) if !reported => {
+                reported = true;
                 writeln!(
                     terminal.err,
                     "the hub is away; waiting for it for up to a minute"
@@ -183,9 +183,9 @@ async fn follow_once(
     let mut response = client.follow(request_id, *after).await?;
     let mut reader = SseReader::default();
     while let Some(chunk) = client.next_chunk(&mut response).await? {
-        for event in reader.push(&chunk).ok_or_else(|| client.stranger())? {
+        for event in reader.push(&chunk).ok_or_else(|| client.not_a_hub())? {
             let SseEvent { kind, data, .. } = event;
-            let value: Value = serde_json::from_str(&data).map_err(|_| client.stranger())?;
+            let value: Value = serde_json::from_str(&data).map_err(|_| client.not_a_hub())?;
             if kind == "end" {
                 return Ok(Some(value));
             }
@@ -196,7 +196,7 @@ async fn follow_once(
     Ok(None)
 }
 
-fn say_end(end: &Value, terminal: &mut Terminal<'_>) -> Result<Exit, Failure> {
+fn print_end(end: &Value, terminal: &mut Terminal<'_>) -> Result<Exit, Failure> {
     let state = text_or_dash(end, "state");
     let reason = text(end, "detail").or_else(|| text(end, "reason"));
     match reason.filter(|reason| state != "succeeded" && *reason != state) {
@@ -255,7 +255,7 @@ impl Printer {
         Ok(seq)
     }
 
-    /// What is said next must not look like the rest of a line. Exact bytes are in the JSON.
+    /// What is printed next must not look like the rest of a line. Exact bytes are in the JSON.
     fn end_line(&mut self, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
         if self.open.take().is_some() {
             terminal.out.write_all(b"\n")?;

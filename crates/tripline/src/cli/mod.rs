@@ -1,4 +1,4 @@
-//! The commands that speak to a running hub through its admin API.
+//! The commands that talk to a running hub through its admin API.
 //!
 //! They find the address and the token by themselves ([`ClientOptions`]), show tables to people and JSON lines to
 //! machines (`--json`), and never let foreign text steer a terminal.
@@ -62,7 +62,7 @@ pub async fn run(command: ClientCommand, terminal: &mut Terminal<'_>) -> Exit {
         Err(failure) => {
             let exit = failure.exit();
             if exit != Exit::Done {
-                // Nobody is left to tell if even this cannot be written.
+                // If even this cannot be written, there is no other place to report it.
                 let words = escape::document(failure.to_string().as_bytes());
                 let _ = writeln!(terminal.err, "tripline: {words}");
             }

@@ -1,5 +1,5 @@
-//! Why there is no answer, in words that help: nobody is there, the certificate is not trusted, or the address names the
-//! wrong scheme.
+//! Why there is no answer, in a message that helps: nobody is there, the certificate is not trusted, or the address
+//! names the wrong scheme.
 
 use std::error::Error;
 

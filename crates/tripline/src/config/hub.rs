@@ -45,7 +45,7 @@ pub struct HubConfig {
     /// `log`, `"text"` or `"json"`, default text.
     pub log_format: LogFormat,
     /// A `tracing` filter such as `info` or `warn,tripline=debug`. `log_level`, default `info`, also for what it does not
-    /// name. The AWS SDK, which tells access keys below `info`, stays there unless its crates are named, as in
+    /// name. The AWS SDK, which logs access keys below `info`, stays there unless its crates are named, as in
     /// `debug,aws_=debug`.
     pub log_level: String,
 }

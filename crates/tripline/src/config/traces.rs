@@ -12,7 +12,7 @@ pub struct TracesConfig {
     pub endpoint: Uri,
     /// Further headers, such as `authorization`. `headers`.
     pub headers: Vec<(String, StringOrSecret)>,
-    /// The share of invocations that is recorded if their sender does not say, from 0 to 1. `share`, default 1.
+    /// The share of invocations that is recorded if their sender does not set it, from 0 to 1. `share`, default 1.
     pub share: f64,
 }
 

@@ -62,7 +62,7 @@ pub(super) fn to_json(level: &Level, verdicts: &[Verdict]) -> Value {
     json!({ "isolation": level, "functions": functions })
 }
 
-pub(super) fn say(level: &Level, verdicts: &[Verdict], out: &mut impl Write) -> io::Result<()> {
+pub(super) fn print(level: &Level, verdicts: &[Verdict], out: &mut impl Write) -> io::Result<()> {
     for (index, line) in level.lines().iter().enumerate() {
         let name = if index == 0 { "isolation" } else { "" };
         writeln!(out, "{name:<10} {line}")?;
@@ -98,11 +98,11 @@ mod tests {
         let level = level();
         let found = verdicts(&config, &level);
         assert!(found[0].is_refused());
-        let mut said = Vec::new();
-        say(&level, &found, &mut said).unwrap();
-        let said = String::from_utf8(said).unwrap();
+        let mut printed = Vec::new();
+        print(&level, &found, &mut printed).unwrap();
+        let printed = String::from_utf8(printed).unwrap();
         let line = "\nf          WILL NOT RUN: there is no user `no-such-user`\n";
-        assert!(said.ends_with(line), "{said}");
+        assert!(printed.ends_with(line), "{printed}");
         let json = &to_json(&level, &found)["functions"][0];
         assert_eq!(json["not_enforced"], "there is no user `no-such-user`");
         assert_eq!(

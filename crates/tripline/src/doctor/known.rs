@@ -1,5 +1,5 @@
-//! What the next start would change for the functions that the journal knows. It is asked beside a running hub, too:
-//! who changed the configuration asks before the restart.
+//! What the next start would change for the functions that the journal knows. It works beside a running hub, too,
+//! for a look at a changed configuration before the restart.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -78,7 +78,7 @@ pub(super) async fn clock() -> Finding {
     ask.args(["show", "--property=NTPSynchronized", "--value"])
         .kill_on_drop(true);
     match ask.output().await {
-        Ok(said) if said.status.success() && said.stdout.starts_with(b"no") => {
+        Ok(output) if output.status.success() && output.stdout.starts_with(b"no") => {
             Finding::doubtful(format!("it says {now}, and nobody sets it"), mend)
         }
         // Without systemd nobody can be asked in a way that holds everywhere.

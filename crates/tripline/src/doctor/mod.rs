@@ -26,7 +26,7 @@ use crate::plain;
 /// The longest time for one check.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Said where there is no configuration: what is good then is not the hub.
+/// Printed where there is no configuration: what is good then is not the hub.
 const NOTHING_ELSE: &str =
     "no configuration: ./tripline.toml is not there; only the machine was looked at";
 
@@ -60,7 +60,7 @@ pub(crate) fn doctor(
 ) -> Exit {
     let config = match file.map(load).transpose() {
         Ok(config) => config,
-        Err(failure) => return failure.say(as_json, out, errors),
+        Err(failure) => return failure.print(as_json, out, errors),
     };
     let level = level();
     let verdicts = config
@@ -69,14 +69,14 @@ pub(crate) fn doctor(
     let Ok(findings) = findings(config) else {
         return Exit::Failed;
     };
-    let said = if as_json {
+    let written = if as_json {
         let mut all = functions::to_json(&level, &verdicts);
         all["configuration"] = json!(file);
         all["checks"] = findings.iter().map(Finding::to_json).collect();
         writeln!(out, "{all}")
     } else {
-        functions::say(&level, &verdicts, out)
-            .and_then(|()| say(&findings, out))
+        functions::print(&level, &verdicts, out)
+            .and_then(|()| print(&findings, out))
             .and_then(|()| match file {
                 Some(_) => Ok(()),
                 None => writeln!(out, "{NOTHING_ELSE}"),
@@ -85,7 +85,7 @@ pub(crate) fn doctor(
     let is_bad = findings.iter().any(|one| one.verdict == Verdict::Bad)
         || verdicts.iter().any(functions::Verdict::is_refused);
     let exit = if is_bad { Exit::Failed } else { Exit::Done };
-    exit.once_said(said)
+    exit.after_output(written)
 }
 
 fn findings(config: Option<Config>) -> io::Result<Vec<Finding>> {
@@ -169,7 +169,7 @@ impl Finding {
     }
 
     fn new(verdict: Verdict, what: impl Into<String>, mend: impl Into<String>) -> Self {
-        // What others said may hold anything: it stays on its line.
+        // The text of others may hold anything: it stays on its line.
         let plain = |text: String| text.replace(is_hazardous, " ");
         Self {
             name: String::new(),
@@ -190,7 +190,7 @@ impl Finding {
     }
 }
 
-fn say(findings: &[Finding], out: &mut impl Write) -> io::Result<()> {
+fn print(findings: &[Finding], out: &mut impl Write) -> io::Result<()> {
     let width = findings.iter().map(|one| one.name.len()).max().unwrap_or(0);
     for one in findings {
         let mark = match one.verdict {
@@ -210,7 +210,7 @@ fn say(findings: &[Finding], out: &mut impl Write) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    fn said(file: Option<&Path>, as_json: bool) -> String {
+    fn printed(file: Option<&Path>, as_json: bool) -> String {
         let (mut out, mut errors) = (Vec::new(), Vec::new());
         doctor(file, as_json, &mut out, &mut errors);
         String::from_utf8(out).unwrap()
@@ -226,12 +226,12 @@ mod tests {
     #[test]
     fn no_configuration_is_not_passed_over() {
         let last = format!("\n{NOTHING_ELSE}\n");
-        assert!(said(None, false).ends_with(&last));
-        let json: serde_json::Value = serde_json::from_str(&said(None, true)).unwrap();
+        assert!(printed(None, false).ends_with(&last));
+        let json: serde_json::Value = serde_json::from_str(&printed(None, true)).unwrap();
         assert!(json["configuration"].is_null(), "{json}");
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("tripline.toml");
         std::fs::write(&file, "").unwrap();
-        assert!(!said(Some(&file), false).contains("no configuration"));
+        assert!(!printed(Some(&file), false).contains("no configuration"));
     }
 }

@@ -99,7 +99,7 @@ const BLOCKING_WORK_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) fn serve(file: &Path, out: &mut impl Write, errors: &mut impl Write) -> Exit {
     let config = match load(file) {
         Ok(config) => config,
-        Err(failure) => return failure.say(false, out, errors),
+        Err(failure) => return failure.print(false, out, errors),
     };
     telemetry::start_log(config.hub.log_format, &config.hub.log_level);
     secrets::hide_memory();

@@ -161,7 +161,7 @@ impl Exporter {
                     let spans = trace.sampled.then(|| spans::ended(&trace, &invocation));
                     spans.unwrap_or_default()
                 }
-                // Removed already, or the journal is closed: there is nothing to tell of.
+                // Removed already, or the journal is closed: there is nothing to report.
                 Ok(None) | Err(_) => Vec::new(),
             },
         }
@@ -180,7 +180,7 @@ impl Exporter {
             Err(error) => {
                 counter!("tripline_spans_dropped_total").increment(count);
                 if !self.is_troubled {
-                    // Said once until it goes well again. The address is no secret, but may hold one.
+                    // Reported once until it goes well again. The address is no secret, but may hold one.
                     let error = error.without_url();
                     tracing::warn!(%error, "the collector does not take traces; they are dropped");
                 }

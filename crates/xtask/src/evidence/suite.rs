@@ -1,5 +1,5 @@
-//! The end-to-end tests as a proof: how many of each module passed and how many were skipped, by what the test program
-//! says of its run.
+//! The end-to-end tests as a proof: how many of each module passed and how many were skipped, as the test program
+//! reports it.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -17,8 +17,8 @@ use crate::{repo, signals};
 /// Runs all of them on the release binary, and appends what came of them to `file`.
 pub(super) fn prove(services: &Services, file: &Path) -> Outcome<()> {
     eprintln!("==> end-to-end tests");
-    let said = repo::tools()?.join("evidence-suite.log");
-    let output = File::create(&said).map_err(|error| Failure::file("create", &said, error))?;
+    let log = repo::tools()?.join("evidence-suite.log");
+    let output = File::create(&log).map_err(|error| Failure::file("create", &log, error))?;
     let suite = ["test", "-p", "tripline-tests", "--test", "e2e"];
     // A test that passed hides what it printed, and with that why it was skipped.
     let mut command = repo::cargo(&[&suite[..], &["--", "--show-output"]].concat())?;
@@ -31,11 +31,11 @@ pub(super) fn prove(services: &Services, file: &Path) -> Outcome<()> {
     let watch = Stopwatch::start();
     let code = services.run(&mut command, Limits::PERSON)?;
     signals::check()?;
-    let text = fs::read(&said).map_err(|error| Failure::file("read", &said, error))?;
+    let text = fs::read(&log).map_err(|error| Failure::file("read", &log, error))?;
     let text = String::from_utf8_lossy(&text);
     let Some(mut proof) = read(&text).filter(|_| code == 0) else {
-        let what = "the end-to-end tests failed, or did not say how they went";
-        return Err(Failure::new(format!("{what}: {}", said.display())));
+        let what = "the end-to-end tests failed, or did not print their result";
+        return Err(Failure::new(format!("{what}: {}", log.display())));
     };
     proof["seconds"] = watch.elapsed().as_secs().into();
     let mut to = OpenOptions::new()
@@ -45,7 +45,7 @@ pub(super) fn prove(services: &Services, file: &Path) -> Outcome<()> {
     writeln!(to, "{proof}").map_err(|error| Failure::file("write", file, error))
 }
 
-/// What became of the tests of a module.
+/// The outcome of the tests of a module.
 #[derive(Default)]
 struct Module {
     passed: usize,
@@ -107,7 +107,7 @@ fn totals(text: &str) -> Option<[usize; 2]> {
     Some([count(" passed;")?, count(" failed;")?])
 }
 
-/// By test, what it said when it did not run. A test that ran in part, and said so, counts as skipped.
+/// By test, what it printed when it did not run. A test that reports that it ran in part counts as skipped.
 fn skips(text: &str) -> BTreeMap<&str, &str> {
     let (mut skips, mut test) = (BTreeMap::new(), "");
     for line in text.lines() {

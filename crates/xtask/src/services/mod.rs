@@ -56,7 +56,7 @@ pub(crate) struct Ports {
     s3: Port,
 }
 
-/// What became of one service.
+/// The outcome of one service.
 struct State {
     service: &'static str,
     /// Where it is, or why it is not.

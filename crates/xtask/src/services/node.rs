@@ -25,7 +25,7 @@ pub(crate) const READY: &str = "Kafka Server started";
 const PLAIN: &str = "PLAINTEXT://";
 const SASL: &str = "SASL_PLAINTEXT://";
 
-/// Listeners of each node that tell clients to go to a proxy; as many tests can have one at a time.
+/// Listeners of each node that send clients to a proxy; as many tests can have one at a time.
 const PROXIED: usize = 4;
 
 /// For the plain, the SASL and the controller's listener, and for both sides of each proxied one.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::failure::{Failure, Outcome};
-use crate::services::worker_clients::said;
+use crate::services::worker_clients::output_of;
 use crate::services::{program, step};
 use crate::{process, repo};
 
@@ -22,10 +22,10 @@ pub(super) fn installed(
     packages: &[&str],
 ) -> Outcome<(PathBuf, PathBuf)> {
     let ask = "import sys; print(sys.implementation.cache_tag, sys.executable)";
-    let told = said(program(process::require("python3")?)?.args(["-c", ask]))?;
-    let (tag, python) = told
+    let line = output_of(program(process::require("python3")?)?.args(["-c", ask]))?;
+    let (tag, python) = line
         .split_once(' ')
-        .ok_or_else(|| Failure::new(format!("python3 said {told:?} of itself")))?;
+        .ok_or_else(|| Failure::new(format!("python3 printed {line:?}")))?;
     let python = PathBuf::from(python);
     let home = repo::tools()?.join(format!("{name}-{version}-{tag}"));
     if !home.is_dir() {

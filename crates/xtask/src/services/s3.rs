@@ -19,7 +19,7 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 const ACCESS_KEY: &str = "tripline-test";
 const SECRET_KEY: &str = "tripline-test-secret";
 
-/// The variables that say where a store is and how to log in.
+/// The variables that hold where a store is and how to log in.
 struct Variables {
     endpoint: &'static str,
     access_key: &'static str,

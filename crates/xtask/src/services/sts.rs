@@ -1,4 +1,4 @@
-//! A security token service for a test run: moto's server, which has AWS STS, IAM and S3 in one place and can be told
+//! A security token service for a test run: moto's server, which has AWS STS, IAM and S3 in one place and can be set
 //! to enforce what their policies say. It is installed once into the tools folder.
 
 use std::time::Duration;

@@ -81,7 +81,7 @@ fn python(services: &mut Services) -> Outcome<PathBuf> {
 fn node(_: &mut Services) -> Outcome<PathBuf> {
     let node = process::require("node")?;
     let npm = process::require("npm")?;
-    let major = said(program(&node)?.args(["-p", "process.versions.modules"]))?;
+    let major = output_of(program(&node)?.args(["-p", "process.versions.modules"]))?;
     let (_, version) = NODE_CLIENT.split_once('@').unwrap_or_default();
     let home = repo::tools()?.join(format!("worker-node-{version}-abi{major}"));
     if !home.is_dir() {
@@ -158,7 +158,7 @@ fn partial(prefix: &str) -> Outcome<TempDir> {
 }
 
 /// The line that a short command prints.
-pub(super) fn said(command: &mut Command) -> Outcome<String> {
+pub(super) fn output_of(command: &mut Command) -> Outcome<String> {
     let output = command
         .stdin(Stdio::null())
         .output()

@@ -36,7 +36,7 @@ pub(super) fn check_unsafe(path: &Path, bytes: &[u8]) -> Option<String> {
     (lifted && !allowed).then(|| format!("{}: allows unsafe code", path.display()))
 }
 
-/// Who may say SKIPPED: the helper of all tests, and what counts such lines or is no test.
+/// Where SKIPPED may be printed: the helper of all tests, and what counts such lines or is no test.
 const SAY_SKIPPED: [&str; 3] = ["tests/skipped", "crates/xtask", "crates/bench"];
 
 /// A test that did not run says so through `tripline_skipped::skipped`: else nobody counts it.
@@ -45,8 +45,9 @@ pub(super) fn check_skips(path: &Path, bytes: &[u8]) -> Vec<String> {
         return Vec::new();
     }
     let text = String::from_utf8_lossy(bytes);
-    let said = text.lines().enumerate();
-    said.filter(|(_, line)| line.contains("\"SKIPPED"))
+    let lines = text.lines().enumerate();
+    lines
+        .filter(|(_, line)| line.contains("\"SKIPPED"))
         .map(|(number, _)| {
             let place = format!("{}:{}", path.display(), number + 1);
             format!("{place}: a skip that nobody counts: use `tripline_skipped::skipped`")

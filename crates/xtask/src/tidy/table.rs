@@ -1,4 +1,4 @@
-//! Who may use whom: the map of `crates/README.md` as data. A new arrow is a decision; it is made
+//! Which crate may use which: the map of `crates/README.md` as data. A new arrow is a decision; it is made
 //! here, in the open.
 
 /// One package and the packages of ours that it may depend on.

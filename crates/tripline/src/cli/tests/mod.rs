@@ -23,7 +23,7 @@ struct Ran {
     exit: Exit,
     out: String,
     err: String,
-    /// What was said while it waited.
+    /// What was printed while it waited.
     remarks: String,
 }
 
@@ -68,7 +68,7 @@ async fn command(hub: &FakeHub, args: &[&str], is_terminal: bool, input: &[u8]) 
     }
 }
 
-/// How it ended, and what it said beside its output.
+/// How it ended, and what it printed beside its output.
 async fn into(
     hub: &FakeHub,
     args: &[&str],

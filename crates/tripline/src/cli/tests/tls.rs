@@ -1,4 +1,4 @@
-//! Addresses with TLS: what is said where a certificate is not trusted, and where the scheme is the other one.
+//! Addresses with TLS: the message where a certificate is not trusted, and where the scheme is the other one.
 
 use std::path::PathBuf;
 use std::time::Duration;

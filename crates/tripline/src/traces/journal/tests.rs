@@ -7,7 +7,7 @@ use super::*;
 
 const SENDER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331";
 
-/// One that is new, whose sender said so much of its trace.
+/// One that is new, whose sender gave this trace.
 fn new(unique: u8, traceparent: Option<String>) -> NewInvocation {
     let at = Timestamp::from_millis(0);
     let extensions = traceparent.map(|text| ("traceparent".to_owned(), text));
