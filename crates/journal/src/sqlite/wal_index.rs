@@ -18,10 +18,9 @@ use nix::libc;
 
 use super::wal_damage::{self, Checksum};
 
-/// Bytes of its header, of which it has two copies, and where the numbers of a checkpoint follow.
+/// Bytes of its header, of which it has two copies, and where the number of checkpointed frames follows.
 const HEADER_BYTES: usize = 48;
 const CHECKPOINTED_AT: usize = 2 * HEADER_BYTES;
-const BEGUN_AT: usize = CHECKPOINTED_AT + 32;
 
 /// The version of the format.
 const VERSION: u32 = 3_007_000;
@@ -41,8 +40,6 @@ pub(super) struct WalIndex {
     pub(super) frames: u32,
     /// Frames that are in the database, too.
     pub(super) checkpointed: u32,
-    /// Frames that may be in the database, for a checkpoint of them had begun.
-    pub(super) begun: u32,
 }
 
 /// What the index of this database says; `None` where it is not whole.
@@ -103,7 +100,6 @@ impl WalIndex {
             salts: one[32..40].try_into().ok()?,
             frames: number(16)?,
             checkpointed: number(CHECKPOINTED_AT)?,
-            begun: number(BEGUN_AT)?,
         })
     }
 }
