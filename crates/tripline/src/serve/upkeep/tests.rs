@@ -124,33 +124,30 @@ async fn notes_go_with_a_trigger_that_was_removed_and_never_with_one_that_is_the
     assert!(!is_there().await);
 }
 
+/// The hub was away for ten days; records and logs are kept for three.
 #[tokio::test]
-async fn the_log_of_a_run_is_kept_from_when_it_was_found_lost() {
-    let bench = Bench::new();
-    let id = bench.run_that_wrote().await;
-    // The hub was away for ten days.
-    bench.clock.set(day(10));
-    let lost = Ending::new(End::Lost, day(10), "hub_restarted");
-    bench.journal.finish(id, lost).await.expect("ended");
-    bench.keep_up(10, &[]).await;
-    bench.keep_up(13, &[]).await;
-    assert!(bench.has_log(id).await && bench.has_record(id).await);
-    bench.keep_up(14, &[]).await;
-    assert!(!bench.has_log(id).await && !bench.has_record(id).await);
-}
-
-#[tokio::test]
-async fn what_a_run_left_that_ended_without_the_hub_is_kept_from_when_the_hub_was_told() {
-    let bench = Bench::new();
-    let id = bench.run_that_wrote().await;
-    bench.clock.set(day(10));
-    let ended = Ending::new(End::Succeeded, day(1), "exit_code");
-    bench.journal.finish(id, ended).await.expect("ended");
-    bench.keep_up(10, &[]).await;
-    bench.keep_up(13, &[]).await;
-    assert!(bench.has_log(id).await && bench.has_record(id).await);
-    bench.keep_up(14, &[]).await;
-    assert!(!bench.has_log(id).await && !bench.has_record(id).await);
+async fn what_ended_without_the_hub_is_kept_from_when_that_was_recorded() {
+    for ending in [
+        Ending::new(End::Lost, day(10), "hub_restarted"),
+        Ending::new(End::Succeeded, day(1), "exit_code"),
+    ] {
+        let bench = Bench::new();
+        let id = bench.run_that_wrote().await;
+        bench.clock.set(day(10));
+        let finished = bench.journal.finish(id, ending.clone()).await;
+        finished.expect("ended");
+        bench.keep_up(10, &[]).await;
+        bench.keep_up(13, &[]).await;
+        assert!(
+            bench.has_log(id).await && bench.has_record(id).await,
+            "{ending:?}"
+        );
+        bench.keep_up(14, &[]).await;
+        assert!(
+            !bench.has_log(id).await && !bench.has_record(id).await,
+            "{ending:?}"
+        );
+    }
 }
 
 #[tokio::test]
