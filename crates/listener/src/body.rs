@@ -4,7 +4,7 @@ use std::future::pending;
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::BodyExt;
@@ -92,8 +92,9 @@ async fn collect(
     if announced > limit {
         return Err(too_large());
     }
-    let mut first: Option<Bytes> = None;
-    let mut more = BytesMut::new();
+    // Copied, even one that came in one piece: that is a part of the connection's buffer, and a byte that is kept would keep
+    // all of it.
+    let mut whole = Vec::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| {
             refused(
@@ -105,25 +106,21 @@ async fn collect(
         let Ok(data) = frame.into_data() else {
             continue;
         };
-        let so_far = first.as_ref().map_or(0, Bytes::len).max(more.len());
-        if data.len() > limit - so_far {
+        if data.len() > limit - whole.len() {
             return Err(too_large());
         }
-        if !share.grow_to(so_far + data.len()) {
+        let length = whole.len() + data.len();
+        if !share.grow_to(length) {
             return Err(no_room());
         }
-        // Most bodies are one frame, which is handed on without a copy.
-        match first.take() {
-            None if more.is_empty() => first = Some(data),
-            None => more.extend_from_slice(&data),
-            Some(head) => {
-                more.reserve(announced.max(head.len() + data.len()));
-                more.extend_from_slice(&head);
-                more.extend_from_slice(&data);
-            }
+        if whole.is_empty() {
+            whole.reserve_exact(data.len());
+        } else if whole.capacity() < length {
+            whole.reserve_exact(announced.max(2 * length) - whole.len());
         }
+        whole.extend_from_slice(&data);
     }
-    Ok((first.unwrap_or_else(|| more.freeze()), share))
+    Ok((whole.into_boxed_slice().into(), share))
 }
 
 fn no_room() -> Problem {

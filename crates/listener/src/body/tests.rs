@@ -40,6 +40,15 @@ async fn bodies_up_to_the_limit_are_read() {
     }
 }
 
+/// What waits for its start is kept, and its connection's buffer, up to some hundred KiB, is not.
+#[tokio::test]
+async fn a_body_does_not_keep_the_buffer_it_came_in() {
+    let buffer = Bytes::from(vec![b'x'; 64 * 1024]);
+    let kept = read(Body::from(buffer.slice(..1)), 5).await.unwrap();
+    assert_eq!(kept, "x");
+    assert!(buffer.is_unique());
+}
+
 #[tokio::test]
 async fn one_byte_more_is_refused() {
     for body in [

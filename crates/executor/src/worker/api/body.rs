@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::HeaderMap;
 use hyper::body::{Body, Incoming};
@@ -80,33 +80,22 @@ enum Read {
 }
 
 async fn read(body: &mut Incoming, limit: usize) -> Result<Read, Broken> {
-    let announced = body.size_hint().lower();
-    if usize::try_from(announced).map_or(true, |announced| announced > limit) {
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if announced > limit {
         return Ok(Read::TooLarge);
     }
-    let mut first = Bytes::new();
-    let mut more = BytesMut::new();
+    // Copied, even what came in one piece: that is a part of the connection's buffer, and would keep all of it until the
+    // hub has taken the answer.
+    let mut whole = Vec::with_capacity(announced);
     let mut trailers = HeaderMap::new();
     while let Some(frame) = body.frame().await {
         match frame.map_err(|_| Broken)?.into_data() {
-            Ok(data) if first.len() + more.len() + data.len() > limit => return Ok(Read::TooLarge),
-            // Most answers are one piece, and that one need not be copied.
-            Ok(data) if first.is_empty() && more.is_empty() => first = data,
-            Ok(data) => {
-                if !first.is_empty() {
-                    more.reserve(usize::try_from(announced).unwrap_or(0));
-                    more.extend_from_slice(&std::mem::take(&mut first));
-                }
-                more.extend_from_slice(&data);
-            }
+            Ok(data) if whole.len() + data.len() > limit => return Ok(Read::TooLarge),
+            Ok(data) => whole.extend_from_slice(&data),
             Err(frame) => trailers.extend(frame.into_trailers().unwrap_or_default()),
         }
     }
-    let whole = if more.is_empty() {
-        first
-    } else {
-        more.freeze()
-    };
+    let whole = whole.into_boxed_slice().into();
     Ok(Read::Whole(whole, trailers))
 }
 
