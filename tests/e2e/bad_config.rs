@@ -48,11 +48,15 @@ fn check(hub: &Hub, file: &str) -> Output {
     }
 }
 
-fn refused(said: &Output, words: &str) {
-    assert_eq!(said.code, 2, "{said:?}");
-    assert!(said.stderr.contains(words), "no {words:?} in {said:?}");
-    assert!(!said.stderr.contains("panicked"), "{said:?}");
-    assert!(said.stderr.len() < 64 * 1024, "{} bytes", said.stderr.len());
+fn refused(output: &Output, words: &str) {
+    assert_eq!(output.code, 2, "{output:?}");
+    assert!(output.stderr.contains(words), "no {words:?} in {output:?}");
+    assert!(!output.stderr.contains("panicked"), "{output:?}");
+    assert!(
+        output.stderr.len() < 64 * 1024,
+        "{} bytes",
+        output.stderr.len()
+    );
 }
 
 #[test]
@@ -87,9 +91,9 @@ fn a_start_names_all_that_is_wrong_and_leaves_nothing_behind() {
     ];
     for (text, words) in wrong {
         let hub = Hub::prepare(text);
-        let said = hub.refuses();
+        let output = hub.refuses();
         for words in words {
-            refused(&said, words);
+            refused(&output, words);
         }
         assert!(!hub.path("data/journal.db").exists(), "{text}");
     }
@@ -125,10 +129,10 @@ fn a_file_that_is_half_written_is_good_or_refused() {
     let mut good = 0;
     for end in (0..bytes.len()).step_by(7).chain([bytes.len()]) {
         fs::write(hub.path("half.toml"), &bytes[..end]).unwrap();
-        let said = check(&hub, "half.toml");
-        match said.code {
+        let output = check(&hub, "half.toml");
+        match output.code {
             0 => good += 1,
-            _ => refused(&said, "half.toml"),
+            _ => refused(&output, "half.toml"),
         }
     }
     // The whole, the empty beginning, and cuts between keys that are not needed.
@@ -192,9 +196,9 @@ fn ten_thousand_triggers_are_checked_in_time() {
     let hub = Hub::prepare("");
     let function = "[functions.f]\ncommand = [\"true\"]\n";
     hub.write("many.toml", &format!("{function}{timers}{routes}"));
-    let said = check(&hub, "many.toml");
-    assert_eq!(said.code, 0, "{said:?}");
-    assert!(said.stdout.contains("12000 triggers"), "{said:?}");
+    let output = check(&hub, "many.toml");
+    assert_eq!(output.code, 0, "{output:?}");
+    assert!(output.stdout.contains("12000 triggers"), "{output:?}");
     let twice = "[triggers.again]\nkind = \"http\"\nfunction = \"f\"\nroute = \"POST /h7/{x}\"\nauth = \"none\"\n";
     hub.write("many.toml", &format!("{function}{timers}{routes}{twice}"));
     refused(&check(&hub, "many.toml"), "of trigger `h7`");

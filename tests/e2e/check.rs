@@ -29,8 +29,8 @@ route = "POST /x"
 auth = "none"
 "#,
     );
-    let said = hub.cli(&["check", "tripline.toml"]);
-    assert_eq!(said.code, 2, "{said:?}");
+    let output = hub.cli(&["check", "tripline.toml"]);
+    assert_eq!(output.code, 2, "{output:?}");
     for words in [
         "unknown key `qsp`",
         "did you mean `qps`",
@@ -44,9 +44,9 @@ auth = "none"
         "tripline.toml:7:1",
     ] {
         assert!(
-            said.stderr.contains(words),
+            output.stderr.contains(words),
             "no {words:?} in\n{}",
-            said.stderr
+            output.stderr
         );
     }
     assert!(!hub.path("data").exists(), "check touches no disk");
@@ -62,9 +62,9 @@ env = { KEY = { env = "NEVER_SET_ANYWHERE" } }
 "#,
     );
     assert_eq!(hub.cli(&["check", "tripline.toml"]).code, 0);
-    let said = hub.refuses();
-    assert_eq!(said.code, 2, "{said:?}");
-    assert!(said.stderr.contains("NEVER_SET_ANYWHERE"), "{said:?}");
+    let output = hub.refuses();
+    assert_eq!(output.code, 2, "{output:?}");
+    assert!(output.stderr.contains("NEVER_SET_ANYWHERE"), "{output:?}");
 }
 
 /// The exit code of a command whose reader went away before it said anything.
@@ -89,8 +89,8 @@ fn a_reader_that_went_away_changes_no_exit_code() {
         code_unheard(&hub, &["check", "none.toml", "--json"]),
         Some(2)
     );
-    let heard = hub.cli(&["doctor"]).code;
-    assert_eq!(code_unheard(&hub, &["doctor"]), Some(heard));
+    let code = hub.cli(&["doctor"]).code;
+    assert_eq!(code_unheard(&hub, &["doctor"]), Some(code));
 }
 
 #[test]
@@ -104,10 +104,14 @@ fn what_is_wrong_is_json_where_that_is_asked_for() {
         &["doctor", "none.toml", "--json"],
         &["journal", "check", "none", "--json"],
     ] {
-        let said = hub.cli(args);
-        assert_eq!((said.code, &*said.stderr), (2, ""), "{args:?}: {said:?}");
-        let said: Value = serde_json::from_str(&said.stdout).unwrap();
-        assert!(said["message"].is_string(), "{args:?}: {said}");
+        let output = hub.cli(args);
+        assert_eq!(
+            (output.code, &*output.stderr),
+            (2, ""),
+            "{args:?}: {output:?}"
+        );
+        let output: Value = serde_json::from_str(&output.stdout).unwrap();
+        assert!(output["message"].is_string(), "{args:?}: {output}");
     }
 }
 
@@ -122,8 +126,8 @@ fn the_environment_names_the_configuration() {
         String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned()
     };
     for command in ["check", "serve", "doctor"] {
-        let said = under(&[command]);
-        assert!(said.contains("other.toml:3:1"), "{command}: {said}");
+        let output = under(&[command]);
+        assert!(output.contains("other.toml:3:1"), "{command}: {output}");
         let named = under(&[command, "none.toml"]);
         assert!(named.contains("none.toml: No such file"), "{named}");
     }
@@ -132,13 +136,13 @@ fn the_environment_names_the_configuration() {
     assert!(done.status.success(), "empty is as good as unset: {done:?}");
     for command in ["check", "adopt"] {
         let age: &[&str] = if command == "adopt" { &["--old"] } else { &[] };
-        let said = under(&[&["journal", command], age].concat());
+        let output = under(&[&["journal", command], age].concat());
         assert!(
-            said.contains("elsewhere: No such file"),
-            "{command}: {said}"
+            output.contains("elsewhere: No such file"),
+            "{command}: {output}"
         );
     }
     // Without it, what lies here is looked at.
-    let said = hub.cli(&["doctor"]);
-    assert!(said.stdout.contains("here       "), "{said:?}");
+    let output = hub.cli(&["doctor"]);
+    assert!(output.stdout.contains("here       "), "{output:?}");
 }

@@ -24,8 +24,8 @@ fn the_compose_file_keeps_to_the_compose_specification() {
     };
     let mut command = checkers.module("check_jsonschema");
     command.args(["--builtin-schema", "vendor.compose-spec"]);
-    let said = output(command.arg(root().join("docker-compose.yml")));
-    assert_eq!(said.code, 0, "{said:?}");
+    let output = output(command.arg(root().join("docker-compose.yml")));
+    assert_eq!(output.code, 0, "{output:?}");
     let text = read("docker-compose.yml");
     for file in [
         "crates/tripline/Dockerfile",
@@ -40,12 +40,12 @@ fn a_linter_has_nothing_to_say_about_the_dockerfile() {
     let Some(checkers) = Checkers::find("Dockerfile") else {
         return;
     };
-    let said = output(
+    let output = output(
         checkers
             .program("hadolint")
             .arg(root().join("crates/tripline/Dockerfile")),
     );
-    assert_eq!(said.code, 0, "{said:?}");
+    assert_eq!(output.code, 0, "{output:?}");
 }
 
 #[test]
@@ -90,8 +90,8 @@ async fn the_images_health_check_passes_with_a_hub_and_fails_without() {
 fn the_containers_configuration_is_good() {
     let hub = Hub::prepare("");
     hub.write("tripline.toml", &read("examples/container/tripline.toml"));
-    let said = hub.cli(&["check", "tripline.toml"]);
-    assert_eq!(said.code, 0, "{said:?}");
+    let output = hub.cli(&["check", "tripline.toml"]);
+    assert_eq!(output.code, 0, "{output:?}");
 }
 
 #[test]
@@ -115,10 +115,10 @@ fn systemd_takes_the_unit_and_finds_it_shut() {
         let mut command = Command::new("systemd-analyze");
         output(command.args(args).arg(hub.path("tripline.service")))
     };
-    let said = analyze(&["verify", "--man=no"]);
-    assert_eq!(said.code, 0, "{said:?}");
+    let output = analyze(&["verify", "--man=no"]);
+    assert_eq!(output.code, 0, "{output:?}");
     // What an older systemd does not know is ignored by it, and said.
-    let complaints = said
+    let complaints = output
         .stderr
         .lines()
         .filter(|line| !line.contains("'DelegateSubgroup'"));
@@ -140,6 +140,6 @@ fn systemd_takes_the_unit_and_finds_it_shut() {
         assert!(unit.lines().any(|one| one == line), "no {line}");
     }
     // Out of 100: exposure 2.1 where this was written; a unit without any hardening has 9.2.
-    let said = analyze(&["security", "--offline=true", "--threshold=25"]);
-    assert_eq!(said.code, 0, "{}", said.stdout);
+    let output = analyze(&["security", "--offline=true", "--threshold=25"]);
+    assert_eq!(output.code, 0, "{}", output.stdout);
 }

@@ -10,8 +10,9 @@ use serde_json::Value;
 use tripline_tests::{Disk, Hub, Output, kafka, kafka_sasl, s3_store, skipped};
 
 /// What a check found.
-fn found(said: &Output, check: &str) -> Value {
-    let report: Value = serde_json::from_str(&said.stdout).unwrap_or_else(|_| panic!("{said:?}"));
+fn found(output: &Output, check: &str) -> Value {
+    let report: Value =
+        serde_json::from_str(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
     let checks = report["checks"].as_array().expect("checks");
     let found = checks.iter().find(|one| one["check"] == check);
     found
@@ -20,8 +21,8 @@ fn found(said: &Output, check: &str) -> Value {
 }
 
 #[track_caller]
-fn is(said: &Output, check: &str, verdict: &str, words: &str) {
-    let found = found(said, check);
+fn is(output: &Output, check: &str, verdict: &str, words: &str) {
+    let found = found(output, check);
     assert_eq!(found["verdict"], verdict, "{found}");
     assert!(found.to_string().contains(words), "no {words:?} in {found}");
     assert_eq!(found["help"].is_string(), verdict != "good", "{found}");
@@ -48,15 +49,15 @@ fn doctor_under(hub: &Hub, program: &[&str]) -> io::Result<Output> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_healthy_machine_is_told_so_with_and_without_a_hub() {
     let mut hub = Hub::prepare("[functions.f]\ncommand = [\"true\"]\n");
-    let said = doctor(&hub);
-    assert_eq!(said.code, 0, "{said:?}");
-    is(&said, "data directory", "good", "will be made");
-    is(&said, "journal size", "good", "10240 MiB");
+    let output = doctor(&hub);
+    assert_eq!(output.code, 0, "{output:?}");
+    is(&output, "data directory", "good", "will be made");
+    is(&output, "journal size", "good", "10240 MiB");
     for check in ["clock", "gateway address", "admin address", "program of f"] {
-        assert_ne!(found(&said, check)["verdict"], "bad", "{said:?}");
+        assert_ne!(found(&output, check)["verdict"], "bad", "{output:?}");
     }
     assert!(
-        found(&said, "disk sync")["what"]
+        found(&output, "disk sync")["what"]
             .as_str()
             .unwrap()
             .contains("for a small write")
@@ -72,11 +73,11 @@ async fn a_healthy_machine_is_told_so_with_and_without_a_hub() {
         listen(&admin)
     );
     hub.write("tripline.toml", &text);
-    let said = doctor(&hub);
-    assert_eq!(said.code, 0, "{said:?}");
-    is(&said, "data directory", "good", "the hub's alone");
+    let output = doctor(&hub);
+    assert_eq!(output.code, 0, "{output:?}");
+    is(&output, "data directory", "good", "the hub's alone");
     is(
-        &said,
+        &output,
         "gateway address",
         "good",
         "a hub runs on this data directory",
@@ -146,28 +147,33 @@ mode = "poll"
     hub.write_secret("key", "canary-of-a-secret");
     fs::create_dir(hub.path("data")).unwrap();
     fs::set_permissions(hub.path("data"), fs::Permissions::from_mode(0o755)).unwrap();
-    let said = doctor(&hub);
-    assert_eq!(said.code, 1, "{said:?}");
-    is(&said, "data directory", "doubtful", "chmod 700");
-    is(&said, "admin certificate", "bad", "no-such-cert.pem");
-    is(&said, "target of near", "bad", "allow_private");
-    is(&said, "gateway address", "bad", "in use");
-    is(&said, "program of gone", "bad", "no-such-program-anywhere");
+    let output = doctor(&hub);
+    assert_eq!(output.code, 1, "{output:?}");
+    is(&output, "data directory", "doubtful", "chmod 700");
+    is(&output, "admin certificate", "bad", "no-such-cert.pem");
+    is(&output, "target of near", "bad", "allow_private");
+    is(&output, "gateway address", "bad", "in use");
     is(
-        &said,
+        &output,
+        "program of gone",
+        "bad",
+        "no-such-program-anywhere",
+    );
+    is(
+        &output,
         "secret environment variable `NEVER_SET_ANYWHERE`",
         "bad",
         "is not set",
     );
-    is(&said, "secret file `key`", "good", "");
+    is(&output, "secret file `key`", "good", "");
     let refused = closed.port().to_string();
     for check in ["target of far", "traces"] {
-        is(&said, check, "bad", &refused);
+        is(&output, check, "bad", &refused);
     }
-    is(&said, "credentials of robot", "bad", "role");
-    is(&said, "trigger orders", "bad", "orders");
-    is(&said, "trigger uploads", "bad", "cannot be listed");
-    assert!(!said.stdout.contains("canary-of-a-secret"), "{said:?}");
+    is(&output, "credentials of robot", "bad", "role");
+    is(&output, "trigger orders", "bad", "orders");
+    is(&output, "trigger uploads", "bad", "cannot be listed");
+    assert!(!output.stdout.contains("canary-of-a-secret"), "{output:?}");
     fs::set_permissions(hub.path("key"), fs::Permissions::from_mode(0o644)).unwrap();
     is(&doctor(&hub), "secret file `key`", "bad", "chmod 600");
     let started = hub.cli(&["serve", "tripline.toml"]);
@@ -197,29 +203,29 @@ fn a_key_that_others_can_read_is_refused_like_any_secret() {
     is(&doctor(&hub), "admin certificate", "bad", "no certificate");
     fs::set_permissions(hub.path("key.pem"), fs::Permissions::from_mode(0o644)).unwrap();
     is(&doctor(&hub), "admin certificate", "bad", "chmod 600");
-    let said = hub.refuses();
-    assert_eq!(said.code, 1, "{said:?}");
-    assert!(said.stderr.contains("chmod 600"), "{said:?}");
+    let output = hub.refuses();
+    assert_eq!(output.code, 1, "{output:?}");
+    assert!(output.stderr.contains("chmod 600"), "{output:?}");
 }
 
 #[test]
 fn few_descriptors_are_doubtful() {
     let hub = Hub::prepare("[functions.f]\ncommand = [\"true\"]\nconcurrency = 100\n");
     match doctor_under(&hub, &["prlimit", "--nofile=128:1024"]) {
-        Ok(said) => {
+        Ok(output) => {
             is(
-                &said,
+                &output,
                 "open files",
                 "doubtful",
                 "128 may be open, about 1536 are needed",
             );
             is(
-                &said,
+                &output,
                 "open files of the executor",
                 "doubtful",
                 "1024 may be open, about 1728 are needed",
             );
-            assert_eq!(said.code, 0, "{said:?}");
+            assert_eq!(output.code, 0, "{output:?}");
         }
         Err(error) => skipped("few descriptors", &format!("no prlimit: {error}")),
     }
@@ -241,9 +247,9 @@ fn a_slow_disk_is_doubtful() {
         slow,
     ];
     match doctor_under(&hub, &tracer) {
-        Ok(said) if !said.stdout.is_empty() => {
-            is(&said, "disk sync", "doubtful", "local SSD");
-            assert_eq!(said.code, 0, "{said:?}");
+        Ok(output) if !output.stdout.is_empty() => {
+            is(&output, "disk sync", "doubtful", "local SSD");
+            assert_eq!(output.code, 0, "{output:?}");
         }
         failed => skipped("a slow disk", &format!("strace cannot be used: {failed:?}")),
     }
@@ -255,14 +261,14 @@ fn a_disk_that_is_full_or_takes_no_writes_is_bad() {
     let Some(disk) = Disk::mount("a full disk", 64, &hub.path("data")) else {
         return;
     };
-    let said = doctor(&hub);
-    is(&said, "data directory", "bad", "make room");
-    is(&said, "journal size", "doubtful", "set `max_journal`");
-    assert_eq!(said.code, 1, "{said:?}");
+    let output = doctor(&hub);
+    is(&output, "data directory", "bad", "make room");
+    is(&output, "journal size", "doubtful", "set `max_journal`");
+    assert_eq!(output.code, 1, "{output:?}");
     assert!(disk.try_remount("ro"));
-    let said = doctor(&hub);
-    is(&said, "data directory", "bad", "cannot be written");
-    is(&said, "disk sync", "bad", "see `data directory`");
+    let output = doctor(&hub);
+    is(&output, "data directory", "bad", "cannot be written");
+    is(&output, "disk sync", "bad", "see `data directory`");
 }
 
 #[test]
@@ -276,10 +282,13 @@ fn a_refused_login_is_told_without_the_password() {
          \"sasl.mechanism\" = \"PLAIN\"\n\"sasl.username\" = \"alice\"\n\"sasl.password\" = {{ file = \"password\" }}\n"
     ));
     hub.write_secret("password", "canary-of-a-password");
-    let said = doctor(&hub);
-    is(&said, "trigger orders", "bad", "Authentication failed");
-    assert_eq!(said.code, 1, "{said:?}");
-    assert!(!said.stdout.contains("canary-of-a-password"), "{said:?}");
+    let output = doctor(&hub);
+    is(&output, "trigger orders", "bad", "Authentication failed");
+    assert_eq!(output.code, 1, "{output:?}");
+    assert!(
+        !output.stdout.contains("canary-of-a-password"),
+        "{output:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -302,13 +311,13 @@ async fn brokers_and_buckets_are_tried() {
     hub.write_secret("access", &s3.access_key);
     hub.write_secret("secret", &s3.secret_key);
     hub.configure(&config);
-    let said = doctor(&hub);
-    is(&said, "trigger orders", "good", "3 partitions");
-    is(&said, "trigger uploads", "good", "1 objects");
-    assert_eq!(said.code, 0, "{said:?}");
+    let output = doctor(&hub);
+    is(&output, "trigger orders", "good", "3 partitions");
+    is(&output, "trigger uploads", "good", "1 objects");
+    assert_eq!(output.code, 0, "{output:?}");
     hub.configure(&config.replace(&format!("[\"{topic}\"]"), "[\"no-such-topic\"]"));
     hub.write_secret("secret", "not-the-secret");
-    let said = doctor(&hub);
-    is(&said, "trigger orders", "bad", "no-such-topic");
-    is(&said, "trigger uploads", "bad", "cannot be listed");
+    let output = doctor(&hub);
+    is(&output, "trigger orders", "bad", "no-such-topic");
+    is(&output, "trigger uploads", "bad", "cannot be listed");
 }

@@ -70,7 +70,7 @@ async fn a_long_run_outlives_its_hub_and_its_log_has_no_hole() {
 fn every_example_is_a_good_configuration() {
     for name in ["quickstart", "four-triggers", "long-run"] {
         let (hub, _) = example(name);
-        let said = hub.cli(&["check", "tripline.toml"]);
-        assert_eq!(said.code, 0, "{name}: {said:?}");
+        let output = hub.cli(&["check", "tripline.toml"]);
+        assert_eq!(output.code, 0, "{name}: {output:?}");
     }
 }

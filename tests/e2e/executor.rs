@@ -331,8 +331,8 @@ command = ["sh", "-c", 'if true <>/dev/tty; then echo reached; else echo none; f
     assert_ne!(stat(parent)[4], "0", "the hub has no terminal");
     let id = hub.invoke("types", "x").await;
     hub.ended(&id).await;
-    let said = written(&hub, &id).await;
-    assert!(said.contains(&"none".to_owned()), "{said:?}");
+    let lines = written(&hub, &id).await;
+    assert!(lines.contains(&"none".to_owned()), "{lines:?}");
     // A Ctrl-C for the hub does not reach it either.
     assert_eq!(stat(executor.pid)[3], executor.pid.to_string());
 }

@@ -28,9 +28,9 @@ async fn hub() -> Hub {
 }
 
 fn invoke(hub: &Hub, args: &[&str]) -> String {
-    let said = hub.cli(&[&["invoke"], args].concat());
-    assert_eq!(said.code, 0, "{said:?}");
-    said.stdout.trim().to_owned()
+    let output = hub.cli(&[&["invoke"], args].concat());
+    assert_eq!(output.code, 0, "{output:?}");
+    output.stdout.trim().to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -95,8 +95,8 @@ async fn terminate_stops_a_run_and_cancels_what_waits() {
     .await;
     let waiting = invoke(&hub, &["endless"]);
     for id in [&waiting, &running] {
-        let said = hub.cli(&["terminate", id]);
-        assert_eq!(said.code, 0, "{said:?}");
+        let output = hub.cli(&["terminate", id]);
+        assert_eq!(output.code, 0, "{output:?}");
     }
     assert_eq!(hub.ended(&waiting).await["state"], "cancelled");
     let ended = hub.ended(&running).await;
@@ -119,8 +119,8 @@ async fn following_a_log_ends_with_the_run() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sync_function_answers_with_its_result() {
     let hub = hub().await;
-    let said = hub.cli(&["invoke", "shout", "--data", "louder"]);
-    assert!(said.stdout.contains("LOUDER"), "{said:?}");
+    let output = hub.cli(&["invoke", "shout", "--data", "louder"]);
+    assert!(output.stdout.contains("LOUDER"), "{output:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,7 +16,7 @@ use tripline_tests::Hub;
 const CONFIG: &str = "[functions.greet]\ncommand = [\"sh\", \"-c\", \"echo hello\"]\n";
 
 /// One message: the lengths of its JSON and of the blob behind it, which is empty, and the JSON.
-async fn say(stream: &mut UnixStream, message: &Value) {
+async fn send(stream: &mut UnixStream, message: &Value) {
     let text = message.to_string();
     let mut frame = u32::try_from(text.len()).unwrap().to_be_bytes().to_vec();
     frame.extend([0; 4]);
@@ -24,7 +24,7 @@ async fn say(stream: &mut UnixStream, message: &Value) {
     stream.write_all(&frame).await.unwrap();
 }
 
-async fn heard(stream: &mut UnixStream) -> Value {
+async fn received(stream: &mut UnixStream) -> Value {
     let message = stream.read_u32().await.unwrap();
     let blob = stream.read_u32().await.unwrap();
     let mut bytes = vec![0; (message + blob) as usize];
@@ -53,9 +53,9 @@ impl Other {
         let mut server = JoinSet::new();
         server.spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
-                let hello = &heard(&mut stream).await["hello"];
+                let hello = &received(&mut stream).await["hello"];
                 assert_eq!(hello["key"], "its key", "{hello}");
-                say(&mut stream, &answer).await;
+                send(&mut stream, &answer).await;
             }
         });
         Self {
@@ -68,10 +68,10 @@ impl Other {
 
 /// A start that is refused says all of these, and leaves the other executor alone.
 fn explains(hub: &Hub, other: &Other, parts: &[&str]) {
-    let said = hub.refuses();
-    assert_eq!(said.code, 1, "{said:?}");
+    let output = hub.refuses();
+    assert_eq!(output.code, 1, "{output:?}");
     for part in parts {
-        assert!(said.stderr.contains(part), "{part}: {said:?}");
+        assert!(output.stderr.contains(part), "{part}: {output:?}");
     }
     assert!(other.dir.join("socket").exists(), "it lives");
     assert!(hub.executors().is_empty(), "nothing is left of this start");
@@ -133,8 +133,8 @@ async fn an_executor_explains_what_a_hub_of_another_version_hears() {
             "versions": { "from": 7001, "to": 7002 }, "release": "of-tomorrow",
             "key": fs::read_to_string(dir.join("key")).unwrap(),
         }});
-        say(&mut stream, &hello).await;
-        let answer = heard(&mut stream).await;
+        send(&mut stream, &hello).await;
+        let answer = received(&mut stream).await;
         assert_eq!(stream.read(&mut [0]).await.unwrap(), 0, "nothing follows");
         answer["refused"].clone()
     };

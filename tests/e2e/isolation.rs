@@ -122,8 +122,8 @@ async fn what_cannot_be_enforced_is_said_and_not_run_where_it_is_required() {
         ("strict", "WILL NOT RUN, isolation is required: "),
         ("loose", "runs, but "),
     ] {
-        let said = |line: &str| line.contains(function) && line.contains(what);
-        assert!(doctor.stdout.lines().any(said), "{doctor:?}");
+        let names_it = |line: &str| line.contains(function) && line.contains(what);
+        assert!(doctor.stdout.lines().any(names_it), "{doctor:?}");
     }
 
     let id = hub.invoke("strict", "").await;

@@ -189,11 +189,11 @@ async fn every_record_runs_once_over_a_kill_of_the_hub_and_the_loss_of_its_data(
     produce(&producer, "e2e-kill", 100..120).await;
     hub.launch().await;
     all_once(&[&hub], 120).await;
-    let told = hub.lines("hub.log");
-    let told = told
+    let lines = hub.lines("hub.log");
+    let lines = lines
         .iter()
         .filter(|line| line.contains("goes on at the group's offset"));
-    assert_eq!(told.count(), 3 * PROTOCOLS.len(), "one line a partition");
+    assert_eq!(lines.count(), 3 * PROTOCOLS.len(), "one line a partition");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -160,28 +160,28 @@ fn millis(at: DateTime) -> i64 {
 }
 
 /// The number of a line that `ANSWERS` wrote, and when it was written.
-fn told(text: &str) -> Option<(usize, i64)> {
+fn number_and_time(text: &str) -> Option<(usize, i64)> {
     let (number, at) = text.strip_prefix("line ")?.split_once(" at ")?;
     Some((number.parse().ok()?, at.parse().ok()?))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_follows_hears_of_each_line_when_it_is_written() {
+async fn a_follower_sees_each_line_when_it_is_written() {
     let hub = Hub::start(CONFIG).await;
     let id = hub.invoke("script", ANSWERS).await;
     let request = hub.request(&format!("/v1/invocations/{id}/logs?follow=true"));
     let mut answer = request.send().await.expect("the hub answers");
-    // When each was heard of.
-    let mut heard = Vec::new();
+    // When each was seen.
+    let mut seen = Vec::new();
     let turns = async {
         let mut text = String::new();
-        while heard.len() < 200 {
+        while seen.len() < 200 {
             let chunk = answer.chunk().await.expect("the stream goes on");
             let chunk = chunk.expect("the log goes on");
             text.push_str(&String::from_utf8_lossy(&chunk));
-            while text.contains(&format!("\"line {} at ", heard.len() + 1)) {
-                heard.push(now());
-                hub.write(&format!("seen-{}", heard.len()), "");
+            while text.contains(&format!("\"line {} at ", seen.len() + 1)) {
+                seen.push(now());
+                hub.write(&format!("seen-{}", seen.len()), "");
             }
         }
     };
@@ -189,17 +189,18 @@ async fn who_follows_hears_of_each_line_when_it_is_written() {
     assert!(in_time.is_ok(), "each line waits for somebody who looks");
     assert_eq!(hub.ended(&id).await["state"], "succeeded");
 
-    // Each has a time between its writing and its being heard of.
+    // Each has a time between its writing and its being seen.
     let log = hub.log(&id).await;
     let lines = log.iter().filter(|line| line["stream"] == "stdout");
     let mut count = 0;
-    for (line, heard) in lines.zip(heard) {
+    for (line, seen) in lines.zip(seen) {
         count += 1;
-        let (number, written) = told(line["text"].as_str().unwrap()).expect("it says when");
+        let (number, written) =
+            number_and_time(line["text"].as_str().unwrap()).expect("it says when");
         let at = line["at"].as_str().unwrap();
         let at = millis(DateTime::from_str(at, DateTimeFormat::DateTime).unwrap());
         assert_eq!(number, count, "{line}");
-        assert!(written <= at && at <= heard, "{written} to {heard}: {line}");
+        assert!(written <= at && at <= seen, "{written} to {seen}: {line}");
     }
     assert_eq!(count, 200);
 }
@@ -216,7 +217,7 @@ async fn the_command_shows_each_line_when_it_is_written() {
     let turns = async {
         let mut next = 1;
         while let Some(line) = shown.next_line().await.expect("it goes on") {
-            if let Some((number, _)) = told(&line) {
+            if let Some((number, _)) = number_and_time(&line) {
                 assert_eq!(number, next, "each line once, in order");
                 hub.write(&format!("seen-{next}"), "");
                 next += 1;

@@ -60,12 +60,12 @@ async fn schemathesis_finds_nothing() {
         ])
         // It asks for the description before it has read that there is a token.
         .args(["--header", &format!("Authorization: Bearer {token}")]);
-    let said = tokio::task::spawn_blocking(move || output(&mut command));
-    let said = said.await.unwrap();
-    assert_eq!(said.code, 0, "{}\n{}", said.stdout, said.stderr);
+    let output = tokio::task::spawn_blocking(move || output(&mut command));
+    let output = output.await.unwrap();
+    assert_eq!(output.code, 0, "{}\n{}", output.stdout, output.stderr);
     for phase in ["Coverage", "Fuzzing", "Stateful"] {
         let passed = format!("✅ {phase}");
-        assert!(said.stdout.contains(&passed), "{}", said.stdout);
+        assert!(output.stdout.contains(&passed), "{}", output.stdout);
     }
     assert!(!hub.lines("hub.log").concat().contains("panicked"));
 }

@@ -40,8 +40,8 @@ async fn call(address: String) -> (usize, usize) {
     sent.unwrap();
     received.unwrap();
     let refused = answers.matches("HTTP/1.1 429 ").count();
-    let said = answers.matches("\"accepted\":\"no\"").count();
-    assert_eq!(said, refused, "a refusal says that nothing was accepted");
+    let counted = answers.matches("\"accepted\":\"no\"").count();
+    assert_eq!(counted, refused, "a refusal says that nothing was accepted");
     (answers.matches("HTTP/1.1 202 ").count(), refused)
 }
 

@@ -240,15 +240,16 @@ async fn open_files_are_bounded() {
     let ended = hub.ended(&id).await;
     hub.reclaimed(&id).await;
     is(&ended, "failed", 439);
-    let said = texts(&ended).await;
+    let lines = texts(&ended).await;
     assert!(
-        said.len() == 3 && said.contains(&"eight".to_owned()),
-        "{said:?}"
+        lines.len() == 3 && lines.contains(&"eight".to_owned()),
+        "{lines:?}"
     );
     assert!(
-        said.iter()
+        lines
+            .iter()
             .any(|text| text.ends_with("Too many open files")),
-        "{said:?}"
+        "{lines:?}"
     );
 }
 

@@ -179,11 +179,11 @@ async fn credentials_that_live_longer_than_was_asked_for_start_no_function() {
     let found = (&ended["state"], &ended["reason"], &ended["ran"]);
     let expected = (&"failed".into(), &"start_failed".into(), &"no".into());
     assert_eq!(found, expected, "{ended}");
-    let told = format!(
+    let answer = format!(
         "{ended}{:?}",
         hub.log(ended["request_id"].as_str().unwrap()).await
     );
-    assert!(told.contains("instead of the 360 min"), "{told}");
+    assert!(answer.contains("instead of the 360 min"), "{answer}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -332,11 +332,11 @@ async fn without_credentials_a_function_is_not_started() {
         (&"failed".into(), &"no".into()),
         "{ended}"
     );
-    let told = format!("{ended}{:?}", hub.log(&id).await);
-    assert!(told.contains("have expired already"), "{told}");
+    let texts = format!("{ended}{:?}", hub.log(&id).await);
+    assert!(texts.contains("have expired already"), "{texts}");
     assert!(
-        !told.contains("another-secret") && !told.contains("secret 1"),
-        "{told}"
+        !texts.contains("another-secret") && !texts.contains("secret 1"),
+        "{texts}"
     );
     assert!(sts.given() > 0);
 }

@@ -20,8 +20,8 @@ fn commands(hub: &Hub) -> Vec<String> {
 #[test]
 fn every_command_has_a_manual_page() {
     let hub = Hub::prepare("");
-    let said = hub.cli(&["man", "pages/man1"]);
-    assert_eq!((said.code, said.stdout.as_str()), (0, ""), "{said:?}");
+    let output = hub.cli(&["man", "pages/man1"]);
+    assert_eq!((output.code, output.stdout.as_str()), (0, ""), "{output:?}");
     let commands = commands(&hub);
     assert!(commands.len() > 9, "{commands:?}");
     for name in &commands {
@@ -35,19 +35,22 @@ fn every_command_has_a_manual_page() {
     assert!(hub.path("pages/man1/tripline.1").exists());
     assert!(!hub.path("pages/man1/tripline-executor.1").exists());
 
-    let said = hub.cli(&["man", "tripline.toml/man1"]);
-    assert_eq!(said.code, 1, "{said:?}");
-    assert!(said.stderr.contains("tripline.toml/man1"), "{said:?}");
+    let output = hub.cli(&["man", "tripline.toml/man1"]);
+    assert_eq!(output.code, 1, "{output:?}");
+    assert!(output.stderr.contains("tripline.toml/man1"), "{output:?}");
 }
 
 #[test]
 fn every_shell_completes_every_command() {
     let hub = Hub::prepare("");
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
-        let said = hub.cli(&["completions", shell]);
-        assert_eq!(said.code, 0, "{shell}: {said:?}");
+        let output = hub.cli(&["completions", shell]);
+        assert_eq!(output.code, 0, "{shell}: {output:?}");
         for name in commands(&hub) {
-            assert!(said.stdout.contains(&name), "{shell} does not know {name}");
+            assert!(
+                output.stdout.contains(&name),
+                "{shell} does not know {name}"
+            );
         }
     }
 }

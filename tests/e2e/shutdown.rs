@@ -104,9 +104,12 @@ async fn a_second_signal_ends_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_hub_on_the_same_data_names_the_first() {
     let hub = Hub::start(CONFIG).await;
-    let said = hub.refuses();
-    assert_eq!(said.code, 1, "{said:?}");
-    assert!(said.stderr.contains("in use by the process"), "{said:?}");
+    let output = hub.refuses();
+    assert_eq!(output.code, 1, "{output:?}");
+    assert!(
+        output.stderr.contains("in use by the process"),
+        "{output:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -115,10 +118,10 @@ async fn the_execution_mode_is_locked() {
     hub.signal(Signal::SIGTERM);
     assert_eq!(hub.exited().await.code(), Some(0));
     hub.configure(&CONFIG.replace("concurrency = 1", "execution = \"sync\""));
-    let said = hub.refuses();
-    assert_eq!(said.code, 2, "{said:?}");
+    let output = hub.refuses();
+    assert_eq!(output.code, 2, "{output:?}");
     for word in ["wait", "async", "sync", "name"] {
-        assert!(said.stderr.contains(word), "{said:?}");
+        assert!(output.stderr.contains(word), "{output:?}");
     }
     // The way out: remove the function, start once, add it again.
     hub.configure("");

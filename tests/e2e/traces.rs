@@ -17,10 +17,10 @@ use tripline_tests::{Collector, Hub, Traced, eventually, kafka};
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const SPAN: &str = "b7ad6b7169203331";
 
-/// Says what it is told, and waits for the file `flags/go`.
+/// Writes the trace context it was given, and waits for the file `flags/go`.
 const CONFIG: &str = r#"
 [functions.tell]
-command = ["sh", "-c", "echo \"told:$TRACEPARENT:$TRACESTATE\"; until [ -s flags/go ]; do sleep 0.05; done; exit \"$(cat flags/go)\""]
+command = ["sh", "-c", "echo \"trace:$TRACEPARENT:$TRACESTATE\"; until [ -s flags/go ]; do sleep 0.05; done; exit \"$(cat flags/go)\""]
 [triggers.door]
 kind = "http"
 function = "tell"
@@ -67,9 +67,9 @@ fn prepare(config: &str) -> Hub {
     hub
 }
 
-/// What the function was told.
-async fn told(hub: &Hub, id: &str) -> String {
-    hub.line(id, |line| line.starts_with("told:")).await
+/// The trace context that the function was given, as it wrote it.
+async fn trace_context(hub: &Hub, id: &str) -> String {
+    hub.line(id, |line| line.starts_with("trace:")).await
 }
 
 #[track_caller]
@@ -101,8 +101,8 @@ async fn a_trace_leads_from_the_sender_to_the_function() {
     assert_eq!(whole.attribute("tripline.state"), Some("failed"));
     assert_eq!(whole.attribute("tripline.trigger"), Some("door"));
     assert_eq!(
-        told(&hub, &id).await,
-        format!("told:00-{TRACE}-{}-01:a=b", run.id)
+        trace_context(&hub, &id).await,
+        format!("trace:00-{TRACE}-{}-01:a=b", run.id)
     );
     for headers in collector.headers() {
         assert_eq!(headers["authorization"], "Basic c2VjcmV0");
@@ -114,11 +114,11 @@ async fn a_trace_leads_from_the_sender_to_the_function() {
     let id = post_with(&hub, &[("traceparent", &sender("00"))], "").await;
     hub.ended(&id).await;
     assert!(
-        told(&hub, &id)
+        trace_context(&hub, &id)
             .await
-            .starts_with(&format!("told:00-{TRACE}-"))
+            .starts_with(&format!("trace:00-{TRACE}-"))
     );
-    assert!(told(&hub, &id).await.ends_with("-00:"));
+    assert!(trace_context(&hub, &id).await.ends_with("-00:"));
     let next = post_with(&hub, &[], "").await;
     collector.of(&next, 4).await;
     assert_eq!(collector.spans().len(), count + 4);
@@ -130,14 +130,14 @@ async fn a_trace_goes_on_in_the_next_life_of_the_hub() {
     let mut hub = prepare(&format!("{CONFIG}{}", traces(&collector)));
     hub.launch_with(&[("OTLP_KEY", "k")]).await;
     let id = post_with(&hub, &[], "").await;
-    let told = told(&hub, &id).await;
+    let given = trace_context(&hub, &id).await;
     hub.kill().await;
     hub.launch_with(&[("OTLP_KEY", "k")]).await;
     go(&hub, "0");
     let spans = collector.of(&id, 3).await;
     let (whole, run) = (named(&spans, "invoke tell"), named(&spans, "run tell"));
     assert_eq!((&*whole.trace, &*whole.parent), (&*id.replace('-', ""), ""));
-    assert_eq!(told, format!("told:00-{}-{}-01:", whole.trace, run.id));
+    assert_eq!(given, format!("trace:00-{}-{}-01:", whole.trace, run.id));
     assert_eq!(
         (whole.status, whole.attribute("tripline.state")),
         (1, Some("succeeded"))
@@ -184,9 +184,12 @@ async fn without_traces_the_function_is_told_what_the_sender_said() {
     hub.launch().await;
     go(&hub, "0");
     let id = post_with(&hub, &[("traceparent", &sender("01"))], "").await;
-    assert_eq!(told(&hub, &id).await, format!("told:{}:", sender("01")));
+    assert_eq!(
+        trace_context(&hub, &id).await,
+        format!("trace:{}:", sender("01"))
+    );
     let id = post_with(&hub, &[("traceparent", "nonsense")], "").await;
-    assert_eq!(told(&hub, &id).await, "told::");
+    assert_eq!(trace_context(&hub, &id).await, "trace::");
     let call = hub
         .call("/v1/functions/tell/invocations")
         .header("traceparent", sender("00"));
@@ -195,7 +198,10 @@ async fn without_traces_the_function_is_told_what_the_sender_said() {
         .to_str()
         .unwrap()
         .to_owned();
-    assert_eq!(told(&hub, &id).await, format!("told:{}:", sender("00")));
+    assert_eq!(
+        trace_context(&hub, &id).await,
+        format!("trace:{}:", sender("00"))
+    );
     assert!(!hub.metrics().await.contains("tripline_spans"));
 }
 

@@ -54,28 +54,28 @@ async fn is(hub: &Hub, ended: &Value, state: &str, code: u16, reason: &str) {
     let expected = (&json!(state), &json!(code), &json!(reason));
     assert_eq!(found, expected, "{ended}");
     let id = ended["request_id"].as_str().unwrap();
-    let said = texts(hub, ended, |stream| stream == "system").await;
+    let lines = texts(hub, ended, |stream| stream == "system").await;
     assert_eq!(
-        said.first(),
+        lines.first(),
         Some(&format!("START RequestId:{id}")),
-        "{said:?}"
+        "{lines:?}"
     );
-    let mut last = said.iter().rev();
+    let mut last = lines.iter().rev();
     let report = last.next().unwrap();
     let head = format!("Report RequestId:{id} Duration:");
     let tail = format!(" Code:{code}");
     assert!(
         report.starts_with(&head) && report.ends_with(&tail),
-        "{said:?}"
+        "{lines:?}"
     );
     assert_eq!(
         last.next(),
         Some(&format!("END RequestId:{id}")),
-        "{said:?}"
+        "{lines:?}"
     );
     let error = format!("ERROR RequestId:{id} Result:{reason}");
-    let told = last.next().is_some_and(|line| line.starts_with(&error));
-    assert_eq!(told, state != "succeeded", "{said:?}");
+    let has_error = last.next().is_some_and(|line| line.starts_with(&error));
+    assert_eq!(has_error, state != "succeeded", "{lines:?}");
 }
 
 /// What the function itself wrote during an invocation.
@@ -148,8 +148,8 @@ async fn fails(client: &Client) {
         let ended = call(&hub, "f", &json!({ "do": what, "value": too_much })).await;
         is(&hub, &ended, "failed", code, reason).await;
         assert_eq!(ended["ran"], "yes");
-        let told = ended["detail"].as_str().unwrap_or_default();
-        assert!(told.contains(detail), "{ended}");
+        let found = ended["detail"].as_str().unwrap_or_default();
+        assert!(found.contains(detail), "{ended}");
         let lines = written(&hub, &ended).await.join("\n");
         assert!(lines.contains(&format!("doing {what}")), "{lines}");
         assert!(!is_alive(before), "{before} has failed, and lives");
@@ -180,8 +180,8 @@ async fn is_stopped(client: &Client) {
 
     let id = hub.invoke("patient", sleep.to_string()).await;
     hub.line(&id, |text| text.contains("doing sleep")).await;
-    let said = hub.cli(&["terminate", &id]);
-    assert_eq!(said.code, 0, "{said:?}");
+    let output = hub.cli(&["terminate", &id]);
+    assert_eq!(output.code, 0, "{output:?}");
     let ended = hub.ended(&id).await;
     is(&hub, &ended, "terminated", 499, "terminated").await;
     none_left(&hub, "patient").await;
@@ -200,8 +200,8 @@ async fn does_not_start(client: &Client) {
     is(&hub, &ended, "failed", 445, "init_failed").await;
     assert_eq!(ended["ran"], "no", "{ended}");
     let lines = written(&hub, &ended).await.join("\n");
-    let told = format!("{lines}\n{}", ended["detail"]);
-    assert!(told.contains("the model is missing"), "{told}");
+    let texts = format!("{lines}\n{}", ended["detail"]);
+    assert!(texts.contains("the model is missing"), "{texts}");
     if client.can_hang() {
         let ended = call(&hub, "stuck", &echo).await;
         is(&hub, &ended, "failed", 450, "init_timeout").await;

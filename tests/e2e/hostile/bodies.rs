@@ -49,9 +49,9 @@ async fn chunks_that_are_none_are_refused() {
             let smuggled = door.call(&format!("{EVIL}-behind"));
             let bytes = door.head("Transfer-Encoding: chunked\r\n") + &body + &smuggled;
             let (answer, count) = door.send(bytes).await;
-            let said = format!("{name} at the {}: {answer:?}", door.name);
-            assert!(is_refused(answer.as_ref(), &[400, 408, 413]), "{said}");
-            assert_eq!(count, 1, "{said}");
+            let context = format!("{name} at the {}: {answer:?}", door.name);
+            assert!(is_refused(answer.as_ref(), &[400, 408, 413]), "{context}");
+            assert_eq!(count, 1, "{context}");
         }
     }
     scene.ends_unharmed().await;

@@ -62,8 +62,8 @@ async fn keys_that_are_none_or_another_events_are_refused() {
             ("\u{e4}", [400, 400]),
         ] {
             let (answer, _) = door.send(call(key, EVIL)).await;
-            let said = format!("{:.20} at the {}: {answer:?}", key, door.name);
-            assert!(is_refused(answer.as_ref(), &statuses), "{said}");
+            let context = format!("{:.20} at the {}: {answer:?}", key, door.name);
+            assert!(is_refused(answer.as_ref(), &statuses), "{context}");
         }
     }
     scene.ends_unharmed().await;
@@ -122,14 +122,14 @@ async fn ten_thousand_clients_that_leave_early_leave_nothing() {
     whole += crowd_that_leaves(&scene, CLIENTS).await;
     first.stay(pid).await;
     println!("{:?}, {first:?}, {:?}", scene.before, Vitals::of(pid));
-    // Whoever sent all of it may have been heard; nobody else was.
+    // Whoever sent all of it may have been accepted; nobody else was.
     let records = scene.hub.invocations("").await.len();
-    let heard = records - scene.accepted;
+    let accepted = records - scene.accepted;
     assert!(
-        heard <= whole,
-        "{heard} of {whole} whole calls were accepted"
+        accepted <= whole,
+        "{accepted} of {whole} whole calls were accepted"
     );
-    assert!(heard > 0, "no call was heard");
+    assert!(accepted > 0, "no call was accepted");
     scene.goes_on().await;
 }
 
@@ -279,12 +279,12 @@ async fn followers_that_do_not_read_hold_up_nobody() {
     }
     let grown = Vitals::of(hub.pid()).rss_kib.saturating_sub(before.rss_kib);
     assert!(grown < 96 * 1024, "it grew by {grown} KiB");
-    // Who found no place heard so, and nobody is waited for: all that do not read are cut.
+    // Who found no place was told so, and nobody is waited for: all that do not read are cut.
     before.come_back(hub.pid()).await;
     let mut turned_away = 0;
     for raw in &mut followers {
-        let said = raw.rest().await;
-        turned_away += usize::from(said.contains("too_many_followers"));
+        let answer = raw.rest().await;
+        turned_away += usize::from(answer.contains("too_many_followers"));
     }
     assert!(turned_away > 0, "there were places for all");
     // Their places are free again.

@@ -102,9 +102,9 @@ async fn what_is_no_request_is_refused_and_nothing_behind_it_is_read() {
             let behind = format!("{EVIL}-behind");
             bytes.extend_from_slice(door.call(&behind).as_bytes());
             let (answer, count) = door.send(&bytes).await;
-            let said = format!("{} at the {}: {answer:?}", name, door.name);
-            assert!(is_refused(answer.as_ref(), statuses), "{said}");
-            assert_eq!(count, 1, "{said}");
+            let context = format!("{} at the {}: {answer:?}", name, door.name);
+            assert!(is_refused(answer.as_ref(), statuses), "{context}");
+            assert_eq!(count, 1, "{context}");
         }
     }
     scene.ends_unharmed().await;
@@ -163,8 +163,11 @@ async fn http_2_is_not_spoken() {
         }
         let mut raw = Raw::open(&door.address).await;
         raw.send(bytes).await;
-        let said = raw.rest().await;
-        assert!(said.is_empty() || said.starts_with("HTTP/1.1 4"), "{said}");
+        let answer = raw.rest().await;
+        assert!(
+            answer.is_empty() || answer.starts_with("HTTP/1.1 4"),
+            "{answer}"
+        );
     }
     scene.ends_unharmed().await;
 }
@@ -202,10 +205,10 @@ async fn slow_heads_are_cut_and_hear_why() {
     for raw in &mut slow {
         // One that goes on byte by byte is no better off.
         raw.send("a").await;
-        let said = raw.rest().await;
+        let answer = raw.rest().await;
         assert!(
-            said.is_empty() || said.starts_with("HTTP/1.1 408 "),
-            "{said}"
+            answer.is_empty() || answer.starts_with("HTTP/1.1 408 "),
+            "{answer}"
         );
     }
     scene.ends_unharmed().await;

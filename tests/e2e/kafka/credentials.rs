@@ -26,8 +26,8 @@ async fn is(hub: &Hub, trigger: &str, state: &str, words: &[&str]) {
     let path = format!("/v1/triggers/{trigger}");
     eventually_within(PATIENCE, &what, async || {
         last = hub.get(&path).await;
-        let said = last["error"].as_str().unwrap_or_default().to_lowercase();
-        let all = words.iter().all(|word| said.contains(word));
+        let error = last["error"].as_str().unwrap_or_default().to_lowercase();
+        let all = words.iter().all(|word| error.contains(word));
         (last["state"] == state && all).then_some(())
     })
     .await;
@@ -118,12 +118,13 @@ async fn a_certificate_of_an_unknown_authority_is_told() {
     is(&hub, "wrong", "troubled", &["certificate"]).await;
     assert_eq!(hub.ended_of("right", 3).await.len(), 3);
     is(&hub, "right", "running", &[]).await;
-    let said = hub.cli(&["doctor", "tripline.toml", "--json"]);
+    let output = hub.cli(&["doctor", "tripline.toml", "--json"]);
     assert!(
-        said.stdout
+        output
+            .stdout
             .to_lowercase()
             .contains("certificate verify failed"),
-        "{said:?}"
+        "{output:?}"
     );
 }
 

@@ -48,9 +48,9 @@ async fn a_topic_that_is_deleted_is_not_made_by_asking_for_it() {
         })
         .await;
     }
-    let said = hub.cli(&["doctor", "tripline.toml"]);
-    assert!(said.stdout.contains(TOPIC), "{said:?}");
-    assert_eq!(said.code, 1, "{said:?}");
+    let output = hub.cli(&["doctor", "tripline.toml"]);
+    assert!(output.stdout.contains(TOPIC), "{output:?}");
+    assert_eq!(output.code, 1, "{output:?}");
     // The broker takes its time to make one. One that is asked for later, as the hub must not ask, comes later.
     let careless: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", &node.bootstrap)

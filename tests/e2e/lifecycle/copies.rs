@@ -11,28 +11,33 @@ use super::{answer_to, good_calls, hub, nothing_ran_twice, receipt};
 #[tokio::test(flavor = "multi_thread")]
 async fn of_an_old_copy_nothing_is_run_again() {
     let (mut hub, running, waiting) = copied().await;
-    let said = hub.refuses();
-    assert_eq!(said.code, 1, "{said:?}");
-    let hint = said.stderr.split('`').nth(1).expect("it says what to type");
+    let output = hub.refuses();
+    assert_eq!(output.code, 1, "{output:?}");
+    let hint = output
+        .stderr
+        .split('`')
+        .nth(1)
+        .expect("it says what to type");
     let hint: Vec<&str> = hint.split(' ').collect();
     assert_eq!(hint[..3], ["tripline", "journal", "adopt"]);
     let doctor = hub.cli(&["doctor"]);
     assert_eq!(doctor.code, 1, "{doctor:?}");
     assert!(doctor.stdout.contains("FAIL data directory"), "{doctor:?}");
     assert!(doctor.stdout.contains("journal adopt"), "{doctor:?}");
-    let said = hub.cli(&["journal", "check", "--json"]);
-    assert_eq!((said.code, verdict(&said).as_str()), (1, "copied"));
+    let output = hub.cli(&["journal", "check", "--json"]);
+    assert_eq!((output.code, verdict(&output).as_str()), (1, "copied"));
 
-    let said = hub.cli(&["journal", "adopt"]);
-    assert_eq!(said.code, 2, "one has to say which it is: {said:?}");
-    let said = hub.cli(&hint[1..]);
-    assert_eq!(said.code, 0, "{said:?}");
+    let output = hub.cli(&["journal", "adopt"]);
+    assert_eq!(output.code, 2, "one has to say which it is: {output:?}");
+    let output = hub.cli(&hint[1..]);
+    assert_eq!(output.code, 0, "{output:?}");
     assert!(
-        said.stdout.contains("1  waiting events cancelled") && said.stdout.contains("1  runs lost"),
-        "{said:?}"
+        output.stdout.contains("1  waiting events cancelled")
+            && output.stdout.contains("1  runs lost"),
+        "{output:?}"
     );
-    let said = hub.cli(&["journal", "adopt", "data", "--old"]);
-    assert_eq!(said.code, 1, "it is no copy any more: {said:?}");
+    let output = hub.cli(&["journal", "adopt", "data", "--old"]);
+    assert_eq!(output.code, 1, "it is no copy any more: {output:?}");
 
     hub.launch().await;
     for (id, state) in [(running, "lost"), (waiting, "cancelled")] {
@@ -48,8 +53,8 @@ async fn of_an_old_copy_nothing_is_run_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_directory_that_was_moved_goes_on_where_it_was() {
     let (mut hub, running, waiting) = copied().await;
-    let said = hub.cli(&["journal", "adopt", "--current"]);
-    assert_eq!(said.code, 0, "{said:?}");
+    let output = hub.cli(&["journal", "adopt", "--current"]);
+    assert_eq!(output.code, 0, "{output:?}");
     hub.launch().await;
     hub.begun(&waiting).await;
     let record = hub.get(&format!("/v1/invocations/{running}")).await;
@@ -83,7 +88,7 @@ fn replace_by_copy(hub: &Hub) {
     fs::rename(&copy, &data).unwrap();
 }
 
-fn verdict(said: &Output) -> String {
-    let found: Value = serde_json::from_str(&said.stdout).unwrap();
+fn verdict(output: &Output) -> String {
+    let found: Value = serde_json::from_str(&output.stdout).unwrap();
     found["verdict"].as_str().unwrap_or_default().to_owned()
 }

@@ -31,10 +31,10 @@ async fn a_killed_hub_holds_up_none_and_of_two_there_is_one() {
     })
     .await;
     assert!(won, "nobody was in its way");
-    let said = hub.refuses();
-    assert_eq!(said.code, 1, "{said:?}");
+    let output = hub.refuses();
+    assert_eq!(output.code, 1, "{output:?}");
     let named = format!("in use by the process {}", second.id());
-    assert!(said.stderr.contains(&named), "{said:?}");
+    assert!(output.stderr.contains(&named), "{output:?}");
     second.kill().unwrap();
     second.wait().unwrap();
     hub.launch().await;
@@ -125,9 +125,9 @@ async fn a_token_that_others_can_read_is_not_used() {
     hub.kill().await;
     let token = hub.path("data/admin.token");
     fs::set_permissions(&token, Permissions::from_mode(0o644)).unwrap();
-    let said = hub.refuses();
-    assert_eq!(said.code, 1, "{said:?}");
-    assert!(said.stderr.contains("chmod 600"), "{said:?}");
+    let output = hub.refuses();
+    assert_eq!(output.code, 1, "{output:?}");
+    assert!(output.stderr.contains("chmod 600"), "{output:?}");
     fs::set_permissions(&token, Permissions::from_mode(0o600)).unwrap();
     hub.launch().await;
     good_calls(&hub, 1).await;
@@ -166,15 +166,15 @@ async fn what_is_old_is_forgotten_and_what_lives_is_not() {
 async fn a_check_says_whether_it_is_whole_and_changes_nothing() {
     let mut hub = hub().await;
     good_calls(&hub, 2).await;
-    let said = hub.cli(&["journal", "check"]);
-    assert_eq!(said.code, 2, "{said:?}");
+    let output = hub.cli(&["journal", "check"]);
+    assert_eq!(output.code, 2, "{output:?}");
     let user = format!("in use by the process {}", hub.pid());
-    assert!(said.stderr.contains(&user), "{said:?}");
+    assert!(output.stderr.contains(&user), "{output:?}");
     hub.kill().await;
     let before = files(&hub);
-    let said = hub.cli(&["journal", "check", "--json"]);
-    assert_eq!(said.code, 0, "{said:?}");
-    let found: Value = serde_json::from_str(&said.stdout).unwrap();
+    let output = hub.cli(&["journal", "check", "--json"]);
+    assert_eq!(output.code, 0, "{output:?}");
+    let found: Value = serde_json::from_str(&output.stdout).unwrap();
     assert_eq!(found["verdict"], "whole", "{found}");
     assert_eq!(found["invocations"]["succeeded"], 2, "{found}");
     assert!(before == files(&hub), "the check changed what is kept");
@@ -193,12 +193,12 @@ async fn a_check_says_whether_it_is_whole_and_changes_nothing() {
         let journal = |(name, _): &(String, Vec<u8>)| name.contains("/journal.db");
         let kept = || files(&hub).into_iter().filter(journal).collect::<Vec<_>>();
         let cut = kept();
-        let said = hub.cli(&["journal", "check"]);
-        assert_eq!(said.code, 1, "cut after {end}: {said:?}");
-        let said = hub.refuses();
-        assert_eq!(said.code, 1, "cut after {end}: {said:?}");
+        let output = hub.cli(&["journal", "check"]);
+        assert_eq!(output.code, 1, "cut after {end}: {output:?}");
+        let output = hub.refuses();
+        assert_eq!(output.code, 1, "cut after {end}: {output:?}");
         for word in ["lost: the last transaction", "put a copy of the whole"] {
-            assert!(said.stderr.contains(word), "{word}: {said:?}");
+            assert!(output.stderr.contains(word), "{word}: {output:?}");
         }
         assert!(cut == kept(), "cut after {end}: what is left was changed");
     }
@@ -208,21 +208,24 @@ async fn a_check_says_whether_it_is_whole_and_changes_nothing() {
     let mut bytes = fs::read(&log).unwrap();
     bytes[32 + 3 * (24 + 8192) - 1] ^= 1;
     fs::write(&log, bytes).unwrap();
-    let said = hub.cli(&["journal", "check", "data"]);
-    assert_eq!(said.code, 1, "{said:?}");
+    let output = hub.cli(&["journal", "check", "data"]);
+    assert_eq!(output.code, 1, "{output:?}");
     for word in ["data is damaged", "journal.db-wal", "lost", "mend"] {
-        assert!(said.stdout.contains(word), "{word}: {said:?}");
+        assert!(output.stdout.contains(word), "{word}: {output:?}");
     }
-    let said = hub.refuses();
-    assert_eq!(said.code, 1, "{said:?}");
-    assert!(said.stderr.contains("`tripline journal check "), "{said:?}");
-    let said = hub.cli(&["journal", "check", "nowhere"]);
-    assert_eq!(said.code, 2, "{said:?}");
+    let output = hub.refuses();
+    assert_eq!(output.code, 1, "{output:?}");
+    assert!(
+        output.stderr.contains("`tripline journal check "),
+        "{output:?}"
+    );
+    let output = hub.cli(&["journal", "check", "nowhere"]);
+    assert_eq!(output.code, 2, "{output:?}");
     fs::create_dir(hub.path("empty")).unwrap();
-    let said = hub.cli(&["journal", "check", "./empty/."]);
-    assert_eq!(said.code, 2, "{said:?}");
+    let output = hub.cli(&["journal", "check", "./empty/."]);
+    assert_eq!(output.code, 2, "{output:?}");
     let none = "error: empty has no journal: name the data directory\n";
-    assert_eq!(said.stderr, none);
+    assert_eq!(output.stderr, none);
 }
 
 /// What the data directory keeps: the journal, with SQLite's index of its log, and the logs, whose indices are made anew.

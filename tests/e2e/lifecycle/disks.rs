@@ -79,8 +79,8 @@ async fn on_a_dead_disk_nothing_is_promised_and_the_hub_ends() {
     let answer = hub.client().post(&gateway).body("x").send().await;
     if let Ok(answer) = answer {
         assert_eq!(answer.status().as_u16(), 503);
-        let said: Value = answer.json().await.unwrap();
-        assert_eq!(said["accepted"], "unknown", "{said}");
+        let problem: Value = answer.json().await.unwrap();
+        assert_eq!(problem["accepted"], "unknown", "{problem}");
     }
     assert_eq!(hub.exited().await.code(), Some(1));
     // What ran goes on without the hub and its disk.
@@ -136,8 +136,8 @@ async fn a_full_disk_refuses_events_keeps_ends_and_heals() {
     hub.write("go", "");
     assert_eq!(hub.ended(&stays).await["state"], "succeeded");
     receipts.push(stays);
-    let said = hub.lines("hub.log").len();
-    assert!(said < MOST_LINES, "{said} lines about one full disk");
+    let lines = hub.lines("hub.log").len();
+    assert!(lines < MOST_LINES, "{lines} lines about one full disk");
     fs::remove_file(&ballast).unwrap();
     eventually("the hub takes events again", async || {
         (call(&hub, "/stay", &LARGE).await?.0 == 202).then_some(())
@@ -165,8 +165,8 @@ async fn a_hub_starts_on_a_full_disk_and_records_the_end_of_what_ran() {
         hub.launch_unready(&[]).await;
         let ready = hub.client().get(hub.admin("/readyz")).send().await.unwrap();
         assert_eq!(ready.status().as_u16(), 503);
-        let said = ready.text().await.unwrap();
-        assert!(said.contains("storage_full"), "{said}");
+        let text = ready.text().await.unwrap();
+        assert!(text.contains("storage_full"), "{text}");
         hub.running(&stays).await;
     }
     hub.write("go", "");
@@ -251,9 +251,12 @@ async fn a_start_on_a_disk_that_became_read_only_says_why() {
         disk.try_remount("ro").then_some(())
     })
     .await;
-    let said = hub.refuses();
-    assert_eq!(said.code, 1, "{said:?}");
-    assert!(said.stderr.contains("Read-only file system"), "{said:?}");
+    let output = hub.refuses();
+    assert_eq!(output.code, 1, "{output:?}");
+    assert!(
+        output.stderr.contains("Read-only file system"),
+        "{output:?}"
+    );
     assert!(disk.try_remount("rw"));
     hub.launch().await;
     all_is_known(&hub, &receipts).await;

@@ -74,8 +74,8 @@ async fn answer_to(hub: &Hub, path: &str) -> Answer {
 /// The receipt of an accepted call.
 fn receipt(answer: &Answer) -> String {
     assert_eq!(answer.status, 202, "{answer:?}");
-    let said = answer.json();
-    said["request_id"]
+    let body = answer.json();
+    body["request_id"]
         .as_str()
         .expect("it has an id")
         .to_owned()

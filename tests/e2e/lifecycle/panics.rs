@@ -34,8 +34,8 @@ async fn a_hub_that_cannot_go_on_whole_ends_and_the_next_life_knows_all() {
         let Some(answer) = answer else {
             return Some(());
         };
-        let said: serde_json::Value = answer.json().await.unwrap_or_default();
-        receipts.extend(said["request_id"].as_str().map(str::to_owned));
+        let body: serde_json::Value = answer.json().await.unwrap_or_default();
+        receipts.extend(body["request_id"].as_str().map(str::to_owned));
         None
     })
     .await;

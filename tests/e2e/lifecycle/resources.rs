@@ -77,16 +77,16 @@ async fn without_descriptors_callers_wait_and_the_work_goes_on() {
     }
     // None of them would go by itself.
     good_calls(&hub, 5).await;
-    let told = |hub: &Hub| {
+    let count = |hub: &Hub| {
         let lines = hub.lines("hub.log").into_iter();
         lines
             .filter(|line| line.contains("no connection can be accepted"))
             .count()
     };
     assert!(
-        (1..50).contains(&told(&hub)),
-        "it was said {} times",
-        told(&hub)
+        (1..50).contains(&count(&hub)),
+        "it was logged {} times",
+        count(&hub)
     );
     drop(silent);
     assert!(bound(20_000).unwrap().success());

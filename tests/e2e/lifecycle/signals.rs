@@ -11,9 +11,9 @@ use tripline_tests::{Raw, eventually, time_goes_by};
 
 use super::{CONFIG, address, call, good_calls, hub, hub_with, no_panic, nothing_ran_twice};
 
-/// What a caller heard until it could not go on.
+/// What a caller answers until it could not go on.
 #[derive(Default)]
-struct Heard {
+struct Answers {
     receipts: Vec<String>,
     refused: usize,
     /// Calls without an answer: they may have been accepted.
@@ -21,22 +21,22 @@ struct Heard {
 }
 
 /// Calls one time after the other until the hub refuses or closes.
-async fn call_on(address: String) -> Heard {
-    let mut heard = Heard::default();
+async fn call_on(address: String) -> Answers {
+    let mut answers = Answers::default();
     let mut raw = Raw::open(&address).await;
     loop {
         let sent = raw.send(call("/note")).await;
         let Some(answer) = raw.answer().await else {
-            heard.unknown += usize::from(sent);
-            return heard;
+            answers.unknown += usize::from(sent);
+            return answers;
         };
         match (answer.status, answer.accepted().as_str()) {
-            (202, "yes") => heard.receipts.push(super::receipt(&answer)),
+            (202, "yes") => answers.receipts.push(super::receipt(&answer)),
             // Over the limit of the hub, which goes on.
             (429, "no") => {}
             (503, "no") => {
-                heard.refused += 1;
-                return heard;
+                answers.refused += 1;
+                return answers;
             }
             other => panic!("{other:?}"),
         }
@@ -56,14 +56,14 @@ async fn sigterm_under_load_keeps_every_receipt() {
     })
     .await;
     hub.signal(Signal::SIGTERM);
-    let heard = callers.join_all().await;
+    let answers = callers.join_all().await;
     assert_eq!(hub.exited().await.code(), Some(0));
     no_panic(&hub);
     hub.launch().await;
-    let receipts: Vec<_> = heard.iter().flat_map(|one| &one.receipts).collect();
-    let unknown: usize = heard.iter().map(|one| one.unknown).sum();
+    let receipts: Vec<_> = answers.iter().flat_map(|one| &one.receipts).collect();
+    let unknown: usize = answers.iter().map(|one| one.unknown).sum();
     assert_eq!(
-        heard.iter().map(|one| one.refused).sum::<usize>() + unknown,
+        answers.iter().map(|one| one.refused).sum::<usize>() + unknown,
         16
     );
     let records = hub.invocations("").await.len();

@@ -49,9 +49,9 @@ async fn stopped_with_a_queue() -> (Hub, Vec<String>) {
 
 /// What the journal says while no hub has it.
 fn states(hub: &Hub) -> Value {
-    let said = hub.cli(&["journal", "check", "data", "--json"]);
-    let said: Value = serde_json::from_str(&said.stdout).expect("it is JSON");
-    said["invocations"].clone()
+    let output = hub.cli(&["journal", "check", "data", "--json"]);
+    let output: Value = serde_json::from_str(&output.stdout).expect("it is JSON");
+    output["invocations"].clone()
 }
 
 fn all_wait(hub: &Hub) {
@@ -87,9 +87,9 @@ async fn a_start_that_fails_leaves_what_waits_waiting() {
         let bad = with_admin(&hub, admin);
         for _ in 0..3 {
             hub.write("tripline.toml", &bad);
-            let said = hub.refuses();
-            assert_eq!(said.code, 1, "{said:?}");
-            assert!(said.stderr.contains(words), "{said:?}");
+            let output = hub.refuses();
+            assert_eq!(output.code, 1, "{output:?}");
+            assert!(output.stderr.contains(words), "{output:?}");
             hub.write("tripline.toml", &good);
             all_wait(&hub);
         }
@@ -119,8 +119,8 @@ async fn a_hub_that_cannot_say_that_it_is_ready_stops_as_others_do() {
 async fn a_start_that_is_refused_leaves_no_executor() {
     let (hub, _) = stopped_with_a_queue().await;
     hub.configure(&CONFIG.replace("concurrency = 1", "execution = \"sync\""));
-    let said = hub.refuses();
-    assert_eq!(said.code, 2, "{said:?}");
+    let output = hub.refuses();
+    assert_eq!(output.code, 2, "{output:?}");
     eventually("no executor is left", async || {
         hub.executors().is_empty().then_some(())
     })

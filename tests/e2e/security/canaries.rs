@@ -171,9 +171,9 @@ fn a_secret_that_is_written_into_the_file_is_not_repeated() {
         &["doctor", "tripline.toml"],
         &["serve", "tripline.toml"],
     ] {
-        let said = hub.cli(args);
-        assert_eq!(said.code, 2, "{args:?}: {said:?}");
-        clean(&format!("{args:?}"), said.stdout + &said.stderr);
+        let output = hub.cli(args);
+        assert_eq!(output.code, 2, "{args:?}: {output:?}");
+        clean(&format!("{args:?}"), output.stdout + &output.stderr);
     }
 }
 
@@ -320,8 +320,8 @@ fn commands(hub: &Hub, ids: &[String]) {
         all.extend([vec!["show", id], vec!["logs", id]]);
     }
     for args in all {
-        let said = hub.cli(&args);
-        tame(&format!("{args:?}"), &(said.stdout + &said.stderr));
+        let output = hub.cli(&args);
+        tame(&format!("{args:?}"), &(output.stdout + &output.stderr));
     }
 }
 

@@ -66,9 +66,9 @@ async fn a_directory_that_others_could_write_is_not_used() {
     hub.kill().await;
     for open in [0o777, 0o770, 0o1777] {
         chmod(&data, open);
-        let said = hub.refuses();
-        assert_eq!(said.code, 1, "{said:?}");
-        assert!(said.stderr.contains("chmod 700"), "{said:?}");
+        let output = hub.refuses();
+        assert_eq!(output.code, 1, "{output:?}");
+        assert!(output.stderr.contains("chmod 700"), "{output:?}");
     }
     // Whoever only looked changed nothing.
     chmod(&data, 0o755);

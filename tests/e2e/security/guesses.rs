@@ -6,7 +6,7 @@ use tripline_tests::{Hub, skipped};
 
 use super::{CONFIG, DOOR_TOKEN, address, answers, guarded, request};
 
-/// Different wrong tokens, and the statuses they heard.
+/// Different wrong tokens, and the statuses they got.
 async fn guess(address: &str, method: &str, target: &str, count: usize) -> Vec<u16> {
     let wrong = |number| [("authorization", format!("Bearer wrong-{number}"))];
     let requests: Vec<_> = (0..count)
@@ -39,24 +39,25 @@ async fn on_loopback_guesses_are_refused_and_the_token_is_let_in() {
         (hub.gateway(""), "POST", "/door", DOOR_TOKEN.to_owned(), 202),
     ] {
         let address = address(&url);
-        let heard = guess(&address, method, target, 100).await;
+        let statuses = guess(&address, method, target, 100).await;
         assert_eq!(
-            (heard[0], heard[19], heard[20], heard[99]),
+            (statuses[0], statuses[19], statuses[20], statuses[99]),
             (401, 401, 429, 429),
-            "{heard:?}"
+            "{statuses:?}"
         );
         assert_eq!(with(&address, method, target, &token).await, good);
     }
     let log = hub.lines("hub.log");
-    let told: Vec<_> = log
+    let warnings: Vec<_> = log
         .iter()
         .filter(|line| line.contains("wrong tokens"))
         .collect();
-    assert_eq!(told.len(), 2, "{log:#?}");
+    assert_eq!(warnings.len(), 2, "{log:#?}");
     assert!(
-        told.iter()
+        warnings
+            .iter()
             .all(|line| line.contains("127.0.0.1") && !line.contains("wrong-")),
-        "{told:?}"
+        "{warnings:?}"
     );
 }
 
@@ -84,8 +85,8 @@ async fn whoever_guesses_from_elsewhere_shuts_out_only_itself() {
     let here = address(&hub.gateway("")).replace("0.0.0.0", "127.0.0.1");
     let there = here.replace("127.0.0.1", &own);
     assert_eq!(with(&there, "POST", "/door", DOOR_TOKEN).await, 202);
-    let heard = guess(&there, "POST", "/door", 30).await;
-    assert_eq!((heard[19], heard[20]), (401, 429), "{heard:?}");
+    let statuses = guess(&there, "POST", "/door", 30).await;
+    assert_eq!((statuses[19], statuses[20]), (401, 429), "{statuses:?}");
     assert_eq!(
         with(&there, "POST", "/door", DOOR_TOKEN).await,
         429,

@@ -101,13 +101,13 @@ async fn a_head_tells_strangers_no_more() {
         let mut raw = Raw::open(&admin).await;
         let close = [("connection", "close".to_owned())];
         raw.send(request(&admin, "HEAD", &route.path, &close)).await;
-        let said = raw.rest().await;
+        let answer = raw.rest().await;
         let status = if route.is_public {
             "HTTP/1.1 200 "
         } else {
             "HTTP/1.1 401 "
         };
-        assert!(said.starts_with(status), "{}: {said}", route.path);
+        assert!(answer.starts_with(status), "{}: {answer}", route.path);
     }
 }
 

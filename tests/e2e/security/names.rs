@@ -168,9 +168,9 @@ async fn no_argument_of_the_cli_is_a_path() {
             vec!["triggers", "pause", name],
             vec!["triggers", "resume", name],
         ] {
-            let said = hub.cli(&args);
-            assert_ne!(said.code, 0, "{args:?}: {said:?}");
-            assert!(!shows_a_file(&(said.stdout + &said.stderr)), "{args:?}");
+            let output = hub.cli(&args);
+            assert_ne!(output.code, 0, "{args:?}: {output:?}");
+            assert!(!shows_a_file(&(output.stdout + &output.stderr)), "{args:?}");
         }
     }
     assert_eq!(around(&hub), before);
@@ -191,8 +191,8 @@ fn no_name_in_the_configuration_is_a_path() {
         ] {
             let hub = Hub::prepare(&text);
             let before = around(&hub);
-            let said = hub.refuses();
-            assert_eq!(said.code, 2, "{name}: {said:?}");
+            let output = hub.refuses();
+            assert_eq!(output.code, 2, "{name}: {output:?}");
             assert_eq!(around(&hub), before, "{name}");
         }
     }

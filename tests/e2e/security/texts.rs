@@ -10,7 +10,7 @@ const HOSTILE: &str = "a\u{1b}[2J\u{1b}]0;owned\u{7}\u{9b}31m\u{202e}live\u{2066
 
 const FORGED: &str = "2026-11-25T00:00:00.000000Z ERROR forged";
 
-/// Says what it is told, on both streams, and fails with it.
+/// Writes its event to both streams, and fails with it.
 const CONFIG: &str = r#"
 [hub]
 log_level = "debug"
@@ -59,9 +59,9 @@ async fn hub(format: &str) -> Hub {
 
 /// Waits until the webhook is there: its store is asked first.
 pub(super) async fn mounted(hub: &Hub) {
-    eventually("the webhook takes what is told", async || {
-        let told = hub.client().post(hub.gateway("/s3")).body("{}");
-        let status = told.send().await.ok()?.status().as_u16();
+    eventually("the webhook is mounted", async || {
+        let notification = hub.client().post(hub.gateway("/s3")).body("{}");
+        let status = notification.send().await.ok()?.status().as_u16();
         (status != 404).then_some(())
     })
     .await;
@@ -72,7 +72,7 @@ fn encoded(text: &str) -> String {
 }
 
 /// Events full of it, through every door; the id of one.
-async fn told(hub: &Hub) -> String {
+async fn hostile_event(hub: &Hub) -> String {
     let line = format!("{HOSTILE}\n{FORGED}");
     let gateway = address(&hub.gateway(""));
     let attributes = [
@@ -126,7 +126,7 @@ async fn told(hub: &Hub) -> String {
 async fn the_hubs_log_has_one_line_for_one_thing_and_nothing_that_steers() {
     for format in ["text", "json"] {
         let hub = hub(format).await;
-        told(&hub).await;
+        hostile_event(&hub).await;
         let lines = hub.lines("hub.log");
         assert!(lines.concat().contains("owned"), "{lines:?}");
         let mut is_begun = false;
@@ -146,7 +146,7 @@ async fn the_hubs_log_has_one_line_for_one_thing_and_nothing_that_steers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_cli_shows_it_as_text() {
     let hub = hub("text").await;
-    let id = told(&hub).await;
+    let id = hostile_event(&hub).await;
     for args in [
         vec!["ps"],
         vec!["ps", "--json"],
@@ -165,15 +165,15 @@ async fn the_cli_shows_it_as_text() {
         vec!["show", &id, "--admin", HOSTILE],
         vec!["show", &id, "--token-file", HOSTILE],
     ] {
-        let said = hub.cli(&args);
-        is_tame(&format!("{args:?}"), &said.stdout);
-        is_tame(&format!("what {args:?} says is wrong"), &said.stderr);
+        let output = hub.cli(&args);
+        is_tame(&format!("{args:?}"), &output.stdout);
+        is_tame(&format!("what {args:?} says is wrong"), &output.stderr);
         assert!(
-            !said
+            !output
                 .stdout
                 .lines()
                 .any(|line| line.starts_with("\",\"forged\"")),
-            "{said:?}"
+            "{output:?}"
         );
     }
     on_a_terminal(&hub, &id);
@@ -223,9 +223,9 @@ fn a_configuration_is_quoted_as_text() {
         format!("# {raw}\n{raw}\n"),
     ] {
         let hub = Hub::prepare(&text);
-        let said = hub.cli(&["check", "tripline.toml"]);
-        assert_eq!(said.code, 2, "{said:?}");
-        is_tame(&text, &said.stderr);
-        is_tame(&text, &said.stdout);
+        let output = hub.cli(&["check", "tripline.toml"]);
+        assert_eq!(output.code, 2, "{output:?}");
+        is_tame(&text, &output.stderr);
+        is_tame(&text, &output.stdout);
     }
 }

@@ -198,8 +198,8 @@ async fn a_real_store_is_polled() {
 }
 
 #[tokio::test]
-async fn a_real_minio_is_heard() {
-    let Some(server) = Server::named("MINIO", "heard").await else {
+async fn objects_of_a_real_minio_come_by_its_listen_stream() {
+    let Some(server) = Server::named("MINIO", "listen-stream").await else {
         return;
     };
     let listen = "mode = 'listen'\nsettle = '0s'\nreconcile_interval = '200ms'\n";
@@ -219,8 +219,8 @@ async fn a_real_minio_is_heard() {
 }
 
 #[tokio::test]
-async fn what_a_real_minio_told_no_listing_finds_again() {
-    for (test, versions) in [("told", false), ("told-versions", true)] {
+async fn what_a_real_minio_notified_is_not_listed_again() {
+    for (test, versions) in [("notified", false), ("notified-versions", true)] {
         let Some(server) = Server::named("MINIO", test).await else {
             return;
         };
@@ -228,8 +228,9 @@ async fn what_a_real_minio_told_no_listing_finds_again() {
             server.keep_versions().await;
         }
         let around = server.around();
-        let told = "mode = 'listen'\nheartbeat = '1s'\nsettle = '1h'\nreconcile_interval = '1h'\n";
-        let run = server.run(&around, told).await;
+        let only_listen =
+            "mode = 'listen'\nheartbeat = '1s'\nsettle = '1h'\nreconcile_interval = '1h'\n";
+        let run = server.run(&around, only_listen).await;
         for key in KEYS {
             server.put(key, b"22").await;
         }
