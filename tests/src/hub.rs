@@ -91,14 +91,19 @@ impl Hub {
 
     /// The same, with further lines for `[gateway]` and for `[admin]`.
     pub fn prepare_behind(bounds: &str, config: &str) -> Self {
+        Self::prepare_of(binary(), &with_listeners(bounds, config))
+    }
+
+    /// The same of another binary, with a whole configuration.
+    pub fn prepare_of(program: &Path, config: &str) -> Self {
         let folder = tempfile::tempdir().expect("there is room for a folder");
         let hub = Self {
             folder,
-            program: binary().to_owned(),
+            program: program.to_owned(),
             child: None,
             client: client(),
         };
-        hub.write("tripline.toml", &with_listeners(bounds, config));
+        hub.write("tripline.toml", config);
         hub
     }
 

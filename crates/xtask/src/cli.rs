@@ -33,7 +33,8 @@ pub(crate) enum Job {
     /// Run all tests with real services, then say which services were real and what was skipped
     ///
     /// Arguments after `--` go to `cargo test`; with `-p` among them only those packages are
-    /// tested, otherwise the whole workspace. The exit code is that of `cargo test`.
+    /// tested, otherwise the whole workspace. The tests that kill the hub have it built in release
+    /// mode. The exit code is that of `cargo test`.
     Test(TestArgs),
     /// Everything that must pass before a change is taken: format, clippy, tidy, deny, tests
     Ci,

@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::failure::{Failure, Outcome};
 use crate::process::Limits;
 use crate::services::{Ports, Services};
-use crate::{process, repo, signals};
+use crate::{process, release, repo, signals};
 
 /// Builds, and runs what kills the hub with `args` and the services.
 pub(crate) fn run(args: &[String]) -> Outcome<u8> {
@@ -17,23 +17,20 @@ pub(crate) fn run(args: &[String]) -> Outcome<u8> {
 
 /// Builds the hub in release mode, and what kills it.
 pub(crate) fn build() -> Outcome<()> {
-    eprintln!("==> building the hub in release mode, and what kills it");
+    release::build(&[])?;
+    eprintln!("==> building what kills it");
     // All members, as the tests do: a choice of packages would build their dependencies once more.
-    for build in [
-        &["build", "--release", "-p", "tripline"][..],
-        &["build", "--workspace", "--bins"],
-    ] {
-        if !process::run(&mut repo::cargo(build)?, Limits::STEP)?.success() {
-            return signals::check().and(Err(Failure::new("building failed")));
-        }
+    let mut bins = repo::cargo(&["build", "--workspace", "--bins"])?;
+    match process::run(&mut bins, Limits::STEP)?.success() {
+        true => Ok(()),
+        false => signals::check().and(Err(Failure::new("building failed"))),
     }
-    Ok(())
 }
 
-/// The program that kills the hub, with the hub as its argument.
+/// The program that kills the hub, and knows which.
 pub(crate) fn command() -> Outcome<Command> {
-    let target = repo::target_dir()?;
-    let mut command = process::command(target.join("debug/tripline-crash"))?;
-    command.env("TRIPLINE_TEST_BIN", target.join("release/tripline"));
+    let program = repo::target_dir()?.join("debug/tripline-crash");
+    let mut command = process::command(program)?;
+    release::hand_to(&mut command)?;
     Ok(command)
 }

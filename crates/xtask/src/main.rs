@@ -16,6 +16,7 @@ mod peers;
 mod ports;
 mod process;
 mod random;
+mod release;
 mod repo;
 mod services;
 mod signals;

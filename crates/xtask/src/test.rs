@@ -4,13 +4,16 @@ use crate::failure::{Failure, Outcome};
 use crate::process::Limits;
 use crate::services::{Ports, Services};
 use crate::time::Stopwatch;
-use crate::{process, repo};
+use crate::{process, release, repo};
 
 /// The package whose tests run the hub's real binary.
 const END_TO_END: &str = "tripline-tests";
 
 /// Names the hub's binary for those tests.
 const BINARY: &str = "TRIPLINE_TEST_BIN";
+
+/// The package whose tests kill the release binary.
+const KILLS: &str = "tripline-crash";
 
 /// Builds, starts the services, tests, sums up. The exit code is that of `cargo test`.
 pub(crate) fn run(args: &[String]) -> Outcome<u8> {
@@ -32,10 +35,17 @@ pub(crate) fn run(args: &[String]) -> Outcome<u8> {
         build(&[&["build"], &packages[..]].concat(), "the hub")?;
         binary = Some(repo::target_dir()?.join("debug/tripline"));
     }
+    let kills = whole || names_package(&args, KILLS);
+    if kills {
+        release::build(ours(&args))?;
+    }
     let services = Services::start(Ports::FREE)?;
     let mut command = repo::cargo(&[&["test"], own, &args[..]].concat())?;
     if let Some(binary) = binary {
         command.env(BINARY, binary);
+    }
+    if kills {
+        release::hand_to(&mut command)?;
     }
     let code = services.run(&mut command, Limits::STEP)?;
     eprint!("{}", summary(&services.summary(), &services.skips()));
@@ -114,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hub_is_built_for_the_tests_that_run_it() {
+    fn a_package_is_named_in_each_way_that_cargo_knows() {
         for args in [
             &["-p", END_TO_END][..],
             &["-ptripline-tests"],

@@ -1,6 +1,7 @@
 //! The real hub, killed under load from all four triggers, again and again; then a checker that reads only what the
 //! clients were told, what the functions wrote themselves, and what the hub answers when it has come to rest.
 
+mod binary;
 mod campaign;
 mod check;
 mod dice;
@@ -16,6 +17,7 @@ mod strike;
 mod tracer;
 mod world;
 
+pub use binary::binary;
 pub use campaign::{Plan, campaign};
 pub use report::Report;
 pub use steps::{Steps, steps};

@@ -14,6 +14,7 @@ use rdkafka::client::DefaultClientContext;
 use tripline_model::Timestamp;
 use tripline_tests::{Disk, Hub, S3, eventually, free_port, kafka, processes_with, s3_store};
 
+use crate::binary::binary;
 use crate::groups::Groups;
 
 /// Events that the hub takes in any second: few enough that callers are refused all the time.
@@ -165,12 +166,12 @@ pub(crate) fn now() -> Timestamp {
 impl World {
     /// Finds the services, writes the configuration; what cannot be had was said aloud.
     pub(crate) async fn prepare(sources: Sources) -> Self {
-        Self::prepare_on(None, sources, Hub::prepare("")).await
+        Self::prepare_on(None, sources, Hub::prepare_of(binary(), "")).await
     }
 
     /// The same on a disk of its own; `None` was said aloud.
     pub(crate) async fn prepare_on_disk() -> Option<Self> {
-        let hub = Hub::prepare("");
+        let hub = Hub::prepare_of(binary(), "");
         let disk = Disk::mount("power cuts under load", DISK_MIB, &hub.path("data"))?;
         Some(Self::prepare_on(Some(disk), Sources::All, hub).await)
     }

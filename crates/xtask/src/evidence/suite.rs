@@ -12,7 +12,7 @@ use crate::failure::{Failure, Outcome};
 use crate::process::Limits;
 use crate::services::Services;
 use crate::time::Stopwatch;
-use crate::{repo, signals};
+use crate::{release, repo, signals};
 
 /// Runs all of them on the release binary, and appends what came of them to `file`.
 pub(super) fn prove(services: &Services, file: &Path) -> Outcome<()> {
@@ -23,10 +23,7 @@ pub(super) fn prove(services: &Services, file: &Path) -> Outcome<()> {
     // A test that passed hides what it printed, and with that why it was skipped.
     let mut command = repo::cargo(&[&suite[..], &["--", "--show-output"]].concat())?;
     command
-        .env(
-            "TRIPLINE_TEST_BIN",
-            repo::target_dir()?.join("release/tripline"),
-        )
+        .env("TRIPLINE_TEST_BIN", release::binary()?)
         .stdout(output);
     let watch = Stopwatch::start();
     let code = services.run(&mut command, Limits::PERSON)?;

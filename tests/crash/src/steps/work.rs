@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tripline_tests::{eventually, is_alive};
 
+use crate::binary::binary;
 use crate::history::{Answer, History};
 use crate::load::Caller;
 use crate::tracer::{Fault, Tracer, end_tracers, threads, under_tracer};
@@ -33,8 +34,7 @@ pub(super) async fn begin(
     );
     // What the last life left would be taken for this one's.
     let _gone = std::fs::remove_file(&address);
-    let binary = tripline_tests::Hub::binary();
-    let mut command = under_tracer(binary, calls, (step, &output));
+    let mut command = under_tracer(binary(), calls, (step, &output));
     command
         .args(["serve", "tripline.toml"])
         .current_dir(world.hub.path(""));
