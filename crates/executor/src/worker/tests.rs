@@ -31,7 +31,7 @@ use crate::protocol::{
 use crate::tests::{Recorded, TEST_TIMEOUT, eventually};
 
 /// A client of SCF's Runtime API that takes each event for a shell command.
-const INSTANCE: &str = include_str!("instance.sh");
+const INSTANCE: &str = include_str!("tests/instance.sh");
 
 const NOW: Timestamp = Timestamp::from_millis(1_795_555_058_243);
 
