@@ -98,6 +98,7 @@ impl Shared {
             | JournalError::Illegal(_)
             | JournalError::NotFound(_)
             | JournalError::Duplicate(_)
+            | JournalError::Damaged(_)
             | JournalError::ExecutionLocked { .. }) => {
                 tracing::error!(%error, "events could not be accepted");
                 Rejected::Unavailable

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tripline_model::Invocation;
+use tripline_journal::JournalError;
+use tripline_model::{End, Invocation, RequestId};
 use tripline_runtime::StopSignal;
 
 use crate::lane::Lane;
@@ -79,10 +80,42 @@ impl Shared {
         };
         let name = &lane.function.name;
         match self.journal.queued(name, &skip, room).await {
-            Ok(oldest) => lane.queue().refill(oldest) > 0,
+            Ok(next) => {
+                let taken = lane.queue().refill(next.invocations);
+                for id in &next.damaged {
+                    self.cancel_damaged(lane, *id).await;
+                }
+                taken + next.damaged.len() > 0
+            }
             Err(error) => {
                 tracing::warn!(function = %name, %error, "waiting work could not be read");
                 self.sleep_unless_halted(JOURNAL_RETRY_DELAY).await
+            }
+        }
+    }
+
+    /// Ends what waits and is damaged, so that nothing waits behind it. The feed lock is held.
+    async fn cancel_damaged(&self, lane: &Lane, id: RequestId) {
+        let (function, now) = (&lane.function.name, self.clock.now());
+        match self.journal.cancel_damaged(function, id, now).await {
+            Ok(true) => {
+                tracing::error!(request_id = %id, %function, "changed on the disk while it waited; it is not run");
+                let left = lane.queue().drop_ended(id);
+                if left {
+                    self.free_places(lane, 1);
+                }
+                self.note_end(lane, id, End::Cancelled);
+            }
+            // It was whole when it was read again.
+            Ok(false) => {
+                self.sleep_unless_halted(JOURNAL_RETRY_DELAY).await;
+            }
+            Err(error) => {
+                if let JournalError::Poisoned(why) = &error {
+                    self.fail(why.clone());
+                }
+                tracing::error!(request_id = %id, %function, %error, "changed on the disk while it waited; passed over");
+                lane.queue().pass_over(id);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! What waits for its start, of one function: a bounded window in memory, the rest in the journal alone.
 //!
 //! Pure bookkeeping; whoever holds it keeps these rules. `queued` counts what the journal holds as accepted. An id is
-//! `held` while it is in the window or being started. What is queued and not held is the overflow: while there is
+//! `held` while it is in the window or being started, or if it can be neither read nor ended. What is queued and not held is the overflow: while there is
 //! any, newly accepted work joins it, so that the window always has the oldest.
 
 #[cfg(test)]
@@ -159,6 +159,11 @@ impl Queue {
             taken += 1;
         }
         taken
+    }
+
+    /// It is damaged and could not be ended: it stays where it is, and nothing waits behind it.
+    pub(crate) fn pass_over(&mut self, id: RequestId) {
+        self.held.insert(id);
     }
 
     fn has_room(&self, weight: usize) -> bool {

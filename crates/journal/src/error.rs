@@ -23,6 +23,11 @@ pub enum JournalError {
     /// There is no such invocation.
     #[error("there is no invocation {0}")]
     NotFound(RequestId),
+    /// What there is of this invocation is not what was written. Nothing was stored.
+    #[error(
+        "the record of {0} is not what was written; `tripline journal check` names all that are not"
+    )]
+    Damaged(RequestId),
     /// An invocation of this id was accepted before. Nothing of the call was stored.
     #[error("the RequestId {0} was used before")]
     Duplicate(RequestId),

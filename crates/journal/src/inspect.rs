@@ -55,6 +55,7 @@ pub struct KnownFunction {
 }
 
 const MEND_BY_START: &str = "nothing: the next start of the hub puts it right";
+const MEND_EVENTS: &str = "nothing here: a hub has ended them; offer again what must be done";
 const MEND_LOGS: &str =
     "remove this file with the hub stopped, if its logs may go; the journal does not need it";
 
@@ -233,6 +234,15 @@ impl Inspection {
                     "what was accepted, started and ended since, if a hub went on with the original"
                         .to_owned(),
                 mend: format!("{}; a hub refuses it until then", how_to_adopt(path)).into(),
+            });
+        }
+        if let Some(ids) = records.given_up {
+            self.note(Finding {
+                is_damage: false,
+                file: path.to_owned(),
+                what: "events were changed on the disk while they waited".to_owned(),
+                lost: format!("what these events were; none was run: {ids}"),
+                mend: MEND_EVENTS.into(),
             });
         }
         let wrong = records.wrong.into_iter().map(|(what, lost)| Finding {

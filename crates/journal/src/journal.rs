@@ -55,12 +55,23 @@ pub struct Query {
     pub limit: usize,
 }
 
+/// What is next in a queue.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Queued {
+    /// As they were accepted, with their data.
+    pub invocations: Vec<Invocation>,
+    /// Those whose record or data is not what was accepted. Nobody knows what they were, so they are never run.
+    pub damaged: Vec<RequestId>,
+}
+
 /// A page of invocations, newest first, without data and results. It ends early if it would cost too much: so it may have
 /// fewer than were asked for, even none, without being the last one.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Page {
     /// The invocations.
     pub invocations: Vec<Invocation>,
+    /// Those that belong here and are left out, for their records are not what was written.
+    pub damaged: Vec<RequestId>,
     /// What to pass as [`Query::before`] for the next page; `None` on the last one.
     pub next: Option<RequestId>,
 }
@@ -139,13 +150,23 @@ pub trait Journal: Send + Sync + 'static {
     async fn finish(&self, id: RequestId, ending: Ending) -> Result<(), JournalError>;
 
     /// The invocations of a function that have waited longest, except those of `except`, oldest first and with their
-    /// data: up to `most` of them, but at least one, if any waits.
+    /// data: up to `most` of them, but at least one, if any waits. Damaged ones count.
     async fn queued(
         &self,
         function: &FunctionName,
         except: &Arc<HashSet<RequestId>>,
         most: Portion,
-    ) -> Result<Vec<Invocation>, JournalError>;
+    ) -> Result<Queued, JournalError>;
+
+    /// Ends an invocation that waits in the queue of a function and is damaged as cancelled, with the reason
+    /// [`DAMAGED`](tripline_model::DAMAGED); answers whether it was one. Of a damaged record nothing is kept but its id,
+    /// its queue, its trigger, and since when it waited. `Damaged` if not even that can be done.
+    async fn cancel_damaged(
+        &self,
+        function: &FunctionName,
+        id: RequestId,
+        at: Timestamp,
+    ) -> Result<bool, JournalError>;
 
     /// How many accepted invocations wait, for each function that has any.
     async fn queue_lengths(&self) -> Result<Vec<(FunctionName, u64)>, JournalError>;
@@ -180,7 +201,8 @@ pub trait Journal: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<RequestId>, JournalError>;
 
-    /// One invocation, with its data while that is kept, and its ending with the result.
+    /// One invocation, with its data while that is kept, and its ending with the result. `Damaged` if it is not what was
+    /// written.
     async fn get(&self, id: RequestId) -> Result<Option<Invocation>, JournalError>;
 
     /// A page of invocations, newest first, at a bounded cost.

@@ -15,7 +15,8 @@ mod sqlite;
 pub use error::{JournalError, LogError, OpenError};
 pub use inspect::{Finding, Inspection, KnownFunction, inspect, known_functions, would_open};
 pub use journal::{
-    Accepted, Health, Journal, NewInvocation, Page, Portion, Purged, Query, Retention, SHORT_RUN,
+    Accepted, Health, Journal, NewInvocation, Page, Portion, Purged, Query, Queued, Retention,
+    SHORT_RUN,
 };
 pub use log_store::{LogStore, MAX_READ_BYTES, NewLine};
 pub use logs::{MemoryLogStore, SqliteLogStore};

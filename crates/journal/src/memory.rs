@@ -1,5 +1,5 @@
 //! A journal in memory, for tests of what uses a journal. It passes the same contract tests as the SQLite one, and can be
-//! told to be full or poisoned.
+//! told to be full or poisoned, or that a record is damaged.
 
 mod state;
 
@@ -9,12 +9,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use bytes::Bytes;
 use tripline_model::{
-    Clock, CursorEntry, CursorError, Cursors, End, Ending, Execution, FunctionName, Invocation,
-    InvocationState, Offer, RequestId, Timestamp, Transition, TriggerName, lock,
+    Clock, CursorEntry, CursorError, Cursors, DAMAGED, End, Ending, Execution, FunctionName,
+    Invocation, InvocationState, Offer, RequestId, Timestamp, Transition, TriggerName, lock,
 };
 
 use crate::{
-    Accepted, Health, Journal, JournalError, NewInvocation, Page, Portion, Purged, Query, Retention,
+    Accepted, Health, Journal, JournalError, NewInvocation, Page, Portion, Purged, Query, Queued,
+    Retention,
 };
 use state::State;
 
@@ -40,6 +41,11 @@ impl MemoryJournal {
     /// From now on behaves like a journal with this health: `Full` refuses new events, `Poisoned` every write.
     pub fn set_health(&self, health: Health) {
         self.lock().health = health;
+    }
+
+    /// From now on this record is not what was written, as if the disk had changed it.
+    pub fn damage(&self, id: RequestId) {
+        self.lock().damaged.insert(id);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -103,22 +109,42 @@ impl Journal for MemoryJournal {
         function: &FunctionName,
         except: &Arc<HashSet<RequestId>>,
         most: Portion,
-    ) -> Result<Vec<Invocation>, JournalError> {
+    ) -> Result<Queued, JournalError> {
         let state = self.reading()?;
         let mut waiting: Vec<_> = state
             .waiting(function)
             .filter(|invocation| !except.contains(&invocation.request_id))
             .collect();
         waiting.sort_by_key(|invocation| (invocation.accepted_at, invocation.request_id));
-        let (mut portion, mut bytes) = (Vec::new(), 0);
+        let (mut queued, mut bytes) = (Queued::default(), 0);
         for invocation in waiting {
             bytes += invocation.event.weight() as u64;
-            if !most.takes(portion.len(), bytes) {
+            if !most.takes(queued.invocations.len() + queued.damaged.len(), bytes) {
                 break;
             }
-            portion.push(invocation.clone());
+            match state.damaged.contains(&invocation.request_id) {
+                true => queued.damaged.push(invocation.request_id),
+                false => queued.invocations.push(invocation.clone()),
+            }
         }
-        Ok(portion)
+        Ok(queued)
+    }
+
+    async fn cancel_damaged(
+        &self,
+        function: &FunctionName,
+        id: RequestId,
+        at: Timestamp,
+    ) -> Result<bool, JournalError> {
+        let mut state = self.writing()?;
+        let waits = state.waiting(function).any(|one| one.request_id == id);
+        let is_meant = waits && state.damaged.remove(&id);
+        if is_meant {
+            state.blank(id);
+            let ending = Ending::new(End::Cancelled, at, DAMAGED);
+            state.end(id, ending, self.clock.now())?;
+        }
+        Ok(is_meant)
     }
 
     async fn queue_lengths(&self) -> Result<Vec<(FunctionName, u64)>, JournalError> {
@@ -184,7 +210,11 @@ impl Journal for MemoryJournal {
     }
 
     async fn get(&self, id: RequestId) -> Result<Option<Invocation>, JournalError> {
-        Ok(self.reading()?.invocations.get(&id).cloned())
+        let state = self.reading()?;
+        if state.damaged.contains(&id) {
+            return Err(JournalError::Damaged(id));
+        }
+        Ok(state.invocations.get(&id).cloned())
     }
 
     async fn list(&self, query: &Query) -> Result<Page, JournalError> {

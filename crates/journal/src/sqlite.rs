@@ -18,6 +18,7 @@ mod row;
 mod schema;
 mod shared;
 mod sum;
+mod waiting;
 mod wal_damage;
 mod wal_index;
 mod wal_size;
@@ -39,7 +40,7 @@ use tripline_model::{
 
 use crate::{
     Accepted, Health, Journal, JournalError, NewInvocation, OpenError, Page, Portion, Purged,
-    Query, Retention,
+    Query, Queued, Retention,
 };
 pub(crate) use data_dir::keep_out;
 pub(crate) use open::{reader, try_to_read};
@@ -214,10 +215,21 @@ impl Journal for SqliteJournal {
         function: &FunctionName,
         except: &Arc<HashSet<RequestId>>,
         most: Portion,
-    ) -> Result<Vec<Invocation>, JournalError> {
+    ) -> Result<Queued, JournalError> {
         let (function, except) = (function.clone(), Arc::clone(except));
         self.readers
-            .read(move |c| read::queued(c, &function, &except, most))
+            .read(move |c| waiting::queued(c, &function, &except, most))
+            .await
+    }
+
+    async fn cancel_damaged(
+        &self,
+        function: &FunctionName,
+        id: RequestId,
+        at: Timestamp,
+    ) -> Result<bool, JournalError> {
+        let (function, times) = (function.clone(), (at, self.clock.now()));
+        self.amend(move |group| group.cancel_damaged(&function, id, times))
             .await
     }
 
@@ -266,7 +278,8 @@ impl Journal for SqliteJournal {
     }
 
     async fn get(&self, id: RequestId) -> Result<Option<Invocation>, JournalError> {
-        self.readers.read(move |c| read::get(c, id)).await
+        let found = self.readers.read(move |c| read::get(c, id)).await?;
+        found.map_err(|_| JournalError::Damaged(id))
     }
 
     async fn list(&self, query: &Query) -> Result<Page, JournalError> {

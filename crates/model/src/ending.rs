@@ -44,6 +44,9 @@ pub const MAYBE_STARTED: &str = "maybe_started";
 /// The reason of what was open in an old copy of a journal: it may have run where the original went on.
 pub const OLD_COPY: &str = "old_copy";
 
+/// The reason of what was changed on the disk while it waited: nobody knows any more what the event was.
+pub const DAMAGED: &str = "damaged";
+
 // === impl Ending ===
 
 impl Ending {
@@ -111,7 +114,7 @@ mod tests {
     use super::*;
 
     /// Ends, reasons, and what they mean: the status code and whether function code ran.
-    const TABLE: [(End, &str, u16, Option<bool>); 29] = [
+    const TABLE: [(End, &str, u16, Option<bool>); 30] = [
         (End::Succeeded, "exit_code", 200, Some(true)),
         (End::Succeeded, "answered", 200, Some(true)),
         (End::Failed, "exit_code", 439, Some(true)),
@@ -141,6 +144,7 @@ mod tests {
         (End::Expired, "max_event_age", 432, Some(false)),
         (End::Cancelled, "terminated", 499, Some(false)),
         (End::Cancelled, "old_copy", 499, None),
+        (End::Cancelled, "damaged", 499, Some(false)),
     ];
 
     #[test]

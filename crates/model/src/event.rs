@@ -46,6 +46,25 @@ pub enum InvalidEvent {
 }
 
 impl Event {
+    /// The record of an event of which nothing is known. Its `id`, `source` and `type` are empty, as no other event's are.
+    pub fn unknown(time: Timestamp) -> Self {
+        Self {
+            id: String::new(),
+            source: String::new(),
+            kind: String::new(),
+            subject: None,
+            time,
+            content_type: None,
+            data: None,
+            extensions: BTreeMap::new(),
+        }
+    }
+
+    /// Whether this is the record of an event of which nothing is known.
+    pub fn is_unknown(&self) -> bool {
+        self.id.is_empty() && self.source.is_empty() && self.kind.is_empty()
+    }
+
     /// Length of the data in bytes; a missing value has none.
     pub fn data_len(&self) -> usize {
         self.data.as_ref().map_or(0, Bytes::len)

@@ -24,7 +24,7 @@ pub use clock::{Clock, ManualClock, Timestamp};
 pub use contained::{Contained, Panic, contain, contain_call, is_contained};
 pub use cursor::{CursorEntry, CursorError, Cursors};
 pub use dispatch::{Dispatch, Identity, Offer, Receipt, Rejected, Stopping};
-pub use ending::{Ending, MAYBE_STARTED, NO_ANSWER, NOT_STARTED, OLD_COPY};
+pub use ending::{DAMAGED, Ending, MAYBE_STARTED, NO_ANSWER, NOT_STARTED, OLD_COPY};
 pub use error_chain::error_chain;
 pub use event::{Event, InvalidEvent, MAX_ATTRIBUTE_BYTES};
 pub use function::{Execution, Function};

@@ -31,7 +31,7 @@ pub enum End {
     Lost,
     /// It waited longer than `max_event_age`; no function code ran.
     Expired,
-    /// Somebody stopped it before its start; no function code ran.
+    /// It was given up before its start, mostly because somebody stopped it; no function code ran.
     Cancelled,
 }
 

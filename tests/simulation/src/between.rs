@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use tokio::sync::RwLock;
 use tokio_util::task::TaskTracker;
 use tripline_journal::{
-    Accepted, Health, Journal, JournalError, NewInvocation, Page, Portion, Purged, Query,
+    Accepted, Health, Journal, JournalError, NewInvocation, Page, Portion, Purged, Query, Queued,
     Retention, SqliteJournal,
 };
 use tripline_model::{
@@ -212,8 +212,22 @@ impl Journal for Between {
         function: &FunctionName,
         except: &Arc<HashSet<RequestId>>,
         most: Portion,
-    ) -> Result<Vec<Invocation>, JournalError> {
+    ) -> Result<Queued, JournalError> {
         let answer = self.journal.queued(function, except, most).await;
+        self.pause().await;
+        answer
+    }
+
+    async fn cancel_damaged(
+        &self,
+        function: &FunctionName,
+        id: RequestId,
+        at: Timestamp,
+    ) -> Result<bool, JournalError> {
+        self.pause().await;
+        let _open = self.ends.read().await;
+        self.note_end(at);
+        let answer = self.journal.cancel_damaged(function, id, at).await;
         self.pause().await;
         answer
     }

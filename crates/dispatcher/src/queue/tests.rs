@@ -86,6 +86,7 @@ async fn no_more_is_read_than_the_window_takes() {
     while queue.overflow() > 0 {
         let (skip, room) = (Arc::new(queue.skip()), queue.room());
         let read = journal.queued(&function, &skip, room).await.unwrap();
+        let read = read.invocations;
         let count = read.len();
         assert_eq!(queue.refill(read), count);
         assert!(count > 1, "an event at a time is slow");
@@ -116,6 +117,17 @@ fn what_is_ended_on_its_way_in_does_not_arrive() {
     assert!(!queue.drop_ended(one.request_id));
     assert!(!queue.committed(one.request_id, 0, || one));
     assert_eq!((queue.queued(), queue.pop()), (0, None));
+}
+
+#[test]
+fn what_is_passed_over_waits_and_nothing_waits_behind_it() {
+    let mut queue = Queue::with_queued(1);
+    let damaged = invocation(1, 0).request_id;
+    queue.pass_over(damaged);
+    assert_eq!((queue.queued(), queue.overflow()), (1, 0));
+    assert!(queue.skip().contains(&damaged));
+    accept(&mut queue, invocation(2, 0));
+    assert_eq!(queue.pop(), Some(invocation(2, 0)), "read from memory");
 }
 
 #[derive(Debug, Clone)]

@@ -159,7 +159,7 @@ async fn waiting(world: &World) -> Vec<RequestId> {
     let name = &world.functions[0].name;
     let none = Arc::default();
     let waiting = world.journal.queued(name, &none, Portion::ALL);
-    let waiting = waiting.await.unwrap();
+    let waiting = waiting.await.unwrap().invocations;
     waiting.into_iter().map(|one| one.request_id).collect()
 }
 

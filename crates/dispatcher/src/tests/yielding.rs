@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use tripline_journal::{
     Accepted, Health, Journal, JournalError, MemoryJournal, NewInvocation, Page, Portion, Purged,
-    Query, Retention,
+    Query, Queued, Retention,
 };
 use tripline_model::{
     Cursors, Ending, Execution, FunctionName, Invocation, InvocationState, Offer, RequestId,
@@ -20,6 +20,7 @@ pub(super) enum Write {
     Accept,
     Start,
     Finish,
+    CancelDamaged,
 }
 
 pub(super) struct Yielding {
@@ -108,8 +109,21 @@ impl Journal for Yielding {
         function: &FunctionName,
         except: &Arc<HashSet<RequestId>>,
         most: Portion,
-    ) -> Result<Vec<Invocation>, JournalError> {
+    ) -> Result<Queued, JournalError> {
         let answer = self.inner.queued(function, except, most).await;
+        self.pause().await;
+        answer
+    }
+
+    async fn cancel_damaged(
+        &self,
+        function: &FunctionName,
+        id: RequestId,
+        at: Timestamp,
+    ) -> Result<bool, JournalError> {
+        self.pause().await;
+        self.fail(Write::CancelDamaged)?;
+        let answer = self.inner.cancel_damaged(function, id, at).await;
         self.pause().await;
         answer
     }

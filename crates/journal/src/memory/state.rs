@@ -1,11 +1,11 @@
 //! What the memory journal holds, and how each write changes it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use tripline_model::{
-    CursorEntry, Ending, Execution, FunctionName, Identity, Invocation, InvocationState, Offer,
-    RequestId, Timestamp, Transition, TriggerName,
+    CursorEntry, Ending, Event, Execution, FunctionName, Identity, Invocation, InvocationState,
+    Offer, RequestId, Timestamp, Transition, TriggerName,
 };
 
 use crate::{
@@ -22,6 +22,8 @@ pub(super) struct State {
     pub(super) closed: bool,
     /// When ends were recorded.
     kept_from: BTreeMap<RequestId, Timestamp>,
+    /// Records that are not what was written, as if the disk had changed them.
+    pub(super) damaged: BTreeSet<RequestId>,
     identities: BTreeMap<(Option<TriggerName>, String), Remembered>,
     functions: BTreeMap<FunctionName, Execution>,
     /// Since when each trigger that left cursors or watermarks has been missing.
@@ -45,6 +47,7 @@ impl Default for State {
             health: Health::Ok,
             closed: false,
             kept_from: BTreeMap::new(),
+            damaged: BTreeSet::new(),
             identities: BTreeMap::new(),
             functions: BTreeMap::new(),
             gone: BTreeMap::new(),
@@ -169,6 +172,14 @@ impl State {
         Ok(())
     }
 
+    /// Puts a record that says only what the indexes know in the place of a damaged one.
+    pub(super) fn blank(&mut self, id: RequestId) {
+        if let Some(invocation) = self.invocations.get_mut(&id) {
+            invocation.event = Event::unknown(invocation.accepted_at);
+            invocation.data_len = 0;
+        }
+    }
+
     /// Ends all of these the same way.
     pub(super) fn end_all(
         &mut self,
@@ -233,7 +244,7 @@ impl State {
             count: query.page_size(),
             bytes: Query::PAGE_BYTES,
         };
-        let (mut page, mut bytes) = (Page::default(), 0);
+        let (mut page, mut bytes, mut last) = (Page::default(), 0, None);
         for found in self.invocations.values().rev().filter(wanted) {
             let mut invocation = found.clone();
             invocation.event.data = None;
@@ -241,11 +252,15 @@ impl State {
                 ending.result = None;
             }
             bytes += invocation.weight() as u64;
-            if !most.takes(page.invocations.len(), bytes) {
-                page.next = page.invocations.last().map(|last| last.request_id);
+            if !most.takes(page.invocations.len() + page.damaged.len(), bytes) {
+                page.next = last;
                 break;
             }
-            page.invocations.push(invocation);
+            last = Some(invocation.request_id);
+            match self.damaged.contains(&invocation.request_id) {
+                true => page.damaged.push(invocation.request_id),
+                false => page.invocations.push(invocation),
+            }
         }
         page
     }

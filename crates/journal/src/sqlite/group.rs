@@ -5,6 +5,7 @@ mod cursors;
 mod end;
 mod purge;
 mod registry;
+mod waiting;
 
 use std::collections::HashMap;
 

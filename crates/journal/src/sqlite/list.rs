@@ -1,10 +1,14 @@
 //! Lists, newest first. Whatever the query, a page looks at a bounded number of records and takes a bounded amount of
-//! memory. So it may end early, even without any invocation, and says where the next page begins.
+//! memory. So it may end early, even without any invocation, and says where the next page begins. Records that are not
+//! what was written are left out and named.
 
-use rusqlite::{Connection, Row, ToSql, named_params};
-use tripline_model::{FunctionName, InvocationState, RequestId, Timestamp, TriggerName};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, named_params};
+use tripline_model::{
+    FunctionName, Invocation, InvocationState, RequestId, Timestamp, TriggerName,
+};
 
 use super::row;
+use super::waiting::{is_corrupt, readable};
 use crate::{Page, Portion, Query};
 
 #[cfg(test)]
@@ -68,17 +72,20 @@ fn page_of(connection: &Connection, query: &Query, bounds: Bounds) -> rusqlite::
         let sql = format!("SELECT {} FROM invocations WHERE id = ?1", row::COLUMNS);
         let mut select = connection.prepare_cached(&sql)?;
         for id in waiting(connection, query, &range)? {
-            let mut rows = select.query([id.as_bytes()])?;
-            if let Some(found) = rows.next()?
-                && !filling.look(found)?
-            {
+            let read = select.query_row([id.as_bytes()], row::invocation);
+            let goes_on = match readable(read.optional())? {
+                Some(None) => true,
+                Some(Some(invocation)) => filling.add(id, Some(invocation)),
+                None => filling.add(id, None),
+            };
+            if !goes_on {
                 break;
             }
         }
         return Ok(filling.page);
     }
     let (way, value) = way(query);
-    let sql = walk_sql(&way);
+    let sql = walk_sql(row::COLUMNS, &way);
     let mut values: Vec<(&str, &dyn ToSql)> =
         vec![(":since", &range.since), (":upper", &range.upper)];
     if let Some(value) = &value {
@@ -86,11 +93,21 @@ fn page_of(connection: &Connection, query: &Query, bounds: Bounds) -> rusqlite::
     }
     let mut select = connection.prepare_cached(&sql)?;
     let mut rows = select.query(&values[..])?;
-    while let Some(found) = rows.next()? {
-        if !filling.look(found)? {
-            break;
+    loop {
+        match rows.next() {
+            Ok(Some(found)) if filling.look(found)? => {}
+            Ok(_) => return Ok(filling.page),
+            Err(error) if is_corrupt(&error) => break,
+            Err(error) => return Err(error),
         }
     }
+    // SQLite cannot read the next record, but its id. The next page begins behind it.
+    let upper = filling.last.map_or(range.upper, |last| *last.as_bytes());
+    values[1] = (":upper", &upper);
+    let sql = walk_sql("id", &way);
+    let id = connection.query_row(&sql, &values[..], |found| row::id(found, 0))?;
+    filling.add(id, None);
+    filling.end();
     Ok(filling.page)
 }
 
@@ -118,8 +135,7 @@ fn way(query: &Query) -> (String, Option<&str>) {
     }
 }
 
-fn walk_sql(way: &str) -> String {
-    let columns = row::COLUMNS;
+fn walk_sql(columns: &str, way: &str) -> String {
     format!(
         "SELECT {columns} FROM invocations {way} AND id >= :since AND id < :upper ORDER BY id DESC"
     )
@@ -201,16 +217,27 @@ impl<'a> Filling<'a> {
             return Ok(self.end());
         }
         self.walked += 1;
-        if self.wants(found)? {
-            let invocation = row::invocation(found)?;
-            self.bytes += invocation.weight() as u64;
-            if !self.most.takes(self.page.invocations.len(), self.bytes) {
-                return Ok(self.end());
-            }
-            self.page.invocations.push(invocation);
+        // A value that no record has is damage, too.
+        if self.wants(found).unwrap_or(true) {
+            return Ok(self.add(id, row::invocation(found).ok()));
         }
         self.last = Some(id);
         Ok(true)
+    }
+
+    /// Adds a record, or its id if it is not what was written; answers whether the page goes on after it.
+    fn add(&mut self, id: RequestId, record: Option<Invocation>) -> bool {
+        self.bytes += record.as_ref().map_or(0, |one| one.weight() as u64);
+        let count = self.page.invocations.len() + self.page.damaged.len();
+        if !self.most.takes(count, self.bytes) {
+            return self.end();
+        }
+        match record {
+            Some(invocation) => self.page.invocations.push(invocation),
+            None => self.page.damaged.push(id),
+        }
+        self.last = Some(id);
+        true
     }
 
     fn end(&mut self) -> bool {

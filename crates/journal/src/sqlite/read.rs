@@ -1,11 +1,7 @@
 //! The queries of readers.
 
-use std::collections::HashSet;
-
 use bytes::Bytes;
-use rusqlite::{
-    Connection, OptionalExtension, Params, ffi, named_params, params, params_from_iter,
-};
+use rusqlite::{Connection, OptionalExtension, Params, named_params, params, params_from_iter};
 use tripline_model::{
     CursorEntry, FunctionName, Identity, Invocation, InvocationState, Offer, RequestId, Timestamp,
     TriggerName,
@@ -15,7 +11,8 @@ use super::identity::{self, Spans};
 use super::row;
 use super::schema::PAGE_BYTES;
 use super::sum;
-use crate::{Accepted, Portion};
+use super::waiting::{self, Damaged};
+use crate::Accepted;
 
 /// See [`crate::Journal::find_identity`].
 pub(super) fn find_identity(
@@ -53,56 +50,29 @@ pub(super) fn watermark(
     Ok(position.map(i64::cast_unsigned))
 }
 
-/// See [`crate::Journal::queued`].
-pub(super) fn queued(
-    connection: &Connection,
-    function: &FunctionName,
-    except: &HashSet<RequestId>,
-    most: Portion,
-) -> rusqlite::Result<Vec<Invocation>> {
-    let sql = format!(
-        "SELECT {} FROM invocations WHERE state = 0 AND function = ?1 ORDER BY accepted_at, id",
-        row::COLUMNS
-    );
-    let mut select = connection.prepare_cached(&sql)?;
-    let mut rows = select.query([function.as_str()])?;
-    let (mut queued, mut bytes) = (Vec::new(), 0);
-    while let Some(found) = rows.next()? {
-        if except.contains(&row::id(found, 0)?) {
-            continue;
-        }
-        let mut invocation = row::invocation(found)?;
-        bytes += invocation.event.weight() as u64 + invocation.data_len;
-        if !most.takes(queued.len(), bytes) {
-            break;
-        }
-        invocation.event.data = payload(connection, &invocation)?;
-        queued.push(invocation);
-    }
-    Ok(queued)
-}
-
 /// See [`crate::Journal::get`].
-pub(super) fn get(connection: &Connection, id: RequestId) -> rusqlite::Result<Option<Invocation>> {
+pub(super) fn get(
+    connection: &Connection,
+    id: RequestId,
+) -> rusqlite::Result<Result<Option<Invocation>, Damaged>> {
     let sql = format!("SELECT {} FROM invocations WHERE id = ?1", row::COLUMNS);
     let mut select = connection.prepare_cached(&sql)?;
-    let mut rows = select.query([id.as_bytes()])?;
-    let Some(found) = rows.next()? else {
-        return Ok(None);
-    };
-    let mut invocation = row::invocation(found)?;
-    match &mut invocation.ending {
-        Some(ending) => {
-            ending.result = bytes(connection, SELECT_RESULT, [id.as_bytes()])?;
-            if !sum::is_result(found, ending.result.as_deref())? {
-                return Err(sum::changed("the result", id));
+    let read = select.query_row([id.as_bytes()], |found| {
+        let mut invocation = row::invocation(found)?;
+        match &mut invocation.ending {
+            Some(ending) => {
+                ending.result = bytes(connection, SELECT_RESULT, [id.as_bytes()])?;
+                if !sum::is_result(found, ending.result.as_deref())? {
+                    return Err(sum::changed());
+                }
             }
+            // Data that is not what was accepted is left out instead of being an error: the caller may be about to give
+            // the event up.
+            None => invocation.event.data = waiting::data(connection, id)?.and_then(Result::ok),
         }
-        // Data that is not what was accepted is left out instead of being an error: the caller may be about to give the
-        // event up.
-        None => invocation.event.data = stored(connection, id)?.and_then(Result::ok),
-    }
-    Ok(Some(invocation))
+        Ok(invocation)
+    });
+    Ok(waiting::readable(read.optional())?.ok_or(Damaged::Record))
 }
 
 /// See [`crate::Journal::counts`].
@@ -229,45 +199,6 @@ const SELECT_OLDEST_LONG_RUN: &str = "SELECT id FROM invocations INDEXED BY long
     ORDER BY id LIMIT 1";
 
 const SELECT_RESULT: &str = "SELECT data FROM results WHERE id = ?1";
-
-/// The data of an event that is to be run. It is an error if the data is not what was accepted: such an event is not run.
-fn payload(connection: &Connection, of: &Invocation) -> rusqlite::Result<Option<Bytes>> {
-    let id = of.request_id;
-    match stored(connection, id)? {
-        None if of.data_len == 0 => Ok(None),
-        Some(Ok(data)) => Ok(Some(data)),
-        // Changed, or gone.
-        _ => Err(rusqlite::Error::SqliteFailure(
-            ffi::Error::new(ffi::SQLITE_CORRUPT),
-            Some(format!(
-                "the data of {id} is not what was accepted; `tripline terminate {id}` gives it up"
-            )),
-        )),
-    }
-}
-
-/// Data that is not what was accepted.
-struct Changed;
-
-fn stored(
-    connection: &Connection,
-    id: RequestId,
-) -> rusqlite::Result<Option<Result<Bytes, Changed>>> {
-    let mut select = connection.prepare_cached("SELECT data, crc FROM payloads WHERE id = ?1")?;
-    let found = select.query_row([id.as_bytes()], |found| {
-        let (data, crc): (Vec<u8>, _) = (found.get(0)?, found.get(1)?);
-        Ok(match is_as_accepted(&data, crc) {
-            true => Ok(Bytes::from(data)),
-            false => Err(Changed),
-        })
-    });
-    found.optional()
-}
-
-/// Whether data matches its CRC-32. Records from before version 4 have none.
-pub(super) fn is_as_accepted(data: &[u8], crc: Option<u32>) -> bool {
-    crc.is_none_or(|crc| crc == crc32fast::hash(data))
-}
 
 fn bytes(
     connection: &Connection,

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use tripline_model::{InvocationState, RequestId};
+use tripline_model::{DAMAGED, InvocationState, RequestId};
 
-use super::{original, read, row, schema, sum};
+use super::{original, row, schema, sum, waiting};
 use crate::OpenError;
 use crate::inspect::integrity;
 
@@ -18,6 +18,8 @@ pub(crate) struct Records {
     pub(crate) states: Vec<(&'static str, u64)>,
     /// Whether it was copied from another place.
     pub(crate) is_copy: bool,
+    /// Waiting events that were damaged, and that a hub has ended since.
+    pub(crate) given_up: Option<String>,
     /// What is wrong, and what is lost by it.
     pub(crate) wrong: Vec<(String, String)>,
 }
@@ -54,7 +56,7 @@ impl Records {
         let mut rows = select.query([])?;
         let mut counts = InvocationState::ALL.map(|state| (state, 0));
         let mut unread = Vec::new();
-        let (mut changed, mut results) = (Vec::new(), Vec::new());
+        let (mut changed, mut results, mut given_up) = (Vec::new(), Vec::new(), Vec::new());
         while let Some(found) = rows.next()? {
             let Ok(invocation) = row::invocation(found) else {
                 unread.push(row::id(found, 0).ok());
@@ -65,7 +67,10 @@ impl Records {
                 .find(|(state, _)| *state == invocation.state);
             count.into_iter().for_each(|(_, count)| *count += 1);
             // An event's data is kept until its end, and its result from then on.
-            if invocation.state.is_end() {
+            if let Some(ending) = &invocation.ending {
+                if ending.reason == DAMAGED || invocation.event.is_unknown() {
+                    given_up.push(invocation.request_id);
+                }
                 let result = found.get_ref("result")?.as_blob_or_null()?;
                 if !sum::is_result(found, result)? {
                     results.push(invocation.request_id);
@@ -76,7 +81,7 @@ impl Records {
                     .as_blob_or_null()?
                     .unwrap_or_default();
                 let whole = held.len() as u64 == invocation.data_len;
-                if !whole || !read::is_as_accepted(held, found.get("crc")?) {
+                if !whole || !waiting::is_as_accepted(held, found.get("crc")?) {
                     changed.push(invocation.request_id);
                 }
             }
@@ -86,6 +91,7 @@ impl Records {
             .filter(|(_, count)| *count > 0)
             .map(|(state, count)| (state.as_str(), count))
             .collect();
+        self.given_up = (!given_up.is_empty()).then(|| named(&given_up));
         if !unread.is_empty() {
             let what = format!("{} records are not what was written", unread.len());
             let known: Vec<_> = unread.into_iter().flatten().collect();

@@ -92,17 +92,12 @@ pub(super) fn verify(row: &Row<'_>, state: InvocationState) -> rusqlite::Result<
     if fits && is_sum(row, accepted, &ACCEPTED_COLUMNS)? && is_sum(row, ended, &ENDED_COLUMNS)? {
         return Ok(());
     }
-    Err(changed("the record", row::id(row, 0)?))
+    Err(changed())
 }
 
-/// The error for a part of a record that is not what was written.
-pub(super) fn changed(what: &str, id: RequestId) -> rusqlite::Error {
-    rusqlite::Error::SqliteFailure(
-        ffi::Error::new(ffi::SQLITE_CORRUPT),
-        Some(format!(
-            "{what} of {id} is not what was written; `tripline journal check` names all that are not"
-        )),
-    )
+/// The error for what is not what was written, as SQLite has it for what it cannot read.
+pub(super) fn changed() -> rusqlite::Error {
+    rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CORRUPT), None)
 }
 
 fn is_sum(row: &Row<'_>, noted: Option<u32>, columns: &[usize]) -> rusqlite::Result<bool> {

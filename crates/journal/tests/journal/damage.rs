@@ -2,6 +2,7 @@
 //! receipts for.
 
 mod flips;
+mod waiting;
 mod wal;
 
 use std::fs;
@@ -158,64 +159,6 @@ async fn a_day_of_logs_that_is_damaged_is_named() {
     let named = named.expect("it is damaged");
     assert_eq!(named.file, day);
     assert!(named.lost.contains("log lines"), "{}", words(&found));
-}
-
-#[tokio::test]
-async fn data_that_is_gone_is_named_with_its_event() {
-    let (dir, receipts) = killed().await;
-    opened(dir.path()).unwrap().close().await;
-    let connection = rusqlite::Connection::open(dir.path().join("journal.db")).unwrap();
-    let removed = connection.execute(
-        "DELETE FROM payloads WHERE id = ?1",
-        [receipts[3].as_bytes()],
-    );
-    assert_eq!(removed, Ok(1));
-    drop(connection);
-    let found = inspect(dir.path()).unwrap();
-    assert!(found.is_damaged());
-    assert!(
-        words(&found).contains(&receipts[3].to_string()),
-        "{}",
-        words(&found)
-    );
-    let journal = opened(dir.path()).unwrap();
-    let (f, none) = (function("f"), Arc::default());
-    let refused = journal.queued(&f, &none, Portion::ALL).await;
-    assert!(
-        matches!(refused, Err(JournalError::Unavailable(_))),
-        "it would run without: {refused:?}"
-    );
-    journal.close().await;
-}
-
-#[tokio::test]
-async fn data_in_which_a_bit_changed_is_named_and_not_run() {
-    let (dir, receipts) = killed().await;
-    opened(dir.path()).unwrap().close().await;
-    let changed = changed(dir.path(), "journal.db", |bytes| {
-        let row = [&receipts[3].as_bytes()[..], b"data"].concat();
-        let found = bytes.windows(row.len()).position(|bytes| bytes == row);
-        bytes[found.unwrap() + 16] ^= 1;
-    });
-    let found = inspect(changed.path()).unwrap();
-    let said = words(&found);
-    let named = receipts.iter().filter(|id| said.contains(&id.to_string()));
-    let named: Vec<_> = named.collect();
-    assert!(found.is_damaged() && named == [&receipts[3]], "{said}");
-
-    let journal = opened(changed.path()).unwrap();
-    let (f, none) = (function("f"), Arc::default());
-    let refused = journal.queued(&f, &none, Portion::ALL).await;
-    let Err(JournalError::Unavailable(why)) = refused else {
-        panic!("{refused:?}");
-    };
-    let remedy = format!("tripline terminate {}", named[0]);
-    assert!(why.contains(&remedy), "{why}");
-    let cancelled = Ending::new(End::Cancelled, NOW, "terminated");
-    journal.finish(*named[0], cancelled).await.unwrap();
-    let rest = journal.queued(&f, &none, Portion::ALL).await.unwrap();
-    assert_eq!(rest.len(), receipts.len() - 1, "the others can be run");
-    journal.close().await;
 }
 
 #[tokio::test]

@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use metrics::counter;
 use tokio::sync::mpsc;
 use tripline_journal::{
-    Accepted, Health, Journal, JournalError, NewInvocation, Page, Portion, Purged, Query, Retention,
+    Accepted, Health, Journal, JournalError, NewInvocation, Page, Portion, Purged, Query, Queued,
+    Retention,
 };
 use tripline_model::{
     Clock, Cursors, Ending, Event, Execution, FunctionName, Invocation, InvocationState,
@@ -123,8 +124,21 @@ impl Journal for TracedJournal {
         function: &FunctionName,
         except: &Arc<HashSet<RequestId>>,
         most: Portion,
-    ) -> Result<Vec<Invocation>, JournalError> {
+    ) -> Result<Queued, JournalError> {
         self.inner.queued(function, except, most).await
+    }
+
+    async fn cancel_damaged(
+        &self,
+        function: &FunctionName,
+        id: RequestId,
+        at: Timestamp,
+    ) -> Result<bool, JournalError> {
+        let is_over = self.inner.cancel_damaged(function, id, at).await?;
+        if is_over {
+            self.ended(&[id]);
+        }
+        Ok(is_over)
     }
 
     async fn queue_lengths(&self) -> Result<Vec<(FunctionName, u64)>, JournalError> {

@@ -90,7 +90,7 @@ impl Group<'_> {
         }
     }
 
-    fn insert(&self, new: &NewInvocation) -> rusqlite::Result<()> {
+    pub(super) fn insert(&self, new: &NewInvocation) -> rusqlite::Result<()> {
         let (offer, event) = (&new.offer, &new.offer.event);
         let mut insert = self.connection.prepare_cached(
             "INSERT INTO invocations (id, function, via, state, accepted_at, event_id, source, kind,

@@ -102,26 +102,21 @@ impl Group<'_> {
         now: Timestamp,
         limit: usize,
     ) -> Result<Vec<RequestId>, Failure> {
-        let ids = self.find_several(which, limit)?;
-        for id in &ids {
-            self.finish(*id, ending, now)?;
+        match which {
+            Several::Running(except) => {
+                let ids = self.running(except, limit)?;
+                for id in &ids {
+                    self.finish(*id, ending, now)?;
+                }
+                Ok(ids)
+            }
+            Several::Waiting(function) => {
+                self.end_waiting((function, i64::MAX), ending, now, limit)
+            }
+            Several::Old(function, before) => {
+                self.end_waiting((function, before.as_millis()), ending, now, limit)
+            }
         }
-        Ok(ids)
-    }
-
-    fn find_several(&self, which: &Several, limit: usize) -> rusqlite::Result<Vec<RequestId>> {
-        let (function, before) = match which {
-            Several::Running(except) => return self.running(except, limit),
-            Several::Waiting(function) => (function, i64::MAX),
-            Several::Old(function, before) => (function, before.as_millis()),
-        };
-        let mut select = self.connection.prepare_cached(
-            "SELECT id FROM invocations WHERE state = 0 AND function = ?1 AND accepted_at < ?2
-             ORDER BY accepted_at, id LIMIT ?3",
-        )?;
-        let values = params![function.as_str(), before, row::number(limit)];
-        let found = select.query_map(values, |found| row::id(found, 0))?;
-        found.collect()
     }
 
     fn running(

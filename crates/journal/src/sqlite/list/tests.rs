@@ -158,7 +158,7 @@ async fn every_walk_is_along_an_index_in_the_order_of_the_answer() {
     let dir = tempfile::tempdir().unwrap();
     let _journal = open(dir.path());
     let connection = schema::open_reader(&dir.path().join("journal.db")).unwrap();
-    let walks = queries().map(|query| walk_sql(&way(&query).0));
+    let walks = queries().map(|query| walk_sql(row::COLUMNS, &way(&query).0));
     for sql in walks.chain([SELECT_WAITING.to_owned()]) {
         let mut explain = connection
             .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))

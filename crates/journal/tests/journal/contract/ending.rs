@@ -160,3 +160,17 @@ async fn old_ones_expire_and_all_of_a_function_are_cancelled() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn what_is_whole_is_not_cancelled_as_damaged() {
+    each(|s| async move {
+        let id = accept(&*s.journal, "f", at(0)).await;
+        for (queue, one) in [("f", id), ("g", id), ("f", id_at(at(0)))] {
+            let ended = s.journal.cancel_damaged(&function(queue), one, at(1)).await;
+            assert_eq!(ended, Ok(false));
+        }
+        let read = s.journal.get(id).await.unwrap().unwrap();
+        assert_eq!(read.state, InvocationState::Accepted);
+    })
+    .await;
+}
