@@ -13,7 +13,8 @@ use tripline_listener::{AnswerRoom, Problem, read_body};
 use tripline_model::{FunctionName, Invocation, RequestId, TriggerName};
 
 use crate::openapi::{
-    Blob, Filters, Identified, Missing, PROBLEM, ProblemView, TooLarge, Unavailable, Unclear, Usual,
+    Blob, Damaged, Filters, Identified, Missing, PROBLEM, ProblemView, TooLarge, Unavailable,
+    Unclear, Usual,
 };
 use crate::params::Params;
 use crate::refusal::{Segment, bad_request, journal_failed, request_id, unknown_invocation};
@@ -60,6 +61,7 @@ pub(crate) async fn list(
             .iter()
             .map(|one| view(&shared.hub, one))
             .collect(),
+        damaged: page.damaged.iter().map(ToString::to_string).collect(),
         next_cursor: page.next.map(|id| id.to_string()),
     }))
 }
@@ -96,6 +98,7 @@ fn query(uri: &Uri) -> Result<Query, Problem> {
     responses(
         Usual,
         Missing,
+        Damaged,
         Unavailable,
         (status = 200, body = InvocationView, description = "The invocation")
     )
@@ -135,6 +138,7 @@ pub(crate) async fn find(hub: &ApiState, id: RequestId) -> Result<Invocation, Pr
     responses(
         Usual,
         Missing,
+        Damaged,
         Unavailable,
         (
             status = 409,
@@ -216,6 +220,7 @@ pub(crate) fn result_response(body: Body, cut: bool) -> Response {
         Usual,
         Unclear,
         Missing,
+        Damaged,
         TooLarge,
         Unavailable,
         (status = 409, body = ProblemView, content_type = PROBLEM, description = "It has ended"),

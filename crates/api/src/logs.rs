@@ -14,7 +14,9 @@ use tripline_listener::Problem;
 use crate::Shared;
 use crate::follow::{Form, LogReader, Until};
 use crate::invocations::find;
-use crate::openapi::{Identified, LogEvent, Missing, Reading, Unavailable, Unclear, Usual};
+use crate::openapi::{
+    Damaged, Identified, LogEvent, Missing, Reading, Unavailable, Unclear, Usual,
+};
 use crate::params::Params;
 use crate::refusal::{Segment, bad_request, request_id};
 use crate::wire::LogLineView;
@@ -38,6 +40,7 @@ const MAX_LIMIT: u64 = 1_000_000;
         Usual,
         Unclear,
         Missing,
+        Damaged,
         Unavailable,
         (
             status = 200,

@@ -320,6 +320,10 @@ refusals! {
     Slow 408 "The body took too long"
 }
 refusals! {
+    /// There is such a thing, and it cannot be trusted.
+    Damaged: Changed 500 "The disk changed the record of the invocation (`damaged`)"
+}
+refusals! {
     /// The store cannot be used.
     Unavailable: Store 503 "The journal or the logs cannot be used now, or other large answers take all the memory there is for them (`answers_full`)"
 }

@@ -45,9 +45,17 @@ pub(crate) fn bad_request(detail: impl Into<String>) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "bad_request", title).detail(detail)
 }
 
-/// 503 for a journal that cannot be read. What exactly is wrong is for the hub's own log.
+/// 500 for a record that the disk changed, 503 for a journal that cannot be read. What exactly is wrong there is for the
+/// hub's own log.
 pub(crate) fn journal_failed(error: &JournalError) -> Problem {
     tracing::error!(error = %error, "the journal could not be used for an API request");
+    if let JournalError::Damaged(id) = error {
+        let title = "the record was changed on the disk";
+        let detail = "if it waits, it is not run, and ends as `cancelled` when its turn comes; `tripline journal check` says \
+                      more with the hub stopped";
+        let problem = Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "damaged", title);
+        return problem.detail(detail).request_id(*id);
+    }
     let title = "the journal is not available";
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", title)
 }

@@ -99,6 +99,8 @@ pub struct EventView {
 pub struct InvocationsView {
     /// The invocations.
     pub invocations: Vec<InvocationView>,
+    /// RequestIds that belong here and are left out: their records were changed on the disk.
+    pub damaged: Vec<String>,
     /// What to pass as `cursor` for the next page; null on the last one. Other pages, too, may have fewer invocations
     /// than `limit`, even none.
     pub next_cursor: Option<String>,

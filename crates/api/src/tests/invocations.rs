@@ -95,7 +95,7 @@ async fn lists_are_filtered_and_paged() {
             .json();
         assert_eq!(
             page,
-            json!({ "invocations": [], "next_cursor": null }),
+            json!({ "invocations": [], "damaged": [], "next_cursor": null }),
             "{none}"
         );
     }
@@ -200,4 +200,19 @@ async fn a_running_invocation_is_stopped_and_an_ended_one_is_not() {
         .ask("POST", &format!("/v1/invocations/{never}/terminate"))
         .await;
     answer.problem(404, "unknown_invocation");
+}
+
+#[tokio::test]
+async fn a_damaged_record_is_left_out_of_a_list_and_named() {
+    let hub = TestHub::start().await;
+    let (whole, damaged) = (hub.accepted("ok").await, hub.accepted("ok").await);
+    hub.in_state(&damaged, "succeeded").await;
+    hub.journal.damage(damaged.parse().unwrap());
+    let page = hub.ask("GET", "/v1/invocations").await.json();
+    assert_eq!(page["invocations"][0]["request_id"], whole);
+    assert_eq!(page["invocations"][1], json!(null));
+    assert_eq!(page["damaged"], json!([damaged]));
+    let path = format!("/v1/invocations/{damaged}");
+    let shown = hub.ask("GET", &path).await.problem(500, "damaged");
+    assert_eq!(shown["request_id"], damaged);
 }

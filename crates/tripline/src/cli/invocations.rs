@@ -38,6 +38,11 @@ pub(crate) async fn ps(
                 rows.push(ps_row(invocation, terminal));
             }
         }
+        for id in list(&page, "damaged").iter().filter_map(Value::as_str) {
+            let id = escape::one_line(id);
+            let why = "its record was changed on the disk";
+            writeln!(terminal.err, "{id} is left out: {why}")?;
+        }
         cursor = text(&page, "next_cursor");
         // A page without invocations is not the last one: what is asked for may be far away.
         if cursor.is_none() || left == 0 {

@@ -86,6 +86,17 @@ async fn nobody_invents_how_long_a_lost_run_took() {
 }
 
 #[tokio::test]
+async fn ps_names_what_is_damaged() {
+    let hub = FakeHub::start().await;
+    let damaged = json!({ "invocations": [invocation()], "damaged": [ID], "next_cursor": null });
+    hub.answer("GET /v1/invocations", 200, damaged.to_string());
+    let ran = pipe(&hub, &["ps"]).await;
+    assert_eq!((ran.exit, ran.out.lines().count()), (Exit::Done, 2));
+    let named = format!("{ID} is left out: its record was changed on the disk\n");
+    assert_eq!(ran.err, named);
+}
+
+#[tokio::test]
 async fn ps_all_goes_through_every_page_and_json_is_one_a_line() {
     let hub = FakeHub::start().await;
     hub.answer("GET /v1/invocations", 200, page(Some("c1")));
