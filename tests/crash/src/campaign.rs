@@ -97,9 +97,9 @@ pub async fn campaign(plan: Plan, tell: &dyn Fn(u64, &str)) -> Option<Report> {
     let fresh = settle(&world, &history).await;
     let facts = gather(&world).await;
     let ledger = ledger_of(&world);
-    let told = history.lock();
+    let observed = history.lock();
     let mut wrong = check(&Evidence {
-        told: &told,
+        observed: &observed,
         ledger: &ledger,
         facts: &facts,
     });
@@ -113,7 +113,7 @@ pub async fn campaign(plan: Plan, tell: &dyn Fn(u64, &str)) -> Option<Report> {
         went_on: moments.went_on(&facts),
         recovered: world.recovered(),
         moments,
-        figures: Figures::of(&told, &ledger, &facts),
+        figures: Figures::of(&observed, &ledger, &facts),
         wrong,
     })
 }
@@ -143,8 +143,8 @@ async fn settle(world: &World, history: &History) -> Vec<String> {
 
 /// The marks that a broker or a store has said to have.
 fn arrived(history: &History) -> Vec<String> {
-    let told = history.lock();
-    let sent = told.records.iter().chain(&told.objects);
+    let observed = history.lock();
+    let sent = observed.records.iter().chain(&observed.objects);
     let there = sent.filter(|(_, there)| **there);
     there.map(|(mark, _)| mark.clone()).collect()
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use self::bounds::bounded;
 use self::ticks::ticks;
 use crate::facts::{Facts, Invocation};
-use crate::history::Told;
+use crate::history::Observations;
 use crate::ledger::Ledger;
 use crate::world::{PRINTS, QPS};
 
@@ -17,7 +17,7 @@ const LOG_LAG: i64 = 4000;
 
 /// All that is known at the end.
 pub(crate) struct Evidence<'a> {
-    pub(crate) told: &'a Told,
+    pub(crate) observed: &'a Observations,
     pub(crate) ledger: &'a Ledger,
     pub(crate) facts: &'a Facts,
 }
@@ -57,7 +57,7 @@ pub(crate) fn check(evidence: &Evidence<'_>) -> Vec<String> {
 fn receipts_are_known(evidence: &Evidence<'_>) -> Vec<String> {
     let known = by_id(evidence);
     let wrong = evidence
-        .told
+        .observed
         .receipts()
         .filter_map(|(mark, id)| match known.get(id) {
             None => Some(format!("{id}, the receipt for {mark}, is forgotten")),
@@ -98,7 +98,7 @@ fn nothing_is_invented(evidence: &Evidence<'_>) -> Vec<String> {
     let known = by_id(evidence);
     let mut wrong = Vec::new();
     for (id, deeds) in evidence.ledger {
-        let sent = deeds.mark == "tick" || evidence.told.was_sent(&deeds.mark);
+        let sent = deeds.mark == "tick" || evidence.observed.was_sent(&deeds.mark);
         match known.get(id.as_str()) {
             None => wrong.push(format!("{id} began, and is no invocation")),
             Some(one) if one.mark != deeds.mark || !sent => {
@@ -129,7 +129,7 @@ fn one_acceptance(evidence: &Evidence<'_>) -> Vec<String> {
         .map(|(mark, count)| format!("{mark} was accepted {count} times"))
         .collect();
     let mut receipts = BTreeMap::<&str, BTreeSet<&str>>::new();
-    for (mark, id) in evidence.told.receipts() {
+    for (mark, id) in evidence.observed.receipts() {
         receipts.entry(mark).or_default().insert(id);
     }
     let two = receipts.iter().filter(|(_, ids)| ids.len() > 1);
@@ -140,8 +140,8 @@ fn one_acceptance(evidence: &Evidence<'_>) -> Vec<String> {
 /// What a broker or a store has said to have is accepted.
 fn sources_are_taken(evidence: &Evidence<'_>) -> Vec<String> {
     let accepted = marks(evidence);
-    let told = evidence.told;
-    let sent = told.records.iter().chain(&told.objects);
+    let observed = evidence.observed;
+    let sent = observed.records.iter().chain(&observed.objects);
     sent.filter(|(mark, there)| **there && !accepted.contains(mark.as_str()))
         .map(|(mark, _)| format!("{mark} was never accepted"))
         .collect()
@@ -154,7 +154,7 @@ fn positions_follow(evidence: &Evidence<'_>) -> Vec<String> {
         .filter_map(|one| Some((one.position()?, one.accepted_at)))
         .collect();
     let mut wrong = Vec::new();
-    for ((partition, next), seen) in &evidence.told.committed {
+    for ((partition, next), seen) in &evidence.observed.committed {
         let is_safe = |offset: &i64| {
             let accepted = accepted.get(&(*partition, *offset));
             accepted.is_some_and(|at| at <= seen)
@@ -171,7 +171,7 @@ fn positions_follow(evidence: &Evidence<'_>) -> Vec<String> {
 fn refused_is_refused(evidence: &Evidence<'_>) -> Vec<String> {
     let known = marks(evidence);
     let refused = evidence
-        .told
+        .observed
         .calls
         .iter()
         .filter(|(_, call)| call.only_refused());
@@ -181,7 +181,7 @@ fn refused_is_refused(evidence: &Evidence<'_>) -> Vec<String> {
         .collect();
     wrong.extend(
         evidence
-            .told
+            .observed
             .strange
             .iter()
             .map(|answer| format!("an answer of no kind: {answer}")),
@@ -210,8 +210,8 @@ fn the_limit(evidence: &Evidence<'_>) -> Vec<String> {
 /// No state that was seen goes back, and no end becomes another.
 fn states_go_forward(evidence: &Evidence<'_>) -> Vec<String> {
     let known = by_id(evidence);
-    let mut wrong: Vec<String> = evidence.told.went_back.iter().cloned().collect();
-    for (id, seen) in &evidence.told.seen {
+    let mut wrong: Vec<String> = evidence.observed.went_back.iter().cloned().collect();
+    for (id, seen) in &evidence.observed.seen {
         match known.get(id.as_str()) {
             None => wrong.push(format!("{id} was {seen}, and is forgotten")),
             Some(one) if !matches!(seen.as_str(), "accepted" | "running") && one.state != *seen => {
@@ -302,7 +302,7 @@ fn logs_are_whole(evidence: &Evidence<'_>) -> Vec<String> {
 /// alive, on disk, or in a control group.
 fn reclaimed(evidence: &Evidence<'_>) -> Vec<String> {
     let facts = evidence.facts;
-    let outlived = evidence.told.outlived.iter();
+    let outlived = evidence.observed.outlived.iter();
     let outlived = outlived.map(|id| format!("{id} had ended, and something of it was alive"));
     let alive = facts
         .alive

@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Shared by all clients.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct History(Arc<Mutex<Told>>);
+pub(crate) struct History(Arc<Mutex<Observations>>);
 
 /// Every event is known by its mark, which the hub shows as the event's subject.
 #[derive(Debug, Default)]
-pub(crate) struct Told {
+pub(crate) struct Observations {
     /// Calls over HTTP.
     pub(crate) calls: BTreeMap<String, Call>,
     /// Records, and whether the broker said that it has them.
@@ -61,7 +61,7 @@ fn rank(state: &str) -> u8 {
 // === impl History ===
 
 impl History {
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Told> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Observations> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -72,8 +72,9 @@ impl History {
 
     /// A call has its answer, or never will.
     pub(crate) fn answered(&self, mark: &str, answer: Answer) {
-        let mut told = self.lock();
-        told.calls
+        let mut observed = self.lock();
+        observed
+            .calls
             .entry(mark.to_owned())
             .or_default()
             .answers
@@ -82,29 +83,30 @@ impl History {
 
     /// The broker keeps this position of the hub's group.
     pub(crate) fn committed(&self, partition: i32, next: i64, at: i64) {
-        let mut told = self.lock();
-        told.committed.entry((partition, next)).or_insert(at);
+        let mut observed = self.lock();
+        observed.committed.entry((partition, next)).or_insert(at);
     }
 
     /// Somebody looked at an invocation. Says whether it is over, and was not when they looked before.
     pub(crate) fn saw(&self, id: &str, state: &str) -> bool {
-        let mut told = self.lock();
-        let before = told.seen.insert(id.to_owned(), state.to_owned());
+        let mut observed = self.lock();
+        let before = observed.seen.insert(id.to_owned(), state.to_owned());
         let Some(before) = before else {
             return rank(state) == 2;
         };
         let changed_its_end = rank(&before) == 2 && before != state;
         if rank(&before) > rank(state) || changed_its_end {
-            told.went_back
+            observed
+                .went_back
                 .insert(format!("{id} was {before}, then {state}"));
         }
         rank(&before) < rank(state) && rank(state) == 2
     }
 }
 
-// === impl Told ===
+// === impl Observations ===
 
-impl Told {
+impl Observations {
     /// The receipts that were handed out.
     pub(crate) fn receipts(&self) -> impl Iterator<Item = (&str, &str)> {
         self.calls.iter().flat_map(|(mark, call)| {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::facts::Facts;
-use crate::history::Told;
+use crate::history::Observations;
 use crate::ledger::Ledger;
 
 /// What strikes met.
@@ -34,16 +34,17 @@ pub(crate) const STAGES: [&str; 4] = [CALL, RECEIPT, RUNNING, ENDED];
 
 impl Moments {
     /// Counts a strike at each stage where there is something to meet. Called just before it falls.
-    pub(crate) fn note(&mut self, told: &Told, ledger: &Ledger) {
+    pub(crate) fn note(&mut self, observed: &Observations, ledger: &Ledger) {
         let known_end = |id: &str| {
-            let state = told.seen.get(id).map(String::as_str);
+            let state = observed.seen.get(id).map(String::as_str);
             !matches!(state, None | Some("accepted" | "running"))
         };
         let met = [
-            (CALL, told.on_their_way() > 0),
+            (CALL, observed.on_their_way() > 0),
             (
                 RECEIPT,
-                told.receipts()
+                observed
+                    .receipts()
                     .any(|(_, id)| !ledger.contains_key(id) && !known_end(id)),
             ),
             (

@@ -10,7 +10,7 @@ use tripline_tests::Vitals;
 
 use crate::campaign::Plan;
 use crate::facts::Facts;
-use crate::history::{Answer, Told};
+use crate::history::{Answer, Observations};
 use crate::ledger::Ledger;
 use crate::moment::{Moments, STAGES};
 use crate::strike::Strike;
@@ -85,18 +85,22 @@ fn full_over_restart(facts: &Facts) -> usize {
 // === impl Figures ===
 
 impl Figures {
-    pub(crate) fn of(told: &Told, ledger: &Ledger, facts: &Facts) -> Self {
-        let answers = || told.calls.values().flat_map(|call| &call.answers);
+    pub(crate) fn of(observed: &Observations, ledger: &Ledger, facts: &Facts) -> Self {
+        let answers = || observed.calls.values().flat_map(|call| &call.answers);
         let mut figures = Self {
-            sent: [told.calls.len(), told.records.len(), told.objects.len()],
-            receipts: told.receipts().count(),
+            sent: [
+                observed.calls.len(),
+                observed.records.len(),
+                observed.objects.len(),
+            ],
+            receipts: observed.receipts().count(),
             refused: answers().filter(|one| **one == Answer::Refused).count(),
             unknown: answers().filter(|one| **one == Answer::Unknown).count(),
             started: ledger.len(),
             twice: ledger.values().filter(|deeds| deeds.starts > 1).count(),
             lives: facts.lives.len(),
             full_over_restart: full_over_restart(facts),
-            positions: told.committed.len(),
+            positions: observed.committed.len(),
             vitals: facts.vitals,
             disk_kib: facts.disk_kib,
             executors: facts.executors.clone(),

@@ -105,13 +105,13 @@ async fn verdict(world: &World, history: &History) -> (Vec<String>, Figures) {
     let facts = gather(world).await;
     let lines = world.hub.lines("ledger");
     let ledger = ledger::read(&lines).unwrap_or_else(|line| panic!("no function wrote {line:?}"));
-    let told = history.lock();
+    let observed = history.lock();
     let wrong = check(&Evidence {
-        told: &told,
+        observed: &observed,
         ledger: &ledger,
         facts: &facts,
     });
-    (wrong, Figures::of(&told, &ledger, &facts))
+    (wrong, Figures::of(&observed, &ledger, &facts))
 }
 
 // === impl Steps ===

@@ -138,10 +138,10 @@ pub(crate) const FOUND: [&str; 4] = ["lost", "resumed", "over", "queued"];
 
 /// Reads the line of a log that says it.
 fn recovered(line: &str) -> Option<Recovered> {
-    let (_, said) = line.split_once("INFO recovered ")?;
+    let (_, figures) = line.split_once("INFO recovered ")?;
     let figure = |name: &str| {
         let of_name = |word: &str| word.strip_prefix(name)?.strip_prefix('=')?.parse().ok();
-        said.split(' ').find_map(of_name).unwrap_or(0)
+        figures.split(' ').find_map(of_name).unwrap_or(0)
     };
     Some(FOUND.map(figure))
 }

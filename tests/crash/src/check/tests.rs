@@ -8,7 +8,7 @@ use crate::history::Answer;
 use crate::ledger::Deeds;
 
 struct Scene {
-    told: Told,
+    observed: Observations,
     ledger: Ledger,
     facts: Facts,
 }
@@ -43,19 +43,19 @@ fn printed(lines: [&[&str]; 2]) -> Printed {
 
 /// A call that succeeded, one that failed as it was to, one refused, a record and a tick.
 fn good() -> Scene {
-    let mut told = Told::default();
+    let mut observed = Observations::default();
     for (mark, answer) in [
         ("/call/a", Answer::Receipt("1".to_owned())),
         ("/call/b-fail", Answer::Receipt("2".to_owned())),
         ("/call/c", Answer::Refused),
     ] {
-        let call = told.calls.entry(mark.to_owned()).or_default();
+        let call = observed.calls.entry(mark.to_owned()).or_default();
         call.sent += 1;
         call.answers.push(answer);
     }
-    told.records.insert("record-0".to_owned(), true);
-    told.committed.insert((0, 1), 5000);
-    told.seen.insert("1".to_owned(), "succeeded".to_owned());
+    observed.records.insert("record-0".to_owned(), true);
+    observed.committed.insert((0, 1), 5000);
+    observed.seen.insert("1".to_owned(), "succeeded".to_owned());
     let deeds = |mark: &str| Deeds {
         starts: 1,
         halves: 1,
@@ -93,7 +93,7 @@ fn good() -> Scene {
         ..Facts::default()
     };
     Scene {
-        told,
+        observed,
         ledger,
         facts,
     }
@@ -101,7 +101,7 @@ fn good() -> Scene {
 
 fn wrong(scene: &Scene) -> Vec<String> {
     check(&Evidence {
-        told: &scene.told,
+        observed: &scene.observed,
         ledger: &scene.ledger,
         facts: &scene.facts,
     })
@@ -143,24 +143,24 @@ fn every_rule_speaks() {
         scene.ledger.insert("9".to_owned(), Deeds::default());
     });
     speaks("nothing runs that nobody sent", |scene| {
-        scene.told.calls.remove("/call/a");
+        scene.observed.calls.remove("/call/a");
     });
     speaks("one acceptance for one event", |scene| {
         let again = invocation("5", "record", "record-0", "succeeded");
         scene.facts.invocations.push(again);
     });
     speaks("one acceptance for one event", |scene| {
-        let call = scene.told.calls.get_mut("/call/a").unwrap();
+        let call = scene.observed.calls.get_mut("/call/a").unwrap();
         call.answers.push(Answer::Receipt("2".to_owned()));
     });
     speaks("records and objects are accepted", |scene| {
-        scene.told.objects.insert("object-0".to_owned(), true);
+        scene.observed.objects.insert("object-0".to_owned(), true);
     });
     speaks("positions follow", |scene| {
-        scene.told.committed.insert((0, 1), 4999);
+        scene.observed.committed.insert((0, 1), 4999);
     });
     speaks("positions follow", |scene| {
-        scene.told.committed.insert((0, 2), 6000);
+        scene.observed.committed.insert((0, 2), 6000);
     });
     speaks("refused is refused", |scene| {
         scene
@@ -169,14 +169,17 @@ fn every_rule_speaks() {
             .push(invocation("5", "call", "/call/c", "succeeded"));
     });
     speaks("refused is refused", |scene| {
-        scene.told.strange.insert("418".to_owned());
+        scene.observed.strange.insert("418".to_owned());
     });
     speaks("the limit", |scene| {
         let many = (0..=QPS).map(|n| invocation(&n.to_string(), "tick", "tick", "succeeded"));
         scene.facts.invocations = many.collect();
     });
     speaks("states go forward", |scene| {
-        scene.told.seen.insert("1".to_owned(), "failed".to_owned());
+        scene
+            .observed
+            .seen
+            .insert("1".to_owned(), "failed".to_owned());
     });
     speaks("ends are true", |scene| {
         scene.ledger.get_mut("1").unwrap().ends = 0
@@ -221,7 +224,7 @@ fn rules_of_ticks_and_of_the_machine_speak() {
     });
     speaks("ticks", |scene| scene.facts.invocations.push(tick("5", 6)));
     speaks("reclaimed", |scene| {
-        scene.told.outlived.insert("1".to_owned());
+        scene.observed.outlived.insert("1".to_owned());
     });
     speaks("reclaimed", |scene| scene.facts.alive.push(1));
     speaks("reclaimed", |scene| {

@@ -84,7 +84,7 @@ impl Caller {
         if with_key {
             request = request.header("Idempotency-Key", mark);
         }
-        let answer = told(request).await.unwrap_or_else(|strange| {
+        let answer = answer_to(request).await.unwrap_or_else(|strange| {
             history.lock().strange.insert(strange);
             Answer::Unknown
         });
@@ -94,7 +94,7 @@ impl Caller {
 }
 
 /// What the caller is told; an answer of no kind that there should be is the error.
-async fn told(request: RequestBuilder) -> Result<Answer, String> {
+async fn answer_to(request: RequestBuilder) -> Result<Answer, String> {
     let Ok(answer) = request.send().await else {
         return Ok(Answer::Unknown);
     };

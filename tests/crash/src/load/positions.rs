@@ -45,11 +45,14 @@ impl Onlooker {
             let mut asked = TopicPartitionList::new();
             asked.add_partition_range(&self.name, 0, PARTITIONS - 1);
             let consumer = self.consumer.clone();
-            let said = spawn_blocking(move || consumer.committed_offsets(asked, PATIENCE)).await;
+            let committed =
+                spawn_blocking(move || consumer.committed_offsets(asked, PATIENCE)).await;
             // A broker that is busy with the group says nothing for once.
-            let Ok(Ok(said)) = said else { continue };
+            let Ok(Ok(committed)) = committed else {
+                continue;
+            };
             let at = now().as_millis();
-            for place in said.elements() {
+            for place in committed.elements() {
                 if let Offset::Offset(next) = place.offset() {
                     history.committed(place.partition(), next, at);
                 }

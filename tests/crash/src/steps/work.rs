@@ -86,8 +86,8 @@ pub(super) async fn in_flush(
     let (step, mark) = at;
     if step == 1 {
         // The first flush is that of the first event: whoever sent it must not have a receipt.
-        let heard = &history.lock().calls[mark].answers;
-        assert_eq!(heard, &[Answer::Unknown], "its flush failed");
+        let answers = &history.lock().calls[mark].answers;
+        assert_eq!(answers, &[Answer::Unknown], "its flush failed");
     }
     true
 }
