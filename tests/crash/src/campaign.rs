@@ -13,7 +13,7 @@ use crate::history::History;
 use crate::ledger::{self, Ledger};
 use crate::load::Load;
 use crate::moment::Moments;
-use crate::report::{Figures, Report};
+use crate::report::{Figures, Report, not_recovered};
 use crate::strike::Strike;
 use crate::tracer;
 use crate::world::{Sources, World};
@@ -24,13 +24,16 @@ const LOAD: (u64, u64) = (100, 900);
 /// After so many strikes a longer time without one, so that slow sources get their turn.
 const BREATH: u64 = 12;
 
+/// How many times as many strikes as were asked for a campaign may take to meet everything.
+const LONGEST: u64 = 8;
+
 /// How long a hub that is struck no more may take until a fresh event of each kind has ended.
 const FRESH: Duration = Duration::from_secs(10);
 
 /// What to do.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
-    /// Strikes.
+    /// Strikes, at least: a campaign that has not met everything by then goes on for a while.
     pub cycles: u64,
     /// Which strikes, in which order and when: the same seed gives the same choice, not the same run.
     pub seed: u64,
@@ -72,12 +75,20 @@ pub async fn campaign(plan: Plan, tell: &dyn Fn(u64, &str)) -> Option<Report> {
     let (mut struck, mut moments) = (BTreeMap::new(), Moments::default());
     let strikes = plan.strikes();
     let mut deck = Vec::new();
-    for cycle in 0..plan.cycles {
+    for cycle in 0..plan.cycles * LONGEST {
+        let is_enough =
+            || moments.are_all_met() && not_recovered(&strikes, world.recovered()).is_empty();
+        if cycle >= plan.cycles && is_enough() {
+            break;
+        }
         let millis = match cycle % BREATH {
             0 => 3000,
             _ => dice.between(LOAD.0, LOAD.1),
         };
         tokio::time::sleep(Duration::from_millis(millis)).await;
+        if cycle % 2 == 1 {
+            a_call_is_on_its_way(&history).await;
+        }
         if deck.is_empty() {
             deck.extend(&strikes);
             dice.shuffle(&mut deck);
@@ -116,6 +127,18 @@ pub async fn campaign(plan: Plan, tell: &dyn Fn(u64, &str)) -> Option<Report> {
         figures: Figures::of(&observed, &ledger, &facts),
         wrong,
     })
+}
+
+/// Waits until there is one, within reason: most are answered within a millisecond or two, so that strikes at any time
+/// would hardly meet one.
+async fn a_call_is_on_its_way(history: &History) {
+    let there_is_one = async {
+        while history.lock().on_their_way() == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    // If none comes, the report says what was never met.
+    let _ = tokio::time::timeout(Duration::from_secs(1), there_is_one).await;
 }
 
 fn ledger_of(world: &World) -> Ledger {

@@ -82,6 +82,11 @@ impl Moments {
             .count()
     }
 
+    /// Whether strikes met every stage.
+    pub(crate) fn are_all_met(&self) -> bool {
+        STAGES.iter().all(|stage| self.of(stage) > 0)
+    }
+
     /// How many strikes met this stage.
     pub(crate) fn of(&self, stage: &str) -> usize {
         self.met.get(stage).copied().unwrap_or(0)

@@ -174,6 +174,23 @@ impl Figures {
     }
 }
 
+/// What the hubs after such strikes must have found, and have not.
+pub(crate) fn not_recovered(strikes: &[Strike], recovered: Recovered) -> Vec<&'static str> {
+    let [lost, resumed, over, queued] = recovered;
+    let slow = strikes.contains(&Strike::HubThatSpeaksSlowly);
+    let hubs_only = strikes.iter().any(|one| one.ends_hubs_only());
+    let wanted = [
+        ("recovery: lost", lost, true),
+        ("recovery: queued", queued, true),
+        ("recovery: over", over, slow),
+        ("recovery: resumed", resumed, hubs_only),
+    ];
+    let missed = wanted
+        .iter()
+        .filter(|(_, count, is_wanted)| *is_wanted && *count == 0);
+    missed.map(|(what, ..)| *what).collect()
+}
+
 // === impl Report ===
 
 impl Report {
@@ -191,14 +208,10 @@ impl Report {
         for stage in STAGES {
             want(stage, self.moments.of(stage));
         }
-        let [lost, resumed, over, queued] = self.recovered;
-        want("recovery: lost", lost);
-        want("recovery: queued", queued);
-        if self.strikes.contains(&Strike::HubThatSpeaksSlowly) {
-            want("recovery: over", over);
+        for what in not_recovered(&self.strikes, self.recovered) {
+            want(what, 0);
         }
         if self.strikes.iter().any(|one| one.ends_hubs_only()) {
-            want("recovery: resumed", resumed);
             want(WENT_ON, self.went_on);
             want(FULL, self.figures.full_over_restart);
         }
@@ -220,12 +233,16 @@ impl Report {
         missed
     }
 
+    fn strikes_made(&self) -> usize {
+        self.struck.values().sum()
+    }
+
     /// For people.
     pub fn table(&self) -> String {
         let figures = &self.figures;
         let mut text = format!(
             "{} strikes in {:.0} s, seed {}, {} lives of the hub\n\nstruck\n",
-            self.plan.cycles,
+            self.strikes_made(),
             self.took.as_secs_f64(),
             self.plan.seed,
             figures.lives
@@ -266,7 +283,7 @@ impl Report {
         let mut json = json!({
             "proof": if self.plan.power { "power" } else { "crash" },
             "seed": self.plan.seed,
-            "strikes": self.plan.cycles,
+            "strikes": self.strikes_made(),
             "seconds": self.took.as_secs(),
             "struck": struck,
             "met": met,
