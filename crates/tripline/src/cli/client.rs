@@ -38,8 +38,15 @@ pub(crate) struct Answer {
     pub(crate) request_id: String,
     /// Whether the hub answered 202: accepted, and no result yet.
     pub(crate) is_receipt: bool,
-    /// The body.
-    pub(crate) body: Bytes,
+    /// The receipt or the result.
+    pub(crate) body: Document,
+}
+
+/// Bytes of a function, or about it.
+pub(crate) struct Document {
+    pub(crate) bytes: Bytes,
+    /// Whether the function wrote more than was kept.
+    pub(crate) is_cut: bool,
 }
 
 // === impl AdminClient ===
@@ -85,10 +92,10 @@ impl<'a> AdminClient<'a> {
         self.json(self.request(Method::GET, path, query)?).await
     }
 
-    /// Reads bytes.
-    pub(crate) async fn get_bytes(&self, path: &[&str]) -> Result<Bytes, Failure> {
+    /// Reads bytes of a function.
+    pub(crate) async fn get_document(&self, path: &[&str]) -> Result<Document, Failure> {
         let response = self.send(self.request(Method::GET, path, &[])?).await?;
-        self.read(response).await
+        self.document(response).await
     }
 
     /// Orders something and reads JSON.
@@ -121,7 +128,7 @@ impl<'a> AdminClient<'a> {
         Ok(Answer {
             request_id: id.ok_or_else(|| self.not_a_hub())?.to_owned(),
             is_receipt: response.status() == reqwest::StatusCode::ACCEPTED,
-            body: self.read(response).await?,
+            body: self.document(response).await?,
         })
     }
 
@@ -207,6 +214,13 @@ impl<'a> AdminClient<'a> {
             ))),
             failure => Err(failure),
         }
+    }
+
+    async fn document(&self, response: Response) -> Result<Document, Failure> {
+        let cut = response.headers().get("tripline-result-cut");
+        let is_cut = cut.is_some_and(|cut| cut == "true");
+        let bytes = self.read(response).await?;
+        Ok(Document { bytes, is_cut })
     }
 
     async fn read(&self, mut response: Response) -> Result<Bytes, Failure> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::args::{PsArgs, ShowArgs, TerminateArgs};
-use super::client::AdminClient;
+use super::client::{AdminClient, Document};
 use super::failure::{Exit, Failure};
 use super::table::{NOTHING, list, text, text_or_dash, write_fields, write_table};
 use super::{Terminal, escape, times};
@@ -134,7 +134,7 @@ pub(crate) async fn show(
 ) -> Result<Exit, Failure> {
     let path = ["v1", "invocations", &args.request_id, "result"];
     if args.result {
-        let result = client.get_bytes(&path).await?;
+        let result = client.get_document(&path).await?;
         write_document(&result, terminal)?;
         return Ok(Exit::Done);
     }
@@ -147,8 +147,26 @@ pub(crate) async fn show(
     Ok(Exit::Done)
 }
 
-/// Writes bytes of a function: as they are to a file or pipe, escaped to a terminal.
-pub(crate) fn write_document(bytes: &[u8], terminal: &mut Terminal<'_>) -> Result<(), Failure> {
+/// Writes bytes of a function, and says so if they are not all that it wrote. That is no failure: the function has
+/// succeeded, and the hub kept what it was configured to keep.
+pub(crate) fn write_document(
+    document: &Document,
+    terminal: &mut Terminal<'_>,
+) -> Result<(), Failure> {
+    write_bytes(&document.bytes, terminal)?;
+    if document.is_cut {
+        terminal.out.flush()?;
+        let length = document.bytes.len();
+        writeln!(
+            terminal.err,
+            "tripline: the result was cut at {length} bytes (`max_result` of the function): the rest was not kept"
+        )?;
+    }
+    Ok(())
+}
+
+/// As they are to a file or pipe, escaped to a terminal.
+fn write_bytes(bytes: &[u8], terminal: &mut Terminal<'_>) -> Result<(), Failure> {
     if !terminal.is_terminal {
         terminal.out.write_all(bytes)?;
         return Ok(());

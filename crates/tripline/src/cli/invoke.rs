@@ -58,7 +58,8 @@ pub(crate) async fn invoke(
         }
         return Ok(Exit::Done);
     }
-    let receipt: Value = serde_json::from_slice(&answer.body).map_err(|_| client.not_a_hub())?;
+    let receipt: Value =
+        serde_json::from_slice(&answer.body.bytes).map_err(|_| client.not_a_hub())?;
     let id = text(&receipt, "request_id").ok_or_else(|| client.not_a_hub())?;
     if !args.follow {
         let written = writeln!(terminal.out, "{}", escape::one_line(&id));

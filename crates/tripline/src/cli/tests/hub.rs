@@ -28,6 +28,8 @@ struct Script {
     asked: Vec<Asked>,
     /// Something else answers, which knows of no RequestId.
     is_stranger: bool,
+    /// Results are marked as cut.
+    is_cut: bool,
     /// How long each answer takes.
     hesitation: Duration,
 }
@@ -69,6 +71,11 @@ impl FakeHub {
             script: Arc::default(),
             _server: JoinSet::new(),
         }
+    }
+
+    /// From now on results are cut.
+    pub(super) fn cuts(&self) {
+        lock(&self.script).is_cut = true;
     }
 
     /// From now on it is another web server.
@@ -119,6 +126,9 @@ async fn reply(State(script): State<Arc<Mutex<Script>>>, request: Request) -> Re
     let mut response = Response::builder().status(status);
     if !script.is_stranger {
         response = response.header("tripline-request-id", "the-id");
+    }
+    if script.is_cut {
+        response = response.header("tripline-result-cut", "true");
     }
     response.body(Body::from(body)).expect("a response")
 }

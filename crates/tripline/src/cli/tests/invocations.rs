@@ -177,6 +177,17 @@ async fn a_result_is_raw_in_a_pipe_and_escaped_on_a_terminal() {
     assert_eq!(ran.out, "a\n\x1b[31mb");
     let ran = terminal(&hub, &["show", ID, "--result"]).await;
     assert_eq!(ran.out, "a\n\\u{1b}[31mb\n");
+    assert_eq!(ran.err, "");
+}
+
+#[tokio::test]
+async fn a_result_that_was_cut_is_shown_with_a_word() {
+    let hub = FakeHub::start().await;
+    hub.cuts();
+    hub.answer(&format!("GET /v1/invocations/{ID}/result"), 200, "12345");
+    let ran = pipe(&hub, &["show", ID, "--result"]).await;
+    assert_eq!((ran.exit, &*ran.out), (Exit::Done, "12345"));
+    assert!(ran.err.contains("cut at 5 bytes"), "{ran:?}");
 }
 
 #[tokio::test]

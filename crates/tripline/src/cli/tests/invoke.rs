@@ -117,3 +117,14 @@ async fn a_header_that_cannot_be_sent_is_a_usage_error() {
     assert_eq!(ran.exit, Exit::Usage);
     assert!(hub.asked().is_empty());
 }
+
+#[tokio::test]
+async fn a_cut_result_is_not_handed_over_silently() {
+    let hub = FakeHub::start().await;
+    hub.cuts();
+    hub.answer(CALL, 200, "12345");
+    let ran = pipe(&hub, &["invoke", "deploy"]).await;
+    assert_eq!((ran.exit, &*ran.out), (Exit::Done, "12345"));
+    let words = "tripline: the result was cut at 5 bytes (`max_result` of the function): the rest was not kept\n";
+    assert_eq!(ran.err, words);
+}
