@@ -228,10 +228,14 @@ impl ClientCommand {
 /// The exit codes, shown by every client command's help.
 macro_rules! help {
     ($examples:literal) => {
+        help!($examples, "")
+    };
+    ($examples:literal, $failed:literal) => {
         concat!(
             "Examples:\n",
             $examples,
             "\n\nExit codes:\n  0  done\n  1  refused, or a followed invocation did not succeed\n",
+            $failed,
             "  2  the command line, a file or the config cannot be used\n  3  no hub answers\n",
             "  4  no token, or not the right one"
         )
@@ -241,7 +245,8 @@ macro_rules! help {
 const INVOKE_HELP: &str = help!(
     "  tripline invoke deploy --data '{\"ref\":\"main\"}' --content-type application/json\n  \
      tripline invoke thumbnail --data @photo.jpg --follow\n  \
-     date | tripline invoke report --data - --key today"
+     date | tripline invoke report --data - --key today",
+    "     or the hub went away before it answered: the event may be accepted\n"
 );
 const PS_HELP: &str = help!(
     "  tripline ps\n  tripline ps --function bill --state failed --since 2h\n  \

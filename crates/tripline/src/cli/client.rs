@@ -125,10 +125,14 @@ impl<'a> AdminClient<'a> {
         let id = response.headers().get("tripline-request-id");
         // Any web server answers 200 to anything; only a hub says which invocation it was.
         let id = id.and_then(|id| id.to_str().ok());
+        let request_id = id.ok_or_else(|| self.not_a_hub())?.to_owned();
+        let is_receipt = response.status() == reqwest::StatusCode::ACCEPTED;
+        let body = self.document(response).await;
+        let body = body.map_err(|failure| failure.of_accepted(&request_id))?;
         Ok(Answer {
-            request_id: id.ok_or_else(|| self.not_a_hub())?.to_owned(),
-            is_receipt: response.status() == reqwest::StatusCode::ACCEPTED,
-            body: self.document(response).await?,
+            request_id,
+            is_receipt,
+            body,
         })
     }
 
@@ -153,6 +157,7 @@ impl<'a> AdminClient<'a> {
             Err(_) => Err(Failure::Unreachable {
                 url: self.url.to_string(),
                 why: format!("nothing heard for {} s", READ_TIMEOUT.as_secs()),
+                was_connected: true,
             }),
         }
     }

@@ -12,7 +12,8 @@ use super::escape::one_line;
 pub enum Exit {
     /// Everything was done.
     Done = 0,
-    /// The hub refused, or a followed invocation did not succeed.
+    /// The hub refused, or a followed invocation did not succeed; or the hub went away after it was asked to call a
+    /// function. That is not [`Self::Unreachable`], after which a script may call again: the event may be accepted.
     Failed = 1,
     /// The command line, a file it names or the config cannot be used.
     Usage = 2,
@@ -32,7 +33,15 @@ pub(crate) enum Failure {
     #[error(
         "no hub answers at {url}: {why}\nIs it running? Start it with `tripline serve`, or name its address with --admin URL"
     )]
-    Unreachable { url: String, why: String },
+    Unreachable {
+        url: String,
+        why: String,
+        /// Whether there was a connection: then the hub may have acted on what it was asked.
+        was_connected: bool,
+    },
+    /// The hub went away after it was asked to call a function.
+    #[error("{0}")]
+    Unanswered(String),
     /// What answers cannot show that it is the hub.
     #[error(
         "the certificate of {url} cannot be trusted: {why}\nName who signed it with --ca FILE, and the hub as its \
@@ -87,10 +96,42 @@ impl Failure {
                 Exit::Unreachable
             }
             Self::Unauthorised(_) => Exit::Unauthorised,
-            Self::Refused(_) | Self::OfRun { .. } | Self::NoRoute => Exit::Failed,
+            Self::Refused(_) | Self::OfRun { .. } | Self::NoRoute | Self::Unanswered(_) => {
+                Exit::Failed
+            }
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
             Self::Output(_) => Exit::Failed,
         }
+    }
+
+    /// What a lost connection means for a call of `function`: whoever calls again must know that it may run twice.
+    pub(crate) fn of_call(self, function: &str, key: Option<&str>) -> Self {
+        let Self::Unreachable {
+            url,
+            why,
+            was_connected: true,
+        } = self
+        else {
+            return self;
+        };
+        let again = match key {
+            Some(key) => format!("repeat it with the same `--key {}`", shell_word(key)),
+            None => "give a `--key` next time to repeat safely".to_owned(),
+        };
+        Self::Unanswered(format!(
+            "the hub at {url} went away before it answered: {why}\nThe event may have been accepted, and may run: look with \
+             `tripline ps --function {function}`, or {again}"
+        ))
+    }
+
+    /// What a lost connection means once the RequestId of a call is known.
+    pub(crate) fn of_accepted(self, request_id: &str) -> Self {
+        let Self::Unreachable { url, why, .. } = self else {
+            return self;
+        };
+        Self::Unanswered(format!(
+            "the hub at {url} went away: {why}\nThe event is accepted: look with `tripline show {request_id}`"
+        ))
     }
 
     /// From an answer that is not a success: reads the problem document, if it is one. Who asked knows where, and with
@@ -120,6 +161,15 @@ impl Failure {
         } else {
             Self::Refused(words)
         }
+    }
+}
+
+/// A word as a shell takes it, to be copied into the next command.
+fn shell_word(word: &str) -> String {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.:/@%+=,".contains(&b);
+    match !word.is_empty() && word.bytes().all(is_plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
     }
 }
 

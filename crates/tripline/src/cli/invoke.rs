@@ -43,7 +43,7 @@ pub(crate) async fn invoke(
             print_aside(&request_id, client, terminal).await;
             return Err(Failure::OfRun { words, request_id });
         }
-        answer => answer?,
+        answer => answer.map_err(|lost| lost.of_call(&args.function, args.key.as_deref()))?,
     };
     if !answer.is_receipt {
         // A sync function: the answer is its result, and it has ended already.
@@ -72,7 +72,8 @@ pub(crate) async fn invoke(
     }
     // The log goes to standard output alone, so that it can be piped.
     writeln!(terminal.err, "RequestId: {}", escape::one_line(&id))?;
-    follow_to_end(&id, Shape::Text, client, terminal).await
+    let end = follow_to_end(&id, Shape::Text, client, terminal).await;
+    end.map_err(|lost| lost.of_accepted(&id))
 }
 
 fn read_data(data: &str, terminal: &mut Terminal<'_>) -> Result<Vec<u8>, Failure> {

@@ -28,6 +28,7 @@ pub(crate) fn lost(url: &Url, error: &reqwest::Error) -> Failure {
         _ => Failure::Unreachable {
             url: url.to_string(),
             why,
+            was_connected: !error.is_connect(),
         },
     }
 }

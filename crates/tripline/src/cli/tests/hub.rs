@@ -8,6 +8,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tripline_model::lock;
@@ -70,6 +71,23 @@ impl FakeHub {
             url,
             script: Arc::default(),
             _server: JoinSet::new(),
+        }
+    }
+
+    /// Takes one request, begins to answer it with `answer`, and is gone.
+    pub(super) async fn that_goes_away(answer: &'static [u8]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("bound"));
+        let mut server = JoinSet::new();
+        server.spawn(async move {
+            let (mut stream, _) = listener.accept().await.expect("a client");
+            let _ = stream.read(&mut [0; 4096]).await;
+            let _ = stream.write_all(answer).await;
+        });
+        Self {
+            url,
+            script: Arc::default(),
+            _server: server,
         }
     }
 

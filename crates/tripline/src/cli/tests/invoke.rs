@@ -128,3 +128,47 @@ async fn a_cut_result_is_not_handed_over_silently() {
     let words = "tripline: the result was cut at 5 bytes (`max_result` of the function): the rest was not kept\n";
     assert_eq!(ran.err, words);
 }
+
+#[tokio::test]
+async fn a_hub_that_goes_away_after_it_was_asked_may_have_accepted() {
+    let hub = FakeHub::that_goes_away(b"").await;
+    let ran = pipe(&hub, &["invoke", "deploy"]).await;
+    assert_eq!(ran.exit, Exit::Failed, "{ran:?}");
+    for words in [
+        "went away before it answered",
+        "may have been accepted, and may run",
+        "`tripline ps --function deploy`",
+        "give a `--key` next time",
+    ] {
+        assert!(ran.err.contains(words), "{words}: {ran:?}");
+    }
+    assert!(!ran.err.contains("Is it running?"), "{ran:?}");
+
+    let hub = FakeHub::that_goes_away(b"").await;
+    let ran = pipe(&hub, &["invoke", "deploy", "--key", "k 1"]).await;
+    assert_eq!(ran.exit, Exit::Failed, "{ran:?}");
+    assert!(ran.err.contains("the same `--key 'k 1'`"), "{ran:?}");
+}
+
+#[tokio::test]
+async fn a_hub_that_goes_away_while_it_answers_has_accepted() {
+    let begun = b"HTTP/1.1 202 Accepted\r\ntripline-request-id: r-1\r\ncontent-length: 40\r\n\r\n{";
+    let whole = b"HTTP/1.1 202 Accepted\r\ntripline-request-id: r-1\r\ncontent-length: 20\r\n\r\n{\"request_id\":\"r-1\"}";
+    for (answer, args) in [
+        (&begun[..], &["invoke", "deploy"][..]),
+        (&whole[..], &["invoke", "deploy", "--follow"]),
+    ] {
+        let hub = FakeHub::that_goes_away(answer).await;
+        let ran = pipe(&hub, args).await;
+        assert_eq!(ran.exit, Exit::Failed, "{ran:?}");
+        let words = "The event is accepted: look with `tripline show r-1`\n";
+        assert!(ran.err.ends_with(words), "{ran:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_hub_that_was_never_reached_has_accepted_nothing() {
+    let ran = pipe(&FakeHub::gone().await, &["invoke", "deploy"]).await;
+    assert_eq!(ran.exit, Exit::Unreachable);
+    assert!(ran.err.contains("Is it running?"), "{ran:?}");
+}
