@@ -13,6 +13,15 @@ use super::{Terminal, escape, times};
 
 /// Most invocations asked for at once.
 const PAGE: u64 = 500;
+const PS_HEADER: [&str; 7] = [
+    "REQUEST ID",
+    "FUNCTION",
+    "TRIGGER",
+    "STATE",
+    "ACCEPTED",
+    "RAN FOR",
+    "REASON",
+];
 
 /// Lists invocations, page by page.
 pub(crate) async fn ps(
@@ -49,20 +58,12 @@ pub(crate) async fn ps(
             break;
         }
     }
-    if args.json {
-        return Ok(Exit::Done);
+    if !args.json {
+        write_table(terminal.out, &PS_HEADER, rows)?;
     }
-    let header = [
-        "REQUEST ID",
-        "FUNCTION",
-        "TRIGGER",
-        "STATE",
-        "ACCEPTED",
-        "RAN FOR",
-        "REASON",
-    ];
-    write_table(terminal.out, &header, rows)?;
     if cursor.is_some() {
+        // Whatever is made of the output, it is cut here: the reader must hear of it, in either form.
+        terminal.out.flush()?;
         writeln!(
             terminal.err,
             "There are more: --limit N shows N, --all shows all"

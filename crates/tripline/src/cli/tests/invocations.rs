@@ -115,6 +115,16 @@ async fn ps_all_goes_through_every_page_and_json_is_one_a_line() {
 }
 
 #[tokio::test]
+async fn ps_json_says_that_there_are_more_beside_its_output() {
+    let hub = FakeHub::start().await;
+    hub.answer("GET /v1/invocations", 200, page(Some("c1")));
+    let ran = pipe(&hub, &["ps", "--json", "--limit", "1"]).await;
+    assert_eq!((ran.exit, ran.out.lines().count()), (Exit::Done, 1));
+    let words = "There are more: --limit N shows N, --all shows all\n";
+    assert_eq!(ran.err, words);
+}
+
+#[tokio::test]
 async fn a_bad_since_is_a_usage_error_that_asks_nobody() {
     let hub = FakeHub::start().await;
     let ran = pipe(&hub, &["ps", "--since", "yesterday"]).await;
