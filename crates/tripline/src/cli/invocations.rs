@@ -30,7 +30,8 @@ pub(crate) async fn ps(
     terminal: &mut Terminal<'_>,
 ) -> Result<Exit, Failure> {
     let filters = filters(&args, terminal)?;
-    let mut left = if args.all { u64::MAX } else { args.limit };
+    let wanted = if args.all { u64::MAX } else { args.limit };
+    let mut left = wanted;
     let mut rows = Vec::new();
     let mut cursor: Option<String> = None;
     loop {
@@ -69,7 +70,35 @@ pub(crate) async fn ps(
             "There are more: --limit N shows N, --all shows all"
         )?;
     }
+    if left == wanted {
+        name_unknown(&args, client, terminal).await?;
+    }
     Ok(Exit::Done)
+}
+
+/// Says so where nothing was found because nothing has that name: most likely it is mistyped. It is no failure, for what
+/// was configured once may have runs still.
+async fn name_unknown(
+    args: &PsArgs,
+    client: &AdminClient<'_>,
+    terminal: &mut Terminal<'_>,
+) -> Result<(), Failure> {
+    let asked = [
+        ("function", "functions", &args.function),
+        ("trigger", "triggers", &args.trigger),
+    ];
+    for (kind, kinds, name) in asked {
+        let Some(name) = name else {
+            continue;
+        };
+        let answer = client.get(&["v1", kinds], &[]).await?;
+        let known = list(&answer, kinds);
+        if !known.iter().any(|one| one["name"] == **name) {
+            let name = escape::one_line(name);
+            writeln!(terminal.err, "no {kind} `{name}` is configured")?;
+        }
+    }
+    Ok(())
 }
 
 fn filters(args: &PsArgs, terminal: &Terminal<'_>) -> Result<Vec<(&'static str, String)>, Failure> {

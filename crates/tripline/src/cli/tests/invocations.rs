@@ -125,6 +125,38 @@ async fn ps_json_says_that_there_are_more_beside_its_output() {
 }
 
 #[tokio::test]
+async fn ps_says_that_a_name_is_unknown_where_nothing_is_found() {
+    let hub = FakeHub::start().await;
+    let nothing = r#"{"invocations":[],"next_cursor":null}"#;
+    hub.answer("GET /v1/invocations", 200, nothing);
+    hub.answer(
+        "GET /v1/functions",
+        200,
+        r#"{"functions":[{"name":"bill"}]}"#,
+    );
+    hub.answer("GET /v1/triggers", 200, r#"{"triggers":[{"name":"in"}]}"#);
+    let both = ["--function", "nope", "--trigger", "nor"];
+    let neither = ["--function", "bill", "--trigger", "in"];
+    let words = "no function `nope` is configured\nno trigger `nor` is configured\n";
+    for (names, said) in [(&both[..], words), (&neither[..], ""), (&[], "")] {
+        for json in [None, Some("--json")] {
+            let args: Vec<_> = ["ps"].iter().chain(names).copied().chain(json).collect();
+            let ran = pipe(&hub, &args).await;
+            assert_eq!((ran.exit, &*ran.err), (Exit::Done, said), "{args:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_name_of_old_runs_is_not_asked_for() {
+    let hub = FakeHub::start().await;
+    hub.answer("GET /v1/invocations", 200, page(None));
+    let ran = pipe(&hub, &["ps", "--function", "bill"]).await;
+    assert_eq!((ran.exit, &*ran.err), (Exit::Done, ""));
+    assert_eq!(hub.asked().len(), 1);
+}
+
+#[tokio::test]
 async fn a_bad_since_is_a_usage_error_that_asks_nobody() {
     let hub = FakeHub::start().await;
     let ran = pipe(&hub, &["ps", "--since", "yesterday"]).await;
