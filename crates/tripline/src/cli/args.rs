@@ -236,7 +236,7 @@ macro_rules! help {
             $examples,
             "\n\nExit codes:\n  0  done\n  1  refused, or a followed invocation did not succeed\n",
             $failed,
-            "  2  the command line, a file or the config cannot be used\n  3  no hub answers\n",
+            "  2  the command line, a file or the config cannot be used\n  3  no hub answers, or none was started here\n",
             "  4  no token, or not the right one"
         )
     };

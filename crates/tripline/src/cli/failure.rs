@@ -39,6 +39,9 @@ pub(crate) enum Failure {
         /// Whether there was a connection: then the hub may have acted on what it was asked.
         was_connected: bool,
     },
+    /// Nothing leads to a hub.
+    #[error("{0}")]
+    NoHub(String),
     /// The hub went away after it was asked to call a function.
     #[error("{0}")]
     Unanswered(String),
@@ -92,9 +95,10 @@ impl Failure {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Usage(_) => Exit::Usage,
-            Self::Unreachable { .. } | Self::Distrusted { .. } | Self::OtherScheme { .. } => {
-                Exit::Unreachable
-            }
+            Self::Unreachable { .. }
+            | Self::NoHub(_)
+            | Self::Distrusted { .. }
+            | Self::OtherScheme { .. } => Exit::Unreachable,
             Self::Unauthorised(_) => Exit::Unauthorised,
             Self::Refused(_) | Self::OfRun { .. } | Self::NoRoute | Self::Unanswered(_) => {
                 Exit::Failed

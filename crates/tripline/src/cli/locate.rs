@@ -35,11 +35,14 @@ pub(crate) struct Hub {
 pub(crate) fn locate(options: &ClientOptions, env: Env<'_>) -> Result<Hub, Failure> {
     let named = options.admin.clone().or_else(|| env("TRIPLINE_ADMIN"));
     let data_dir = data_dir(options, env)?;
-    let url = match &named {
-        Some(url) => parse_url(url)?,
+    let (url, was_named) = match &named {
+        Some(url) => (parse_url(url)?, true),
         None => match read_small(&data_dir.path.join("admin.json"))? {
-            Some(text) => parse_url(&url_in(&text).unwrap_or_else(|| DEFAULT_ADMIN.to_owned()))?,
-            None => parse_url(DEFAULT_ADMIN)?,
+            Some(text) => {
+                let url = url_in(&text).unwrap_or_else(|| DEFAULT_ADMIN.to_owned());
+                (parse_url(&url)?, true)
+            }
+            None => (parse_url(DEFAULT_ADMIN)?, false),
         },
     };
     let of_file = |path: &Path| format!("the token in {}", plain(path).display());
@@ -51,7 +54,9 @@ pub(crate) fn locate(options: &ClientOptions, env: Env<'_>) -> Result<Hub, Failu
         }
         (None, None) => {
             let path = data_dir.path.join("admin.token");
-            (token_in(&data_dir, &path, &url)?, of_file(&path))
+            let token = token_in(&data_dir, &path, &url)?;
+            let none = || no_token(&path, was_named);
+            (token.ok_or_else(none)?, of_file(&path))
         }
     };
     let token = token.trim().to_owned();
@@ -136,16 +141,24 @@ fn parse_url(text: &str) -> Result<Url, Failure> {
     })
 }
 
-fn token_in(data_dir: &DataDir, path: &Path, url: &Url) -> Result<String, Failure> {
+fn token_in(data_dir: &DataDir, path: &Path, url: &Url) -> Result<Option<String>, Failure> {
     // A token that merely lies around here belongs to a hub of this machine: it is not sent to another one.
     if !data_dir.named && !is_loopback(url) {
         let words = format!("no token was named for {url}, and it is not on this machine");
         return Err(Failure::Unauthorised(format!("{words}\n{TOKEN_HELP}")));
     }
-    read_small(path)?.ok_or_else(|| {
-        let words = format!("there is no token in {}", path.display());
-        Failure::Unauthorised(format!("{words}\n{TOKEN_HELP}"))
-    })
+    read_small(path)
+}
+
+/// No token for a hub that was named, by the user or by what it left behind; or neither, and most likely another folder
+/// is meant.
+fn no_token(path: &Path, was_named: bool) -> Failure {
+    let words = format!("there is no token in {}", path.display());
+    if was_named {
+        return Failure::Unauthorised(format!("{words}\n{TOKEN_HELP}"));
+    }
+    let hint = "has a hub been started here? Name its folder with --config FILE or --data-dir DIR";
+    Failure::NoHub(format!("{words}: {hint}\n{TOKEN_HELP}"))
 }
 
 fn is_loopback(url: &Url) -> bool {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::*;
+use crate::cli::Exit;
 
 fn data_dir(token: Option<&str>, url: Option<&str>) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
@@ -108,7 +109,7 @@ fn what_is_said_goes_before_what_is_found() {
 
 #[test]
 fn no_token_and_odd_tokens_are_not_authorised() {
-    let none = data_dir(None, None);
+    let none = data_dir(None, Some("http://127.0.0.1:9999"));
     let failure = refused(&with_dir(none.path()), &no_env);
     assert!(matches!(failure, Failure::Unauthorised(_)));
     assert!(failure.to_string().contains("admin.token"), "{failure}");
@@ -134,7 +135,7 @@ fn a_token_that_lies_around_does_not_travel() {
     ] {
         let path = lying_around.path.join("admin.token");
         let token = token_in(&lying_around, &path, &Url::parse(url).unwrap());
-        assert_eq!(token.is_ok(), goes, "{url}");
+        assert_eq!(token.is_ok_and(|token| token.is_some()), goes, "{url}");
     }
     std::fs::remove_dir_all(&lying_around.path).unwrap();
 }
@@ -181,4 +182,17 @@ fn an_empty_variable_names_no_configuration() {
     // As without one: there is no tripline.toml where tests run.
     let dir = own_data_dir(&env).map_err(|failure| failure.to_string());
     assert_eq!(dir, Ok("data".into()));
+}
+
+#[test]
+fn where_no_hub_was_started_none_is_reached() {
+    let never = data_dir(None, None);
+    let mut options = with_dir(never.path());
+    let failure = refused(&options, &no_env);
+    assert_eq!(failure.exit(), Exit::Unreachable, "{failure}");
+    let words = "has a hub been started here? Name its folder with --config FILE or --data-dir DIR";
+    assert!(failure.to_string().contains(words), "{failure}");
+    // A hub that was named is there to be reached: only its token is missing.
+    options.admin = Some("http://127.0.0.1:9999".to_owned());
+    assert_eq!(refused(&options, &no_env).exit(), Exit::Unauthorised);
 }
