@@ -33,6 +33,8 @@ pub(crate) struct Hub {
 
 /// Finds the hub out of the options, the environment and the files that a hub leaves in its data directory.
 pub(crate) fn locate(options: &ClientOptions, env: Env<'_>) -> Result<Hub, Failure> {
+    // Empty is as good as unset: so scripts and service managers unset a variable.
+    let env: Env<'_> = &|name| env(name).filter(|value| !value.is_empty());
     let named = options.admin.clone().or_else(|| env("TRIPLINE_ADMIN"));
     let data_dir = data_dir(options, env)?;
     let (url, was_named) = match &named {

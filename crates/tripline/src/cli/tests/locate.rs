@@ -196,3 +196,12 @@ fn where_no_hub_was_started_none_is_reached() {
     options.admin = Some("http://127.0.0.1:9999".to_owned());
     assert_eq!(refused(&options, &no_env).exit(), Exit::Unauthorised);
 }
+
+#[test]
+fn an_empty_variable_names_no_token_and_no_address() {
+    let dir = data_dir(Some("t0ken"), Some("http://127.0.0.1:9999"));
+    let env = |name: &str| name.starts_with("TRIPLINE_").then(String::new);
+    let got = found(&with_dir(dir.path()), &env);
+    let files = ("http://127.0.0.1:9999/".to_owned(), "t0ken".to_owned());
+    assert_eq!(got, files);
+}
