@@ -13,8 +13,10 @@ use tripline_model::RequestId;
 /// A path's single parameter as it arrives: percent-decoded, or not decodable.
 pub(crate) type Segment = Result<Path<String>, PathRejection>;
 
-/// The id in a path. What is no id names no invocation: 404.
+/// The id in a path, in capitals too: RFC 9562 wants a UUID to be read so. It is said again in small letters only, for
+/// elsewhere (names of files, messages to executors) an id has one spelling. What is no id names no invocation: 404.
 pub(crate) fn request_id(segment: Segment) -> Result<RequestId, Problem> {
+    let segment = segment.map(|Path(text)| Path(text.to_ascii_lowercase()));
     named(segment, "unknown_invocation", "there is no such invocation")
 }
 

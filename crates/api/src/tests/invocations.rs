@@ -36,6 +36,19 @@ async fn an_invocation_shows_its_life() {
 }
 
 #[tokio::test]
+async fn an_id_in_capitals_is_the_same_id() {
+    let hub = TestHub::start().await;
+    let id = hub.accepted("ok").await;
+    hub.in_state(&id, "succeeded").await;
+    let path = format!("/v1/invocations/{}", id.to_uppercase());
+    let shown = hub.ask("GET", &path).await.json();
+    assert_eq!(shown["request_id"], json!(id));
+    for rest in ["/logs", "/result"] {
+        assert_eq!(hub.ask("GET", &format!("{path}{rest}")).await.status, 200);
+    }
+}
+
+#[tokio::test]
 async fn what_has_ended_and_is_not_gone_is_shown_so() {
     let hub = TestHub::start().await;
     let id = hub.accepted("cling").await;
