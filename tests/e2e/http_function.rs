@@ -279,6 +279,9 @@ async fn a_hub_that_dies_while_it_waits_never_sends_again() {
         "hub_restarted",
         "unknown",
     );
+    let log = hub.lines("hub.log");
+    let named = |line: &&String| line.contains("WARN") && line.contains(&id);
+    assert_eq!(log.iter().filter(named).count(), 1, "{log:#?}");
     let next = hub.invoke("far", "y").await;
     sent(2).await;
     assert_eq!(hub.cli(&["terminate", &next]).code, 0);

@@ -16,6 +16,9 @@ use tripline_runtime::Runtime;
 /// Invocations ended in one step.
 const BATCH_SIZE: usize = 1000;
 
+/// Lost runs that the hub's log names; how many there were it says in any case.
+const MOST_NAMED: usize = 100;
+
 /// What there is to do after a recovery.
 #[derive(Default)]
 pub(crate) struct Recovered {
@@ -131,10 +134,14 @@ async fn lose_the_rest(
     let mut lost = 0;
     loop {
         let step = journal.lose_running(clock.now(), "hub_restarted", going_on, BATCH_SIZE);
-        match step.await?.len() {
-            0 => return Ok(lost),
-            count => lost += count,
+        let ids = step.await?;
+        if ids.is_empty() {
+            return Ok(lost);
         }
+        for id in ids.iter().take(MOST_NAMED.saturating_sub(lost)) {
+            tracing::warn!(request_id = %id, "lost: it was running, and nothing holds it any more");
+        }
+        lost += ids.len();
     }
 }
 
