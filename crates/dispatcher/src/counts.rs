@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use metrics::{counter, gauge};
-use tripline_model::{End, FunctionName, TriggerName};
+use tripline_model::{End, FunctionName, InvocationState, TriggerName};
 
 /// The invocations of one function that this life of the hub has to do with. Every change moves one invocation from one
 /// state to another, so the sum over the states is always what was accepted or recovered.
@@ -65,17 +65,20 @@ impl InvocationCounts {
         *self.ended.entry(end.as_str()).or_default() += 1;
     }
 
-    /// Writes the numbers where `/metrics` reads them.
+    /// Writes the numbers where `/metrics` reads them; zeros, too, for an alert does not see a counter that begins at one.
+    /// (Of triggers it knows only those that something came from.)
     pub(crate) fn show(&self, function: &FunctionName) {
         let function = function.to_string();
-        for (trigger, count) in &self.accepted {
+        let nothing_yet = (&None, &0);
+        for (trigger, count) in std::iter::once(nothing_yet).chain(&self.accepted) {
             let trigger = trigger.as_ref().map_or("", |name| name.as_str()).to_owned();
             counter!("tripline_accepted_total", "function" => function.clone(), "trigger" => trigger)
                 .absolute(*count);
         }
-        for (state, count) in &self.ended {
-            counter!("tripline_invocations_ended_total", "function" => function.clone(), "state" => *state)
-                .absolute(*count);
+        for state in InvocationState::ALL.iter().filter(|state| state.is_end()) {
+            let count = self.ended.get(state.as_str()).copied().unwrap_or(0);
+            counter!("tripline_invocations_ended_total", "function" => function.clone(), "state" => state.as_str())
+                .absolute(count);
         }
         counter!("tripline_recovered_total", "function" => function.clone())
             .absolute(self.recovered);

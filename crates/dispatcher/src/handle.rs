@@ -80,6 +80,9 @@ impl DispatcherHandle {
             let counts = lane.counts().clone();
             counts.show(&lane.function.name);
         }
+        for reason in Rejected::WORDS {
+            counter!("tripline_rejected_total", "reason" => reason).increment(0);
+        }
     }
 
     /// Waits until the start of an invocation, or its end without one, is durable, and shows it then. `None` if there

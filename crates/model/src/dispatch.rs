@@ -166,6 +166,21 @@ impl Receipt {
 // === impl Rejected ===
 
 impl Rejected {
+    /// All that [`Self::as_str`] may be.
+    pub const WORDS: [&str; 11] = [
+        "over_limit",
+        "queue_full",
+        "unknown_function",
+        "too_large",
+        "attributes_too_large",
+        "invalid",
+        "key_reused",
+        "draining",
+        "storage_full",
+        "unavailable",
+        "unknown",
+    ];
+
     /// A short word for metrics and machines.
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -198,5 +213,35 @@ impl Rejected {
             | Self::Invalid(_)
             | Self::KeyReused => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rejection_has_one_of_the_words() {
+        let function = FunctionName::new("f").unwrap();
+        let (scope, limit, size) = (String::new(), 1, 2);
+        let all = [
+            Rejected::OverLimit {
+                retry_after: Duration::ZERO,
+                scope: scope.clone(),
+                limit: 1,
+            },
+            Rejected::QueueFull { scope, limit },
+            Rejected::UnknownFunction(function),
+            Rejected::TooLarge { size, limit },
+            Rejected::AttributesTooLarge { size, limit },
+            Rejected::Invalid(String::new()),
+            Rejected::KeyReused,
+            Rejected::Draining,
+            Rejected::StorageFull,
+            Rejected::Unavailable,
+            Rejected::Unknown,
+        ];
+        let words: Vec<_> = all.iter().map(Rejected::as_str).collect();
+        assert_eq!(words, Rejected::WORDS);
     }
 }

@@ -100,6 +100,11 @@ impl Sources {
             gauge!("tripline_trigger_up", &labels).set(flag(up));
             counter!("tripline_trigger_restarts_total", &labels).absolute(one.restarts);
             counter!("tripline_trigger_rejected_total", &labels).absolute(one.rejected);
+            let through = [
+                ("function", one.function.to_string()),
+                ("trigger", one.name.to_string()),
+            ];
+            counter!("tripline_accepted_total", &through).increment(0);
         }
         let journal_is_well = self.journal.health() == Health::Ok;
         gauge!("tripline_journal_up").set(flag(journal_is_well));
