@@ -35,7 +35,7 @@ impl StopSignals {
                     if self.in_terminal {
                         return "SIGHUP";
                     }
-                    tracing::debug!("SIGHUP changes nothing: the configuration is read at the start");
+                    tracing::info!("SIGHUP changes nothing: the configuration is read at the start");
                 }
             }
         }

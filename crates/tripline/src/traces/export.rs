@@ -10,7 +10,7 @@ use prost::Message;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tripline_journal::Journal;
-use tripline_model::InvocationTrace;
+use tripline_model::{InvocationTrace, error_chain};
 
 use super::{Note, spans};
 
@@ -182,7 +182,9 @@ impl Exporter {
                 if !self.is_troubled {
                     // Reported once until it goes well again. The address is no secret, but may hold one.
                     let error = error.without_url();
-                    tracing::warn!(%error, "the collector does not take traces; they are dropped");
+                    let cause = error_chain(&error).last().map(ToString::to_string);
+                    let cause = cause.unwrap_or_default();
+                    tracing::warn!(%error, cause, "the collector does not take traces; they are dropped");
                 }
                 self.is_troubled = true;
             }
