@@ -111,7 +111,9 @@ pub enum Rejected {
     #[error("the hub is stopping and takes no more events")]
     Draining,
     /// The disk is full; accepted work goes on.
-    #[error("the disk is full: no more events are taken until there is room")]
+    #[error(
+        "no more events are taken until the disk of the data directory has room; `tripline doctor` says how much"
+    )]
     StorageFull,
     /// The journal cannot be written; nothing was stored.
     #[error("the journal is not available")]

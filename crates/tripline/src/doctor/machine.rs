@@ -204,7 +204,10 @@ fn room(dir: &Path, well: &str) -> Finding {
     };
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
     let what = format!("{well}; {} MiB free", free >> 20);
-    let mend = "make room, or set `data_dir` to a larger disk: a full disk takes no events";
+    let mend = format!(
+        "make room, or set `data_dir` to a larger disk: a hub that starts takes no events before it has {} MiB free",
+        room_to_start() >> 20
+    );
     match free {
         free if free < FREE.1 => Finding::bad(what, mend),
         free if free < FREE.0 => Finding::doubtful(what, mend),
@@ -223,23 +226,37 @@ fn journal(dir: &Path, most: u64) -> Finding {
         Err(error) => return Finding::doubtful(format!("free space is not known: {error}"), ""),
     };
     let room = there.saturating_add(disk.f_bavail.saturating_mul(disk.f_frsize));
-    let beside = JournalOptions::default().reserve_bytes * 2;
+    journal_in(room, most)
+}
+
+/// The same, with so much room for the journal and what is kept free beside it.
+fn journal_in(room: u64, most: u64) -> Finding {
+    let beside = room_to_start();
     let what = format!(
         "`max_journal` is {} MiB, and the disk has {} MiB for it",
         most >> 20,
-        room >> 20
+        room.saturating_sub(beside) >> 20
     );
     if most.saturating_add(beside) <= room {
         return Finding::good(what);
     }
-    Finding::doubtful(
-        what,
-        format!(
-            "set `max_journal` in [hub] to less than {} MiB, and leave room for logs: on a full disk no event is taken \
-             until old records have made room",
-            room.saturating_sub(beside) >> 20
+    // A smaller journal is of no use: see what is said of the data directory.
+    let mend = match room.saturating_sub(beside) >> 20 {
+        0 => format!(
+            "set `data_dir` to a disk with more room: {} MiB are kept free beside the journal",
+            beside >> 20
         ),
-    )
+        left => format!(
+            "set `max_journal` in [hub] to {left} MiB or less, and leave room for logs: on a full disk no event is taken \
+             until old records have made room"
+        ),
+    };
+    Finding::doubtful(what, mend)
+}
+
+/// Bytes of which a journal keeps half as a reserve for ends, and needs the other half to take events.
+fn room_to_start() -> u64 {
+    JournalOptions::default().reserve_bytes * 2
 }
 
 /// How long a small write takes to be on disk: what every receipt waits for.

@@ -27,3 +27,19 @@ fn root_is_told_that_it_sees_more_than_the_hub() {
     assert!(found.what.contains("others can look"), "{}", found.what);
     assert!(found.mend.contains("chmod 700"), "{}", found.mend);
 }
+
+/// Never a bound of nothing: where there is no room for any journal, another disk is what helps.
+#[test]
+fn a_bound_for_the_journal_leaves_room_beside_it() {
+    let mib = |count: u64| count << 20;
+    for (room, words) in [
+        (mib(24), "set `data_dir` to a disk with more room: 64 MiB"),
+        (mib(64), "set `data_dir` to a disk with more room: 64 MiB"),
+        (mib(164), "set `max_journal` in [hub] to 100 MiB or less"),
+    ] {
+        let finding = journal_in(room, mib(500));
+        assert_eq!(finding.verdict, Verdict::Doubtful);
+        assert!(finding.mend.starts_with(words), "{finding:?}");
+    }
+    assert_eq!(journal_in(mib(564), mib(500)).verdict, Verdict::Good);
+}
