@@ -30,6 +30,15 @@ impl Table<'_> {
         }
         properties.taken
     }
+
+    /// The same of a table in which names have no parts, such as variables: a sub-table can only be a secret.
+    pub fn named_values(&mut self) -> Vec<(String, Scalar)> {
+        let mut properties = Properties::default();
+        for (key, value) in self.take_rest() {
+            properties.add(key.to_owned(), &value);
+        }
+        properties.taken
+    }
 }
 
 #[derive(Default)]

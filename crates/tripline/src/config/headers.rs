@@ -21,13 +21,14 @@ pub(super) fn read(table: &mut Table<'_>, prefixes: &[&str]) -> Vec<(String, Str
             secret,
             location,
         },
-    ) in table.rest()
+    ) in table.named_values()
     {
         let lower = name.to_ascii_lowercase();
         let is_ours = OURS.contains(&lower.as_str())
             || prefixes.iter().any(|prefix| lower.starts_with(prefix));
         if http::HeaderName::from_bytes(lower.as_bytes()).is_err() {
-            table.error_at(&location, "this is not a name for a header", None);
+            let message = format!("`{}` is not a name for a header", name.escape_debug());
+            table.error_at(&location, message, None);
         } else if is_ours {
             table.error_at(&location, "this header is set by the hub", None);
         }

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use tripline_config::{ByteSize, Scalar, StringOrSecret, Table, nearest};
+use tripline_config::{ByteSize, Scalar, StringOrSecret, Table};
 use tripline_executor::protocol::{Isolation, Limits, WorkerSpec};
 use tripline_runtime::EventFormat;
 
@@ -144,24 +144,16 @@ fn read_env(env: &mut Table<'_>) -> Vec<(String, StringOrSecret)> {
             secret,
             location,
         },
-    ) in env.rest()
+    ) in env.named_values()
     {
         let letters = |c: char| c.is_ascii_alphanumeric() || c == '_';
         let good = !name.is_empty()
             && name.chars().all(letters)
             && !name.starts_with(|c: char| c.is_ascii_digit());
-        let inner = name.split_once('.');
-        let meant = inner.and_then(|(_, key)| Some((key, nearest(key, ["env", "file"])?)));
-        if let Some((key, meant)) = meant {
-            let help = format!("did you mean `{meant}`?");
-            env.error_at(
-                &location,
-                format!("unknown key `{}`", key.escape_debug()),
-                Some(help),
-            );
-        } else if !good {
+        if !good {
             let help = "letters, digits and `_`, not beginning with a digit".to_owned();
-            env.error_at(&location, "this is not a name for a variable", Some(help));
+            let message = format!("`{}` is not a name for a variable", name.escape_debug());
+            env.error_at(&location, message, Some(help));
         } else if name.starts_with("CE_") || name.starts_with("TRIPLINE_") {
             let message = "names that begin with `CE_` or `TRIPLINE_` are set by the hub";
             env.error_at(&location, message, None);

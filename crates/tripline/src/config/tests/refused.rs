@@ -154,7 +154,7 @@ fn what_could_not_be_served_is_found_by_a_check() {
         ),
         (
             "[traces]\nendpoint = 'http://h/'\nheaders = { 'bad name' = 'x' }".to_owned(),
-            "this is not a name for a header",
+            "is not a name for a header",
         ),
         (
             "[traces]\nendpoint = 'http://h/'\nheaders = { content-type = 'x' }".to_owned(),
@@ -178,7 +178,11 @@ fn what_could_not_be_served_is_found_by_a_check() {
         ),
         (
             format!("{program}env = {{ '' = 'x' }}"),
-            "this is not a name for a variable",
+            "`` is not a name for a variable",
+        ),
+        (
+            format!("{program}env = {{ A = {{ file = 'x', foo = 'y' }} }}"),
+            "unknown key `foo`",
         ),
         ("[hub]\nmax_event = '0B'".to_owned(), "no event is as small"),
         (
