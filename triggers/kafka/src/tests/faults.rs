@@ -302,7 +302,7 @@ async fn a_hub_that_cannot_store_is_trouble_and_loses_nothing() {
         run.status()
             .error
             .expect("trouble has words")
-            .contains("disk is full")
+            .contains("until the disk of the data directory has room")
     );
     assert_eq!(probe.committed("full", 1), 0);
     around.dispatch().reject_all(None);
