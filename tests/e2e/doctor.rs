@@ -263,7 +263,12 @@ fn a_disk_that_is_full_or_takes_no_writes_is_bad() {
     };
     let output = doctor(&hub);
     is(&output, "data directory", "bad", "make room");
-    is(&output, "journal size", "doubtful", "set `data_dir` to a disk with more room");
+    is(
+        &output,
+        "journal size",
+        "doubtful",
+        "set `data_dir` to a disk with more room",
+    );
     assert_eq!(output.code, 1, "{output:?}");
     assert!(disk.try_remount("ro"));
     let output = doctor(&hub);
