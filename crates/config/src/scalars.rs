@@ -6,6 +6,11 @@ use std::path::PathBuf;
 
 use crate::value::{FromToml, Value};
 
+/// Words of a text that stands where an array belongs, which are shown as one.
+const MAX_WORDS: usize = 4;
+/// Longer ones are not shown.
+const MAX_WORD_BYTES: usize = 64;
+
 impl FromToml for String {
     const EXPECTED: &'static str = "a string";
     const EXAMPLE: &'static str = "\"text\"";
@@ -101,6 +106,17 @@ impl<T: FromToml> FromToml for Vec<T> {
         }
     }
 
+    fn expected_for(value: &Value<'_>) -> String {
+        let is_of_strings = T::EXPECTED == String::EXPECTED;
+        match value.as_str().filter(|_| is_of_strings) {
+            Some(text) if value.may_be_repeated() => match words(text) {
+                Some(words) => format!("{}, e.g. {words}", Self::EXPECTED),
+                None => Self::expected(),
+            },
+            _ => Self::expected(),
+        }
+    }
+
     fn example() -> String {
         match T::example() {
             item if item.is_empty() => item,
@@ -137,6 +153,19 @@ impl FromToml for PathBuf {
             path => Ok(Self::from(path)),
         }
     }
+}
+
+/// The first words of a text as an array of strings. `None` if it has none, or one that is long or would need escapes.
+fn words(text: &str) -> Option<String> {
+    let is_plain = |word: &&str| word.len() <= MAX_WORD_BYTES && !word.contains(['"', '\'', '\\']);
+    let mut rest = text.split_whitespace();
+    let first: Vec<&str> = rest.by_ref().take(MAX_WORDS).collect();
+    if first.is_empty() || !first.iter().all(is_plain) {
+        return None;
+    }
+    let more = rest.next().map_or("", |_| ", …");
+    let quoted: Vec<String> = first.iter().map(|word| format!("\"{word}\"")).collect();
+    Some(format!("[{}{more}]", quoted.join(", ")))
 }
 
 /// The text of a string, or what is there instead.

@@ -22,6 +22,8 @@ pub struct Table<'d> {
     header: Range<usize>,
     path: String,
     known: Vec<String>,
+    /// Keys that are taken without being allowed.
+    refused: Vec<String>,
     /// Required keys that are not there; reported at the end, unless a misspelling explains them.
     missing: Vec<Finding>,
     /// The last thing that was asked for failed: the reader may be about to give up.
@@ -39,14 +41,14 @@ impl<'d> Table<'d> {
         header: Range<usize>,
         path: String,
     ) -> Self {
-        let (known, missing) = (Vec::new(), Vec::new());
         Self {
             reader,
             entries,
             header,
             path,
-            known,
-            missing,
+            known: Vec::new(),
+            refused: Vec::new(),
+            missing: Vec::new(),
             last_failed: false,
             finished: false,
         }
@@ -169,7 +171,7 @@ impl<'d> Table<'d> {
     /// Takes a key that has no meaning here, and says why, if it is there.
     pub fn refuse(&mut self, key: &str, message: impl Into<String>, help: Option<String>) {
         if self.has(key) {
-            self.ask(key);
+            self.refused.push(key.to_owned());
             self.error(key, message, help);
         }
     }
@@ -290,7 +292,10 @@ impl<'d> Table<'d> {
     )> {
         let entries = self.entries.iter();
         let mut left: Vec<_> = entries
-            .filter(|(key, _)| !self.known.iter().any(|k| k == key.get_ref()))
+            .filter(|(key, _)| {
+                let mut taken = self.known.iter().chain(&self.refused);
+                !taken.any(|taken| taken == key.get_ref())
+            })
             .collect();
         left.sort_by_key(|(key, _)| key.span().start);
         left

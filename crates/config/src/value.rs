@@ -7,6 +7,7 @@ use toml::de::DeValue;
 
 use crate::document::{Finding, Kind, Reader};
 use crate::names::join;
+use crate::sensitive;
 use crate::table::Table;
 
 /// A type that one TOML value can be read as.
@@ -30,6 +31,11 @@ pub trait FromToml: Sized {
             example if example.is_empty() => Self::EXPECTED.to_owned(),
             example => format!("{}, e.g. {example}", Self::EXPECTED),
         }
+    }
+
+    /// [`FromToml::expected`] for who wrote `value` instead: the example may be made out of it.
+    fn expected_for(_value: &Value<'_>) -> String {
+        Self::expected()
     }
 
     /// [`FromToml::EXAMPLE`], for types whose example is made from another's.
@@ -133,7 +139,7 @@ impl<'v> Value<'v> {
             Err(why) if why.is_empty() => None,
             Err(why) => {
                 let message = format!("wrong value for `{}`: {why}", self.path);
-                self.push(message, Some(format!("expected {}", T::expected())));
+                self.push(message, Some(format!("expected {}", T::expected_for(self))));
                 None
             }
         }
@@ -177,6 +183,12 @@ impl<'v> Value<'v> {
             (name, Value::new(self.reader, item, join(&self.path, name)))
         });
         Some(named.collect())
+    }
+
+    /// Whether this may be repeated in a message: nothing about it says that it is a secret.
+    pub(crate) fn may_be_repeated(&self) -> bool {
+        let is_address = self.as_str().is_some_and(|text| text.contains('@'));
+        !is_address && !sensitive::is_sensitive_line(&self.path)
     }
 
     /// The value must not be shown in any error: it is a secret in the wrong place.

@@ -148,11 +148,39 @@ command = "a"
   |
 2 | command = "a"
   |           ^^^
-  = help: expected an array, e.g. ["text"]
+  = help: expected an array, e.g. ["a"]
 
 1 error in tripline.toml
 "#,
     );
+}
+
+#[test]
+fn a_text_where_an_array_belongs_is_shown_as_one() {
+    for (key, text, example) in [
+        ("command", "sh x.sh", r#"["sh", "x.sh"]"#),
+        ("topics", " orders\t", r#"["orders"]"#),
+        ("command", "a b c d e f", r#"["a", "b", "c", "d", …]"#),
+        // Where a shell would not split, this does not know better.
+        ("command", "sh -c 'a b'", r#"["text"]"#),
+        ("command", "", r#"["text"]"#),
+        ("command", &"a".repeat(65), r#"["text"]"#),
+        // These may be secrets.
+        ("tokens", "hunter2", r#"["text"]"#),
+        ("headers", "hunter2", r#"["text"]"#),
+        ("hosts", "u:hunter2@h", r#"["text"]"#),
+    ] {
+        let read = Document::new("f", format!("{key} = \"{text}\"\n"));
+        let read = read.read(|root| root.optional::<Vec<String>>(key));
+        let errors = read.expect_err(text);
+        let help = errors.iter().next().and_then(|error| error.help.clone());
+        let expected = format!("expected an array, e.g. {example}");
+        assert_eq!(help, Some(expected), "{text}");
+        assert!(!help.is_some_and(|help| help.contains("hunter2")));
+    }
+    let numbers = Document::new("f", "a = '1 2'").read(|root| root.optional::<Vec<u32>>("a"));
+    let errors = numbers.expect_err("a text").to_string();
+    assert!(errors.contains("e.g. [100]"), "{errors}");
 }
 
 #[test]

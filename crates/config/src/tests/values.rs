@@ -108,7 +108,7 @@ error: wrong value for `hub.tags`: this is a string
    |
 13 | tags = "a"
    |        ^^^
-   = help: expected an array, e.g. ["text"]
+   = help: expected an array, e.g. ["a"]
 
 12 errors in tripline.toml
 "#,

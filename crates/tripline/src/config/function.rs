@@ -86,6 +86,7 @@ pub(super) fn read(
         Some("http") => None,
         _ => table.section("role", role::read),
     };
+    refuse_misplaced(table, runtime);
     table.finish();
     let runs = runs.map(|runs| with_role(runs, role.is_some()));
     let function = Function {
@@ -106,6 +107,27 @@ pub(super) fn read(
         runs: runs?,
         role,
     })
+}
+
+/// Keys that functions of other runtimes have.
+fn refuse_misplaced(table: &mut Table<'_>, runtime: Option<&str>) {
+    let Some(runtime) = runtime else { return };
+    for (keys, runtimes) in [
+        (program::KEYS.as_slice(), ["process", "worker"].as_slice()),
+        (program::WORKER_KEYS.as_slice(), &["worker"]),
+        (http_function::KEYS.as_slice(), &["http"]),
+    ] {
+        if runtimes.contains(&runtime) {
+            continue;
+        }
+        let quoted = runtimes.iter().map(|one| format!("\"{one}\""));
+        let quoted: Vec<String> = quoted.collect();
+        for key in keys {
+            let message = format!("`{key}` means nothing for runtime = \"{runtime}\"");
+            let help = format!("only for `runtime = {}`", quoted.join("` or `"));
+            table.refuse(key, message, Some(help));
+        }
+    }
 }
 
 /// An instance that is started ahead of its first event has to know that credentials will come.

@@ -4,6 +4,9 @@ use tripline_config::{StringOrSecret, Table};
 
 use super::{headers, url};
 
+/// Keys that only such a function has.
+pub(super) const KEYS: [&str; 3] = ["url", "allow_private", "headers"];
+
 /// Where events are posted to.
 #[derive(Debug, Clone)]
 pub struct HttpConfig {

@@ -39,6 +39,31 @@ const FORMATS: [(&str, EventFormat); 4] = [
     ("aws", EventFormat::Aws),
 ];
 
+/// Keys that only a program has.
+pub(super) const KEYS: [&str; 12] = [
+    "command",
+    "env",
+    "user",
+    "isolation",
+    "event_format",
+    "memory",
+    "cpu",
+    "pids",
+    "scratch",
+    "open_files",
+    "file_size",
+    "role",
+];
+
+/// Keys that only a worker has.
+pub(super) const WORKER_KEYS: [&str; 5] = [
+    "min_instances",
+    "max_instances",
+    "idle_timeout",
+    "init_timeout",
+    "handler",
+];
+
 /// Memory below this starts no interpreter.
 const LEAST_MEMORY: ByteSize = ByteSize(4 << 20);
 

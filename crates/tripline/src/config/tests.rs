@@ -180,6 +180,7 @@ command = ["true"]
 memory = "1KiB"
 cpu = -1.0
 pids = 0
+nothing = 1
 min_instances = 1
 max_result = "1GiB"
 [functions.b]
@@ -199,7 +200,8 @@ command = ["true"]
         "no program can start in so little",
         "not a share of processors",
         "no program can run with none",
-        "unknown key `min_instances`",
+        "`min_instances` means nothing for runtime = \"process\"",
+        "help: only for `runtime = \"worker\"`\n",
         "a result is at most 64 MiB",
         "9 is more than `max_instances`, 4",
         "this is not a URL",
@@ -207,12 +209,18 @@ command = ["true"]
         "credentials are valid from 15m to 6h",
         "this is not JSON",
         "this is not a URL to post to",
-        "unknown key `command`",
+        "`command` means nothing for runtime = \"http\"",
+        "help: only for `runtime = \"process\"` or `\"worker\"`\n",
         "this header is set by the hub",
     ] {
         assert!(found.contains(words), "no {words:?} in\n{found}");
     }
     assert!(!found.contains("plain"), "a secret shows in\n{found}");
+    let allowed = found.lines().find(|line| line.contains("allowed here"));
+    assert!(
+        allowed.is_some_and(|line| line.ends_with(", role")),
+        "what is refused is not allowed:\n{found}"
+    );
 }
 
 #[test]
