@@ -113,7 +113,11 @@ impl Backlog {
         if fits > 0 {
             self.add(at, stream, &text[..fits], complete);
         }
-        self.cut(at, &format!("it reached its limit of {} bytes", self.limit));
+        let limit = self.limit;
+        self.cut(
+            at,
+            &format!("it reached the function's `output`, {limit} bytes, {LINE_OVERHEAD_BYTES} of them for each line"),
+        );
     }
 
     /// Whether the log was cut: no more of it is kept.

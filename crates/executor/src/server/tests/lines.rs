@@ -98,7 +98,7 @@ fn empty_lines_are_bounded_too() {
     assert_eq!(all.len(), 100_001);
     assert_eq!(
         all[100_000].text,
-        "[log cut: it reached its limit of 4800000 bytes]"
+        "[log cut: it reached the function's `output`, 4800000 bytes, 48 of them for each line]"
     );
 }
 
@@ -111,7 +111,7 @@ fn the_log_is_cut_once_at_its_limit() {
     backlog.push(NOW, LogStream::System, b"END", true);
     backlog.attach(1, 0);
     let texts: Vec<_> = drain(&mut backlog).into_iter().map(|l| l.text).collect();
-    let cut = "[log cut: it reached its limit of 105 bytes]";
+    let cut = "[log cut: it reached the function's `output`, 105 bytes, 48 of them for each line]";
     assert_eq!(texts, ["12345", "1234", cut, "END"]);
 }
 
