@@ -1,5 +1,6 @@
 //! Why something could not be kept or read.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use tripline_model::{Execution, FunctionName, IllegalTransition, RequestId};
@@ -119,9 +120,38 @@ pub enum OpenError {
 
 impl OpenError {
     /// What to do, if the message does not say that.
-    pub fn help(&self) -> Option<&'static str> {
-        matches!(self, Self::Newer { .. })
-            .then_some("start the newer tripline, or put back the backup from before the upgrade")
+    pub fn help(&self) -> Option<String> {
+        let help = match self {
+            Self::Newer { .. } => {
+                "start the newer tripline, or put back the backup from before the upgrade".to_owned()
+            }
+            Self::Locked { .. } => {
+                "stop what uses it, or name another directory as `data_dir`".to_owned()
+            }
+            Self::Unusable { path, .. } => {
+                let dir = folder(path);
+                format!("`tripline journal check {dir}` says what is left, and how to go on")
+            }
+            Self::Io { source, .. } => match source.kind() {
+                ErrorKind::PermissionDenied => {
+                    "the data directory must be the hub's own: make its user the owner (`chown -R`), or name another as \
+                     `data_dir`"
+                }
+                ErrorKind::ReadOnlyFilesystem => {
+                    "the hub has to write there: mount it writable, or name another directory as `data_dir`"
+                }
+                ErrorKind::AlreadyExists | ErrorKind::NotADirectory => {
+                    "a file is where the data directory should be: name another as `data_dir`"
+                }
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+                    "make room there, or name a directory on another disk as `data_dir`"
+                }
+                _ => return None,
+            }
+            .to_owned(),
+            Self::Damaged { .. } | Self::Copied { .. } | Self::NoJournal { .. } => return None,
+        };
+        Some(help)
     }
 }
 
@@ -148,4 +178,39 @@ pub enum LogError {
     /// A file could not be read or written.
     #[error("the log store failed: {0}")]
     Failed(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a hub that cannot open its data directory is told to do.
+    #[test]
+    fn what_cannot_be_opened_says_how_to_mend_it() {
+        let io = |kind: ErrorKind| OpenError::Io {
+            path: "/data".into(),
+            source: kind.into(),
+        };
+        let unusable = OpenError::Unusable {
+            path: "/data/journal.db".into(),
+            reason: "file is not a database".to_owned(),
+        };
+        let locked = OpenError::Locked {
+            dir: "/data".into(),
+            pid: 7,
+        };
+        for (error, help) in [
+            (io(ErrorKind::PermissionDenied), "chown"),
+            (io(ErrorKind::ReadOnlyFilesystem), "mount it writable"),
+            (io(ErrorKind::AlreadyExists), "a file is where"),
+            (io(ErrorKind::NotADirectory), "a file is where"),
+            (io(ErrorKind::StorageFull), "make room"),
+            (unusable, "`tripline journal check /data`"),
+            (locked, "stop what uses it"),
+        ] {
+            let found = error.help().unwrap_or_default();
+            assert!(found.contains(help), "{error}: {found:?}");
+        }
+        assert_eq!(io(ErrorKind::TimedOut).help(), None, "nobody knows");
+    }
 }

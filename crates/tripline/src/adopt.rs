@@ -31,10 +31,10 @@ enum AdoptError {
     Open(#[from] OpenError),
     #[error(transparent)]
     Journal(#[from] JournalError),
-    #[error("it is damaged: `tripline journal check {}` says what is lost", .0.display())]
+    #[error("{dir} is damaged: `tripline journal check {dir}` says what is lost", dir = .0.display())]
     Damaged(PathBuf),
-    #[error("it was not copied from another place: a hub takes it as it is")]
-    Original,
+    #[error("{} was not copied from another place: a hub takes it as it is", .0.display())]
+    Original(PathBuf),
     #[error("no runtime: {0}")]
     Runtime(#[from] std::io::Error),
 }
@@ -77,7 +77,7 @@ fn in_runtime(dir: &Path, copy: &CopyAge) -> Result<Option<Ended>, AdoptError> {
         return Err(AdoptError::Damaged(dir.to_owned()));
     }
     if !found.is_copy {
-        return Err(AdoptError::Original);
+        return Err(AdoptError::Original(dir.to_owned()));
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -145,7 +145,7 @@ fn directory(dir: &Path) -> Finding {
         Err(error) => {
             let more =
                 format!("the hub refuses it as it is; `tripline journal check {shown}` says more");
-            return Finding::bad(error.to_string(), error.help().map_or(more, str::to_owned));
+            return Finding::bad(error.to_string(), error.help().unwrap_or(more));
         }
     }
     let is_open = mode & 0o066 != 0;
