@@ -110,6 +110,13 @@ impl Disk {
         self.try_mount().expect("it can be mounted again");
     }
 
+    /// Gives a disk that promised too much room for this many MiB: what it is asked to keep from now on it keeps.
+    pub fn enlarge(&self, real: u64) {
+        let behind = self.behind.as_ref().expect("it promised too much");
+        let options = format!("remount,size={real}m");
+        run(Command::new("mount").args(["-o", &options]).arg(behind));
+    }
+
     /// Mounts it anew with these options, such as `ro`, unless somebody keeps it from that.
     pub fn try_remount(&self, options: &str) -> bool {
         let options = format!("remount,{options}");
