@@ -1,6 +1,7 @@
 //! Events that the disk changed while they waited: they are never run, and nothing waits behind them.
 
-use tripline_model::{DAMAGED, Invocation, InvocationState};
+use tripline_journal::NewInvocation;
+use tripline_model::{DAMAGED, Identity, Invocation, InvocationState};
 
 use super::*;
 
@@ -12,7 +13,14 @@ async fn kept() -> (TempDir, Vec<Invocation>) {
     let dir = tempfile::tempdir().unwrap();
     let journal = opened(dir.path()).unwrap();
     for second in 0..3 {
-        accept(&journal, QUEUE, at(second)).await;
+        // The same ids each time: what SQLite finds on the page of a damaged record depends on them.
+        let mut unique = [0; 10];
+        unique[9] = u8::try_from(second).unwrap();
+        let new = NewInvocation {
+            request_id: RequestId::new(at(second), unique),
+            ..new_at(at(second), offer(QUEUE, Identity::Unique))
+        };
+        journal.accept(vec![new]).await.unwrap();
     }
     let all = queued(&journal).await.0;
     journal.close().await;
