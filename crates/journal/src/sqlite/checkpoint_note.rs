@@ -25,40 +25,42 @@ struct CheckpointNote {
     frames: u32,
 }
 
-/// Notes that all `frames` of the WAL are in the database, so that it may be truncated. If that fails, there is no note,
-/// and an empty WAL counts as damaged.
-pub(super) fn write(database: &Path, frames: i64) {
-    let path = database.with_file_name(FILE);
-    // A VFS other than SQLite's own, as in simulations, keeps its files elsewhere.
-    if !wal_damage::beside(database, "-wal").exists() {
-        return;
+/// Forgets what was noted in an earlier life, whose WALs may have had the same numbers; for when the index is cleared. A
+/// new database has no note yet.
+pub(super) fn begin(database: &Path) {
+    if database.exists() {
+        CheckpointNote::NONE.write_or_remove(database);
     }
-    let salts = wal_damage::salts(database);
-    let noted = salts.and_then(|salts| {
-        let salts = salts.unwrap_or_default();
-        let note = CheckpointNote {
+}
+
+/// Notes that all `frames` of the WAL are in the database, so that it may be truncated. If that fails, there is no note,
+/// and an empty WAL counts as damaged. Of an empty WAL there is nothing to note: what was noted of the one before stands.
+pub(super) fn write(database: &Path, frames: i64) {
+    match wal_damage::salts(database) {
+        Ok(Some(salts)) => CheckpointNote {
             wal: number(salts),
             frames: u32::try_from(frames).unwrap_or(u32::MAX),
-        };
-        note.write(&path)
-    });
-    if let Err(error) = noted {
-        tracing::warn!(%error, "it could not be noted that the journal's WAL is checkpointed");
-        // If this fails, there is no file, or the disk does nothing any more.
-        let _ = fs::remove_file(&path);
+        }
+        .write_or_remove(database),
+        // A VFS other than SQLite's own, as in simulations, keeps its files elsewhere.
+        Ok(None) => {}
+        Err(error) => CheckpointNote::failed(database, &error),
     }
 }
 
 /// Whether the index tells of frames that came after the last checkpoint that was noted.
 pub(super) fn is_older_than(database: &Path, index: &WalIndex) -> io::Result<bool> {
-    let noted = match fs::read_to_string(database.with_file_name(FILE)) {
-        Ok(noted) => noted,
+    Ok(read(database)?.is_some_and(|note| note.is_before(index)))
+}
+
+fn read(database: &Path) -> io::Result<Option<CheckpointNote>> {
+    match fs::read_to_string(database.with_file_name(FILE)) {
+        Ok(noted) => Ok(CheckpointNote::parse(&noted)),
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidData) => {
-            return Ok(false);
+            Ok(None)
         }
-        Err(error) => return Err(error),
-    };
-    Ok(CheckpointNote::parse(&noted).is_some_and(|note| note.is_before(index)))
+        Err(error) => Err(error),
+    }
 }
 
 fn number(salts: [u8; 8]) -> u32 {
@@ -69,12 +71,27 @@ fn number(salts: [u8; 8]) -> u32 {
 // === impl CheckpointNote ===
 
 impl CheckpointNote {
+    /// No WAL was truncated yet.
+    const NONE: Self = Self { wal: 0, frames: 0 };
+
     fn parse(text: &str) -> Option<Self> {
         let (wal, frames) = text.strip_suffix('\n')?.split_once(' ')?;
         Some(Self {
             wal: wal.parse().ok()?,
             frames: frames.parse().ok()?,
         })
+    }
+
+    fn write_or_remove(self, database: &Path) {
+        if let Err(error) = self.write(&database.with_file_name(FILE)) {
+            Self::failed(database, &error);
+        }
+    }
+
+    fn failed(database: &Path, error: &io::Error) {
+        tracing::warn!(%error, "it could not be noted that the journal's WAL is checkpointed");
+        // If this fails, there is no file, or the disk does nothing any more.
+        let _ = fs::remove_file(database.with_file_name(FILE));
     }
 
     /// Overwrites the last note, which has the same length: a full disk may have no room for another file.
@@ -94,6 +111,7 @@ impl CheckpointNote {
 
     fn is_before(self, index: &WalIndex) -> bool {
         match number(index.salts).wrapping_sub(self.wal) {
+            _ if self == Self::NONE => index.frames > 0,
             0 => self.frames < index.frames,
             later => later < 1 << 31,
         }

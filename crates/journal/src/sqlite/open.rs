@@ -17,8 +17,8 @@ use super::wal_damage::{self, Tail};
 use super::wal_size::WalSize;
 use super::writer::{Checkpoints, Writer};
 use super::{
-    Copied, JournalOptions, SqliteJournal, WriterTask, checkpoint, data_dir, original, schema,
-    wal_index,
+    Copied, JournalOptions, SqliteJournal, WriterTask, checkpoint, checkpoint_note, data_dir,
+    original, schema, wal_index,
 };
 use crate::OpenError;
 
@@ -63,6 +63,7 @@ fn prepare(
     refuse_damage(&path)?;
     data_dir::rewrite_wal(&path)?;
     wal_index::begin(&path).map_err(failed_at(&path))?;
+    checkpoint_note::begin(&path);
     // On a full disk a start needs this room: there may be no other for the index of the WAL.
     let reserve = Reserve::new(dir, reserve_bytes);
     reserve.release().map_err(failed_at(&path))?;

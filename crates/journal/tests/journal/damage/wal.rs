@@ -1,5 +1,7 @@
 //! Write-ahead logs (WALs) that were truncated or changed, with and without the index that says how long they were.
 
+use tripline_model::Identity;
+
 use super::*;
 
 const FRAME: usize = 24 + 8192;
@@ -214,6 +216,34 @@ async fn an_index_from_an_earlier_moment_is_no_damage() {
         assert_eq!(wal_of(copied.path()).len(), 0, "it is truncated");
         judge("stopped");
     }
+}
+
+/// The hub truncates a large WAL by itself, and may be stopped before anything comes after it.
+#[tokio::test]
+async fn the_note_of_a_checkpoint_stays_when_there_is_nothing_more_to_note() {
+    let dir = tempfile::tempdir().unwrap();
+    open(dir.path()).close().await;
+    let journal = open(dir.path());
+    accept(&journal, "f", at(1)).await;
+    let index = fs::read(dir.path().join("journal.db-shm")).unwrap();
+    // More than half of the reserve.
+    let mut large = offer("f", Identity::Unique);
+    large.event.data = Some(vec![7; 700_000].into());
+    journal.accept(vec![new_at(at(1), large)]).await.unwrap();
+    journal.close().await;
+    let noted = fs::read(dir.path().join("moved")).unwrap();
+    assert_ne!(noted, b"0000000000 0000000000\n");
+    // Stopped, with the index of an earlier moment, as a power cut may leave it.
+    fs::write(dir.path().join("journal.db-shm"), &index).unwrap();
+    assert!(!inspect(dir.path()).unwrap().is_damaged());
+    // The next life has WALs of the same numbers, and loses one that was not noted.
+    let journal = opened(dir.path()).unwrap();
+    accept(&journal, "f", at(2)).await;
+    let killed = tempfile::tempdir().unwrap();
+    copy(dir.path(), killed.path());
+    journal.close().await;
+    fs::write(killed.path().join("journal.db-wal"), []).unwrap();
+    is_refused(killed.path(), "a lost WAL");
 }
 
 #[tokio::test]
