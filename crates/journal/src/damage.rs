@@ -9,6 +9,14 @@ use crate::sqlite::Tail;
 pub(crate) const MEND_JOURNAL: &str = "put a copy of the whole data directory in its place, or begin with an empty one; do not start a \
                                   hub on what is left, for it may run again what has run";
 
+/// What is said of a WAL with so many whole transactions, if nothing shows that there were no more.
+pub(crate) fn unproven(transactions: u64) -> String {
+    format!(
+        "receipts after transaction {transactions} of the journal's WAL cannot be shown to be all there: it has no index \
+         (`-shm`) that knows its end, as after a power cut or in a copy"
+    )
+}
+
 /// What is wrong with a file, what is lost by it, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Damage {

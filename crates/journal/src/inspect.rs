@@ -10,10 +10,10 @@ use rusqlite::Connection;
 use tripline_model::Execution;
 
 use crate::OpenError;
-use crate::damage::{Damage, MEND_JOURNAL};
+use crate::damage::{self, Damage, MEND_JOURNAL};
 use crate::error::how_to_adopt;
 use crate::logs::unreadable_days;
-use crate::sqlite::{Records, Tail, keep_out, reader, records, try_to_read, wal_tail};
+use crate::sqlite::{Records, Tail, WalState, keep_out, reader, records, try_to_read, wal_state};
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -55,6 +55,8 @@ pub struct KnownFunction {
 }
 
 const MEND_BY_START: &str = "nothing: the next start of the hub puts it right";
+const MEND_UNPROVEN: &str = "nothing after a power cut: a hub starts, and says this once; in place of a copy without `journal.db-shm`, take one \
+                             of the whole data directory";
 const MEND_EVENTS: &str = "nothing here: a hub has ended them; offer again what must be done";
 const MEND_LOGS: &str =
     "remove this file with the hub stopped, if its logs may go; the journal does not need it";
@@ -179,7 +181,7 @@ impl Inspection {
     /// Answers whether there is anything in the file: a hub that was killed early leaves an empty one.
     fn look_at_journal(&mut self, path: &Path) -> Result<bool, OpenError> {
         let wal = path.with_file_name("journal.db-wal");
-        let tail = wal_tail(path).map_err(|source| OpenError::Io {
+        let WalState { tail, unproven } = wal_state(path).map_err(|source| OpenError::Io {
             path: wal.clone(),
             source,
         })?;
@@ -187,11 +189,21 @@ impl Inspection {
             self.note(Finding {
                 is_damage: false,
                 file: wal.clone(),
-                what: format!("it ends in the middle of a transaction, after {at} bytes"),
-                lost: "what was being written when the hub was killed or the power went, which nobody was told of; if \
-                       neither happened, the last receipt, start or end"
+                what: format!("it ends in the middle of a transaction, which began after {at} bytes"),
+                lost: "what was being written when the hub was killed or the power went, which nobody was told of"
                     .to_owned(),
                 mend: MEND_BY_START.into(),
+            });
+        }
+        if let Some(transactions) = unproven {
+            self.note(Finding {
+                is_damage: false,
+                file: wal.clone(),
+                what: damage::unproven(transactions),
+                lost: "nothing that anybody was told is kept, if only the power went; if something cut this file, the \
+                       receipts, starts and ends that came after"
+                    .to_owned(),
+                mend: MEND_UNPROVEN.into(),
             });
         }
         if let Some(Damage { what, lost, mend }) = tail.damage(&wal) {

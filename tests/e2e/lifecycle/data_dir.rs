@@ -241,3 +241,46 @@ fn files(hub: &Hub) -> Vec<(String, Vec<u8>)> {
     files.sort();
     files
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_says_when_nothing_shows_that_the_journal_is_all_there() {
+    let mut hub = hub().await;
+    let said = |hub: &Hub| {
+        let lines = hub.lines("hub.log").into_iter();
+        let said = lines.filter(|line| line.contains("cannot be shown to be all there"));
+        said.collect::<Vec<_>>()
+    };
+    let mut receipts = good_calls(&hub, 3).await;
+    hub.kill().await;
+    hub.launch().await;
+    receipts.extend(good_calls(&hub, 1).await);
+    assert!(
+        said(&hub).is_empty(),
+        "a kill leaves the index: {:?}",
+        said(&hub)
+    );
+    hub.kill().await;
+    fs::remove_file(hub.path("data/journal.db-shm")).unwrap();
+    let check = hub.cli(&["journal", "check"]);
+    assert!(
+        check.code == 0 && check.stdout.contains("is recoverable"),
+        "{check:?}"
+    );
+    assert!(
+        check.stdout.contains("cannot be shown to be all there"),
+        "{check:?}"
+    );
+    hub.launch().await;
+    let warned = said(&hub);
+    assert!(
+        warned.len() == 1 && warned[0].contains("WARN"),
+        "{warned:?}"
+    );
+    // It is no refusal, and is said once.
+    for id in receipts {
+        assert_eq!(hub.ended(&id).await["state"], "succeeded");
+    }
+    hub.kill().await;
+    hub.launch().await;
+    assert_eq!(said(&hub).len(), 1);
+}

@@ -53,6 +53,15 @@ pub(super) fn is_older_than(database: &Path, index: &WalIndex) -> io::Result<boo
     Ok(read(database)?.is_some_and(|note| note.is_before(index)))
 }
 
+/// Whether the WAL that was checkpointed last is the one with these salts, and had as many frames.
+pub(super) fn is_of(database: &Path, salts: Option<[u8; 8]>, frames: u32) -> io::Result<bool> {
+    let wal = salts.map(|salts| CheckpointNote {
+        wal: number(salts),
+        frames,
+    });
+    Ok(wal.is_some() && read(database)? == wal)
+}
+
 fn read(database: &Path) -> io::Result<Option<CheckpointNote>> {
     match fs::read_to_string(database.with_file_name(FILE)) {
         Ok(noted) => Ok(CheckpointNote::parse(&noted)),

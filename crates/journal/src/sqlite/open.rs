@@ -13,14 +13,14 @@ use super::job::Work;
 use super::readers::Readers;
 use super::reserve::Reserve;
 use super::shared::Shared;
-use super::wal_damage::{self, Tail};
+use super::wal_damage::{self, Tail, WalState};
 use super::wal_size::WalSize;
 use super::writer::{Checkpoints, Writer};
 use super::{
     Copied, JournalOptions, SqliteJournal, WriterTask, checkpoint, checkpoint_note, data_dir,
     original, schema, wal_index,
 };
-use crate::OpenError;
+use crate::{OpenError, damage};
 
 /// A journal, its writer, and the queue between them.
 type Prepared = (SqliteJournal, Writer, mpsc::Receiver<Box<dyn Work>>);
@@ -152,12 +152,15 @@ pub(crate) fn reader(path: &Path) -> Result<Option<Connection>, OpenError> {
 /// SQLite would read the WAL up to the damage and silently drop what comes after it.
 fn refuse_damage(path: &Path) -> Result<(), OpenError> {
     let wal = path.with_file_name("journal.db-wal");
-    let tail = wal_damage::wal_tail(path).map_err(failed_at(&wal))?;
+    let WalState { tail, unproven } = wal_damage::wal_state(path).map_err(failed_at(&wal))?;
     if let Tail::Torn { at } = tail {
         tracing::info!(
             at,
             "the journal's WAL ends in a transaction that was never finished"
         );
+    }
+    if let Some(transactions) = unproven {
+        tracing::warn!("{}", damage::unproven(transactions));
     }
     match tail.damage(&wal) {
         None => Ok(()),

@@ -9,8 +9,8 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::checkpoint_note;
 use super::wal_damage::{self, Tail};
+use super::{checkpoint_note, wal_index};
 use crate::OpenError;
 
 /// The version of [`TABLES`], in `PRAGMA user_version`.
@@ -163,15 +163,20 @@ pub(super) fn open_onlooker(path: &Path) -> Result<Connection, OpenError> {
         path: wal_damage::beside(path, "-wal"),
         source,
     };
-    let how = if !wal_damage::beside(path, "-shm").exists() {
-        return open_reader(path);
-    } else if wal_damage::salts(path).map_err(io)?.is_some() {
+    let how = if wal_damage::salts(path).map_err(io)?.is_some() {
+        // An index that SQLite made for us would say that the WAL is all there.
+        if wal_index::make_empty(path).is_err() {
+            // SQLite says why it cannot make one, either.
+            return open_reader(path);
+        }
         "readonly_shm"
-    } else if matches!(wal_damage::wal_tail(path).map_err(io)?, Tail::Short { .. }) {
-        // The WAL is empty: only the file counts.
-        "immutable"
     } else {
-        return open_reader(path);
+        // There is nothing in the WAL. Where something may be missing, only the file counts.
+        let state = wal_damage::wal_state(path).map_err(io)?;
+        if state.unproven.is_none() && !matches!(state.tail, Tail::Short { .. }) {
+            return open_reader(path);
+        }
+        "immutable"
     };
     let bytes = path.as_os_str().as_bytes();
     let escaped: String = bytes.iter().map(|byte| format!("%{byte:02x}")).collect();

@@ -22,7 +22,7 @@ const MAX_CHANGED_SALT_BITS: u32 = 3;
 pub(crate) enum Tail {
     /// With a whole frame, or it is empty.
     Whole,
-    /// In the middle of its last transaction, which no caller was told about; the first `at` bytes are whole.
+    /// In the middle of a transaction; the first `at` bytes are whole transactions.
     Torn { at: u64 },
     /// Whole transactions follow a frame that is not whole. Callers were told that they are kept, but SQLite does not
     /// read them.
@@ -36,6 +36,14 @@ pub(crate) enum Tail {
         /// How many of those frames are in the database, too.
         checkpointed: u32,
     },
+}
+
+/// What is known of a WAL before anybody opens it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct WalState {
+    pub(crate) tail: Tail,
+    /// How many whole transactions it has, if nothing shows that there were no more.
+    pub(crate) unproven: Option<u64>,
 }
 
 /// SQLite's checksum over words, in the byte order of the machine that wrote them.
@@ -52,6 +60,10 @@ struct Wal {
     salts: Option<[u8; 8]>,
     /// Frames of whole transactions.
     whole: u32,
+    /// The same without the last of them.
+    whole_before: u32,
+    /// How many whole transactions there are.
+    transactions: u64,
     tail: Tail,
 }
 
@@ -63,19 +75,26 @@ struct Header {
 }
 
 /// How the WAL of this database ends, compared with what its index says. Only for when no connection is open.
-pub(crate) fn wal_tail(database: &Path) -> io::Result<Tail> {
+pub(crate) fn wal_state(database: &Path) -> io::Result<WalState> {
     let wal = match File::open(beside(database, "-wal")) {
         Ok(file) => Wal::read(BufReader::with_capacity(1 << 18, file))?,
         Err(error) if error.kind() == ErrorKind::NotFound => Wal::EMPTY,
         Err(error) => return Err(error),
     };
-    match wal_index::read(database)? {
-        Some(index) if wal.lacks(&index) => {
-            let is_gone = wal.salts.is_some() || checkpoint_note::is_older_than(database, &index)?;
-            Ok(if is_gone { wal.short(&index) } else { wal.tail })
+    let index = wal_index::read(database)?;
+    let tail = match &index {
+        Some(index) if wal.lacks(index) => {
+            let is_gone = wal.salts.is_some() || checkpoint_note::is_older_than(database, index)?;
+            if is_gone { wal.short(index) } else { wal.tail }
         }
-        _ => Ok(wal.tail),
-    }
+        _ => wal.tail,
+    };
+    let is_proven = wal == Wal::EMPTY
+        || matches!(tail, Tail::Damaged { .. } | Tail::Short { .. })
+        || index.is_some_and(|index| wal.is_proven_by(&index))
+        || checkpoint_note::is_of(database, wal.salts, wal.whole)?;
+    let unproven = (!is_proven).then_some(wal.transactions);
+    Ok(WalState { tail, unproven })
 }
 
 /// The salts of the WAL; `None` if SQLite finds nothing in it.
@@ -96,8 +115,13 @@ pub(super) fn beside(database: &Path, suffix: &str) -> PathBuf {
     path.into()
 }
 
-/// How a WAL ends whose frame at `at` is not whole. Frames from before the WAL was restarted have other salts.
-fn after(header: &Header, rest: &mut impl Read, mut frame: Vec<u8>, at: u64) -> io::Result<Tail> {
+/// How a WAL ends whose frame at `at` is not whole, and whose whole transactions end at `whole`. Frames from before the WAL was restarted have other salts.
+fn after(
+    header: &Header,
+    rest: &mut impl Read,
+    mut frame: Vec<u8>,
+    (whole, at): (u64, u64),
+) -> io::Result<Tail> {
     let ends_ours = |frame: &[u8]| frame[8..16] == header.salts && ends_one(frame);
     // A few bits of this frame's salts may have changed by accident; the salts of another WAL differ in many bits.
     let mut ours = header
@@ -117,9 +141,17 @@ fn after(header: &Header, rest: &mut impl Read, mut frame: Vec<u8>, at: u64) -> 
     let transactions = ends + u64::from(bad_ends_one);
     Ok(match (transactions, ours) {
         (2.., _) => Tail::Damaged { at, transactions },
-        (_, true) => Tail::Torn { at },
-        (_, false) => Tail::Whole,
+        (_, true) => Tail::Torn { at: whole },
+        (_, false) => ends_at(whole, at),
     })
+}
+
+/// How a WAL ends that nothing of its own follows after `at` bytes, and whose whole transactions end at `whole`.
+fn ends_at(whole: u64, at: u64) -> Tail {
+    match at > whole {
+        true => Tail::Torn { at: whole },
+        false => Tail::Whole,
+    }
 }
 
 /// Whether a transaction ends with this frame.
@@ -129,11 +161,21 @@ fn ends_one(frame: &[u8]) -> bool {
 
 /// Fills `bytes`; answers whether there was enough to read.
 fn fill(from: &mut impl Read, bytes: &mut [u8]) -> io::Result<bool> {
-    match from.read_exact(bytes) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(false),
-        Err(error) => Err(error),
+    Ok(fill_up(from, bytes)? == bytes.len())
+}
+
+/// Fills `bytes` as far as there is something to read; answers how far.
+fn fill_up(from: &mut impl Read, bytes: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < bytes.len() {
+        match from.read(&mut bytes[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
+    Ok(filled)
 }
 
 fn word(bytes: &[u8], at: usize) -> u32 {
@@ -148,44 +190,59 @@ impl Wal {
     const EMPTY: Self = Self {
         salts: None,
         whole: 0,
+        whole_before: 0,
+        transactions: 0,
         tail: Tail::Whole,
     };
 
-    fn read(mut wal: impl Read) -> io::Result<Self> {
+    fn read(mut file: impl Read) -> io::Result<Self> {
         let mut bytes = [0; HEADER_BYTES];
-        if !fill(&mut wal, &mut bytes)? {
+        let count = fill_up(&mut file, &mut bytes)?;
+        if count == 0 {
             return Ok(Self::EMPTY);
         }
-        // Without a whole header SQLite finds nothing in a WAL: it was just being created.
-        let Some(header) = Header::of(&bytes) else {
-            let tail = Tail::Torn { at: 0 };
-            return Ok(Self {
-                tail,
-                ..Self::EMPTY
-            });
+        let mut wal = Self {
+            tail: Tail::Torn { at: 0 },
+            ..Self::EMPTY
         };
+        // Without a whole header SQLite finds nothing in a WAL: it was just being created.
+        let Some(header) = Header::of(&bytes).filter(|_| count == HEADER_BYTES) else {
+            return Ok(wal);
+        };
+        wal.salts = Some(header.salts);
         let mut frame = vec![0; FRAME_HEADER_BYTES + header.page];
         let (mut sum, mut at) = (header.sum, HEADER_BYTES as u64);
-        let (mut frames, mut whole) = (0, 0);
-        let mut tail = Tail::Whole;
-        while fill(&mut wal, &mut frame)? {
+        let (mut frames, mut whole) = (0, at);
+        loop {
+            let count = fill_up(&mut file, &mut frame)?;
+            if count < frame.len() {
+                wal.tail = ends_at(whole, at + count as u64);
+                return Ok(wal);
+            }
             let next = sum.over_frame(&frame);
             let Some(next) = next.filter(|_| frame[8..16] == header.salts) else {
-                tail = after(&header, &mut wal, frame, at)?;
-                break;
+                wal.tail = after(&header, &mut file, frame, (whole, at))?;
+                return Ok(wal);
             };
             sum = next;
             at += frame.len() as u64;
             frames += 1;
             if ends_one(&frame) {
-                whole = frames;
+                (wal.whole_before, wal.whole, whole) = (wal.whole, frames, at);
+                wal.transactions += 1;
             }
         }
-        Ok(Self {
-            salts: Some(header.salts),
-            whole,
-            tail,
-        })
+    }
+
+    /// Whether the index shows that there were no more transactions. It is one behind where a hub was killed before it
+    /// updated the index, and told nobody of that transaction. It knows of no frames where that was the first transaction
+    /// of all, or where the next WAL was about to begin because this one was checkpointed.
+    fn is_proven_by(&self, index: &WalIndex) -> bool {
+        if self.salts == Some(index.salts) {
+            return index.frames >= self.whole_before;
+        }
+        let follows = |salts: [u8; 8]| word(&index.salts, 0) == word(&salts, 0).wrapping_add(1);
+        index.frames == 0 && (self.whole_before == 0 || self.salts.is_some_and(follows))
     }
 
     /// Whether the index knows of more frames than there are. An index with other salts is about another WAL and says

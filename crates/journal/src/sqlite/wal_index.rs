@@ -11,6 +11,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::Path;
 
 use nix::fcntl::{FcntlArg, fcntl};
@@ -63,6 +64,21 @@ pub(super) fn begin(database: &Path) -> io::Result<()> {
         file.set_len(UNUSED_BYTES)?;
         file.sync_all()?;
     }
+    Ok(())
+}
+
+/// Makes an index that says nothing, if there is none: with the mode of the database, and its owner if that is possible.
+pub(super) fn make_empty(database: &Path) -> io::Result<()> {
+    let path = wal_damage::beside(database, "-shm");
+    if path.exists() {
+        return Ok(());
+    }
+    let like = fs::metadata(database)?;
+    let mut options = OpenOptions::new();
+    options.append(true).create(true).mode(like.mode() & 0o777);
+    let file = options.open(path)?;
+    // SQLite does the same: only root can, and only for root it matters.
+    let _may_not = fchown(&file, Some(like.uid()), Some(like.gid()));
     Ok(())
 }
 

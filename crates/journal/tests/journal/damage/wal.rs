@@ -57,6 +57,15 @@ async fn a_changed_bit_in_the_wal_is_refused_or_costs_the_last_transaction_at_mo
     );
 }
 
+/// What the check says of a WAL whose end nothing knows; `None` if it says nothing.
+fn said_unproven(dir: &Path) -> Option<String> {
+    let found = inspect(dir).unwrap();
+    assert!(!found.is_damaged(), "{}", words(&found));
+    let unproven = |what: &str| what.contains("cannot be shown to be all there");
+    let said = found.findings.into_iter().find(|one| unproven(&one.what));
+    said.map(|one| one.what)
+}
+
 #[tokio::test]
 async fn a_truncated_wal_without_its_index_is_read_up_to_its_end() {
     let (dir, receipts) = without_index().await;
@@ -79,8 +88,104 @@ async fn a_truncated_wal_without_its_index_is_read_up_to_its_end() {
         assert!(count >= known_before, "cut after {end} bytes");
         known_before = count;
         journal.close().await;
+        assert_eq!(said_unproven(cut.path()), None, "a start puts it right");
     }
     assert!(known_before >= receipts.len() - 2, "{known_before}");
+}
+
+#[tokio::test]
+async fn of_a_wal_without_its_index_it_is_said_that_more_may_have_been_there_wherever_it_ends() {
+    let (dir, _) = without_index().await;
+    let wal = wal_of(dir.path());
+    let said_after = |end: usize| {
+        let _there_is_none = fs::remove_file(dir.path().join("journal.db-shm"));
+        fs::write(dir.path().join("journal.db-wal"), &wal[..end]).unwrap();
+        said_unproven(dir.path())
+    };
+    // A WAL with nothing in it is what each clean stop leaves.
+    assert_eq!(said_after(0), None);
+    let mut ends_before = 0;
+    for end in cuts(wal.len()).filter(|end| *end > 0).chain([wal.len()]) {
+        let ends = ends_within(&wal[..end]);
+        let expected = format!("after transaction {ends} of");
+        let first = said_after(end);
+        // Looking at it did not make the index that was wanted.
+        for said in [first, said_unproven(dir.path())] {
+            let said = said.unwrap_or_default();
+            assert!(
+                said.contains(&expected),
+                "cut after {end}: {said:?}, {ends}"
+            );
+        }
+        ends_before = ends_before.max(ends);
+    }
+    assert!(ends_before >= 20, "{ends_before} transactions");
+}
+
+/// How many transactions end within a WAL that is whole as far as it goes.
+fn ends_within(wal: &[u8]) -> usize {
+    let frames = wal.get(32..).unwrap_or_default().chunks_exact(FRAME);
+    frames.filter(|frame| frame[4..8] != [0; 4]).count()
+}
+
+#[tokio::test]
+async fn a_cut_in_the_middle_of_a_transaction_is_told_from_one_at_its_end() {
+    let (dir, _) = killed().await;
+    let wal = wal_of(dir.path());
+    fs::remove_file(dir.path().join("journal.db-shm")).unwrap();
+    for end in cuts(wal.len()).filter(|end| *end > 0) {
+        fs::write(dir.path().join("journal.db-wal"), &wal[..end]).unwrap();
+        let said = words(&inspect(dir.path()).unwrap());
+        let begins = (32..=end)
+            .step_by(FRAME)
+            .filter(|at| *at == 32 || wal[at - FRAME + 4..at - FRAME + 8] != [0; 4]);
+        let at = begins.last().unwrap_or(0);
+        let is_torn = format!("which began after {at} bytes");
+        assert_eq!(
+            said.contains(&is_torn),
+            at != end,
+            "cut after {end}: {said}"
+        );
+        assert_eq!(said.contains("in the middle"), at != end, "{end}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_said_of_a_wal_that_was_checkpointed_or_whose_index_is_one_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = opened(dir.path()).unwrap();
+    let (killed, index) = (tempfile::tempdir().unwrap(), "journal.db-shm");
+    let mut indices = Vec::new();
+    for second in 0..5 {
+        indices.push(fs::read(dir.path().join(index)).unwrap());
+        accept(&journal, "f", at(second)).await;
+        copy(dir.path(), killed.path());
+        assert_eq!(said_unproven(killed.path()), None, "as it is");
+        for (behind, old) in indices.iter().rev().enumerate() {
+            fs::write(killed.path().join(index), old).unwrap();
+            let said = said_unproven(killed.path());
+            assert_eq!(said.is_some(), behind > 0, "{behind} more: {said:?}");
+        }
+    }
+    journal.close().await;
+    fs::remove_file(dir.path().join(index)).unwrap();
+    assert_eq!(said_unproven(dir.path()), None, "it was stopped");
+    // Killed between the note of its checkpoint and its truncation.
+    let noted = u32::from_be_bytes(wal_of(killed.path())[16..20].try_into().unwrap());
+    let frames = (wal_of(killed.path()).len() - 32) / FRAME;
+    fs::remove_file(killed.path().join(index)).unwrap();
+    fs::write(
+        killed.path().join("moved"),
+        format!("{noted:010} {frames:010}\n"),
+    )
+    .unwrap();
+    assert_eq!(said_unproven(killed.path()), None, "it is in the database");
+    fs::write(
+        killed.path().join("moved"),
+        format!("{noted:010} {:010}\n", frames - 1),
+    )
+    .unwrap();
+    assert!(said_unproven(killed.path()).is_some());
 }
 
 /// Checks that everybody refuses a WAL that was changed while its index was not.
