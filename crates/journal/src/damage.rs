@@ -28,6 +28,15 @@ pub(crate) struct Damage {
 // === impl Damage ===
 
 impl Damage {
+    /// Of a database that ends in the middle of a page.
+    pub(crate) fn of_a_cut_page(length: u64) -> Self {
+        Self {
+            what: format!("it ends in the middle of a page, after {length} bytes"),
+            lost: "what was there: receipts, starts and ends".to_owned(),
+            mend: MEND_JOURNAL.to_owned(),
+        }
+    }
+
     /// The error with which a hub refuses to start.
     pub(crate) fn refused(self, file: &Path) -> OpenError {
         OpenError::Damaged {

@@ -13,7 +13,9 @@ use crate::OpenError;
 use crate::damage::{self, Damage, MEND_JOURNAL};
 use crate::error::how_to_adopt;
 use crate::logs::unreadable_days;
-use crate::sqlite::{Records, Tail, WalState, keep_out, reader, records, try_to_read, wal_state};
+use crate::sqlite::{
+    Records, Tail, WalState, cut_in_page, keep_out, reader, records, try_to_read, wal_state,
+};
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -178,6 +180,16 @@ impl Inspection {
         self.findings.push(finding);
     }
 
+    fn note_damage(&mut self, file: PathBuf, Damage { what, lost, mend }: Damage) {
+        self.note(Finding {
+            is_damage: true,
+            file,
+            what,
+            lost,
+            mend: mend.into(),
+        });
+    }
+
     /// Answers whether there is anything in the file: a hub that was killed early leaves an empty one.
     fn look_at_journal(&mut self, path: &Path) -> Result<bool, OpenError> {
         let wal = path.with_file_name("journal.db-wal");
@@ -206,14 +218,15 @@ impl Inspection {
                 mend: MEND_UNPROVEN.into(),
             });
         }
-        if let Some(Damage { what, lost, mend }) = tail.damage(&wal) {
-            self.note(Finding {
-                is_damage: true,
-                file: wal,
-                what,
-                lost,
-                mend: mend.into(),
-            });
+        if let Some(damage) = tail.damage(&wal) {
+            self.note_damage(wal, damage);
+        }
+        let cut = cut_in_page(path).map_err(|source| OpenError::Io {
+            path: path.to_owned(),
+            source,
+        })?;
+        if let Some(length) = cut {
+            self.note_damage(path.to_owned(), Damage::of_a_cut_page(length));
         }
         let found = match reader(path) {
             Ok(None) => return Ok(false),

@@ -46,7 +46,7 @@ pub(crate) use data_dir::keep_out;
 pub(crate) use open::{reader, try_to_read};
 pub use original::Copied;
 pub(crate) use records::{Records, records};
-pub(crate) use wal_damage::{Tail, WalState, wal_state};
+pub(crate) use wal_damage::{Tail, WalState, cut_in_page, wal_state};
 
 use group::{Failure, Group, Several};
 use job::{Job, Need, Work};

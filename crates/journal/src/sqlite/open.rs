@@ -20,7 +20,8 @@ use super::{
     Copied, JournalOptions, SqliteJournal, WriterTask, checkpoint, checkpoint_note, data_dir,
     original, schema, wal_index,
 };
-use crate::{OpenError, damage};
+use crate::OpenError;
+use crate::damage::{self, Damage};
 
 /// A journal, its writer, and the queue between them.
 type Prepared = (SqliteJournal, Writer, mpsc::Receiver<Box<dyn Work>>);
@@ -162,9 +163,12 @@ fn refuse_damage(path: &Path) -> Result<(), OpenError> {
     if let Some(transactions) = unproven {
         tracing::warn!("{}", damage::unproven(transactions));
     }
-    match tail.damage(&wal) {
+    if let Some(damage) = tail.damage(&wal) {
+        return Err(damage.refused(&wal));
+    }
+    match wal_damage::cut_in_page(path).map_err(failed_at(path))? {
         None => Ok(()),
-        Some(damage) => Err(damage.refused(&wal)),
+        Some(length) => Err(Damage::of_a_cut_page(length).refused(path)),
     }
 }
 

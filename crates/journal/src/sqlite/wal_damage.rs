@@ -108,6 +108,26 @@ pub(super) fn salts(database: &Path) -> io::Result<Option<[u8; 8]>> {
     Ok(Header::of(&bytes).filter(|_| is_there).map(|it| it.salts))
 }
 
+/// How long the database is, if it ends in the middle of a page, and no WAL has that page. SQLite takes the rest of the
+/// page for zeros. A checkpoint that was cut off leaves such a file, but with its WAL. Only for when no connection is open.
+pub(crate) fn cut_in_page(database: &Path) -> io::Result<Option<u64>> {
+    let mut file = match File::open(database) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    let mut head = [0; 18];
+    if !fill(&mut file, &mut head)? || !head.starts_with(b"SQLite format 3\0") {
+        return Ok(None);
+    }
+    let page = match u64::from(u16::from_be_bytes([head[16], head[17]])) {
+        1 => u64::from(MAX_PAGE_BYTES),
+        bytes => bytes,
+    };
+    let length = file.metadata()?.len();
+    let is_cut = page > 0 && !length.is_multiple_of(page) && salts(database)?.is_none();
+    Ok(is_cut.then_some(length))
+}
+
 /// The path of one of SQLite's files beside the database.
 pub(super) fn beside(database: &Path, suffix: &str) -> PathBuf {
     let mut path = database.as_os_str().to_owned();
