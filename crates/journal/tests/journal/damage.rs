@@ -124,7 +124,7 @@ async fn a_database_that_ends_too_soon_is_named_and_refused() {
     let some = (0..length).step_by(length / 40).skip(1);
     // In the middle of the last page SQLite itself notices nothing.
     let last_page = [8191, 4096, 1].map(|bytes| length - bytes);
-    for end in some.chain(last_page) {
+    for end in some.chain(last_page).chain(every_cut(length)) {
         tried += 1;
         let cut = changed(dir.path(), "journal.db", |bytes| bytes.truncate(end));
         let is_damaged = inspect(cut.path()).unwrap().is_damaged();

@@ -20,6 +20,21 @@ pub(crate) fn at(seconds: u64) -> Timestamp {
     NOW.plus(Duration::from_secs(seconds))
 }
 
+/// Whether everything is tried, however long that takes, as `cargo xtask evidence` does.
+pub(crate) fn in_full() -> bool {
+    std::env::var_os("TRIPLINE_TEST_FULL").is_some_and(|full| full == "1")
+}
+
+/// Every length to truncate a file to within its last 64 KiB, if everything is tried; else none.
+pub(crate) fn every_cut(length: usize) -> impl Iterator<Item = usize> {
+    let first = if in_full() {
+        length.saturating_sub(64 << 10)
+    } else {
+        length
+    };
+    first..length
+}
+
 /// An id made at `at`, larger than all made before for that time.
 pub(crate) fn id_at(at: Timestamp) -> RequestId {
     static NEXT: AtomicU64 = AtomicU64::new(0);

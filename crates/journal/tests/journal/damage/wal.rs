@@ -17,12 +17,13 @@ fn wal_of(dir: &Path) -> Vec<u8> {
     fs::read(dir.join("journal.db-wal")).unwrap()
 }
 
-/// Lengths to truncate a WAL to: at and next to each end of a frame, and some more.
+/// Lengths to truncate a WAL to: at and next to each end of a frame, and some more; in full, also every one near its end.
 fn cuts(length: usize) -> impl Iterator<Item = usize> {
     let around = |end: usize| end.saturating_sub(1)..=end + 1;
     let ends = (32..=length).step_by(FRAME).flat_map(around);
     let more = (0..40).chain((0..length).step_by(4099));
-    ends.chain(more).filter(move |end| *end < length)
+    let all = ends.chain(more).chain(every_cut(length));
+    all.filter(move |end| *end < length)
 }
 
 #[tokio::test]
