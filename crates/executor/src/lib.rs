@@ -10,6 +10,7 @@ pub mod server;
 
 mod instance;
 mod isolation;
+mod key;
 mod process;
 #[cfg(test)]
 mod tests;

@@ -16,7 +16,8 @@ use tripline_model::lock;
 use super::handshake::handshake;
 use super::runs::Runs;
 use super::session;
-use crate::protocol::{Hello, Value, Welcome};
+use crate::key::Key;
+use crate::protocol::{Hello, Welcome};
 
 /// Connections that have not shown the key, at most.
 const MAX_PENDING_HANDSHAKES: usize = 16;
@@ -33,7 +34,7 @@ pub(super) struct Acceptor {
     /// Ends the connection that holds `active`, or waits for it.
     current: Mutex<CancellationToken>,
     /// The key that a hub has to show.
-    key: Value,
+    key: Key,
     /// Held by the connection that is served.
     active: tokio::sync::Mutex<()>,
 }
@@ -56,7 +57,7 @@ struct AuthenticatedHub {
 // === impl Acceptor ===
 
 impl Acceptor {
-    pub(super) fn new(runs: Arc<Runs>, executor: String, release: String, key: Value) -> Self {
+    pub(super) fn new(runs: Arc<Runs>, executor: String, release: String, key: Key) -> Self {
         Self {
             runs,
             executor,
@@ -109,7 +110,7 @@ impl Acceptor {
             tracing::warn!("a connection of another user was closed");
             return None;
         }
-        let (version, hello) = handshake(&mut stream, &self.release, self.key.expose()).await?;
+        let (version, hello) = handshake(&mut stream, &self.release, &self.key).await?;
         Some(AuthenticatedHub {
             stream,
             version,

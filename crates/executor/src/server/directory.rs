@@ -11,8 +11,8 @@ use rustix::io::Errno;
 use tokio::net::UnixListener;
 
 use super::ServeError;
+use crate::key::Key;
 use crate::process::remove_tree;
-use crate::protocol::Value;
 
 /// What the path of a unix socket can be at most, in bytes.
 const MAX_SOCKET_PATH: usize = 107;
@@ -22,7 +22,7 @@ const MAX_SOCKET_PATH: usize = 107;
 pub(super) struct ExecutorDirectory {
     dir: PathBuf,
     lock: File,
-    key: Value,
+    key: Key,
 }
 
 // === impl ExecutorDirectory ===
@@ -60,7 +60,7 @@ impl ExecutorDirectory {
     }
 
     /// What a hub has to know to be let in.
-    pub(super) fn key(&self) -> Value {
+    pub(super) fn key(&self) -> Key {
         self.key.clone()
     }
 
@@ -106,14 +106,13 @@ impl ExecutorDirectory {
 }
 
 /// Writes a new key into the directory, for hubs alone to read.
-fn new_key(dir: &Path) -> io::Result<Value> {
-    let mut random = [0; 32];
-    getrandom::fill(&mut random)?;
-    let key: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+fn new_key(dir: &Path) -> io::Result<Key> {
+    let key = Key::random()?;
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
-    options.open(dir.join("key"))?.write_all(key.as_bytes())?;
-    Ok(Value::new(key))
+    let mut file = options.open(dir.join("key"))?;
+    file.write_all(key.hand_out().as_bytes())?;
+    Ok(key)
 }
 
 /// The socket in a directory, by a path that is short enough: through the open directory if need be.

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use subtle::ConstantTimeEq;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
+use crate::key::Key;
 use crate::protocol::{
     FrameError, FromExecutor, Hello, Refusal, ToExecutor, VERSIONS, Versions, read_small_frame,
     write_frame,
@@ -22,11 +22,11 @@ const MAX_HELLO_BYTES: usize = 4 << 10;
 pub(super) async fn handshake(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     release: &str,
-    key: &str,
+    key: &Key,
 ) -> Option<(u16, Hello)> {
     let hello = read_small_frame::<ToExecutor>(stream, MAX_HELLO_BYTES);
     let why = match timeout(HANDSHAKE_TIMEOUT, hello).await {
-        Ok(Ok((ToExecutor::Hello(hello), _))) if !knows(&hello, key) => {
+        Ok(Ok((ToExecutor::Hello(hello), _))) if !key.matches(hello.key.expose().as_bytes()) => {
             "the key is not the one in this executor's directory".to_owned()
         }
         Ok(Ok((ToExecutor::Hello(hello), _))) => match VERSIONS.common(hello.versions) {
@@ -58,10 +58,6 @@ pub(super) async fn handshake(
         tracing::debug!("the refused hub did not hear why");
     }
     None
-}
-
-fn knows(hello: &Hello, key: &str) -> bool {
-    hello.key.expose().as_bytes().ct_eq(key.as_bytes()).into()
 }
 
 fn mismatch(release: &str, hello: &Hello) -> String {

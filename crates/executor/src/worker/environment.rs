@@ -66,7 +66,7 @@ pub(super) fn has_role(worker: &WorkerSpec, credentials: Option<&Credentials>) -
 fn add_role(variables: &mut Variables, endpoint: &Endpoint, credentials: Option<&Credentials>) {
     let uri = format!("http://{}{CREDENTIALS_PATH}", endpoint.authority);
     variables.add("AWS_CONTAINER_CREDENTIALS_FULL_URI", &uri);
-    let token = endpoint.credentials_token.expose();
+    let token = endpoint.credentials_token.hand_out();
     variables.add("AWS_CONTAINER_AUTHORIZATION_TOKEN", token);
     if let Some(credentials) = credentials {
         variables.add_all([

@@ -5,7 +5,6 @@ use hyper::header::{AUTHORIZATION, CACHE_CONTROL, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 use serde_json::json;
-use subtle::ConstantTimeEq;
 use tripline_model::Timestamp;
 
 use super::{Api, Reply, reply};
@@ -18,8 +17,8 @@ pub(super) fn reply(api: &Api, head: &Parts) -> Reply {
         return reply::wrong_method();
     }
     let shown = head.headers.get(AUTHORIZATION);
-    let token = api.endpoint.credentials_token.expose().as_bytes();
-    let allowed = shown.is_some_and(|shown| shown.as_bytes().ct_eq(token).into());
+    let token = &api.endpoint.credentials_token;
+    let allowed = shown.is_some_and(|shown| token.matches(shown.as_bytes()));
     if !allowed {
         let message = "the token of AWS_CONTAINER_AUTHORIZATION_TOKEN is needed";
         return reply::refused(StatusCode::UNAUTHORIZED, "Unauthorized", message);

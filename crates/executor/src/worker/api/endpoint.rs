@@ -5,7 +5,8 @@ use std::net::Ipv4Addr;
 
 use tokio::net::TcpListener;
 
-use crate::protocol::{FunctionSpec, Value};
+use crate::key::Key;
+use crate::protocol::FunctionSpec;
 
 /// What is reported where the memory is unknown.
 const DEFAULT_MEMORY_MIB: u64 = 128;
@@ -21,7 +22,7 @@ pub(in crate::worker) struct Endpoint {
     /// What the function may use, in MiB; the machine's where nothing bounds it.
     pub(in crate::worker) memory_mib: u64,
     /// Whoever knows it gets the credentials of the function's role.
-    pub(in crate::worker) credentials_token: Value,
+    pub(in crate::worker) credentials_token: Key,
 }
 
 // === impl Endpoint ===
@@ -43,7 +44,7 @@ impl Endpoint {
             memory_mib: limit
                 .or_else(machine_memory_mib)
                 .unwrap_or(DEFAULT_MEMORY_MIB),
-            credentials_token: random_token()?,
+            credentials_token: Key::random()?,
         };
         Ok((listener, endpoint))
     }
@@ -66,11 +67,4 @@ fn machine_memory_mib() -> Option<u64> {
         .find_map(|line| line.strip_prefix("MemTotal:"))?;
     let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
     Some(kib >> 10)
-}
-
-fn random_token() -> io::Result<Value> {
-    let mut bytes = [0_u8; 32];
-    getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
-    let hex = bytes.iter().map(|byte| format!("{byte:02x}"));
-    Ok(Value::new(hex.collect::<String>()))
 }

@@ -37,7 +37,7 @@ impl Served {
         let event_slot = Arc::new(EventSlot::new(Some(credentials("first"))));
         let (port, token) = (
             endpoint.port,
-            endpoint.credentials_token.expose().to_owned(),
+            endpoint.credentials_token.hand_out().to_owned(),
         );
         let api = Arc::new(Api {
             event_slot: event_slot.clone(),
