@@ -5,6 +5,7 @@ mod dependencies;
 mod files;
 mod imports;
 mod processes;
+mod secrets;
 mod table;
 
 use std::fs;
@@ -40,6 +41,7 @@ pub(crate) fn run() -> Outcome<u8> {
     let unused = dependencies::check_members(&metadata, repo::root(), &sources);
     complaints.extend(unused);
     complaints.extend(processes::check(&sources));
+    complaints.extend(secrets::check(&sources));
     for complaint in &complaints {
         eprintln!("  tidy: {complaint}");
     }

@@ -52,7 +52,7 @@ pub(super) fn check(sources: &[(PathBuf, String)]) -> Vec<String> {
 }
 
 /// `crates/NAME/src` and `triggers/NAME/src`, but for what is compiled for tests only.
-fn is_product(path: &Path) -> bool {
+pub(super) fn is_product(path: &Path) -> bool {
     let names: Vec<_> = path
         .components()
         .filter_map(|part| match part {
