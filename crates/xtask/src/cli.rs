@@ -56,9 +56,9 @@ pub(crate) enum Job {
     /// `--seeds N` histories from seed `--from S`; the first that goes wrong is printed with all that happened, and
     /// its seed belongs into tests/simulation/regressions.txt. `--trace SEED` prints one.
     Simulate(SimulateArgs),
-    /// Prove that the simulation catches hubs that are broken on purpose; one that survives is an error
+    /// Prove that hubs that are broken on purpose are caught, by the simulation or by a test of the crate that is broken
     ///
-    /// Names of mutants, or all; `--quick` takes those that few histories are enough for.
+    /// Names of mutants, or all; `--quick` takes those that few histories are enough for. One that survives is an error.
     Mutants(SimulateArgs),
     /// Kill the real hub again and again under load, then ask its clients and functions what became of it
     ///

@@ -12,6 +12,7 @@ mod failure;
 mod fuzz;
 mod kafka_cli;
 mod kafka_node;
+mod mutants;
 mod peers;
 mod ports;
 mod process;
@@ -56,7 +57,7 @@ fn run(job: Job) -> Outcome<u8> {
         Job::Deny => deny::run(&mut Vec::new()),
         Job::Bench(bench) => bench::run(&bench.args),
         Job::Simulate(simulation) => simulate::run("simulate", &simulation.args),
-        Job::Mutants(simulation) => simulate::run("mutants", &simulation.args),
+        Job::Mutants(simulation) => mutants::run(&simulation.args),
         Job::Crash(crash) => crash::run(&crash.args),
         Job::Evidence(evidence) => evidence::run(&evidence),
         Job::Fuzz(fuzz) => fuzz::run(&fuzz),

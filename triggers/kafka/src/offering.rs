@@ -56,6 +56,10 @@ impl Offering<'_> {
                 .iter()
                 .filter_map(|record| record.offer.clone())
                 .collect();
+            #[cfg(test)]
+            if crate::tests::mutants::is("commit-before-flush") {
+                crate::tests::mutants::tell_too_soon(&left, back).await;
+            }
             let answers = tokio::select! {
                 biased;
                 answers = self.cx.dispatch().dispatch_all(offers) => answers,

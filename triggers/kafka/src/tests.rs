@@ -5,6 +5,7 @@ mod contract;
 mod delivery;
 mod faults;
 mod figures;
+pub(crate) mod mutants;
 mod real;
 mod rebalance;
 mod unreadable;

@@ -129,6 +129,10 @@ impl Sighting {
 
 /// The name of an occurrence that only its notification has.
 pub(crate) fn notified(notification: &Notification) -> String {
+    #[cfg(test)]
+    if crate::tests::mutants::is("sequencer-only") {
+        return words(&["notified", &notification.key, &notification.sequencer]);
+    }
     let at = notification.time.as_millis().to_string();
     words(&[
         "notified",
