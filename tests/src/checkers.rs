@@ -1,7 +1,9 @@
 //! Programs that check what the hub hands out, as `cargo xtask services` installs them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+use serde_json::Value;
 
 use crate::{Output, skipped};
 
@@ -29,6 +31,16 @@ impl Checkers {
         let mut command = Command::new("python3");
         command.args(["-m", name]).env("PYTHONPATH", &self.home);
         command
+    }
+
+    /// What a YAML file says.
+    pub fn yaml(&self, file: &Path) -> Value {
+        let script =
+            "import json, sys, yaml; json.dump(yaml.safe_load(open(sys.argv[1])), sys.stdout)";
+        let mut command = Command::new("python3");
+        command.args(["-c", script]).arg(file);
+        let done = output(command.env("PYTHONPATH", &self.home));
+        serde_json::from_str(&done.stdout).unwrap_or_else(|error| panic!("{error}: {done:?}"))
     }
 
     /// A program.
