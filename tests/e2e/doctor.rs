@@ -7,7 +7,7 @@ use std::process::Command;
 use std::{fs, io};
 
 use serde_json::Value;
-use tripline_tests::{Disk, Hub, Output, kafka, kafka_sasl, s3_store, skipped};
+use tripline_tests::{Disk, Hub, Output, faketime, kafka, kafka_sasl, s3_store, skipped};
 
 /// What a check found.
 fn found(output: &Output, check: &str) -> Value {
@@ -206,6 +206,31 @@ fn a_key_that_others_can_read_is_refused_like_any_secret() {
     let output = hub.refuses();
     assert_eq!(output.code, 1, "{output:?}");
     assert!(output.stderr.contains("chmod 600"), "{output:?}");
+}
+
+#[test]
+fn a_clock_that_is_in_the_past_is_bad() {
+    let Some(library) = faketime("doctor and a clock of 1990") else {
+        return;
+    };
+    let hub = Hub::prepare("[functions.f]\ncommand = [\"true\"]\n");
+    let preload = format!("LD_PRELOAD={}", library.display());
+    let at = |time: &str| {
+        let time = format!("FAKETIME=@{time}");
+        // Only the wall clock is set: what bounds a check goes on as before.
+        let monotonic = "FAKETIME_DONT_FAKE_MONOTONIC=1";
+        doctor_under(&hub, &["env", "TZ=UTC", &preload, &time, monotonic]).unwrap()
+    };
+    for past in ["1990-01-01 00:00:00", "2024-12-31 23:59:00"] {
+        let output = at(past);
+        let told = format!("it says {}", &past[..10]);
+        is(&output, "clock", "bad", &told);
+        is(&output, "clock", "bad", "set-ntp true");
+        assert_eq!(output.code, 1, "{output:?}");
+    }
+    let output = at("2026-01-01 00:00:00");
+    assert_ne!(found(&output, "clock")["verdict"], "bad", "{output:?}");
+    assert_eq!(output.code, 0, "{output:?}");
 }
 
 #[test]

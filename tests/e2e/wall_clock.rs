@@ -2,10 +2,10 @@
 //! twice, and no function ends early.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::Value;
-use tripline_tests::{Hub, eventually, skipped};
+use tripline_tests::{Hub, eventually, faketime};
 
 const CONFIG: &str = r#"
 [functions.tick]
@@ -33,21 +33,6 @@ function = "late"
 route = "POST /late"
 auth = "none"
 "#;
-
-/// The library that shows a process another wall clock; `None` was said aloud.
-fn faketime(test: &str) -> Option<PathBuf> {
-    let places = [
-        "/usr/lib/x86_64-linux-gnu",
-        "/usr/lib/aarch64-linux-gnu",
-        "/usr/lib",
-    ];
-    let paths = places.map(|place| PathBuf::from(place).join("faketime/libfaketimeMT.so.1"));
-    let found = paths.into_iter().find(|path| path.exists());
-    if found.is_none() {
-        skipped(test, "no libfaketime (Debian's package `faketime`)");
-    }
-    found
-}
 
 /// A hub whose wall clock is off by what the file `clock` says.
 async fn launch(hub: &mut Hub, library: &Path, offset: &str) {
