@@ -6,15 +6,18 @@
 //! looks for it, encoded forms included, in logs, answers, files, spans and `/proc`; `places` finds those places in
 //! the sources, so that a new one without a canary fails. `names` uses names that would be paths in every parameter,
 //! argument, configuration and event; `texts` text that would steer a terminal or forge a line; `files` checks that
-//! the hub's files are the hub's alone.
+//! the hub's files are the hub's alone; `memory` that nobody reads what hub and executor hold;
+//! `ports` that an executor listens for its warm instances alone.
 
 mod canaries;
 mod files;
 mod gateway;
 mod guesses;
 mod matrix;
+mod memory;
 mod names;
 mod places;
+mod ports;
 mod sites;
 mod texts;
 
