@@ -4,6 +4,7 @@
 //! Nothing here does I/O, reads a clock or needs an async runtime: time and randomness are passed in. These types
 //! are not wire types: the journal and the API have their own and convert by hand.
 
+mod address;
 mod clock;
 mod contained;
 mod cursor;
@@ -20,6 +21,7 @@ mod state;
 mod sync;
 mod trace;
 
+pub use address::{RefusedAddress, check_endpoint, check_target};
 pub use clock::{Clock, ManualClock, Timestamp};
 pub use contained::{Contained, Panic, contain, contain_call, is_contained};
 pub use cursor::{CursorEntry, CursorError, Cursors};

@@ -19,7 +19,6 @@
 //! Beside the event's `ce-` headers the target gets `tripline-request-id`, `tripline-function` and
 //! `tripline-deadline-ms` (milliseconds since 1970, UTC), and, where there is a trace, W3C's `traceparent`.
 
-mod addresses;
 mod client;
 mod connecting;
 mod exchange;
@@ -35,7 +34,6 @@ use tripline_executor::protocol::Value;
 use tripline_model::{Clock, End, Ending, FunctionName, NO_ANSWER, NOT_STARTED};
 
 use crate::{Runtime, Start, Stop, StopSignal};
-pub use addresses::{RefusedAddress, check_address};
 use client::{Clients, SystemLookup};
 use connecting::Connecting;
 use prepared::Prepared;

@@ -19,7 +19,7 @@ mod worker;
 pub use contract::{HeldInvocation, Output, Runtime, Start};
 pub use credentials::CredentialProvider;
 pub use format::{EventFormat, render};
-pub use http::{HttpRuntime, HttpTarget, HttpTargetError, RefusedAddress, check_address};
+pub use http::{HttpRuntime, HttpTarget, HttpTargetError};
 pub use remote::{ExecutorRuntime, Remote};
 pub use stop::{Stop, StopSignal, Stopper, stop_channel};
 pub use tripline_executor::client::NumberedLine;

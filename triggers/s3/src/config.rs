@@ -5,6 +5,7 @@ use std::time::Duration;
 use reqwest::Url;
 use tripline_config::{SecretRef, Table};
 use tripline_listener::Route;
+use tripline_model::check_endpoint;
 use tripline_trigger::Auth;
 
 use crate::dialect::Dialect;
@@ -195,6 +196,11 @@ fn endpoint(table: &mut Table<'_>) -> Option<Url> {
             "this is not the URL of an endpoint",
             Some(help.to_owned()),
         );
+    }
+    let refused = check_endpoint(url.as_ref()?.host_str()?).err();
+    if let Some(refused) = refused {
+        table.error("endpoint", refused.to_string(), None);
+        return None;
     }
     url
 }

@@ -9,9 +9,9 @@ use async_trait::async_trait;
 use reqwest::Client;
 use reqwest::dns::{Name, Resolve, Resolving};
 use tower::util::MapFutureLayer;
+use tripline_model::check_target;
 
 use super::HttpTargetError;
-use super::addresses::check_address;
 use super::connecting;
 
 /// The longest time from a name to a connection, TLS included.
@@ -109,7 +109,7 @@ impl Resolve for Checked {
             let found = lookup.addresses(name.as_str()).await?;
             if !allow_private {
                 for address in &found {
-                    check_address(*address)?;
+                    check_target(*address)?;
                 }
             }
             // The port is put in by the client.

@@ -5,9 +5,8 @@ use std::error::Error;
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use reqwest::{Client, Response};
-use tripline_model::{End, Ending, NO_ANSWER, Timestamp};
+use tripline_model::{End, Ending, NO_ANSWER, Timestamp, check_target};
 
-use super::addresses::check_address;
 use super::prepared::Prepared;
 use crate::Start;
 
@@ -66,7 +65,7 @@ pub(super) async fn exchange(
     traces: Option<f64>,
 ) -> Outcome {
     if let (Some(address), false) = (target.address, target.allow_private)
-        && let Err(refused) = check_address(address)
+        && let Err(refused) = check_target(address)
     {
         return Outcome::NotSent(refused.to_string());
     }
@@ -90,7 +89,7 @@ pub(super) async fn exchange(
     if !target.allow_private {
         let checked = response
             .remote_addr()
-            .map(|address| check_address(address.ip()));
+            .map(|address| check_target(address.ip()));
         match checked {
             Some(Ok(())) => {}
             Some(Err(refused)) => return Outcome::Refused(refused.to_string()),

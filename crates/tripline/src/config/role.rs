@@ -33,7 +33,7 @@ const MAX_POLICY_BYTES: usize = 2048;
 
 /// Reads `role = { … }`.
 pub(super) fn read(table: &mut Table<'_>) -> Option<RoleConfig> {
-    let sts = url::read(table, "sts", "http://127.0.0.1:9000");
+    let sts = url::read_endpoint(table, "sts", "http://127.0.0.1:9000");
     let (access_key, secret_key) = (table.required("access_key"), table.required("secret_key"));
     let (arn, policy) = (table.optional("arn"), table.optional::<String>("policy"));
     let region = table.or("region", "us-east-1".to_owned());

@@ -18,7 +18,7 @@ pub struct TracesConfig {
 
 /// Reads the section.
 pub(super) fn read(table: &mut Table<'_>) -> Option<TracesConfig> {
-    let endpoint = url::read(table, "endpoint", "http://127.0.0.1:4318/v1/traces");
+    let endpoint = url::read_endpoint(table, "endpoint", "http://127.0.0.1:4318/v1/traces");
     let headers = table.section("headers", |table| Some(headers::read(table, &[])));
     let share = table.or("share", 1.0);
     if !(0.0..=1.0).contains(&share) {

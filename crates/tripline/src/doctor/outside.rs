@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tripline_config::{SecretRef, Secrets};
 use tripline_credentials::Roles;
-use tripline_model::FunctionName;
-use tripline_runtime::{CredentialProvider, check_address};
+use tripline_model::{FunctionName, check_target};
+use tripline_runtime::CredentialProvider;
 
 use super::{Checks, Finding};
 use crate::clock::SystemClock;
@@ -139,7 +139,7 @@ async fn target(url: http::Uri, allow_private: bool) -> Finding {
     };
     let mut refused = addresses
         .iter()
-        .filter_map(|found| check_address(found.ip()).err());
+        .filter_map(|found| check_target(found.ip()).err());
     // One of them is enough for a run to be refused.
     if let (false, Some(refused)) = (allow_private, refused.next()) {
         let mend = "every run would fail: set `allow_private = true`, or correct the URL";

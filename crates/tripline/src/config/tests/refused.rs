@@ -252,3 +252,31 @@ fn no_report_shows_a_secret() {
         assert!(!found.contains("hunter2"), "{found}");
     }
 }
+
+#[test]
+fn no_endpoint_is_where_clouds_keep_their_metadata() {
+    let refused = |address: &str| {
+        let role = r#"{ sts = "URL", access_key = { env = "A" }, secret_key = { env = "B" } }"#;
+        let text = format!(
+            "[functions.a]\ncommand = [\"true\"]\nrole = {role}\n[traces]\nendpoint = \"URL\"\n"
+        );
+        let found = read(&text.replace("URL", address)).err();
+        found.map(|errors| errors.to_string().matches("no endpoint is there").count())
+    };
+    for bad in [
+        "http://169.254.169.254",
+        "http://2852039166/latest",
+        "http://0xa9.254.169.254.",
+        "https://[fd00:ec2::254]",
+        "http://[::ffff:169.254.169.254]",
+    ] {
+        assert_eq!(refused(bad), Some(2), "{bad}");
+    }
+    for good in [
+        "http://10.0.0.1:9000",
+        "http://localhost",
+        "http://[fd00::1]",
+    ] {
+        assert_eq!(refused(good), None, "{good}");
+    }
+}
