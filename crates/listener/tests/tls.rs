@@ -11,6 +11,7 @@ use axum::routing::get;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
 use support::{Served, read_to_close, read_until, send};
+use tokio::io::AsyncWriteExt;
 use tokio_rustls::TlsConnector;
 use tripline_listener::{ListenError, Listener, ListenerLimits, TlsFiles};
 
@@ -56,14 +57,19 @@ async fn requests_go_through_tls() {
 }
 
 #[tokio::test]
-async fn a_handshake_that_never_comes_is_cut() {
+async fn a_handshake_that_never_comes_or_stops_half_way_is_cut() {
     let served = served(ListenerLimits {
         header_timeout: Duration::from_millis(100),
         ..ListenerLimits::default()
     })
     .await;
-    let mut silent = served.connect().await;
-    assert_eq!(read_to_close(&mut silent).await, "");
+    // Announces 512 bytes.
+    let half = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 and no more";
+    for sent in [0, 1, 5, half.len()] {
+        let mut stream = served.connect().await;
+        stream.write_all(&half[..sent]).await.unwrap();
+        assert_eq!(read_to_close(&mut stream).await, "", "{sent} bytes");
+    }
 }
 
 #[tokio::test]

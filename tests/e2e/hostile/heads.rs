@@ -1,5 +1,8 @@
 //! Heads: malformed, too large, too slow, never ending, and two that claim to be one.
 
+use std::time::Duration;
+
+use tokio::time::Instant;
 use tripline_tests::Raw;
 
 use super::{BOUNDS, Door, EVIL, NOTE, Scene, config, is_refused};
@@ -168,6 +171,59 @@ async fn http_2_is_not_spoken() {
             answer.is_empty() || answer.starts_with("HTTP/1.1 4"),
             "{answer}"
         );
+    }
+    scene.ends_unharmed().await;
+}
+
+/// What callers begin to say who take the listener for another one.
+fn greetings_of_others() -> Vec<(&'static str, Vec<u8>)> {
+    // The record says that 512 bytes follow; half of them do.
+    let hello = [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".as_slice(),
+        &[7; 245],
+    ]
+    .concat();
+    vec![
+        ("the first byte of a TLS hello", hello[..1].to_vec()),
+        ("the head of a TLS record", hello[..5].to_vec()),
+        ("half a TLS hello", hello),
+        ("SSH", b"SSH-2.0-OpenSSH_9.9\r\n".to_vec()),
+        ("a byte order mark", b"\xef\xbb\xbf".to_vec()),
+        ("zeros", vec![0; 100_000]),
+        (
+            "all bytes but a line end",
+            (0..100_000_u32).map(|n| n as u8 | 0x80).collect(),
+        ),
+        ("line ends", b"\r\n".repeat(50_000)),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn half_a_tls_hello_and_junk_are_cut_in_time() {
+    let mut scene = Scene::start().await;
+    let mut callers = Vec::new();
+    for door in &scene.doors {
+        for (name, bytes) in greetings_of_others() {
+            // Together as many as a listener has places.
+            for _ in 0..8 {
+                let mut raw = Raw::open(&door.address).await;
+                raw.send(&bytes).await;
+                callers.push((door.name, name, raw));
+            }
+        }
+    }
+    // Meanwhile others are served.
+    scene.good_calls().await;
+    for (door, name, raw) in &mut callers {
+        let sent = Instant::now();
+        let answer = raw.rest().await;
+        let context = format!("{name} at the {door}: {answer:?}");
+        let refused = ["HTTP/1.1 400 ", "HTTP/1.1 408 ", "HTTP/1.1 431 "];
+        assert!(
+            answer.is_empty() || refused.iter().any(|one| answer.starts_with(one)),
+            "{context}"
+        );
+        assert!(sent.elapsed() < Duration::from_secs(10), "{context}");
     }
     scene.ends_unharmed().await;
 }
