@@ -39,7 +39,7 @@ pub use mirror::Mirror;
 pub use otlp::{Collector, Traced};
 pub use own_store::{OwnStore, free_port};
 pub use raw::{Answer, Raw};
-pub use service::{KafkaNode, S3, S3Client, kafka, kafka_sasl, s3_store, skipped};
+pub use service::{KafkaNode, S3, S3Client, full, kafka, kafka_sasl, s3_store, skipped};
 pub use sts::{ScriptedSts, Sts, allow, s3_client};
 pub use vitals::Vitals;
 pub use wait::{eventually, eventually_within, time_goes_by};

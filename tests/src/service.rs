@@ -8,7 +8,7 @@ use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_s3::primitives::DateTime;
 use tempfile::TempDir;
-pub use tripline_skipped::skipped;
+pub use tripline_skipped::{full, skipped};
 
 pub(crate) fn named(variable: &str) -> Option<String> {
     std::env::var(variable)

@@ -85,6 +85,9 @@ fn prove(args: &EvidenceArgs, file: &Path) -> Outcome<()> {
     let mut cuts = crash::command()?;
     cuts.args(["--power", "--cycles", &args.cuts.to_string()])
         .args(&json);
+    let packages = ["test", "-p", "tripline-kafka", "-p", "tripline-journal"];
+    let mut beside_them = repo::cargo(&packages)?;
+    beside_them.env("TRIPLINE_TEST_FULL", "1");
     let services = Services::start(Ports::FREE)?;
     for (what, command) in [
         ("strikes under load", &mut strikes),
@@ -92,6 +95,7 @@ fn prove(args: &EvidenceArgs, file: &Path) -> Outcome<()> {
         ("power cuts", &mut cuts),
         ("simulated histories", &mut simulate),
         ("mutants", &mut mutants),
+        ("Kafka and the journal, at full size", &mut beside_them),
     ] {
         one(&services, what, command)?;
     }

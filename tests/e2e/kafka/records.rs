@@ -7,7 +7,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
-use tripline_tests::{Hub, eventually, kafka};
+use tripline_tests::{Hub, eventually, full, kafka};
 
 use super::{PROTOCOLS, all_committed, config, produce, with_ledgers};
 
@@ -49,7 +49,7 @@ fn peak(hub: &Hub) -> u64 {
 async fn poison(bootstrap: &str) {
     let producer: FutureProducer = ClientConfig::new()
         .set("bootstrap.servers", bootstrap)
-        .set("message.max.bytes", "200000000")
+        .set("message.max.bytes", "1000000000")
         .set("compression.type", "zstd")
         .create()
         .unwrap();
@@ -78,7 +78,11 @@ async fn poison(bootstrap: &str) {
     // Small on the way, and then not.
     send(&producer, record().payload(&vec![0; 5 << 20])).await;
     send(&producer, record().payload(&vec![0; 50 << 20])).await;
-    send(&producer, record().payload(&vec![0; 150 << 20])).await;
+    send(
+        &producer,
+        record().payload(&vec![0; full(150 << 20, 999_000_000)]),
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,9 @@
-//! How a test reports that it did not run: [`skipped`] prints one line that `cargo xtask test` counts.
+//! What every test may use: how it reports that it did not run ([`skipped`] prints one line that `cargo xtask test`
+//! counts), and how large it makes a fault ([`full`]).
+
+mod full;
+
+pub use full::full;
 
 use std::ffi::OsStr;
 use std::fs::File;

@@ -20,10 +20,13 @@ pub(super) fn prove(services: &Services, file: &Path) -> Outcome<()> {
     let log = repo::tools()?.join("evidence-suite.log");
     let output = File::create(&log).map_err(|error| Failure::file("create", &log, error))?;
     let suite = ["test", "-p", "tripline-tests", "--test", "e2e"];
-    // A test that passed hides what it printed, and with that why it was skipped.
-    let mut command = repo::cargo(&[&suite[..], &["--", "--show-output"]].concat())?;
+    // A test that passed hides what it printed, and with that why it was skipped. At full size a test needs the machine for
+    // itself.
+    let mut command =
+        repo::cargo(&[&suite[..], &["--", "--show-output", "--test-threads=1"]].concat())?;
     command
         .env("TRIPLINE_TEST_BIN", release::binary()?)
+        .env("TRIPLINE_TEST_FULL", "1")
         .stdout(output);
     let watch = Stopwatch::start();
     let code = services.run(&mut command, Limits::PERSON)?;

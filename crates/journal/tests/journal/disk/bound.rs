@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use tripline_journal::{Journal, Retention, SqliteJournal};
-use tripline_model::Identity;
+use tripline_model::{Identity, InvocationState};
+use tripline_skipped::full;
 
 use crate::support::*;
 
@@ -45,7 +46,7 @@ fn taken(dir: &Path) -> (u64, u64) {
 
 #[tokio::test]
 async fn many_thousand_ended_records_take_no_more_than_the_bound() {
-    const ROUNDS: u64 = 8;
+    let rounds = full(8, 75);
     let dir = tempfile::tempdir().unwrap();
     let journal = open(dir.path());
     round(&journal, 0).await;
@@ -54,7 +55,11 @@ async fn many_thousand_ended_records_take_no_more_than_the_bound() {
         unbounded > RETENTION.max_bytes,
         "one round takes {unbounded}"
     );
-    for second in 1..=ROUNDS {
+    // Older than all others, and not ended.
+    let waiting = accept(&journal, "waiting", at(0)).await;
+    let running = accept(&journal, "running", at(0)).await;
+    journal.start(running, at(0)).await.unwrap();
+    for second in 1..=rounds {
         // What has ended is removed while others come.
         let (removed, ()) = tokio::join!(
             journal.purge(&RETENTION, at(second)),
@@ -68,5 +73,9 @@ async fn many_thousand_ended_records_take_no_more_than_the_bound() {
         // being removed, and a round that comes.
         let most = RETENTION.max_bytes + 2 * unbounded;
         assert!(size <= most, "{size} in round {second}");
+    }
+    for live in [waiting, running] {
+        let found = journal.get(live).await.unwrap();
+        assert!(found.is_some_and(|one| !matches!(one.state, InvocationState::Ended(_))));
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use tokio::time::{Instant, sleep};
+use tripline_skipped::full;
 use tripline_trigger::testkit::TestContext;
 use tripline_trigger::{FactValue, TriggerState};
 
@@ -102,14 +103,17 @@ async fn outlives_the_storm(mut topic: Topic) {
     let all = topic.write(100);
     around.dispatch().wait_accepted(all).await;
     let (stop, given) = (Arc::default(), Arc::new(AtomicUsize::new(0)));
-    for _ in 0..3 {
+    let (members, tens) = full((3, 1), (20, 10));
+    for _ in 0..members {
         storm(&topic, Arc::clone(&stop), Arc::clone(&given));
     }
-    until("members have come and gone", || {
-        topic.write(10);
-        (given.load(Ordering::Acquire) >= 10).then_some(())
-    })
-    .await;
+    for ten in 1..=tens {
+        until("ten more members have come and gone", || {
+            topic.write(10);
+            (given.load(Ordering::Acquire) >= 10 * ten).then_some(())
+        })
+        .await;
+    }
     stop.store(true, Ordering::Release);
     let all = topic.write(100);
     around.dispatch().wait_accepted(all).await;
