@@ -6,6 +6,7 @@ mod halted;
 mod login;
 mod records;
 mod uncreated;
+mod waiting;
 
 use std::ops::Range;
 use std::time::Duration;
