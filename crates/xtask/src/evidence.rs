@@ -86,7 +86,8 @@ fn prove(args: &EvidenceArgs, file: &Path) -> Outcome<()> {
     cuts.args(["--power", "--cycles", &args.cuts.to_string()])
         .args(&json);
     let packages = ["test", "-p", "tripline-kafka", "-p", "tripline-journal"];
-    let mut beside_them = repo::cargo(&packages)?;
+    let large = ["--", "--test-threads=1", "real::group", "disk::bound"];
+    let mut beside_them = repo::cargo(&[packages.as_slice(), &large].concat())?;
     beside_them.env("TRIPLINE_TEST_FULL", "1");
     let services = Services::start(Ports::FREE)?;
     for (what, command) in [
