@@ -103,7 +103,7 @@ async fn outlives_the_storm(mut topic: Topic) {
     let all = topic.write(100);
     around.dispatch().wait_accepted(all).await;
     let (stop, given) = (Arc::default(), Arc::new(AtomicUsize::new(0)));
-    let (members, tens) = full((3, 1), (20, 10));
+    let (members, tens) = full((3, 1), (20, 2));
     for _ in 0..members {
         storm(&topic, Arc::clone(&stop), Arc::clone(&given));
     }
