@@ -32,14 +32,9 @@ impl Shared {
         }
     }
 
-    /// Whether the oldest is too old. The window has the oldest; where it is empty, only the journal knows.
     fn may_have_expired(&self, lane: &Lane) -> bool {
-        let queue = lane.queue();
-        let now = self.clock.now();
-        match queue.oldest() {
-            Some(oldest) => now.since(oldest) > lane.function.max_event_age,
-            None => queue.overflow() > 0,
-        }
+        let before = self.clock.now().minus(lane.function.max_event_age);
+        lane.queue().may_be_older_than(before)
     }
 
     async fn expire_lane(&self, lane: &Lane) -> Result<(), JournalError> {

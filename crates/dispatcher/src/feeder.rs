@@ -19,6 +19,15 @@ pub(crate) struct Next {
     pub(crate) signal: StopSignal,
 }
 
+/// What a look at the journal came to.
+enum Found {
+    /// The window may have something, or there may be more to read.
+    Something,
+    Nothing,
+    /// There is something that could not be had now.
+    Later,
+}
+
 // === impl Shared ===
 
 impl Shared {
@@ -71,52 +80,82 @@ impl Shared {
         Some(Next { invocation, signal })
     }
 
-    /// Fills the empty window from the journal; whether there is something to look at again.
+    /// Fills the empty window from the journal; whether there may be something to look at again.
     async fn refill(&self, lane: &Lane) -> bool {
-        let _feed = lane.feed.lock().await;
+        let found = {
+            let _feed = lane.feed.lock().await;
+            self.take(lane).await
+        };
+        match found {
+            Found::Something => true,
+            Found::Nothing => false,
+            // Others have the feed lock meanwhile.
+            Found::Later => self.sleep_unless_halted(JOURNAL_RETRY_DELAY).await,
+        }
+    }
+
+    /// Takes the oldest from the journal. The feed lock is held.
+    async fn take(&self, lane: &Lane) -> Found {
         let (skip, room) = {
             let queue = lane.queue();
             (Arc::new(queue.skip()), queue.room())
         };
         let name = &lane.function.name;
-        match self.journal.queued(name, &skip, room).await {
-            Ok(next) => {
-                let taken = lane.queue().refill(next.invocations);
-                for id in &next.damaged {
-                    self.cancel_damaged(lane, *id).await;
-                }
-                taken + next.damaged.len() > 0
-            }
+        let next = match self.journal.queued(name, &skip, room).await {
+            Ok(next) => next,
             Err(error) => {
                 tracing::warn!(function = %name, %error, "waiting work could not be read");
-                self.sleep_unless_halted(JOURNAL_RETRY_DELAY).await
+                return Found::Later;
             }
+        };
+        let has_damaged = !next.damaged.is_empty();
+        let is_settled = self.settle(lane, next.damaged).await;
+        let taken = lane.queue().refill(next.invocations);
+        match (taken > 0, is_settled) {
+            (true, _) => Found::Something,
+            (false, false) => Found::Later,
+            (false, true) if has_damaged => Found::Something,
+            (false, true) => Found::Nothing,
         }
     }
 
-    /// Ends what waits and is damaged, so that nothing waits behind it. The feed lock is held.
-    async fn cancel_damaged(&self, lane: &Lane, id: RequestId) {
-        let (function, now) = (&lane.function.name, self.clock.now());
-        match self.journal.cancel_damaged(function, id, now).await {
-            Ok(true) => {
-                tracing::error!(request_id = %id, %function, "changed on the disk while it waited; it is not run");
-                let left = lane.queue().drop_ended(id);
-                if left {
-                    self.free_places(lane, 1);
+    /// Ends what waits and is damaged, so that nothing waits behind it; whether that is done. The feed lock is held.
+    async fn settle(&self, lane: &Lane, damaged: Vec<RequestId>) -> bool {
+        let function = &lane.function.name;
+        let mut is_settled = true;
+        for id in damaged {
+            let now = self.clock.now();
+            match self.journal.cancel_damaged(function, id, now).await {
+                Ok(true) => self.note_damaged(lane, id),
+                Ok(false) => {
+                    tracing::warn!(request_id = %id, %function, "read as damaged, and is not; it is read again");
+                    is_settled = false;
                 }
-                self.note_end(lane, id, End::Cancelled);
-            }
-            // It was whole when it was read again.
-            Ok(false) => {
-                self.sleep_unless_halted(JOURNAL_RETRY_DELAY).await;
-            }
-            Err(error) => {
-                if let JournalError::Poisoned(why) = &error {
-                    self.fail(why.clone());
+                Err(error @ JournalError::Damaged(_)) => {
+                    tracing::error!(request_id = %id, %function, %error, "changed on the disk while it waited; passed over");
+                    lane.queue().pass_over(id);
                 }
-                tracing::error!(request_id = %id, %function, %error, "changed on the disk while it waited; passed over");
-                lane.queue().pass_over(id);
+                // Nothing was stored. The others would fare the same, and take as long.
+                Err(error) => {
+                    if let JournalError::Poisoned(why) = &error {
+                        self.fail(why.clone());
+                    }
+                    tracing::warn!(request_id = %id, %function, %error, "damaged, and could not be ended; tried again later");
+                    return false;
+                }
             }
         }
+        is_settled
+    }
+
+    /// One that was damaged is ended in the journal.
+    fn note_damaged(&self, lane: &Lane, id: RequestId) {
+        let function = &lane.function.name;
+        tracing::error!(request_id = %id, %function, "changed on the disk while it waited; it is not run");
+        let left = lane.queue().drop_ended(id);
+        if left {
+            self.free_places(lane, 1);
+        }
+        self.note_end(lane, id, End::Cancelled);
     }
 }

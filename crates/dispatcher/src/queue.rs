@@ -1,13 +1,14 @@
 //! What waits for its start, of one function: a bounded window in memory, the rest in the journal alone.
 //!
 //! Pure bookkeeping; whoever holds it keeps these rules. `queued` counts what the journal holds as accepted. An id is
-//! `held` while it is in the window or being started, or if it can be neither read nor ended. What is queued and not held is the overflow: while there is
-//! any, newly accepted work joins it, so that the window always has the oldest.
+//! `held` while it is in the window or being started. It is `passed_over` if it can be neither read nor ended: it waits, and
+//! is not asked for. What is queued and neither held nor passed over is the overflow: while there is any, newly accepted
+//! work joins it, so that the window always has the oldest.
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 
 use tripline_journal::Portion;
 use tripline_model::{Invocation, RequestId, Timestamp};
@@ -24,6 +25,7 @@ pub(crate) struct Queue {
     window: VecDeque<Invocation>,
     bytes: usize,
     held: HashSet<RequestId>,
+    passed_over: BTreeSet<RequestId>,
     /// Given to the journal; its answer is not booked yet.
     committing: HashSet<RequestId>,
     queued: u64,
@@ -47,12 +49,19 @@ impl Queue {
 
     /// Work that is in the journal alone.
     pub(crate) fn overflow(&self) -> u64 {
-        self.queued.saturating_sub(self.held.len() as u64)
+        let known = self.held.len() + self.passed_over.len();
+        self.queued.saturating_sub(known as u64)
     }
 
-    /// When the oldest in the window was accepted.
-    pub(crate) fn oldest(&self) -> Option<Timestamp> {
-        self.window.front().map(|first| first.accepted_at)
+    /// Whether something may wait that was accepted before a time. Of what is not passed over, the window has the oldest;
+    /// where it is empty, only the journal knows.
+    pub(crate) fn may_be_older_than(&self, before: Timestamp) -> bool {
+        let passed_over = self.passed_over.first();
+        passed_over.is_some_and(|id| id.timestamp() < before)
+            || match self.window.front() {
+                Some(oldest) => oldest.accepted_at < before,
+                None => self.overflow() > 0,
+            }
     }
 
     /// Takes a place for an event on its way to the journal, if there are fewer than `max`.
@@ -127,13 +136,15 @@ impl Queue {
         } else if self.committing.remove(&id) || self.held.contains(&id) {
             return false;
         }
+        self.passed_over.remove(&id);
         self.queued = self.queued.saturating_sub(1);
         true
     }
 
     /// Ids that must not be taken from the journal now.
     pub(crate) fn skip(&self) -> HashSet<RequestId> {
-        self.held.union(&self.committing).copied().collect()
+        let known = self.held.iter().chain(&self.committing);
+        known.chain(&self.passed_over).copied().collect()
     }
 
     /// What the window has room for.
@@ -163,7 +174,8 @@ impl Queue {
 
     /// It is damaged and could not be ended: it stays where it is, and nothing waits behind it.
     pub(crate) fn pass_over(&mut self, id: RequestId) {
-        self.held.insert(id);
+        self.held.remove(&id);
+        self.passed_over.insert(id);
     }
 
     fn has_room(&self, weight: usize) -> bool {

@@ -1,6 +1,7 @@
 //! The whole dispatcher over a journal in memory and a runtime that does what the event says.
 
 mod crash;
+mod damage;
 mod faults;
 mod life;
 mod limits;

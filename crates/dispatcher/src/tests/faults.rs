@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 use tripline_journal::{Health, Journal, JournalError};
-use tripline_model::{DAMAGED, Dispatch, End, InvocationState, Receipt, Rejected};
+use tripline_model::{Dispatch, End, InvocationState, Receipt, Rejected};
 
 use super::yielding::{Write, Yielding};
-use super::{World, accepted, keyed, offer, tally, trigger, until};
-use crate::counts::InvocationCounts;
+use super::{World, accepted, keyed, offer, tally, until};
 
 #[tokio::test(start_paused = true)]
 async fn a_full_disk_refuses_push_holds_pull_and_lets_work_end() {
@@ -136,56 +135,6 @@ async fn a_start_that_was_not_recorded_still_waits() {
         assert_eq!(ended.state, InvocationState::Ended(End::Succeeded));
         assert_eq!(world.runtime.started(id), 1);
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_is_damaged_while_it_waits_is_not_run_and_holds_up_nobody() {
-    let world = World::new();
-    let journal = Arc::new(Yielding::new(world.journal.clone(), 1));
-    let dispatcher = world.start_over(journal.clone()).await;
-    let handle = dispatcher.handle();
-    accepted(&handle, offer("held")).await;
-    until(async || handle.running() == 1).await;
-    // More than the window holds: the last of them are read from the journal.
-    let answers = handle.try_dispatch_all(vec![offer("ok"); 600]).await;
-    let ids = answers.into_iter().map(|one| one.unwrap().request_id());
-    let ids: Vec<_> = ids.map(Option::unwrap).collect();
-    for id in &ids[570..573] {
-        world.journal.damage(*id);
-    }
-    let unreadable = JournalError::Damaged(ids[570]);
-    let failure = (Write::CancelDamaged, unreadable);
-    journal.failures.lock().unwrap().push_back(failure);
-    world.runtime.release.add_permits(1);
-    let last = handle.ended(ids[599]).await.unwrap().unwrap();
-    let later = accepted(&handle, offer("ok")).await;
-    let later = handle.ended(later).await.unwrap().unwrap();
-    for one in [last, later] {
-        assert_eq!(one.state, InvocationState::Ended(End::Succeeded));
-    }
-    for id in &ids[571..573] {
-        let ending = handle.ended(*id).await.unwrap().unwrap().ending.unwrap();
-        assert_eq!((ending.end, &ending.reason[..]), (End::Cancelled, DAMAGED));
-    }
-    for (place, id) in ids.iter().enumerate() {
-        let expected = u32::from(!(570..573).contains(&place));
-        assert_eq!(world.runtime.started(*id), expected, "{place}");
-    }
-    // The one that could not even be ended, and no other.
-    until(async || handle.running() == 0).await;
-    assert_eq!(handle.queue_len(), 1);
-    assert!(world.journal.get(ids[570]).await.is_err());
-    let mut counts = InvocationCounts::default();
-    for _ in 0..602 {
-        counts.accepted(Some(&trigger("t")));
-    }
-    for _ in 0..599 {
-        counts.started();
-        counts.ended(End::Succeeded);
-    }
-    (0..2).for_each(|_| counts.ended(End::Cancelled));
-    let lane = handle.0.lanes.values().next().unwrap();
-    assert_eq!(*lane.counts(), counts);
 }
 
 #[tokio::test(start_paused = true)]
