@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tripline_journal::JournalError;
+use tripline_journal::{JournalError, Settled};
 use tripline_model::{End, Invocation, RequestId};
 use tripline_runtime::StopSignal;
 
@@ -108,9 +108,10 @@ impl Shared {
                 return Found::Later;
             }
         };
-        let has_damaged = !next.damaged.is_empty();
-        let is_settled = self.settle(lane, next.damaged).await;
-        let taken = lane.queue().refill(next.invocations);
+        let (has_damaged, mut oldest) = (!next.damaged.is_empty(), next.invocations);
+        let is_settled = self.settle(lane, next.damaged, &mut oldest).await;
+        oldest.sort_by_key(|one| (one.accepted_at, one.request_id));
+        let taken = lane.queue().refill(oldest);
         match (taken > 0, is_settled) {
             (true, _) => Found::Something,
             (false, false) => Found::Later,
@@ -119,16 +120,26 @@ impl Shared {
         }
     }
 
-    /// Ends what waits and is damaged, so that nothing waits behind it; whether that is done. The feed lock is held.
-    async fn settle(&self, lane: &Lane, damaged: Vec<RequestId>) -> bool {
+    /// Ends what waits and is damaged, so that nothing waits behind it, and adds what proves to be whole to `whole`;
+    /// whether that is done. The feed lock is held.
+    async fn settle(
+        &self,
+        lane: &Lane,
+        damaged: Vec<RequestId>,
+        whole: &mut Vec<Invocation>,
+    ) -> bool {
         let function = &lane.function.name;
         let mut is_settled = true;
         for id in damaged {
             let now = self.clock.now();
             match self.journal.cancel_damaged(function, id, now).await {
-                Ok(true) => self.note_damaged(lane, id),
-                Ok(false) => {
-                    tracing::warn!(request_id = %id, %function, "read as damaged, and is not; it is read again");
+                Ok(Settled::Ended) => self.note_damaged(lane, id),
+                Ok(Settled::Whole(invocation)) => {
+                    tracing::warn!(request_id = %id, %function, "read as damaged, then as it was accepted; it is run");
+                    whole.push(*invocation);
+                }
+                Ok(Settled::NotThere) => {
+                    tracing::warn!(request_id = %id, %function, "read as damaged, then not at all; tried again later");
                     is_settled = false;
                 }
                 Err(error @ JournalError::Damaged(_)) => {

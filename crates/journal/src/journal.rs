@@ -64,6 +64,17 @@ pub struct Queued {
     pub damaged: Vec<RequestId>,
 }
 
+/// What became of an invocation that was read as damaged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settled {
+    /// It was damaged, and is ended.
+    Ended,
+    /// It does not wait in that queue.
+    NotThere,
+    /// It is what was accepted, here with its data: not what is kept was wrong, but what was read of it.
+    Whole(Box<Invocation>),
+}
+
 /// A page of invocations, newest first, without data and results. It ends early if it would cost too much: so it may have
 /// fewer than were asked for, even none, without being the last one.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -159,14 +170,14 @@ pub trait Journal: Send + Sync + 'static {
     ) -> Result<Queued, JournalError>;
 
     /// Ends an invocation that waits in the queue of a function and is damaged as cancelled, with the reason
-    /// [`DAMAGED`](tripline_model::DAMAGED); answers whether it was one. Of a damaged record nothing is kept but its id,
-    /// its queue, its trigger, and since when it waited. `Damaged` if not even that can be done.
+    /// [`DAMAGED`](tripline_model::DAMAGED), unless it is whole when it is read again. Of a damaged record nothing is
+    /// kept but its id, its queue, its trigger, and since when it waited. `Damaged` if not even that can be done.
     async fn cancel_damaged(
         &self,
         function: &FunctionName,
         id: RequestId,
         at: Timestamp,
-    ) -> Result<bool, JournalError>;
+    ) -> Result<Settled, JournalError>;
 
     /// How many accepted invocations wait, for each function that has any.
     async fn queue_lengths(&self) -> Result<Vec<(FunctionName, u64)>, JournalError>;

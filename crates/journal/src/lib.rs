@@ -16,7 +16,7 @@ pub use error::{JournalError, LogError, OpenError};
 pub use inspect::{Finding, Inspection, KnownFunction, inspect, known_functions, would_open};
 pub use journal::{
     Accepted, Health, Journal, NewInvocation, Page, Portion, Purged, Query, Queued, Retention,
-    SHORT_RUN,
+    SHORT_RUN, Settled,
 };
 pub use log_store::{LogStore, MAX_READ_BYTES, NewLine};
 pub use logs::{MemoryLogStore, SqliteLogStore};

@@ -15,7 +15,7 @@ use tripline_model::{
 
 use crate::{
     Accepted, Health, Journal, JournalError, NewInvocation, Page, Portion, Purged, Query, Queued,
-    Retention,
+    Retention, Settled,
 };
 use state::State;
 
@@ -135,16 +135,19 @@ impl Journal for MemoryJournal {
         function: &FunctionName,
         id: RequestId,
         at: Timestamp,
-    ) -> Result<bool, JournalError> {
+    ) -> Result<Settled, JournalError> {
         let mut state = self.writing()?;
-        let waits = state.waiting(function).any(|one| one.request_id == id);
-        let is_meant = waits && state.damaged.remove(&id);
-        if is_meant {
-            state.blank(id);
-            let ending = Ending::new(End::Cancelled, at, DAMAGED);
-            state.end(id, ending, self.clock.now())?;
+        let found = state.waiting(function).find(|one| one.request_id == id);
+        let Some(invocation) = found.cloned() else {
+            return Ok(Settled::NotThere);
+        };
+        if !state.damaged.remove(&id) {
+            return Ok(Settled::Whole(Box::new(invocation)));
         }
-        Ok(is_meant)
+        state.blank(id);
+        let ending = Ending::new(End::Cancelled, at, DAMAGED);
+        state.end(id, ending, self.clock.now())?;
+        Ok(Settled::Ended)
     }
 
     async fn queue_lengths(&self) -> Result<Vec<(FunctionName, u64)>, JournalError> {

@@ -40,7 +40,7 @@ use tripline_model::{
 
 use crate::{
     Accepted, Health, Journal, JournalError, NewInvocation, OpenError, Page, Portion, Purged,
-    Query, Queued, Retention,
+    Query, Queued, Retention, Settled,
 };
 pub(crate) use data_dir::keep_out;
 pub(crate) use open::{reader, try_to_read};
@@ -227,7 +227,7 @@ impl Journal for SqliteJournal {
         function: &FunctionName,
         id: RequestId,
         at: Timestamp,
-    ) -> Result<bool, JournalError> {
+    ) -> Result<Settled, JournalError> {
         let (function, times) = (function.clone(), (at, self.clock.now()));
         self.amend(move |group| group.cancel_damaged(&function, id, times))
             .await

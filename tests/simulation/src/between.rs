@@ -12,7 +12,7 @@ use tokio::sync::RwLock;
 use tokio_util::task::TaskTracker;
 use tripline_journal::{
     Accepted, Health, Journal, JournalError, NewInvocation, Page, Portion, Purged, Query, Queued,
-    Retention, SqliteJournal,
+    Retention, Settled, SqliteJournal,
 };
 use tripline_model::{
     Clock, Cursors, Ending, Execution, FunctionName, Identity, Invocation, InvocationState, Offer,
@@ -223,7 +223,7 @@ impl Journal for Between {
         function: &FunctionName,
         id: RequestId,
         at: Timestamp,
-    ) -> Result<bool, JournalError> {
+    ) -> Result<Settled, JournalError> {
         self.pause().await;
         let _open = self.ends.read().await;
         self.note_end(at);

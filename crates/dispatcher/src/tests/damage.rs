@@ -146,3 +146,30 @@ async fn what_is_passed_over_expires_and_gives_its_place_back() {
     until(async || backlog.handle.queue_len() == 0).await;
     assert_eq!(backlog.places(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_whole_when_it_is_read_again_is_run_in_its_turn() {
+    let backlog = Backlog::new().await;
+    let misread = backlog.ids.iter().copied().skip(512).step_by(2);
+    backlog.journal.misread.lock().unwrap().extend(misread);
+    let began = Instant::now();
+    backlog.go_on();
+    until(async || backlog.handle.queue_len() == 0).await;
+    let order = backlog.world.runtime.order.lock().unwrap().clone();
+    assert_eq!(order[1..], backlog.ids);
+    assert!(began.elapsed() < Duration::from_millis(500), "at once");
+    assert_eq!(backlog.places(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_there_when_it_is_read_again_holds_up_nobody() {
+    let backlog = Backlog::new().await;
+    let nobody = (0..30).map(|n| RequestId::new(super::NOW, [n; 10]));
+    backlog.journal.misread.lock().unwrap().extend(nobody);
+    let began = Instant::now();
+    backlog.go_on();
+    until(async || backlog.handle.queue_len() == 0).await;
+    assert!(began.elapsed() < Duration::from_millis(500), "at once");
+    assert!(!backlog.handle.0.has_failed());
+    assert_eq!(backlog.places(), 0);
+}

@@ -1,13 +1,13 @@
 //! A journal that takes its time: around every write it yields a random number of times, so that a crash can fall
 //! before a write, after it, and between it and its answer. It can also be told to fail.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use tripline_journal::{
     Accepted, Health, Journal, JournalError, MemoryJournal, NewInvocation, Page, Portion, Purged,
-    Query, Queued, Retention,
+    Query, Queued, Retention, Settled,
 };
 use tripline_model::{
     Cursors, Ending, Execution, FunctionName, Invocation, InvocationState, Offer, RequestId,
@@ -28,6 +28,8 @@ pub(super) struct Yielding {
     random: Mutex<Random>,
     /// Failures to come; those of one write in their order.
     pub(super) failures: Mutex<VecDeque<(Write, JournalError)>>,
+    /// Ids that a queue is read with as damaged, whatever is kept.
+    pub(super) misread: Mutex<BTreeSet<RequestId>>,
 }
 
 /// A small generator: the same seed gives the same sequence.
@@ -58,6 +60,7 @@ impl Yielding {
             inner,
             random: Mutex::new(Random::new(seed)),
             failures: Mutex::default(),
+            misread: Mutex::default(),
         }
     }
 
@@ -110,9 +113,14 @@ impl Journal for Yielding {
         except: &Arc<HashSet<RequestId>>,
         most: Portion,
     ) -> Result<Queued, JournalError> {
-        let answer = self.inner.queued(function, except, most).await;
+        let mut answer = self.inner.queued(function, except, most).await?;
+        let misread = self.misread.lock().unwrap().clone();
+        let is_read = |one: &Invocation| !misread.contains(&one.request_id);
+        answer.invocations.retain(is_read);
+        let misread = misread.into_iter().filter(|id| !except.contains(id));
+        answer.damaged.extend(misread);
         self.pause().await;
-        answer
+        Ok(answer)
     }
 
     async fn cancel_damaged(
@@ -120,7 +128,7 @@ impl Journal for Yielding {
         function: &FunctionName,
         id: RequestId,
         at: Timestamp,
-    ) -> Result<bool, JournalError> {
+    ) -> Result<Settled, JournalError> {
         self.pause().await;
         self.fail(Write::CancelDamaged)?;
         let answer = self.inner.cancel_damaged(function, id, at).await;

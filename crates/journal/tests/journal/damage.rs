@@ -13,7 +13,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use tripline_journal::{
     Copied, Inspection, Journal, JournalError, JournalOptions, KnownFunction, OpenError, Portion,
-    Query, SqliteJournal, inspect, known_functions, would_open,
+    Query, Settled, SqliteJournal, inspect, known_functions, would_open,
 };
 use tripline_model::{End, Ending, Execution, RequestId};
 

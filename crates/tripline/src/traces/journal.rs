@@ -8,7 +8,7 @@ use metrics::counter;
 use tokio::sync::mpsc;
 use tripline_journal::{
     Accepted, Health, Journal, JournalError, NewInvocation, Page, Portion, Purged, Query, Queued,
-    Retention,
+    Retention, Settled,
 };
 use tripline_model::{
     Clock, Cursors, Ending, Event, Execution, FunctionName, Invocation, InvocationState,
@@ -133,12 +133,12 @@ impl Journal for TracedJournal {
         function: &FunctionName,
         id: RequestId,
         at: Timestamp,
-    ) -> Result<bool, JournalError> {
-        let is_over = self.inner.cancel_damaged(function, id, at).await?;
-        if is_over {
+    ) -> Result<Settled, JournalError> {
+        let settled = self.inner.cancel_damaged(function, id, at).await?;
+        if settled == Settled::Ended {
             self.ended(&[id]);
         }
-        Ok(is_over)
+        Ok(settled)
     }
 
     async fn queue_lengths(&self) -> Result<Vec<(FunctionName, u64)>, JournalError> {

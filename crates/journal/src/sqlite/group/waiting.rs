@@ -10,7 +10,7 @@ use tripline_model::{
 
 use super::{Failure, Group};
 use crate::sqlite::waiting::{self, Damaged, Place, is_corrupt};
-use crate::{JournalError, NewInvocation};
+use crate::{JournalError, NewInvocation, Settled};
 
 impl Group<'_> {
     /// See [`crate::Journal::cancel_damaged`].
@@ -19,21 +19,22 @@ impl Group<'_> {
         function: &FunctionName,
         id: RequestId,
         (at, now): (Timestamp, Timestamp),
-    ) -> Result<bool, Failure> {
+    ) -> Result<Settled, Failure> {
         let Some(place) = waiting::place(self.connection, function, id)? else {
-            return Ok(false);
+            return Ok(Settled::NotThere);
         };
         let whole = match waiting::record(self.connection, function, place)? {
             Some(Ok(invocation)) => waiting::with_data(self.connection, invocation)?,
             Some(Err(damaged)) => Err(damaged),
-            None => return Ok(false),
+            None => return Ok(Settled::NotThere),
         };
-        let Err(damaged) = whole else {
-            return Ok(false);
+        let damaged = match whole {
+            Ok(invocation) => return Ok(Settled::Whole(Box::new(invocation))),
+            Err(damaged) => damaged,
         };
         let ending = Ending::new(End::Cancelled, at, DAMAGED);
         self.finish_damaged((function, place), damaged, ending, now)?;
-        Ok(true)
+        Ok(Settled::Ended)
     }
 
     /// Ends up to `limit` of those that wait for a function and were accepted before a time; says which. A record that

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tripline_journal::JournalError;
+use tripline_journal::{JournalError, Settled};
 use tripline_model::{End, Ending, IllegalTransition, InvocationState};
 
 use super::each;
@@ -165,12 +165,19 @@ async fn old_ones_expire_and_all_of_a_function_are_cancelled() {
 async fn what_is_whole_is_not_cancelled_as_damaged() {
     each(|s| async move {
         let id = accept(&*s.journal, "f", at(0)).await;
-        for (queue, one) in [("f", id), ("g", id), ("f", id_at(at(0)))] {
-            let ended = s.journal.cancel_damaged(&function(queue), one, at(1)).await;
-            assert_eq!(ended, Ok(false));
-        }
         let read = s.journal.get(id).await.unwrap().unwrap();
         assert_eq!(read.state, InvocationState::Accepted);
+        assert!(read.event.data.is_some());
+        let whole = Settled::Whole(Box::new(read.clone()));
+        for (queue, one, expected) in [
+            ("f", id, whole),
+            ("g", id, Settled::NotThere),
+            ("f", id_at(at(0)), Settled::NotThere),
+        ] {
+            let settled = s.journal.cancel_damaged(&function(queue), one, at(1)).await;
+            assert_eq!(settled, Ok(expected));
+        }
+        assert_eq!(s.journal.get(id).await, Ok(Some(read)));
     })
     .await;
 }

@@ -47,7 +47,7 @@ async fn settled(journal: &SqliteJournal) -> (Vec<Invocation>, Vec<RequestId>) {
     let mut unended = Vec::new();
     for id in damaged {
         match journal.cancel_damaged(&function(QUEUE), id, at(9)).await {
-            Ok(is_over) => assert!(is_over),
+            Ok(settled) => assert_eq!(settled, Settled::Ended),
             Err(error) => {
                 assert_eq!(error, JournalError::Damaged(id));
                 unended.push(id);
@@ -93,13 +93,14 @@ async fn a_damaged_record_ends_and_the_others_are_run() {
             let elsewhere = journal.cancel_damaged(&other, one.request_id, at(9));
             assert_eq!(
                 elsewhere.await,
-                Ok(false),
+                Ok(Settled::NotThere),
                 "{text}: it waits in no other queue"
             );
         }
         for one in &whole {
             let unharmed = journal.cancel_damaged(&queue, one.request_id, at(9));
-            assert_eq!(unharmed.await, Ok(false), "{text}: it is whole");
+            let expected = Settled::Whole(Box::new(one.clone()));
+            assert_eq!(unharmed.await, Ok(expected), "{text}: it is whole");
         }
         assert_eq!(settled(&journal).await, (whole.clone(), Vec::new()));
         for one in &whole {
