@@ -43,7 +43,7 @@ pub(crate) struct Recent {
 /// Settles what earlier lives left, and returns what there is to do.
 ///
 /// - A changed execution mode of a known function is refused before anything is changed.
-/// - What was running and is held by its runtime goes on.
+/// - What was running and is held by its runtime goes on, unless its record is damaged.
 /// - Everything else that was running is `lost`: its start is on disk and its end is not, so it may have run, and is not
 ///   run again.
 /// - What is held and has ended, or is not known, is over.
@@ -68,18 +68,19 @@ pub(crate) async fn recover(
         held.map(move |one| (one.request_id, (one.function, runtime)))
     });
     let held: BTreeMap<_, _> = held.collect();
-    let going_on: Arc<HashSet<_>> = Arc::new(held.keys().copied().collect());
-    let before = lost_so_far(journal).await?;
-    let lost = lose_the_rest(journal, &going_on, clock).await?;
-    for (function, count) in lost_so_far(journal).await? {
-        let new = count - before.get(&function).copied().unwrap_or(0);
-        recovered.lost.insert(function, new);
-    }
     for (id, (function, runtime)) in held {
         match going_on_as(journal, id, clock).await? {
             Some(invocation) => recovered.resumed.push((invocation, runtime.clone())),
             None => recovered.over.push((id, function, runtime.clone())),
         }
+    }
+    let going_on = recovered.resumed.iter().map(|(one, _)| one.request_id);
+    let going_on: Arc<HashSet<_>> = Arc::new(going_on.collect());
+    let before = lost_so_far(journal).await?;
+    let lost = lose_the_rest(journal, &going_on, clock).await?;
+    for (function, count) in lost_so_far(journal).await? {
+        let new = count - before.get(&function).copied().unwrap_or(0);
+        recovered.lost.insert(function, new);
     }
     recovered.queued = journal.queue_lengths().await?.into_iter().collect();
     cancel_for_removed_functions(journal, functions, &mut recovered.queued, clock).await?;
@@ -151,9 +152,18 @@ async fn going_on_as(
     id: RequestId,
     clock: &dyn Clock,
 ) -> Result<Option<Invocation>, JournalError> {
-    let Some(mut invocation) = journal.get(id).await? else {
-        tracing::warn!(request_id = %id, "a run that the journal does not know is ended");
-        return Ok(None);
+    let mut invocation = match journal.get(id).await {
+        Ok(Some(invocation)) => invocation,
+        Ok(None) => {
+            tracing::warn!(request_id = %id, "a run that the journal does not know is ended");
+            return Ok(None);
+        }
+        Err(error @ JournalError::Damaged(_)) => {
+            tracing::error!(request_id = %id, %error, "a run whose record is damaged is ended");
+            do_not_start(journal, id, clock).await?;
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
     };
     match invocation.state {
         InvocationState::Ended(_) => return Ok(None),
@@ -168,6 +178,21 @@ async fn going_on_as(
     }
     invocation.event.data = None;
     Ok(Some(invocation))
+}
+
+/// What was run must not be started, also if its damaged record waits and proves to be whole later.
+async fn do_not_start(
+    journal: &dyn Journal,
+    id: RequestId,
+    clock: &dyn Clock,
+) -> Result<(), JournalError> {
+    match journal.start(id, clock.now()).await {
+        // It does not wait, or cannot be started.
+        Err(JournalError::Illegal(_) | JournalError::NotFound(_) | JournalError::Damaged(_)) => {
+            Ok(())
+        }
+        other => other,
+    }
 }
 
 async fn cancel_for_removed_functions(

@@ -7,6 +7,7 @@ use tripline_journal::Journal;
 use tripline_model::{Clock, Dispatch, End, Ending, InvocationState, RequestId, Stopping};
 
 use super::{NOW, World, accepted, offer, until};
+use crate::counts::InvocationCounts;
 use crate::{Dispatcher, TerminateOutcome};
 
 fn world() -> World {
@@ -194,6 +195,30 @@ async fn a_held_run_that_the_journal_takes_for_waiting_is_not_started_again() {
     assert!(matches!(second.handle().ended(waiting).await, Ok(Some(_))));
     assert_eq!(world.runtime.started(waiting), 0);
     assert_eq!(second.handle().queue_len(), 0);
+}
+
+/// Nobody can read what it was: it is over, and its hub starts.
+#[tokio::test]
+async fn a_held_run_whose_record_is_damaged_is_lost_and_ended() {
+    let world = world();
+    let first = world.start().await;
+    let handle = first.handle();
+    let running = accepted(&handle, offer("held")).await;
+    until(async || world.runtime.started(running) == 1).await;
+    let waiting = accepted(&handle, offer("held")).await;
+    leave(first).await;
+    world.runtime.hold(waiting, "held", None);
+    for id in [running, waiting] {
+        world.journal.damage(id);
+    }
+    let second = world.start().await;
+    until(async || world.runtime.runs.lock().unwrap().is_empty()).await;
+    let counts = world.journal.counts().await.unwrap();
+    let f = super::function("f").name;
+    assert_eq!(counts, [(f, InvocationState::Ended(End::Lost), 2)]);
+    let lane = second.shared.lanes.values().next().unwrap();
+    assert_eq!(*lane.counts(), InvocationCounts::recovered(0, 2));
+    assert_eq!(world.runtime.started(waiting), 0);
 }
 
 #[tokio::test(start_paused = true)]
