@@ -127,9 +127,22 @@ impl Shared {
                 Recorded::Gone
             }
             // Somebody ended it while it waited.
-            Err(error) => {
+            Err(error @ JournalError::Illegal(_)) => {
                 tracing::debug!(%error, "not started");
                 self.left_after_others(lane, &invocation).await;
+                Recorded::Gone
+            }
+            // It still waits, and cannot be started.
+            Err(error @ JournalError::Damaged(_)) => {
+                tracing::error!(%error, "changed on the disk while it waited; passed over");
+                lane.queue().pass_over(id);
+                Recorded::Gone
+            }
+            // Its record is gone, which nobody else tells.
+            Err(error) => {
+                tracing::error!(%error, "accepted, and cannot be started; it is not run");
+                self.left_after_others(lane, &invocation).await;
+                self.note_end(lane, id, End::Cancelled);
                 Recorded::Gone
             }
         }

@@ -1,6 +1,7 @@
 //! A full disk, a failed flush, and a journal that is away.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -8,7 +9,8 @@ use tripline_journal::{Health, Journal, JournalError};
 use tripline_model::{Dispatch, End, InvocationState, Receipt, Rejected};
 
 use super::yielding::{Write, Yielding};
-use super::{World, accepted, keyed, offer, tally, until};
+use super::{World, accepted, keyed, offer, tally, trigger, until};
+use crate::counts::InvocationCounts;
 
 #[tokio::test(start_paused = true)]
 async fn a_full_disk_refuses_push_holds_pull_and_lets_work_end() {
@@ -135,6 +137,57 @@ async fn a_start_that_was_not_recorded_still_waits() {
         assert_eq!(ended.state, InvocationState::Ended(End::Succeeded));
         assert_eq!(world.runtime.started(id), 1);
     }
+}
+
+/// Those who wait for it hear of it, and it is counted.
+#[tokio::test(start_paused = true)]
+async fn a_start_that_finds_no_record_is_an_end() {
+    let world = World::new();
+    let journal = Arc::new(Yielding::new(world.journal.clone(), 1));
+    let dispatcher = world.start_over(journal.clone()).await;
+    let handle = dispatcher.handle();
+    accepted(&handle, offer("held")).await;
+    until(async || handle.running() == 1).await;
+    let id = accepted(&handle, offer("ok")).await;
+    let gone = (Write::Start, JournalError::NotFound(id));
+    journal.failures.lock().unwrap().push_back(gone);
+    let waiter = handle.0.ends.join(id);
+    let told = timeout(Duration::from_secs(5), waiter.news.notified());
+    world.runtime.release.add_permits(1);
+    told.await.expect("it is told");
+    until(async || handle.running() == 0 && handle.queue_len() == 0).await;
+    assert_eq!(world.runtime.started(id), 0);
+    assert_eq!(handle.0.places.load(Ordering::Acquire), 0);
+    let mut counts = InvocationCounts::default();
+    for end in [End::Succeeded, End::Cancelled] {
+        counts.accepted(Some(&trigger("t")));
+        if end == End::Succeeded {
+            counts.started();
+        }
+        counts.ended(end);
+    }
+    let lane = handle.0.lanes.values().next().unwrap();
+    assert_eq!(*lane.counts(), counts);
+}
+
+/// SQLite cannot write what it cannot find in its index: the event waits, and nothing behind it does.
+#[tokio::test(start_paused = true)]
+async fn a_start_that_finds_a_damaged_record_is_passed_over() {
+    let world = World::new();
+    let journal = Arc::new(Yielding::new(world.journal.clone(), 1));
+    let dispatcher = world.start_over(journal.clone()).await;
+    let handle = dispatcher.handle();
+    accepted(&handle, offer("held")).await;
+    until(async || handle.running() == 1).await;
+    let id = accepted(&handle, offer("ok")).await;
+    let damaged = (Write::Start, JournalError::Damaged(id));
+    journal.failures.lock().unwrap().push_back(damaged);
+    world.runtime.release.add_permits(1);
+    until(async || journal.failures.lock().unwrap().is_empty()).await;
+    let later = accepted(&handle, offer("ok")).await;
+    assert!(matches!(handle.ended(later).await, Ok(Some(_))));
+    assert_eq!((world.runtime.started(id), handle.queue_len()), (0, 1));
+    assert_eq!(handle.0.places.load(Ordering::Acquire), 1);
 }
 
 #[tokio::test(start_paused = true)]
