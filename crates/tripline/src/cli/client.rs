@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use reqwest::{Method, RequestBuilder, Response, Url};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::failure::{Failure, TOKEN_HELP};
 use super::locate::Hub;
@@ -207,7 +207,16 @@ impl<'a> AdminClient<'a> {
         if status.is_success() {
             return Ok(response);
         }
-        let body = self.read(response).await?;
+        let body = match self.read(response).await {
+            // Whatever the reason was, nothing was done.
+            Err(Failure::Unreachable { .. }) if status.is_client_error() => {
+                let status = status.as_u16();
+                let title =
+                    format!("refused with HTTP {status}: the hub went away before it said why");
+                json!({ "title": title }).to_string().into()
+            }
+            body => body?,
+        };
         match Failure::from_answer(status.as_u16(), &body) {
             Failure::NoRoute => Err(Failure::Refused(format!(
                 "what answers at {} is not the admin API; is it the gateway? `tripline serve` prints where both are",

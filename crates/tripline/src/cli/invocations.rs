@@ -91,11 +91,16 @@ async fn name_unknown(
         let Some(name) = name else {
             continue;
         };
-        let answer = client.get(&["v1", kinds], &[]).await?;
-        let known = list(&answer, kinds);
-        if !known.iter().any(|one| one["name"] == **name) {
-            let name = escape::one_line(name);
-            writeln!(terminal.err, "no {kind} `{name}` is configured")?;
+        let answer = client.get(&["v1", kinds], &[]).await;
+        let shown = escape::one_line(name);
+        match answer.as_ref().map(|answer| list(answer, kinds)) {
+            Ok(known) if known.iter().any(|one| one["name"] == **name) => {}
+            Ok(_) => writeln!(terminal.err, "no {kind} `{shown}` is configured")?,
+            // What was asked for is listed already.
+            Err(error) => {
+                let what = format!("whether a {kind} `{shown}` is configured");
+                writeln!(terminal.err, "{what} is not known: {error}")?;
+            }
         }
     }
     Ok(())

@@ -148,6 +148,17 @@ async fn ps_says_that_a_name_is_unknown_where_nothing_is_found() {
 }
 
 #[tokio::test]
+async fn ps_has_listed_even_if_it_cannot_ask_for_names() {
+    let hub = FakeHub::start().await;
+    let nothing = r#"{"invocations":[],"next_cursor":null}"#;
+    hub.answer("GET /v1/invocations", 200, nothing);
+    hub.answer("GET /v1/functions", 503, r#"{"title":"stopping"}"#);
+    let ran = pipe(&hub, &["ps", "--function", "nope"]).await;
+    let words = "whether a function `nope` is configured is not known: stopping\n";
+    assert_eq!((ran.exit, &*ran.err), (Exit::Done, words));
+}
+
+#[tokio::test]
 async fn a_name_of_old_runs_is_not_asked_for() {
     let hub = FakeHub::start().await;
     hub.answer("GET /v1/invocations", 200, page(None));

@@ -167,6 +167,33 @@ async fn a_hub_that_goes_away_while_it_answers_has_accepted() {
 }
 
 #[tokio::test]
+async fn a_hub_that_goes_away_while_it_refuses_has_refused() {
+    for (begun, words, exit) in [
+        (
+            &b"HTTP/1.1 429 Too Many Requests\r\ncontent-length: 40\r\n\r\n{"[..],
+            "refused with HTTP 429: the hub went away before it said why",
+            Exit::Failed,
+        ),
+        (
+            b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 40\r\n\r\n{",
+            "refused with HTTP 401: the hub went away before it said why",
+            Exit::Unauthorised,
+        ),
+        // Here the body says what was accepted.
+        (
+            b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 40\r\n\r\n{",
+            "may have been accepted, and may run",
+            Exit::Failed,
+        ),
+    ] {
+        let hub = FakeHub::that_goes_away(begun).await;
+        let ran = pipe(&hub, &["invoke", "deploy"]).await;
+        assert_eq!(ran.exit, exit, "{ran:?}");
+        assert!(ran.err.contains(words), "{words}: {ran:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_hub_that_was_never_reached_has_accepted_nothing() {
     let ran = pipe(&FakeHub::gone().await, &["invoke", "deploy"]).await;
     assert_eq!(ran.exit, Exit::Unreachable);
