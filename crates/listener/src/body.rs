@@ -116,11 +116,22 @@ async fn collect(
         if whole.is_empty() {
             whole.reserve_exact(data.len());
         } else if whole.capacity() < length {
-            whole.reserve_exact(announced.max(2 * length) - whole.len());
+            let room = capacity(length, announced, limit);
+            whole.reserve_exact(room - whole.len());
         }
         whole.extend_from_slice(&data);
     }
     Ok((whole.into_boxed_slice().into(), share))
+}
+
+/// Room for a body of which there are `length` bytes now, all within `limit`: as much as was announced, or, where more
+/// may come than that, twice as much, so that it is not copied for every piece.
+fn capacity(length: usize, announced: usize, limit: usize) -> usize {
+    if announced >= length {
+        announced
+    } else {
+        limit.min(2 * length)
+    }
 }
 
 fn no_room() -> Problem {

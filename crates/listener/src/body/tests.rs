@@ -49,6 +49,19 @@ async fn a_body_does_not_keep_the_buffer_it_came_in() {
     assert!(buffer.is_unique());
 }
 
+#[test]
+fn no_more_room_is_taken_than_is_needed() {
+    for (length, announced, limit, room) in [
+        (60, 100, 1000, 100),
+        (100, 100, 1000, 100),
+        (60, 0, 1000, 120),
+        (600, 0, 1000, 1000),
+        (1000, 0, 1000, 1000),
+    ] {
+        assert_eq!(capacity(length, announced, limit), room, "{length}");
+    }
+}
+
 #[tokio::test]
 async fn one_byte_more_is_refused() {
     for body in [
