@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tripline_journal::{JournalError, Settled};
+use tripline_journal::{JournalError, Queued, Settled};
 use tripline_model::{End, Invocation, RequestId};
 use tripline_runtime::StopSignal;
 
@@ -96,9 +96,9 @@ impl Shared {
 
     /// Takes the oldest from the journal. The feed lock is held.
     async fn take(&self, lane: &Lane) -> Found {
-        let (skip, room) = {
+        let (skip, room, overflow) = {
             let queue = lane.queue();
-            (Arc::new(queue.skip()), queue.room())
+            (Arc::new(queue.skip()), queue.room(), queue.overflow())
         };
         let name = &lane.function.name;
         let next = match self.journal.queued(name, &skip, room).await {
@@ -108,6 +108,9 @@ impl Shared {
                 return Found::Later;
             }
         };
+        if overflow > 0 && next == Queued::default() {
+            lane.note_missing(overflow);
+        }
         let (has_damaged, mut oldest) = (!next.damaged.is_empty(), next.invocations);
         let is_settled = self.settle(lane, next.damaged, &mut oldest).await;
         oldest.sort_by_key(|one| (one.accepted_at, one.request_id));

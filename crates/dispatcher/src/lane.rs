@@ -1,6 +1,6 @@
 //! One function's way through the dispatcher.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use metrics::{Gauge, gauge};
@@ -34,6 +34,8 @@ pub(crate) struct Lane {
     pub(crate) slots: Arc<Slots>,
     reclaim_pending: Counter,
     counts: Mutex<InvocationCounts>,
+    /// Whether something waits that the journal counts and does not find.
+    has_missing: AtomicBool,
 }
 
 /// A number that is shown.
@@ -70,6 +72,7 @@ impl Lane {
                 gauge: gauge!("tripline_reclaim_pending", "function" => name),
             },
             counts: Mutex::new(InvocationCounts::recovered(queued, lost)),
+            has_missing: AtomicBool::new(false),
         }
     }
 
@@ -97,6 +100,19 @@ impl Lane {
 
     pub(crate) fn running(&self) -> u64 {
         self.counts().running()
+    }
+
+    /// The journal counts `count` more that wait than it finds. Said once: they are missed at every look.
+    pub(crate) fn note_missing(&self, count: u64) {
+        if !self.has_missing.swap(true, Ordering::Relaxed) {
+            let function = &self.function.name;
+            tracing::error!(%function, count, "waiting work is not found, so it is not run; `tripline journal check` names it");
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn has_missing(&self) -> bool {
+        self.has_missing.load(Ordering::Relaxed)
     }
 
     /// One more has ended and is not gone.

@@ -156,7 +156,7 @@ async fn what_is_whole_when_it_is_read_again_is_run_in_its_turn() {
     backlog.go_on();
     until(async || backlog.handle.queue_len() == 0).await;
     let order = backlog.world.runtime.order.lock().unwrap().clone();
-    assert_eq!(order[1..], backlog.ids);
+    assert!(order[1..] == backlog.ids, "the oldest first");
     assert!(began.elapsed() < Duration::from_millis(500), "at once");
     assert_eq!(backlog.places(), 0);
 }
@@ -172,4 +172,28 @@ async fn what_is_not_there_when_it_is_read_again_holds_up_nobody() {
     assert!(began.elapsed() < Duration::from_millis(500), "at once");
     assert!(!backlog.handle.0.has_failed());
     assert_eq!(backlog.places(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_counted_and_not_found_is_noticed() {
+    for missing in [0, 1] {
+        let world = World::new();
+        let first = world.start().await;
+        accepted(&first.handle(), offer("held")).await;
+        let waiting = accepted(&first.handle(), offer("ok")).await;
+        first.shutdown().await;
+        let journal = Arc::new(Yielding::new(world.journal.clone(), 1));
+        journal.missing.store(missing, Ordering::Relaxed);
+        let second = world.start_over(journal).await;
+        let handle = second.handle();
+        let later = accepted(&handle, offer("ok")).await;
+        for id in [waiting, later] {
+            assert!(matches!(handle.ended(id).await, Ok(Some(_))));
+        }
+        until(async || handle.running() == 0 && handle.queue_len() == missing).await;
+        let lane = handle.0.lanes.values().next().unwrap();
+        until(async || lane.has_missing() == (missing > 0)).await;
+        second.shutdown().await;
+        assert_eq!(lane.has_missing(), missing > 0);
+    }
 }

@@ -2,6 +2,7 @@
 //! before a write, after it, and between it and its answer. It can also be told to fail.
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -30,6 +31,8 @@ pub(super) struct Yielding {
     pub(super) failures: Mutex<VecDeque<(Write, JournalError)>>,
     /// Ids that a queue is read with as damaged, whatever is kept.
     pub(super) misread: Mutex<BTreeSet<RequestId>>,
+    /// How many are counted in each queue that are not found there.
+    pub(super) missing: AtomicU64,
 }
 
 /// A small generator: the same seed gives the same sequence.
@@ -61,6 +64,7 @@ impl Yielding {
             random: Mutex::new(Random::new(seed)),
             failures: Mutex::default(),
             misread: Mutex::default(),
+            missing: AtomicU64::new(0),
         }
     }
 
@@ -147,7 +151,11 @@ impl Journal for Yielding {
     }
 
     async fn queue_lengths(&self) -> Result<Vec<(FunctionName, u64)>, JournalError> {
-        self.inner.queue_lengths().await
+        let mut lengths = self.inner.queue_lengths().await?;
+        for (_, length) in &mut lengths {
+            *length += self.missing.load(Ordering::Relaxed);
+        }
+        Ok(lengths)
     }
 
     async fn lose_running(
