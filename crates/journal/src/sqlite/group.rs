@@ -3,6 +3,7 @@
 mod accept;
 mod cursors;
 mod end;
+mod mend;
 mod purge;
 mod registry;
 mod waiting;
@@ -10,10 +11,11 @@ mod waiting;
 use std::collections::HashMap;
 
 use rusqlite::{Connection, ErrorCode, params};
-use tripline_model::{FunctionName, InvocationState};
+use tripline_model::{FunctionName, InvocationState, RequestId};
 
 use super::identity::Spans;
 use super::row;
+use super::waiting::is_corrupt;
 use crate::JournalError;
 pub(super) use end::Several;
 
@@ -51,6 +53,15 @@ impl Failure {
     pub(super) fn is_busy(&self) -> bool {
         let Self::Sql(error) = self else { return false };
         error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+    }
+
+    /// As a failure of this record alone, if SQLite could not read what the disk has of it. What is undone is as it was
+    /// before, so the journal goes on.
+    fn of(self, id: RequestId) -> Self {
+        match self {
+            Self::Sql(error) if is_corrupt(&error) => Self::Undo(JournalError::Damaged(id)),
+            other => other,
+        }
     }
 }
 

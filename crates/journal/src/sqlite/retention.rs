@@ -1,13 +1,15 @@
 //! What is removed because it is old, or because there is too much.
 
-use tokio::time::{Instant, sleep};
-use tripline_model::Timestamp;
+use std::collections::HashSet;
 
-use super::{SqliteJournal, read};
+use tokio::time::{Instant, sleep};
+use tripline_model::{RequestId, Timestamp};
+
+use super::{SqliteJournal, read, row};
 use crate::{JournalError, Purged, Retention};
 
 /// The most records, identities or cursors that are removed in one transaction.
-const MAX_RECORDS_PER_PURGE: u64 = 500;
+const MAX_RECORDS_PER_PURGE: usize = 500;
 
 /// The pause after each removal, as a multiple of how long it took, so that a large purge does not slow down other
 /// writes.
@@ -23,7 +25,7 @@ impl SqliteJournal {
         let keep_at_least = retention.keep_at_least.min(retention.keep_ended);
         let gone_before = now.minus(retention.keep_removed);
         let allowed = self.allowed_bytes(retention.max_bytes).await?;
-        let mut purged = Purged::default();
+        let (mut purged, mut unreadable) = (Purged::default(), HashSet::new());
         loop {
             let began = Instant::now();
             let too_large = self.readers.read(read::used_bytes).await? > allowed;
@@ -31,10 +33,8 @@ impl SqliteJournal {
                 true => now.minus(keep_at_least),
                 false => now.minus(retention.keep_ended),
             };
-            let invocations = self
-                .amend(move |group| group.purge_ended(before, MAX_RECORDS_PER_PURGE))
-                .await?;
-            let limit = MAX_RECORDS_PER_PURGE.cast_signed();
+            let invocations = self.purge_ended(before, &mut unreadable).await?;
+            let limit = row::number(MAX_RECORDS_PER_PURGE);
             let (identities, notes) = self
                 .amend(move |group| {
                     let identities = group.purge_identities(now, limit)?;
@@ -52,6 +52,25 @@ impl SqliteJournal {
             }
         }
         Ok(purged)
+    }
+
+    /// Removes some records whose end was recorded before a time. Those that SQLite can neither read nor remove stay.
+    async fn purge_ended(
+        &self,
+        before: Timestamp,
+        unreadable: &mut HashSet<RequestId>,
+    ) -> Result<u64, JournalError> {
+        loop {
+            let except = unreadable.clone();
+            let purge =
+                self.amend(move |group| group.purge_ended(before, &except, MAX_RECORDS_PER_PURGE));
+            match purge.await {
+                Err(JournalError::Damaged(id)) if unreadable.insert(id) => {
+                    tracing::warn!(request_id = %id, "its record cannot be read, so it cannot be removed");
+                }
+                done => return done,
+            }
+        }
     }
 
     /// The bytes that may be used: `most`, and what waits and runs beside that. The latter is only counted if it matters.

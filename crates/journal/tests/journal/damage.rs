@@ -1,6 +1,7 @@
 //! Data directories that something other than a hub has written to: a hub refuses them, or still has all that it gave
 //! receipts for.
 
+mod ended;
 mod flips;
 mod waiting;
 mod wal;

@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use rusqlite::config::DbConfig;
-use rusqlite::{OptionalExtension, params};
 use tripline_model::{
     DAMAGED, End, Ending, Event, FunctionName, Identity, Offer, RequestId, Timestamp, TriggerName,
 };
 
 use super::{Failure, Group};
-use crate::sqlite::waiting::{self, Damaged, Place, is_corrupt};
-use crate::{JournalError, NewInvocation, Settled};
+use crate::sqlite::waiting::{self, Damaged, Place};
+use crate::{NewInvocation, Settled};
 
 impl Group<'_> {
     /// See [`crate::Journal::cancel_damaged`].
@@ -77,48 +75,26 @@ impl Group<'_> {
         let done = blank
             .map_err(Failure::Sql)
             .and_then(|()| self.finish(place.id, &ending, now));
-        done.map_err(|failure| match failure {
-            Failure::Sql(error) if is_corrupt(&error) => {
-                Failure::Undo(JournalError::Damaged(place.id))
-            }
-            other => other,
-        })
+        done.map_err(|failure| failure.of(place.id))
     }
 
     /// Puts a record that says only what the indexes know in the place of a damaged one, in the same state.
     fn blank(&self, place: Place, function: &FunctionName) -> rusqlite::Result<()> {
         let at = Timestamp::from_millis(place.accepted_at);
+        let trigger = self.trigger_in_index(place.id)?;
         let blank = NewInvocation {
             request_id: place.id,
             accepted_at: at,
             offer: Arc::new(Offer {
                 function: function.clone(),
-                trigger: self.trigger_in_index(place.id)?,
+                trigger: trigger.and_then(|name| TriggerName::new(&name).ok()),
                 event: Event::unknown(at),
                 identity: Identity::Unique,
                 cursors: Vec::new(),
             }),
         };
-        // SQLite looks in the indexes for what the record says now, does not find it, and refuses to remove the record,
-        // unless it is told not to mind. What the indexes do have is what `insert` writes there again.
-        let lenient = DbConfig::SQLITE_DBCONFIG_WRITABLE_SCHEMA;
-        self.connection.set_db_config(lenient, true)?;
-        let removed = self.connection.execute(
-            "DELETE FROM invocations WHERE id = ?1",
-            [place.id.as_bytes()],
-        );
-        self.connection.set_db_config(lenient, false)?;
-        removed?;
+        // What the indexes have is what `insert` writes there again.
+        self.remove_leniently(place.id)?;
         self.insert(&blank)
-    }
-
-    /// The trigger under which an invocation is found.
-    fn trigger_in_index(&self, id: RequestId) -> rusqlite::Result<Option<TriggerName>> {
-        // Walks over the whole index: rare enough, and the entry would otherwise stay behind.
-        let mut select = self.connection.prepare_cached(
-            "SELECT via FROM invocations INDEXED BY by_trigger WHERE via IS NOT NULL AND id = ?1",
-        )?;
-        let via = select.query_row(params![id.as_bytes()], |found| found.get::<_, String>(0));
-        Ok(via.optional()?.and_then(|via| TriggerName::new(&via).ok()))
     }
 }
