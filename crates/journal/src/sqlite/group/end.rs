@@ -33,6 +33,10 @@ struct Before {
 impl Group<'_> {
     /// Records a start.
     pub(in crate::sqlite) fn start(&mut self, id: RequestId, at: Timestamp) -> Result<(), Failure> {
+        self.despite_indexes(id, |group| group.record_start(id, at))
+    }
+
+    fn record_start(&mut self, id: RequestId, at: Timestamp) -> Result<(), Failure> {
         let Before { function, .. } = self.before(id, Transition::Start)?;
         self.connection
             .prepare_cached("UPDATE invocations SET state = 1, started_at = ?2 WHERE id = ?1")?
@@ -44,6 +48,15 @@ impl Group<'_> {
 
     /// Records an end at `now` and drops the event's data.
     pub(in crate::sqlite) fn finish(
+        &mut self,
+        id: RequestId,
+        ending: &Ending,
+        now: Timestamp,
+    ) -> Result<(), Failure> {
+        self.despite_indexes(id, |group| group.record_end(id, ending, now))
+    }
+
+    fn record_end(
         &mut self,
         id: RequestId,
         ending: &Ending,

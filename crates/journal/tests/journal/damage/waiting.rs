@@ -199,13 +199,7 @@ async fn what_expires_or_is_cancelled_with_its_function_may_be_damaged() {
 async fn what_its_queue_has_otherwise_than_its_record_is_not_run() {
     let (dir, records) = kept().await;
     let id = records[1].request_id;
-    // Since when it waits, as the index has it: SQLite could not start what it does not find there.
-    let damaged = changed(dir.path(), "journal.db", |bytes| {
-        let entry = QUEUE.len() + 6 + 16;
-        let is_entry = |at: &[u8]| at.starts_with(QUEUE.as_bytes()) && at.ends_with(id.as_bytes());
-        let found = bytes.windows(entry).position(is_entry);
-        bytes[found.unwrap() + QUEUE.len() + 5] ^= 1;
-    });
+    let damaged = displaced(dir.path(), id);
     assert!(inspect(damaged.path()).unwrap().is_damaged());
     let journal = opened(damaged.path()).unwrap();
     let (whole, unended) = settled(&journal).await;
@@ -216,6 +210,50 @@ async fn what_its_queue_has_otherwise_than_its_record_is_not_run() {
     assert_eq!(known(&journal, id).await.ending.unwrap().reason, DAMAGED);
     journal.close().await;
     assert!(!inspect(damaged.path()).unwrap().is_damaged());
+}
+
+/// A copy in which the index has another time since which an event waits.
+fn displaced(dir: &Path, id: RequestId) -> TempDir {
+    changed(dir, "journal.db", |bytes| {
+        let entry = QUEUE.len() + 6 + 16;
+        let is_entry = |at: &[u8]| at.starts_with(QUEUE.as_bytes()) && at.ends_with(id.as_bytes());
+        let found = bytes.windows(entry).position(is_entry);
+        bytes[found.unwrap() + QUEUE.len() + 5] ^= 1;
+    })
+}
+
+/// What was read before its place in the queue changed is whole: it can be started, and ended.
+#[tokio::test]
+async fn a_place_that_changed_keeps_nobody_from_starting_or_ending_it() {
+    let (dir, records) = kept().await;
+    let id = records[1].request_id;
+    for is_started in [true, false] {
+        let damaged = displaced(dir.path(), id);
+        let journal = opened(damaged.path()).unwrap();
+        if is_started {
+            assert_eq!(journal.start(id, at(9)).await, Ok(()));
+        }
+        let ending = Ending::new(
+            if is_started {
+                End::Failed
+            } else {
+                End::Cancelled
+            },
+            at(10),
+            "test",
+        );
+        assert_eq!(journal.finish(id, ending.clone()).await, Ok(()));
+        let told = known(&journal, id).await;
+        assert_eq!(
+            (told.ending, told.event.kind),
+            (Some(ending), "test.v1".to_owned())
+        );
+        assert_eq!(queued(&journal).await.0.len(), 2);
+        assert_eq!(count(&journal, InvocationState::Accepted).await, 2);
+        journal.close().await;
+        let found = inspect(damaged.path()).unwrap();
+        assert!(!found.is_damaged(), "{}", words(&found));
+    }
 }
 
 /// Every page of a list: the records on them, and those that are left out.
