@@ -25,6 +25,8 @@ pub(super) struct Place {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Damaged {
     Record,
+    /// The record is whole, but stands elsewhere in the queues.
+    Place,
     Data,
 }
 
@@ -64,16 +66,29 @@ pub(super) fn queued(
     Ok(queued)
 }
 
-/// Up to `limit` places of a function's queue, the oldest first, of what was accepted before a time.
+/// Up to `limit` places of a function's queue, the oldest first, of what was accepted before a time and is not among
+/// `except`, each with what is damaged there. Those without a record are left out.
 pub(super) fn places(
     connection: &Connection,
-    function: &FunctionName,
-    before: i64,
+    (function, before): (&FunctionName, i64),
+    except: &HashSet<RequestId>,
     limit: usize,
-) -> rusqlite::Result<Vec<Place>> {
+) -> rusqlite::Result<Vec<(Place, Option<Damaged>)>> {
     let mut select = connection.prepare_cached(SELECT_PLACES)?;
-    let places = select.query_map(params![function.as_str(), before], Place::read)?;
-    places.take(limit).collect()
+    let mut rows = select.query(params![function.as_str(), before])?;
+    let mut places = Vec::new();
+    while places.len() < limit
+        && let Some(found) = rows.next()?
+    {
+        let place = Place::read(found)?;
+        if except.contains(&place.id) {
+            continue;
+        }
+        if let Some(record) = record(connection, function, place)? {
+            places.push((place, record.err()));
+        }
+    }
+    Ok(places)
 }
 
 /// The place of one invocation in a function's queue, if it waits there.
@@ -100,13 +115,15 @@ pub(super) fn record(
     let mut select = connection.prepare_cached(&sql)?;
     let read = select.query_row([place.id.as_bytes()], row::invocation);
     Ok(match readable(read.optional())? {
-        Some(record) => record.map(|invocation| {
-            // What the index has of it is not part of what was compared with the checksum.
-            let fits = invocation.state == InvocationState::Accepted
-                && invocation.function == *function
-                && invocation.accepted_at.as_millis() == place.accepted_at;
-            fits.then_some(invocation).ok_or(Damaged::Record)
-        }),
+        // What is whole and in another state does not wait: the entry is of no record.
+        Some(record) => record
+            .filter(|invocation| invocation.state == InvocationState::Accepted)
+            .map(|invocation| {
+                // What the index has of it is not part of what was compared with the checksum.
+                let fits = invocation.function == *function
+                    && invocation.accepted_at.as_millis() == place.accepted_at;
+                fits.then_some(invocation).ok_or(Damaged::Place)
+            }),
         None => Some(Err(Damaged::Record)),
     })
 }
@@ -180,6 +197,9 @@ impl Damaged {
         match self {
             Self::Record => {
                 "its record was changed on the disk while it waited, so nobody knows what the event was; it was not run"
+            }
+            Self::Place => {
+                "its place in the queue was changed on the disk while it waited; the event is as it was accepted; it was not run"
             }
             Self::Data => {
                 "the event's data was changed on the disk while it waited; it was not run"

@@ -107,13 +107,13 @@ impl Group<'_> {
         Ok(())
     }
 
-    /// Ends up to `limit` invocations at `now`; says which.
+    /// Ends up to `limit` invocations at `now`, but none of `unreadable`; says which.
     pub(in crate::sqlite) fn end_several(
         &mut self,
         which: &Several,
         ending: &Ending,
         now: Timestamp,
-        limit: usize,
+        (unreadable, limit): (&HashSet<RequestId>, usize),
     ) -> Result<Vec<RequestId>, Failure> {
         match which {
             Several::Running(except) => {
@@ -124,11 +124,14 @@ impl Group<'_> {
                 Ok(ids)
             }
             Several::Waiting(function) => {
-                self.end_waiting((function, i64::MAX), ending, now, limit)
+                self.end_waiting((function, i64::MAX), ending, now, (unreadable, limit))
             }
-            Several::Old(function, before) => {
-                self.end_waiting((function, before.as_millis()), ending, now, limit)
-            }
+            Several::Old(function, before) => self.end_waiting(
+                (function, before.as_millis()),
+                ending,
+                now,
+                (unreadable, limit),
+            ),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Ends what waits, also where the disk changed the record.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use tripline_model::{
@@ -35,23 +36,24 @@ impl Group<'_> {
         Ok(Settled::Ended)
     }
 
-    /// Ends up to `limit` of those that wait for a function and were accepted before a time; says which. A record that
-    /// is damaged ends like the others, and its end says what else is known.
+    /// Ends up to `limit` of those that wait for a function and were accepted before a time, except those of `except`;
+    /// says which. A record that is damaged ends like the others, and its end says what else is known. `Damaged` if SQLite
+    /// cannot read one.
     pub(super) fn end_waiting(
         &mut self,
-        (function, before): (&FunctionName, i64),
+        which: (&FunctionName, i64),
         ending: &Ending,
         now: Timestamp,
-        limit: usize,
+        (except, limit): (&HashSet<RequestId>, usize),
     ) -> Result<Vec<RequestId>, Failure> {
+        let (function, _) = which;
         let mut ended = Vec::new();
-        for place in waiting::places(self.connection, function, before, limit)? {
-            match waiting::record(self.connection, function, place)? {
-                Some(Ok(_)) => self.finish(place.id, ending, now)?,
-                Some(Err(damaged)) => {
+        for (place, damaged) in waiting::places(self.connection, which, except, limit)? {
+            match damaged {
+                None => self.finish(place.id, ending, now)?,
+                Some(damaged) => {
                     self.finish_damaged((function, place), damaged, ending.clone(), now)?;
                 }
-                None => continue,
             }
             ended.push(place.id);
         }
@@ -67,12 +69,13 @@ impl Group<'_> {
         ending: Ending,
         now: Timestamp,
     ) -> Result<(), Failure> {
-        let blank = match damaged {
+        let mended = match damaged {
             Damaged::Record => self.blank(place, function),
+            Damaged::Place => self.put_in_place(function, place),
             Damaged::Data => Ok(()),
         };
         let ending = ending.because(damaged.detail());
-        let done = blank
+        let done = mended
             .map_err(Failure::Sql)
             .and_then(|()| self.finish(place.id, &ending, now));
         done.map_err(|failure| failure.of(place.id))

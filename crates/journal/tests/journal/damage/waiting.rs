@@ -207,9 +207,61 @@ async fn what_its_queue_has_otherwise_than_its_record_is_not_run() {
     for one in &whole {
         journal.start(one.request_id, at(10)).await.unwrap();
     }
-    assert_eq!(known(&journal, id).await.ending.unwrap().reason, DAMAGED);
+    let told = known(&journal, id).await;
+    assert_eq!(told.event.kind, "test.v1", "the record is whole");
+    let ending = told.ending.unwrap();
+    assert_eq!(ending.reason, DAMAGED);
+    assert!(ending.detail.unwrap().starts_with("its place in the queue"));
     journal.close().await;
     assert!(!inspect(damaged.path()).unwrap().is_damaged());
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_does_not_keep_the_others_from_expiring() {
+    let (dir, records) = kept().await;
+    let id = records[0].request_id;
+    for is_old in [true, false] {
+        // Its trigger is now longer than the record.
+        let damaged = changed(dir.path(), "journal.db", |bytes| {
+            let at = record(bytes, id);
+            bytes[at - 25] = 0x7f;
+        });
+        let journal = opened(damaged.path()).unwrap();
+        let end = async || match is_old {
+            true => journal.expire(&function(QUEUE), at(9), at(9), 2).await,
+            false => {
+                journal
+                    .cancel_all(&function(QUEUE), at(9), "removed", 2)
+                    .await
+            }
+        };
+        let others = records[1..].iter().map(|one| one.request_id).collect();
+        assert_eq!((end().await, end().await), (Ok(others), Ok(Vec::new())));
+        assert_eq!(count(&journal, InvocationState::Accepted).await, 1);
+        journal.close().await;
+    }
+}
+
+/// Entries of the index that no record stands for are not all that waits.
+#[tokio::test]
+async fn places_without_a_record_do_not_hide_what_waits_behind_them() {
+    let (dir, records) = kept().await;
+    let path = dir.path().join("journal.db");
+    let connection = rusqlite::Connection::open(path).unwrap();
+    let hide = "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, 'state = 0', 'state = 9')
+                WHERE name = 'waiting'; PRAGMA writable_schema = RESET;";
+    connection.execute_batch(hide).unwrap();
+    let first = records[0].request_id;
+    let removed = connection.execute("DELETE FROM invocations WHERE id = ?1", [first.as_bytes()]);
+    assert_eq!(removed, Ok(1));
+    connection
+        .execute_batch(&hide.replace("'state = 0', 'state = 9'", "'state = 9', 'state = 0'"))
+        .unwrap();
+    drop(connection);
+    let journal = opened(dir.path()).unwrap();
+    let ended = journal.expire(&function(QUEUE), at(9), at(9), 1).await;
+    assert_eq!(ended, Ok(vec![records[1].request_id]));
+    journal.close().await;
 }
 
 /// A copy in which the index has another time since which an event waits.
