@@ -163,21 +163,36 @@ const ENTRY_BYTES_IN_TREE: (u64, u64) = (2030, 1003);
 /// Bytes of an entry that fit into one of its own pages.
 const ENTRY_BYTES_PER_PAGE: u64 = PAGE_BYTES - 4;
 
-/// About how many bytes of the file waiting and running events take.
+/// About how many bytes of the file waiting and running events take. What cannot be read counts as nothing: it must not
+/// keep the journal from being kept within its bound.
 pub(super) fn open_bytes(connection: &Connection) -> rusqlite::Result<u64> {
     // `UNION ALL`, because each state has an index of its own.
     let mut select = connection.prepare_cached(
-        "SELECT data_len, octet_length(extensions) FROM invocations WHERE state = 0
-         UNION ALL SELECT data_len, octet_length(extensions) FROM invocations WHERE state = 1",
+        "SELECT id FROM invocations WHERE state = 0
+         UNION ALL SELECT id FROM invocations WHERE state = 1",
     )?;
     let mut rows = select.query([])?;
     let mut bytes = 0;
-    while let Some(found) = rows.next()? {
-        let length = |at| Ok::<_, rusqlite::Error>(found.get::<_, Option<i64>>(at)?.unwrap_or(0));
-        let (data, attributes) = (length(0)?.unsigned_abs(), length(1)?.unsigned_abs());
+    while let Some(Some(found)) = waiting::readable(rows.next())? {
+        let id = row::id(found, 0)?;
+        // Not what the record says of it, which the disk may have changed.
+        let data = length(connection, SELECT_DATA_LENGTH, id)?;
+        let attributes = length(connection, SELECT_ATTRIBUTES_LENGTH, id)?;
         bytes += in_file(data) + in_file(attributes + RECORD_BYTES);
     }
     Ok(bytes)
+}
+
+/// Each reads no more than the head of its entry.
+const SELECT_DATA_LENGTH: &str = "SELECT octet_length(data) FROM payloads WHERE id = ?1";
+const SELECT_ATTRIBUTES_LENGTH: &str =
+    "SELECT octet_length(extensions) FROM invocations WHERE id = ?1";
+
+fn length(connection: &Connection, sql: &str, id: RequestId) -> rusqlite::Result<u64> {
+    let mut select = connection.prepare_cached(sql)?;
+    let read = select.query_row([id.as_bytes()], |found| found.get::<_, Option<i64>>(0));
+    let length = waiting::readable(read.optional())?.flatten().flatten();
+    Ok(length.map_or(0, i64::unsigned_abs))
 }
 
 /// Bytes of the file that an entry of this length takes. What does not fit into the tree gets whole pages.

@@ -121,3 +121,33 @@ async fn an_index_that_cannot_be_read_does_not_stop_the_writes() {
     accept(&journal, NAME, at(9)).await;
     journal.close().await;
 }
+
+/// What waits does not count towards the size, so its record tells how much that may be.
+#[tokio::test]
+async fn a_damaged_record_that_waits_does_not_lift_the_bound_of_the_size() {
+    let (dir, _) = kept().await;
+    let journal = opened(dir.path()).unwrap();
+    let id = accept(&journal, NAME, at(300)).await;
+    journal.close().await;
+    let huge = changed(dir.path(), "journal.db", |_| {});
+    let connection = rusqlite::Connection::open(huge.path().join("journal.db")).unwrap();
+    let sql = "UPDATE invocations SET data_len = data_len + (1 << 60) WHERE id = ?1";
+    assert_eq!(connection.execute(sql, [id.as_bytes()]), Ok(1));
+    drop(connection);
+    let unreadable = changed(dir.path(), "journal.db", |bytes| {
+        let at = record(bytes, id);
+        // Its trigger is now longer than the record.
+        bytes[at - 25] = 0x7f;
+    });
+    let no_room = Retention {
+        keep_ended: Duration::MAX,
+        max_bytes: 1,
+        ..AN_HOUR
+    };
+    for damaged in [huge, unreadable] {
+        let journal = opened(damaged.path()).unwrap();
+        let purged = journal.purge(&no_room, at(400)).await;
+        assert_eq!(purged.map(|purged| purged.invocations), Ok(3));
+        journal.close().await;
+    }
+}
