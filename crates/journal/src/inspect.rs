@@ -59,7 +59,9 @@ pub struct KnownFunction {
 const MEND_BY_START: &str = "nothing: the next start of the hub puts it right";
 const MEND_UNPROVEN: &str = "nothing after a power cut: a hub starts, and says this once; in place of a copy without `journal.db-shm`, take one \
                              of the whole data directory";
-const MEND_EVENTS: &str = "nothing here: a hub has ended them; offer again what must be done";
+// Under the same key, and as the same object or message, it counts as accepted before.
+const MEND_EVENTS: &str =
+    "nothing here: a hub has ended them; offer what must be done again, under another key";
 const MEND_LOGS: &str =
     "remove this file with the hub stopped, if its logs may go; the journal does not need it";
 
