@@ -118,9 +118,14 @@ impl Shared {
                     return EndRecord::Unknown;
                 }
                 // The first end wins; whoever wrote it has notified the others.
-                Err(error) => {
+                Err(error @ JournalError::Illegal(_)) => {
                     tracing::debug!(%error, "the end was recorded before");
                     return EndRecord::Durable;
+                }
+                // Its record is damaged or gone. Whoever waits for this end hears of it; another try would end the same.
+                Err(error) => {
+                    tracing::error!(%error, "the end is recorded nowhere");
+                    break;
                 }
             }
             let closed = self.closed.cancelled();

@@ -170,6 +170,31 @@ async fn a_start_that_finds_no_record_is_an_end() {
     assert_eq!(*lane.counts(), counts);
 }
 
+/// The record of what runs is damaged, so that its end cannot be written.
+#[tokio::test(start_paused = true)]
+async fn an_end_that_cannot_be_recorded_is_told_and_counted() {
+    let world = World::new();
+    let journal = Arc::new(Yielding::new(world.journal.clone(), 1));
+    let dispatcher = world.start_over(journal.clone()).await;
+    let handle = dispatcher.handle();
+    let id = accepted(&handle, offer("held")).await;
+    until(async || handle.running() == 1).await;
+    let damaged = (Write::Finish, JournalError::Damaged(id));
+    journal.failures.lock().unwrap().push_back(damaged);
+    let waiter = handle.0.ends.join(id);
+    let told = timeout(Duration::from_secs(5), waiter.news.notified());
+    world.runtime.release.add_permits(1);
+    told.await.expect("it is told");
+    until(async || handle.running() == 0).await;
+    let mut counts = InvocationCounts::default();
+    counts.accepted(Some(&trigger("t")));
+    counts.started();
+    counts.ended(End::Succeeded);
+    let lane = handle.0.lanes.values().next().unwrap();
+    assert_eq!(*lane.counts(), counts);
+    assert!(!handle.0.has_failed());
+}
+
 /// SQLite cannot write what it cannot find in its index: the event waits, and nothing behind it does.
 #[tokio::test(start_paused = true)]
 async fn a_start_that_finds_a_damaged_record_is_passed_over() {

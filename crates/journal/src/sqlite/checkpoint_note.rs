@@ -34,7 +34,8 @@ pub(super) fn begin(database: &Path) {
 }
 
 /// Notes that all `frames` of the WAL are in the database, so that it may be truncated. If that fails, there is no note,
-/// and an empty WAL counts as whole: it was most likely truncated, and nobody can tell. Of an empty WAL there is nothing to note: what was noted of the one before stands.
+/// and an empty WAL counts as whole: it was most likely truncated, and nobody can tell. Of an empty WAL there is nothing to
+/// note: what was noted of the one before stands.
 pub(super) fn write(database: &Path, frames: i64) {
     match wal_damage::salts(database) {
         Ok(Some(salts)) => CheckpointNote {
