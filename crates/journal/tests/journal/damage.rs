@@ -66,6 +66,20 @@ fn changed(from: &Path, name: &str, change: impl Fn(&mut Vec<u8>)) -> TempDir {
     dir
 }
 
+/// How many bytes the values of a record have after its id, which is at `start`, by the kinds of them that stand before it.
+/// No two records need have the same, for a checksum takes as many bytes as it needs.
+fn values_length(file: &[u8], start: usize) -> usize {
+    let kinds = file[start - 26..start].iter();
+    let lengths = kinds.map(|kind| match usize::from(*kind) {
+        0 | 8 | 9 => 0,
+        5 => 6,
+        6 | 7 => 8,
+        number @ 1..=4 => number,
+        text => (text - 12) / 2,
+    });
+    lengths.sum()
+}
+
 fn words(found: &Inspection) -> String {
     let lines = found.findings.iter();
     lines

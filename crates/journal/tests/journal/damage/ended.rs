@@ -61,11 +61,10 @@ async fn a_damaged_record_does_not_hold_up_retention() {
     let file = fs::read(dir.path().join("journal.db")).unwrap();
     let id = records[1].request_id;
     let start = record(&file, id);
-    // Its length is a number of two bytes before the length of its header, which is 28, and both are left out: they are
-    // the way to other records, as its id is.
-    let length = usize::from(file[start - 30] & 0x7f) * 128 + usize::from(file[start - 29]);
-    // One bit of each byte, from the lengths of its values to the end.
-    let bytes = (start - 26..start).chain(start + 16..start + length - 28);
+    let end = start + 16 + values_length(&file, start);
+    // One bit of each byte, from the lengths of its values to the end. Its own length and its id are left out: they are
+    // the way to other records.
+    let bytes = (start - 26..start).chain(start + 16..end);
     let (mut removed, mut passed_over) = (0, 0);
     for byte in bytes {
         let damaged = changed(dir.path(), "journal.db", |bytes| {
