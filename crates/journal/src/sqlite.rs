@@ -3,6 +3,7 @@
 mod checkpoint;
 mod checkpoint_note;
 mod data_dir;
+mod ends;
 mod group;
 mod identity;
 mod job;
@@ -146,29 +147,6 @@ impl SqliteJournal {
         F: FnMut(&mut Group<'_>) -> Result<T, Failure> + Send + 'static,
     {
         self.write(false, 512, run).await
-    }
-
-    /// Ends several. Those that wait and that SQLite cannot read are passed over: each undoes the transaction, which is
-    /// then repeated without it.
-    async fn end_several(
-        &self,
-        which: Several,
-        ending: Ending,
-        limit: usize,
-    ) -> Result<Vec<RequestId>, JournalError> {
-        let (which, now) = (Arc::new((which, ending)), self.clock.now());
-        let mut unreadable = HashSet::new();
-        loop {
-            let (which, except) = (Arc::clone(&which), unreadable.clone());
-            let end = self.amend(move |group| {
-                let (which, ending) = &*which;
-                group.end_several(which, ending, now, (&except, limit))
-            });
-            match end.await {
-                Err(JournalError::Damaged(id)) if unreadable.insert(id) => {}
-                done => return done,
-            }
-        }
     }
 
     fn queue(&self) -> Option<mpsc::Sender<Box<dyn Work>>> {
