@@ -1,11 +1,13 @@
 //! What must be true, whatever was struck. Each rule says in words what it found against the hub.
 
 mod bounds;
+mod data;
 mod ticks;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use self::bounds::bounded;
+use self::data::events_are_whole;
 use self::ticks::ticks;
 use crate::facts::{Facts, Invocation};
 use crate::history::Observations;
@@ -25,11 +27,12 @@ pub(crate) struct Evidence<'a> {
 type Rule = fn(&Evidence<'_>) -> Vec<String>;
 
 /// Every rule, by the word for what it protects.
-const RULES: [(&str, Rule); 16] = [
+const RULES: [(&str, Rule); 17] = [
     ("receipts are known", receipts_are_known),
     ("one start", one_start),
     ("everything ends", everything_ends),
     ("nothing runs that nobody sent", nothing_is_invented),
+    ("events are whole", events_are_whole),
     ("one acceptance for one event", one_acceptance),
     ("records and objects are accepted", sources_are_taken),
     ("positions follow", positions_follow),

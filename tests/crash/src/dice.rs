@@ -17,6 +17,10 @@ impl Dice {
         mixed ^ (mixed >> 31)
     }
 
+    pub(crate) fn byte(&mut self) -> u8 {
+        self.throw().to_le_bytes()[0]
+    }
+
     /// A number from `from` to below `to`, which is more.
     pub(crate) fn between(&mut self, from: u64, to: u64) -> u64 {
         from + self.throw() % (to - from)

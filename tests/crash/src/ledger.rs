@@ -1,5 +1,5 @@
-//! What the functions wrote themselves: `start ID MARK` as their first deed, `half ID` after their first line, `end ID` as
-//! their last deed.
+//! What the functions wrote themselves: `start ID MARK` as their first deed, `half ID` after their first line, `data ID WHAT`
+//! when they have read their event's data, `end ID` as their last deed.
 
 use std::collections::BTreeMap;
 
@@ -12,6 +12,8 @@ pub(crate) struct Deeds {
     pub(crate) halves: usize,
     /// How often it came to its end.
     pub(crate) ends: usize,
+    /// What it wrote down of its event's data.
+    pub(crate) data: Option<String>,
     /// The mark of its event.
     pub(crate) mark: String,
 }
@@ -31,6 +33,9 @@ pub(crate) fn read(lines: &[String]) -> Result<Ledger, String> {
                 mark.clone_into(&mut deeds.mark);
             }
             ["half", id] => ledger.entry(id.to_owned()).or_default().halves += 1,
+            ["data", id, data] => {
+                ledger.entry(id.to_owned()).or_default().data = Some(data.to_owned());
+            }
             ["end", id] => ledger.entry(id.to_owned()).or_default().ends += 1,
             _ => return Err(line.clone()),
         }
@@ -43,12 +48,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_a_start_a_half_or_an_end() {
-        let lines = ["start a m", "half a", "end a", "start a m"].map(str::to_owned);
+    fn a_line_is_a_start_a_half_an_end_or_of_data() {
+        let lines = ["start a m", "half a", "data a d", "end a", "start a m"].map(str::to_owned);
         let ledger = read(&lines).unwrap();
         let deeds = &ledger["a"];
         assert_eq!((deeds.starts, deeds.halves, deeds.ends), (2, 1, 1));
         assert_eq!(ledger["a"].mark, "m");
+        assert_eq!(ledger["a"].data.as_deref(), Some("d"));
         assert!(read(&["start a".to_owned()]).is_err());
     }
 }

@@ -11,6 +11,7 @@ mod history;
 mod ledger;
 mod load;
 mod moment;
+mod payload;
 mod report;
 mod steps;
 mod strike;

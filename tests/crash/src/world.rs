@@ -29,11 +29,16 @@ pub(crate) const PARTITIONS: i32 = 2;
 /// What the function prints, line by line: to its output and to its errors.
 pub(crate) const PRINTS: [&[&str]; 2] = [&["one", "two"], &["aside"]];
 
-/// How the function behaves is part of its event's mark. The daemon must not outlive its invocation.
+/// How the function behaves is part of its event's mark. The daemon must not outlive its invocation. What it writes down of
+/// its event's data is in `payload.rs`; somebody who is killed over it writes nothing.
 const FUNCTION: &str = r#"
 echo "start $TRIPLINE_REQUEST_ID $CE_SUBJECT" >> ledger
 echo one
 echo "half $TRIPLINE_REQUEST_ID" >> ledger
+case "$CE_SUBJECT" in
+    *object-*) data=$(sed 's/.*"key":"\(.*\)","size":\([0-9]*\),.*/\1:\2/') ;;
+    *) data=$(sha256sum) ;;
+esac && echo "data $TRIPLINE_REQUEST_ID ${data%% *}" >> ledger
 echo left > "$TRIPLINE_SCRATCH/left"
 case "$CE_SUBJECT" in
     *-slow) sleep 0.4 ;;

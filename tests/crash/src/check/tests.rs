@@ -6,6 +6,7 @@ use super::*;
 use crate::facts::Printed;
 use crate::history::Answer;
 use crate::ledger::Deeds;
+use crate::payload;
 
 struct Scene {
     observed: Observations,
@@ -57,6 +58,7 @@ fn good() -> Scene {
     observed.committed.insert((0, 1), 5000);
     observed.seen.insert("1".to_owned(), "succeeded".to_owned());
     let deeds = |mark: &str| Deeds {
+        data: Some(payload::digest(mark)),
         starts: 1,
         halves: 1,
         ends: 1,
@@ -144,6 +146,13 @@ fn every_rule_speaks() {
     });
     speaks("nothing runs that nobody sent", |scene| {
         scene.observed.calls.remove("/call/a");
+    });
+    speaks("events are whole", |scene| {
+        let deeds = scene.ledger.get_mut("1").unwrap();
+        deeds.data = Some(payload::digest("/call/b"));
+    });
+    speaks("events are whole", |scene| {
+        scene.ledger.get_mut("3").unwrap().data = None
     });
     speaks("one acceptance for one event", |scene| {
         let again = invocation("5", "record", "record-0", "succeeded");
@@ -298,6 +307,45 @@ fn only_a_run_that_met_the_death_of_a_function_may_be_killed() {
     assert_eq!(wrong(&scene).len(), 1);
     scene.facts.function_deaths.push([4999, 5000]);
     assert_eq!(wrong(&scene), Vec::<String>::new());
+}
+
+#[test]
+fn only_a_run_that_met_a_death_may_have_read_a_part_or_nothing() {
+    let found = |state: &str, data: Option<&str>, deaths: [Vec<[i64; 2]>; 2]| {
+        let mut scene = good();
+        scene.facts.invocations[0].state = state.to_owned();
+        scene.ledger.get_mut("1").unwrap().data = data.map(str::to_owned);
+        [scene.facts.executor_deaths, scene.facts.function_deaths] = deaths;
+        let found = wrong(&scene);
+        let torn = found
+            .iter()
+            .filter(|one| one.starts_with("events are whole"));
+        torn.count()
+    };
+    let met = || vec![[5000, 5000]];
+    assert_eq!(found("lost", Some("part"), [met(), vec![]]), 0);
+    assert_eq!(found("lost", Some("part"), [vec![], met()]), 1);
+    assert_eq!(found("succeeded", Some("part"), [met(), met()]), 1);
+    assert_eq!(found("succeeded", None, [vec![], met()]), 0);
+    assert_eq!(found("succeeded", None, [met(), vec![]]), 1);
+}
+
+#[test]
+fn of_an_object_key_and_size_are_read() {
+    let mut scene = good();
+    let object = invocation("5", "object", "object-0", "succeeded");
+    scene.facts.invocations.push(object);
+    scene.observed.objects.insert("object-0".to_owned(), true);
+    let mut deeds = scene.ledger["1"].clone();
+    "object-0".clone_into(&mut deeds.mark);
+    for (data, count) in [
+        (payload::of_object("object-0"), 0),
+        ("object-0:1".into(), 1),
+    ] {
+        deeds.data = Some(data);
+        scene.ledger.insert("5".to_owned(), deeds.clone());
+        assert_eq!(wrong(&scene).len(), count, "{:?}", wrong(&scene));
+    }
 }
 
 #[test]

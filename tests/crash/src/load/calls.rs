@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Pace, client};
 use crate::history::{Answer, History};
+use crate::payload;
 
 const EVERY: Duration = Duration::from_millis(25);
 
@@ -80,7 +81,7 @@ impl Caller {
         let mut request = self
             .client
             .post(format!("{}{mark}", self.gateway))
-            .body("x");
+            .body(payload::of(mark));
         if with_key {
             request = request.header("Idempotency-Key", mark);
         }

@@ -7,6 +7,7 @@ use tripline_tests::S3Client;
 
 use super::Pace;
 use crate::history::History;
+use crate::payload;
 
 const EVERY: Duration = Duration::from_millis(300);
 
@@ -29,7 +30,7 @@ impl Writer {
             let mark = format!("{}object-{n}", self.prefix);
             history.lock().objects.insert(mark.clone(), false);
             let request = self.client.put_object().bucket(&self.bucket).key(&mark);
-            if request.body(b"x".to_vec().into()).send().await.is_ok() {
+            if request.body(payload::of(&mark).into()).send().await.is_ok() {
                 history.lock().objects.insert(mark, true);
             }
         }

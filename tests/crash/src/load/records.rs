@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Pace;
 use crate::history::History;
+use crate::payload;
 
 const EVERY: Duration = Duration::from_millis(120);
 
@@ -42,7 +43,8 @@ impl Producer {
             }
             let mark = format!("{}record-{n}", self.prefix);
             history.lock().records.insert(mark.clone(), false);
-            let record = FutureRecord::to(&self.topic).key(&mark).payload("x");
+            let payload = payload::of(&mark);
+            let record = FutureRecord::to(&self.topic).key(&mark).payload(&payload);
             let sent = self.producer.send(record, Duration::from_secs(10)).await;
             if sent.is_ok() {
                 history.lock().records.insert(mark, true);
