@@ -12,12 +12,12 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 use tripline_tests::{Hub, eventually, is_alive, processes_with};
 
-/// A line every now and then, for long enough to be found in the middle by five kills.
+/// Thirty lines, one every `PACE` seconds: for long enough to be found in the middle.
 const COUNT: &str = r#"
 [functions.count]
 command = ["sh", "-c", '''
 i=0
-while [ $i -lt 30 ]; do i=$((i + 1)); echo "line $i"; sleep 0.2; done
+while [ $i -lt 30 ]; do i=$((i + 1)); echo "line $i"; sleep PACE; done
 echo "$TRIPLINE_REQUEST_ID" >> ledger
 ''']
 timeout = "10m"
@@ -43,20 +43,20 @@ async fn wrote(hub: &Hub, id: &str, count: usize) {
     .await;
 }
 
-fn prepared() -> Hub {
-    let hub = Hub::prepare(COUNT);
+fn prepared(pace: &str) -> Hub {
+    let hub = Hub::prepare(&COUNT.replace("PACE", pace));
     // What is there when a function starts can be written to; see `isolation`.
     hub.write("ledger", "");
     hub
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_goes_on_over_five_kills_of_the_hub() {
-    let mut hub = prepared();
+async fn a_run_with_a_line_a_second_goes_on_over_five_kills_of_the_hub() {
+    let mut hub = prepared("1");
     hub.launch().await;
     let id = hub.post("/hook", "x").await;
     for life in 1..=5 {
-        wrote(&hub, &id, life * 4).await;
+        wrote(&hub, &id, life * 5).await;
         hub.kill().await;
         hub.launch().await;
         let found = hub.get(&format!("/v1/invocations/{id}")).await;
@@ -156,9 +156,9 @@ async fn what_memory_had_no_room_for_without_a_hub_is_there_once_and_in_order() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stopped_hub_leaves_what_runs_to_the_next() {
-    let config = format!("[hub]\ndrain = \"0s\"\n{COUNT}");
-    let mut hub = Hub::prepare(&config);
-    hub.write("ledger", "");
+    let mut hub = prepared("0.2");
+    let config = hub.lines("tripline.toml").join("\n");
+    hub.write("tripline.toml", &format!("[hub]\ndrain = \"0s\"\n{config}"));
     hub.launch().await;
     let id = hub.post("/hook", "x").await;
     wrote(&hub, &id, 3).await;
@@ -240,7 +240,7 @@ async fn an_executor_that_dies_takes_its_functions_along() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upgraded_hub_leaves_the_old_executor_its_runs() {
-    let mut hub = prepared();
+    let mut hub = prepared("0.2");
     hub.launch().await;
     let old_run = hub.post("/hook", "x").await;
     wrote(&hub, &old_run, 2).await;
