@@ -27,7 +27,7 @@ pub(crate) struct Evidence<'a> {
 type Rule = fn(&Evidence<'_>) -> Vec<String>;
 
 /// Every rule, by the word for what it protects.
-const RULES: [(&str, Rule); 17] = [
+const RULES: [(&str, Rule); 18] = [
     ("receipts are known", receipts_are_known),
     ("one start", one_start),
     ("everything ends", everything_ends),
@@ -44,6 +44,7 @@ const RULES: [(&str, Rule); 17] = [
     ("logs are whole", logs_are_whole),
     ("ticks", ticks),
     ("reclaimed", reclaimed),
+    ("secrets stay secret", secrets_stay_secret),
     ("bounded", bounded),
 ];
 
@@ -315,6 +316,14 @@ fn reclaimed(evidence: &Evidence<'_>) -> Vec<String> {
     let groups = facts.groups.iter().map(|path| format!("{path} is left"));
     let left = alive.chain(scratch).chain(groups);
     outlived.chain(left).collect()
+}
+
+/// No secret is where it need not be: not on the disk, in no answer, in no log, at no other process.
+fn secrets_stay_secret(evidence: &Evidence<'_>) -> Vec<String> {
+    let search = &evidence.facts.search;
+    let nothing = (search.searched == 0).then(|| "nothing was searched".to_owned());
+    let leaks = evidence.observed.leaks.iter().chain(&search.leaks);
+    nothing.into_iter().chain(leaks.cloned()).collect()
 }
 
 fn marks<'a>(evidence: &Evidence<'a>) -> BTreeSet<&'a str> {

@@ -10,6 +10,7 @@ use serde_json::Value;
 use tripline_model::Timestamp;
 use tripline_tests::{Vitals, eventually_within};
 
+use crate::secrets::{self, Search};
 use crate::world::{Span, World};
 
 /// How long a hub may take to come to rest.
@@ -63,6 +64,8 @@ pub(crate) struct Facts {
     pub(crate) executors: Vec<Vitals>,
     /// What the data directory takes on the disk, in KiB.
     pub(crate) disk_kib: u64,
+    /// Where secrets were looked for, and where they were that must not be there.
+    pub(crate) search: Search,
     /// When executors were killed, from just before until just after.
     pub(crate) executor_deaths: Vec<[i64; 2]>,
     /// When functions were killed, likewise.
@@ -147,6 +150,7 @@ pub(crate) async fn gather(world: &World) -> Facts {
         vitals: Some(Vitals::of(world.hub.pid())),
         executors: executors.collect(),
         disk_kib: bytes_in(&world.hub.path("data")) >> 10,
+        search: secrets::search(world).await,
         invocations,
         executor_deaths: millis(&world.executor_deaths),
         function_deaths: millis(&world.function_deaths),

@@ -23,6 +23,10 @@ pub(crate) struct Observations {
     pub(crate) committed: BTreeMap<(i32, i64), i64>,
     /// RequestIds of which something was alive when they had ended, and did not show it.
     pub(crate) outlived: BTreeSet<String>,
+    /// Secrets at functions that should not have them, in words.
+    pub(crate) leaks: BTreeSet<String>,
+    /// How often a function was seen to have its own.
+    pub(crate) kept: usize,
     /// States that went back, in words.
     pub(crate) went_back: BTreeSet<String>,
     /// Answers of the hub that no client should ever get, in words.
@@ -79,6 +83,13 @@ impl History {
             .or_default()
             .answers
             .push(answer);
+    }
+
+    /// Somebody looked for secrets at functions.
+    pub(crate) fn noted(&self, leaks: BTreeSet<String>, was_kept: bool) {
+        let mut observed = self.lock();
+        observed.leaks.extend(leaks);
+        observed.kept += usize::from(was_kept);
     }
 
     /// The broker keeps this position of the hub's group.

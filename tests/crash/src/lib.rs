@@ -13,6 +13,7 @@ mod load;
 mod moment;
 mod payload;
 mod report;
+mod secrets;
 mod steps;
 mod strike;
 mod tracer;

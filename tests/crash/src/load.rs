@@ -18,6 +18,9 @@ use crate::world::World;
 /// Callers at the same time. Together with their pace: more than the limit lets through.
 const CALLERS: usize = 4;
 
+/// Where callers have to show a token.
+const GUARDED: &str = "/guarded/";
+
 /// All clients of a campaign.
 pub(crate) struct Load {
     stop: CancellationToken,
@@ -32,7 +35,8 @@ impl Load {
         let stop = CancellationToken::new();
         let mut clients = JoinSet::new();
         for caller in 0..CALLERS {
-            let path = format!("/call/{prefix}{caller}");
+            let route = if caller == 0 { GUARDED } else { "/call/" };
+            let path = format!("{route}{prefix}{caller}");
             let caller = Caller::new(&world.gateway);
             clients.spawn(caller.go_on(path, history.clone(), stop.clone()));
         }

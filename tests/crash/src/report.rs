@@ -21,6 +21,9 @@ const WENT_ON: &str = "a run that outlived its hub";
 /// What it must show besides: else nothing was seen of the limit over a restart.
 const FULL: &str = "a full second over a restart";
 
+/// And this: else the secret was never there to be seen elsewhere.
+const KEPT: &str = "a function with its own secret";
+
 /// The figures of a campaign.
 #[derive(Debug, Clone)]
 pub struct Report {
@@ -57,6 +60,8 @@ pub(crate) struct Figures {
     pub(crate) lives: usize,
     /// Lives in whose first second the limit was used up, with what the life before had accepted in that second.
     pub(crate) full_over_restart: usize,
+    /// Looks at which a function had a secret of its own.
+    pub(crate) kept: usize,
     /// Positions that the broker was seen to keep.
     pub(crate) positions: usize,
     /// The hub's at the end.
@@ -100,6 +105,7 @@ impl Figures {
             twice: ledger.values().filter(|deeds| deeds.starts > 1).count(),
             lives: facts.lives.len(),
             full_over_restart: full_over_restart(facts),
+            kept: observed.kept,
             positions: observed.committed.len(),
             vitals: facts.vitals,
             disk_kib: facts.disk_kib,
@@ -218,6 +224,7 @@ impl Report {
         let figures = &self.figures;
         want("a call that was refused", figures.refused);
         want("a call without an answer", figures.unknown);
+        want(KEPT, figures.kept);
         for state in ["succeeded", "failed", "lost"] {
             want(state, figures.ended.get(state).copied().unwrap_or(0));
         }
@@ -334,6 +341,7 @@ mod tests {
             FULL,
             "a call that was refused",
             "a call without an answer",
+            KEPT,
         ];
         let all = strikes.iter().chain(&STAGES).chain(&others);
         let all = all.chain(&["succeeded", "failed", "lost"]);

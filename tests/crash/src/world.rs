@@ -16,6 +16,7 @@ use tripline_tests::{Disk, Hub, S3, eventually, free_port, kafka, processes_with
 
 use crate::binary::binary;
 use crate::groups::Groups;
+use crate::secrets;
 
 /// Events that the hub takes in any second: few enough that callers are refused all the time.
 pub(crate) const QPS: usize = 60;
@@ -60,11 +61,20 @@ listen = "127.0.0.1:0"
 [functions.work]
 command = ["sh", "-c", '''FUNCTION''']
 concurrency = 6
+[functions.keeper]
+command = ["sh", "-c", '''FUNCTION''']
+concurrency = 3
+env = { OWN = { file = "secrets/own" } }
 [triggers.call]
 kind = "http"
 function = "work"
 route = "POST /call/{mark}"
 auth = "none"
+[triggers.guarded]
+kind = "http"
+function = "keeper"
+route = "POST /guarded/{mark}"
+auth = { bearer = { file = "secrets/bearer" } }
 "#;
 
 const TICK: &str = r#"
@@ -212,6 +222,7 @@ impl World {
         };
         world.hub.write("tripline.toml", &world.config(port, all));
         world.hub.write("ledger", "");
+        secrets::write(&world.hub);
         world.launch().await;
         world.watches().await;
         world
@@ -249,7 +260,7 @@ impl World {
     pub(crate) fn triggers(&self) -> Vec<&'static str> {
         let record = self.broker.as_ref().map(|_| "record");
         let object = self.store.as_ref().map(|_| "object");
-        ["call", "tick"]
+        ["call", "guarded", "tick"]
             .into_iter()
             .chain(record)
             .chain(object)

@@ -7,6 +7,7 @@ use crate::facts::Printed;
 use crate::history::Answer;
 use crate::ledger::Deeds;
 use crate::payload;
+use crate::secrets::Search;
 
 struct Scene {
     observed: Observations,
@@ -92,6 +93,7 @@ fn good() -> Scene {
             files: 1,
             threads: 1,
         }],
+        search: Search::of_so_many(1),
         ..Facts::default()
     };
     Scene {
@@ -241,6 +243,15 @@ fn rules_of_ticks_and_of_the_machine_speak() {
     });
     speaks("reclaimed", |scene| {
         scene.facts.groups.insert("a".to_owned());
+    });
+    speaks("secrets stay secret", |scene| {
+        scene.observed.leaks.insert("in a".to_owned());
+    });
+    speaks("secrets stay secret", |scene| {
+        scene.facts.search.leaks.push("in a".to_owned());
+    });
+    speaks("secrets stay secret", |scene| {
+        scene.facts.search.searched = 0
     });
     speaks("bounded", |scene| scene.facts.executors[0].files = 1000);
     speaks("bounded", |scene| scene.facts.disk_kib = 64 << 10);

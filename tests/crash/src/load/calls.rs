@@ -6,9 +6,9 @@ use reqwest::{Client, RequestBuilder};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::{Pace, client};
+use super::{GUARDED, Pace, client};
 use crate::history::{Answer, History};
-use crate::payload;
+use crate::{payload, secrets};
 
 const EVERY: Duration = Duration::from_millis(25);
 
@@ -82,6 +82,9 @@ impl Caller {
             .client
             .post(format!("{}{mark}", self.gateway))
             .body(payload::of(mark));
+        if mark.starts_with(GUARDED) {
+            request = request.bearer_auth(secrets::bearer());
+        }
         if with_key {
             request = request.header("Idempotency-Key", mark);
         }

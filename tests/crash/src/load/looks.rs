@@ -1,5 +1,5 @@
 //! Somebody who looks at the newest invocations all the time: no state may ever go back, and of what has just ended nothing
-//! may be alive that the hub does not show.
+//! may be alive that the hub does not show. Functions hold no secrets but their own meanwhile.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,6 +13,7 @@ use tripline_tests::request_ids_alive;
 
 use super::{Pace, client};
 use crate::history::History;
+use crate::secrets;
 
 const EVERY: Duration = Duration::from_millis(150);
 
@@ -20,6 +21,8 @@ pub(super) async fn look(data: PathBuf, history: History, stop: CancellationToke
     let client = client();
     let mut pace = Pace::new(EVERY, stop);
     while pace.next().await {
+        let (leaks, was_kept) = secrets::of_functions(&data);
+        history.noted(leaks, was_kept);
         // A hub that is down is nothing to look at.
         let Some(page) = page(&client, &data).await else {
             continue;
