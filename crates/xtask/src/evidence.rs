@@ -85,10 +85,6 @@ fn prove(args: &EvidenceArgs, file: &Path) -> Outcome<()> {
     let mut cuts = crash::command()?;
     cuts.args(["--power", "--cycles", &args.cuts.to_string()])
         .args(&json);
-    let packages = ["test", "-p", "tripline-kafka", "-p", "tripline-journal"];
-    let large = ["--", "--test-threads=1", "real::group", "disk::bound"];
-    let mut beside_them = repo::cargo(&[packages.as_slice(), &large].concat())?;
-    beside_them.env("TRIPLINE_TEST_FULL", "1");
     let services = Services::start(Ports::FREE)?;
     for (what, command) in [
         ("strikes under load", &mut strikes),
@@ -96,7 +92,6 @@ fn prove(args: &EvidenceArgs, file: &Path) -> Outcome<()> {
         ("power cuts", &mut cuts),
         ("simulated histories", &mut simulate),
         ("mutants", &mut mutants),
-        ("Kafka and the journal, at full size", &mut beside_them),
     ] {
         one(&services, what, command)?;
     }

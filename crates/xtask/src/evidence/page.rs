@@ -37,6 +37,11 @@ fn title(proof: &str) -> (&str, &str) {
             "Each must be caught by the simulation. By which of its rules (simulation/README.md), by what that saw, and in which \
              history:",
         ),
+        "crates" => (
+            "Triggers and journal",
+            "The tests of the crates that meet the faults of brokers, stores, clocks and disks, against real services where \
+             those can be had.",
+        ),
         "end_to_end" => (
             "End to end",
             "The release binary as a person runs it, by module; README.md says what each shows. A test that could not run, or \

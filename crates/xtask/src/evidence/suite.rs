@@ -1,10 +1,12 @@
-//! The end-to-end tests as a proof: how many of each module passed and how many were skipped, as the test program
-//! reports it.
+//! Tests as a proof: how many of each module or crate passed and how many were skipped, as the test programs report it.
+
+mod crates;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::{Map, Value, json};
 
@@ -14,29 +16,44 @@ use crate::services::Services;
 use crate::time::Stopwatch;
 use crate::{release, repo, signals};
 
-/// Runs all of them on the release binary, and appends what came of them to `file`.
+/// Runs the tests of the crates that meet the world's faults, then the end-to-end tests, and appends what came of them to
+/// `file`.
 pub(super) fn prove(services: &Services, file: &Path) -> Outcome<()> {
+    crates::prove(services, file)?;
     eprintln!("==> end-to-end tests");
-    let log = repo::tools()?.join("evidence-suite.log");
-    let output = File::create(&log).map_err(|error| Failure::file("create", &log, error))?;
     let suite = ["test", "-p", "tripline-tests", "--test", "e2e"];
-    // A test that passed hides what it printed, and with that why it was skipped. At full size a test needs the machine for
-    // itself.
-    let mut command =
-        repo::cargo(&[&suite[..], &["--", "--show-output", "--test-threads=1"]].concat())?;
+    // At full size a test needs the machine for itself.
+    let mut command = repo::cargo(&[&suite[..], &["--", SHOW, "--test-threads=1"]].concat())?;
     command
         .env("TRIPLINE_TEST_BIN", release::binary()?)
-        .env("TRIPLINE_TEST_FULL", "1")
-        .stdout(output);
+        .env("TRIPLINE_TEST_FULL", "1");
     let watch = Stopwatch::start();
-    let code = services.run(&mut command, Limits::PERSON)?;
+    let text = output(services, command, "the end-to-end tests")?;
+    let counts = read(&text).ok_or_else(|| incomplete("the end-to-end tests"))?;
+    append(file, counts.proof("end_to_end", "module"), &watch)
+}
+
+/// A test that passed hides what it printed, and with that why it was skipped.
+const SHOW: &str = "--show-output";
+
+/// What these tests print; it is an error if one fails.
+fn output(services: &Services, mut command: Command, what: &str) -> Outcome<String> {
+    let log = repo::tools()?.join("evidence-suite.log");
+    let to = File::create(&log).map_err(|error| Failure::file("create", &log, error))?;
+    let code = services.run(command.stdout(to), Limits::PERSON)?;
     signals::check()?;
+    if code != 0 {
+        return Err(Failure::new(format!("{what} failed: {}", log.display())));
+    }
     let text = fs::read(&log).map_err(|error| Failure::file("read", &log, error))?;
-    let text = String::from_utf8_lossy(&text);
-    let Some(mut proof) = read(&text).filter(|_| code == 0) else {
-        let what = "the end-to-end tests failed, or did not print their result";
-        return Err(Failure::new(format!("{what}: {}", log.display())));
-    };
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+fn incomplete(what: &str) -> Failure {
+    Failure::new(format!("{what} did not print their results"))
+}
+
+fn append(file: &Path, mut proof: Value, watch: &Stopwatch) -> Outcome<()> {
     proof["seconds"] = watch.elapsed().as_secs().into();
     let mut to = OpenOptions::new()
         .append(true)
@@ -45,48 +62,38 @@ pub(super) fn prove(services: &Services, file: &Path) -> Outcome<()> {
     writeln!(to, "{proof}").map_err(|error| Failure::file("write", file, error))
 }
 
-/// The outcome of the tests of a module.
+/// The outcome of some tests.
 #[derive(Default)]
-struct Module {
+struct Tally {
     passed: usize,
     failed: usize,
     skipped: usize,
 }
 
-/// The figures, from what a test program printed with `--show-output`; `None` if a test is missing, for then they would
-/// be those of something else.
-fn read(text: &str) -> Option<Value> {
+/// The figures of several parts, each by its name, and why tests were skipped.
+#[derive(Default)]
+struct Counts {
+    parts: BTreeMap<String, Tally>,
+    skips: BTreeMap<String, String>,
+}
+
+/// The figures by module, from what test programs printed with `--show-output`; `None` if a test is missing, for then they
+/// would be those of something else.
+fn read(text: &str) -> Option<Counts> {
     let skips = skips(text);
-    let mut modules = BTreeMap::<&str, Module>::new();
-    let mut passed = 0;
+    let mut parts = BTreeMap::<String, Tally>::new();
+    let mut ended = [0, 0];
     for (test, result) in text.lines().filter_map(result) {
         let module = test.split("::").next().unwrap_or(test);
-        let module = modules.entry(module).or_default();
-        passed += usize::from(result == "ok");
+        let tally = parts.entry(module.to_owned()).or_default();
+        ended[usize::from(result != "ok")] += 1;
         match result {
-            "ok" if skips.contains_key(test) => module.skipped += 1,
-            "ok" => module.passed += 1,
-            _ => module.failed += 1,
+            "ok" if skips.contains_key(test) => tally.skipped += 1,
+            "ok" => tally.passed += 1,
+            _ => tally.failed += 1,
         }
     }
-    let failed: usize = modules.values().map(|module| module.failed).sum();
-    let skipped: usize = modules.values().map(|module| module.skipped).sum();
-    if totals(text)? != [passed, failed] {
-        return None;
-    }
-    let words: Map<String, Value> = modules
-        .iter()
-        .map(|(name, module)| ((*name).to_owned(), module.words().into()))
-        .collect();
-    Some(json!({
-        "proof": "end_to_end",
-        "tests": passed + failed,
-        "passed": passed - skipped,
-        "skipped": skipped,
-        "failed": failed,
-        "module": words,
-        "skipped_because": skips,
-    }))
+    (totals(text)? == ended).then_some(Counts { parts, skips })
 }
 
 /// `test NAME ... ok`.
@@ -95,35 +102,72 @@ fn result(line: &str) -> Option<(&str, &str)> {
     matches!(result, "ok" | "FAILED").then_some((test, result))
 }
 
-/// How many passed and failed, by the last line.
+/// How many passed and failed, by the last line of each program.
 fn totals(text: &str) -> Option<[usize; 2]> {
-    let line = text
+    let lines = text
         .lines()
-        .rfind(|line| line.starts_with("test result: "))?;
-    let count = |what: &str| {
-        let (before, _) = line.split_once(what)?;
-        before.rsplit(' ').next()?.parse().ok()
-    };
-    Some([count(" passed;")?, count(" failed;")?])
+        .filter(|line| line.starts_with("test result: "));
+    let totals = lines.map(|line| {
+        let count = |what: &str| {
+            let (before, _) = line.split_once(what)?;
+            before.rsplit(' ').next()?.parse::<usize>().ok()
+        };
+        Some([count(" passed;")?, count(" failed;")?])
+    });
+    let add = |sum: [usize; 2], one: [usize; 2]| [sum[0] + one[0], sum[1] + one[1]];
+    totals.reduce(|sum, one| Some(add(sum?, one?)))?
 }
 
 /// By test, what it printed when it did not run. A test that reports that it ran in part counts as skipped.
-fn skips(text: &str) -> BTreeMap<&str, &str> {
+fn skips(text: &str) -> BTreeMap<String, String> {
     let (mut skips, mut test) = (BTreeMap::new(), "");
     for line in text.lines() {
         let begins = line.strip_prefix("---- ");
         if let Some(name) = begins.and_then(|line| line.strip_suffix(" stdout ----")) {
             test = name;
         } else if let Some(why) = line.strip_prefix("SKIPPED: ") {
-            skips.entry(test).or_insert(why);
+            let skip = skips.entry(test.to_owned());
+            skip.or_insert_with(|| why.to_owned());
         }
     }
     skips
 }
 
-// === impl Module ===
+// === impl Counts ===
 
-impl Module {
+impl Counts {
+    /// The figures of all parts together.
+    fn sum(&self) -> Tally {
+        let parts = self.parts.values();
+        parts.fold(Tally::default(), |sum, one| Tally {
+            passed: sum.passed + one.passed,
+            failed: sum.failed + one.failed,
+            skipped: sum.skipped + one.skipped,
+        })
+    }
+
+    /// As a proof of this name, whose parts are called so.
+    fn proof(&self, name: &str, part: &str) -> Value {
+        let sum = self.sum();
+        let parts = self.parts.iter();
+        let words: Map<String, Value> = parts
+            .map(|(name, tally)| (name.clone(), tally.words().into()))
+            .collect();
+        json!({
+            "proof": name,
+            "tests": sum.passed + sum.skipped + sum.failed,
+            "passed": sum.passed,
+            "skipped": sum.skipped,
+            "failed": sum.failed,
+            part: words,
+            "skipped_because": self.skips,
+        })
+    }
+}
+
+// === impl Tally ===
+
+impl Tally {
     fn words(&self) -> String {
         let counts = [
             (self.passed, "passed"),
@@ -166,9 +210,13 @@ successes:
 test result: ok. 4 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.00s
 ";
 
+    fn proof(text: &str) -> Value {
+        read(text).unwrap().proof("end_to_end", "module")
+    }
+
     #[test]
     fn each_module_has_its_figures() {
-        let proof = read(RUN).unwrap();
+        let proof = proof(RUN);
         let module = json!({
             "check": "1 passed",
             "hostile": "1 passed, 1 skipped",
@@ -195,9 +243,16 @@ test result: ok. 4 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fini
         let failed = RUN
             .replace("smuggled ... ok", "smuggled ... FAILED")
             .replace("ok. 4 passed; 0 failed", "FAILED. 3 passed; 1 failed");
-        let proof = read(&failed).unwrap();
+        let proof = proof(&failed);
         assert_eq!(proof["module"]["hostile"], "1 skipped, 1 failed");
         assert_eq!(proof["failed"], 1);
+    }
+
+    #[test]
+    fn programs_that_run_one_after_the_other_are_added() {
+        assert_eq!(proof(&RUN.repeat(2))["tests"], 8);
+        let half = format!("{RUN}{}", RUN.split("test result").next().unwrap());
+        assert!(read(&half).is_none());
     }
 
     #[test]
