@@ -111,10 +111,7 @@ pub(super) fn record(
     function: &FunctionName,
     place: Place,
 ) -> rusqlite::Result<Option<Result<Invocation, Damaged>>> {
-    let sql = format!("SELECT {} FROM invocations WHERE id = ?1", row::COLUMNS);
-    let mut select = connection.prepare_cached(&sql)?;
-    let read = select.query_row([place.id.as_bytes()], row::invocation);
-    Ok(match readable(read.optional())? {
+    Ok(match whole(connection, place.id)? {
         // What is whole and in another state does not wait: the entry is of no record.
         Some(record) => record
             .filter(|invocation| invocation.state == InvocationState::Accepted)
@@ -126,6 +123,20 @@ pub(super) fn record(
             }),
         None => Some(Err(Damaged::Record)),
     })
+}
+
+/// The record of this id, without its data, if there is one; the outer `None` if it is not what was written.
+pub(super) fn whole(
+    connection: &Connection,
+    id: RequestId,
+) -> rusqlite::Result<Option<Option<Invocation>>> {
+    let sql = format!("SELECT {} FROM invocations WHERE id = ?1", row::COLUMNS);
+    let mut select = connection.prepare_cached(&sql)?;
+    readable(
+        select
+            .query_row([id.as_bytes()], row::invocation)
+            .optional(),
+    )
 }
 
 /// A waiting invocation with its data, if that is what was accepted.

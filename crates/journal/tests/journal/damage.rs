@@ -66,6 +66,13 @@ fn changed(from: &Path, name: &str, change: impl Fn(&mut Vec<u8>)) -> TempDir {
     dir
 }
 
+/// The bytes of a record whose id is at `start`, from the lengths of its values to its end. Its own length and its id are
+/// left out: they are the way to the other records, and SQLite does not find those without.
+fn own_bytes(file: &[u8], start: usize) -> impl Iterator<Item = usize> + use<> {
+    let end = start + 16 + values_length(file, start);
+    (start - 26..start).chain(start + 16..end)
+}
+
 /// How many bytes the values of a record have after its id, which is at `start`, by the kinds of them that stand before it.
 /// No two records need have the same, for a checksum takes as many bytes as it needs.
 fn values_length(file: &[u8], start: usize) -> usize {

@@ -10,6 +10,7 @@ use tripline_journal::{Accepted, Journal, JournalOptions, NewInvocation, SqliteJ
 use tripline_model::{
     Event, FunctionName, Identity, ManualClock, Offer, RequestId, Timestamp, TriggerName,
 };
+use tripline_skipped::full;
 
 /// When the tests take place.
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_795_555_058_243);
@@ -20,19 +21,9 @@ pub(crate) fn at(seconds: u64) -> Timestamp {
     NOW.plus(Duration::from_secs(seconds))
 }
 
-/// Whether everything is tried, however long that takes, as `cargo xtask evidence` does.
-pub(crate) fn in_full() -> bool {
-    std::env::var_os("TRIPLINE_TEST_FULL").is_some_and(|full| full == "1")
-}
-
-/// Every length to truncate a file to within its last 64 KiB, if everything is tried; else none.
+/// Every length to truncate a file to within its last 64 KiB, at full size; else none.
 pub(crate) fn every_cut(length: usize) -> impl Iterator<Item = usize> {
-    let first = if in_full() {
-        length.saturating_sub(64 << 10)
-    } else {
-        length
-    };
-    first..length
+    full(length, length.saturating_sub(64 << 10))..length
 }
 
 /// An id made at `at`, larger than all made before for that time.

@@ -7,7 +7,7 @@ use tripline_model::{End, FunctionName, Invocation, InvocationState, RequestId};
 use super::{Failure, Group};
 use crate::JournalError;
 use crate::sqlite::row;
-use crate::sqlite::waiting::{self, Place, is_corrupt, readable};
+use crate::sqlite::waiting::{self, Place, is_corrupt};
 
 impl Group<'_> {
     /// Removes an ended record that is damaged, and what the indexes have of it; `kept_from` is what `ended` has. Answers
@@ -19,20 +19,17 @@ impl Group<'_> {
     ) -> rusqlite::Result<Option<(FunctionName, InvocationState)>> {
         let function = self.in_index(SELECT_FUNCTION, id, |found| found.get::<_, String>(0))?;
         let troubled = self.in_index(SELECT_TROUBLED, id, |found| row::state(found, 0))?;
-        let is_long = self.in_index(SELECT_LONG, id, |_| Ok(()))?.is_some();
         let state = troubled.unwrap_or(InvocationState::Ended(End::Succeeded));
         self.remove_leniently(id)?;
-        // What the indexes still have goes with a record that has the same.
-        let started_at = is_long.then(|| kept_from.saturating_sub(LONG_RUN_MS));
+        // What the indexes still have goes with a record that has the same. Only `long` may keep an entry, of no record.
         self.connection.execute(
-            "INSERT INTO invocations (id, function, via, state, accepted_at, started_at, ended_at, kept_from,
-             event_id, source, kind, time, data_len) VALUES (?1, ?2, ?3, ?4, 0, ?5, ?6, ?6, '', '', '', 0, 0)",
+            "INSERT INTO invocations (id, function, via, state, accepted_at, ended_at, kept_from,
+             event_id, source, kind, time, data_len) VALUES (?1, ?2, ?3, ?4, 0, ?5, ?5, '', '', '', 0, 0)",
             params![
                 id.as_bytes(),
                 function.as_deref().unwrap_or_default(),
                 self.trigger_in_index(id)?,
                 row::state_code(state),
-                started_at,
                 kept_from
             ],
         )?;
@@ -53,12 +50,7 @@ impl Group<'_> {
             Err(Failure::Sql(error)) if is_corrupt(&error) => {}
             done => return done,
         }
-        let sql = format!("SELECT {} FROM invocations WHERE id = ?1", row::COLUMNS);
-        let read = self
-            .connection
-            .prepare_cached(&sql)?
-            .query_row([id.as_bytes()], row::invocation);
-        let Some(record) = readable(read)? else {
+        let Some(record) = waiting::whole(self.connection, id)?.flatten() else {
             return Err(Failure::Undo(JournalError::Damaged(id)));
         };
         let is_waiting = record.state == InvocationState::Accepted;
@@ -138,14 +130,9 @@ impl Group<'_> {
 const REINDEX: &str = "UPDATE invocations SET function = function, via = via, state = state, accepted_at = accepted_at,
     started_at = started_at, ended_at = ended_at, kept_from = kept_from WHERE id = ?1";
 
-/// A bit more than what the index `long` asks for.
-const LONG_RUN_MS: i64 = 60_001;
-
 const SELECT_FUNCTION: &str =
     "SELECT function FROM invocations INDEXED BY by_function WHERE id = ?1";
 const SELECT_TRIGGER: &str =
     "SELECT via FROM invocations INDEXED BY by_trigger WHERE via IS NOT NULL AND id = ?1";
 const SELECT_TROUBLED: &str =
     "SELECT state FROM invocations INDEXED BY troubled WHERE state > 2 AND id = ?1";
-const SELECT_LONG: &str = "SELECT id FROM invocations INDEXED BY long
-    WHERE ifnull(kept_from, ended_at) - started_at > 60000 AND id = ?1";

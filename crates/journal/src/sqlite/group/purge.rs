@@ -7,7 +7,7 @@ use tripline_model::{FunctionName, InvocationState, RequestId, Timestamp};
 
 use super::{Failure, Group};
 use crate::sqlite::shared::call_error;
-use crate::sqlite::waiting::{is_corrupt, readable};
+use crate::sqlite::waiting::{self, is_corrupt};
 use crate::sqlite::{identity, row};
 
 impl Group<'_> {
@@ -100,10 +100,7 @@ impl Group<'_> {
         &self,
         id: RequestId,
     ) -> rusqlite::Result<Option<(FunctionName, InvocationState)>> {
-        let sql = format!("SELECT {} FROM invocations WHERE id = ?1", row::COLUMNS);
-        let mut select = self.connection.prepare_cached(&sql)?;
-        let read = select.query_row([id.as_bytes()], row::invocation);
-        let Some(Some(record)) = readable(read.optional())? else {
+        let Some(record) = waiting::whole(self.connection, id)?.flatten() else {
             return Ok(None);
         };
         self.connection

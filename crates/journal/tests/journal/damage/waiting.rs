@@ -328,11 +328,7 @@ async fn no_damaged_event_holds_up_the_others() {
     let (dir, records) = kept().await;
     let file = fs::read(dir.path().join("journal.db")).unwrap();
     let id = records[1].request_id;
-    let start = record(&file, id);
-    let end = start + 16 + values_length(&file, start);
-    // One bit of each byte, from the lengths of its values to the end. The id and its own length are left out: they are
-    // the way to the other records, and SQLite does not find those without.
-    let bytes = (start - 26..start).chain(start + 16..end);
+    let bytes = own_bytes(&file, record(&file, id));
     let (mut ended, mut unended) = (0, 0);
     for byte in bytes {
         let damaged = changed(dir.path(), "journal.db", |bytes| {
