@@ -1,9 +1,11 @@
 //! What every test may use: how it reports that it did not run ([`skipped`] prints one line that `cargo xtask test`
-//! counts), and how large it makes a fault ([`full`]).
+//! counts), how large it makes a fault ([`full`]), and whether it notices a product that is broken ([`assert_caught`]).
 
 mod full;
+mod mutant;
 
 pub use full::full;
+pub use mutant::{assert_caught, is_mutant};
 
 use std::ffi::OsStr;
 use std::fs::File;

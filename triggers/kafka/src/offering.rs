@@ -57,7 +57,7 @@ impl Offering<'_> {
                 .filter_map(|record| record.offer.clone())
                 .collect();
             #[cfg(test)]
-            if crate::tests::mutants::is("commit-before-flush") {
+            if tripline_skipped::is_mutant("commit-before-flush") {
                 crate::tests::mutants::tell_too_soon(&left, back).await;
             }
             let answers = tokio::select! {

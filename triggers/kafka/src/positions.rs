@@ -253,7 +253,7 @@ enum Life {
 
 fn lived_on(note: &Note, topic_id: Option<&String>, reachable: bool) -> Life {
     #[cfg(test)]
-    if reachable && crate::tests::mutants::is("no-topic-id") {
+    if reachable && tripline_skipped::is_mutant("no-topic-id") {
         return Life::Same;
     }
     match (&note.topic_id, topic_id) {

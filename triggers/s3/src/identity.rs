@@ -130,7 +130,7 @@ impl Sighting {
 /// The name of an occurrence that only its notification has.
 pub(crate) fn notified(notification: &Notification) -> String {
     #[cfg(test)]
-    if crate::tests::mutants::is("sequencer-only") {
+    if tripline_skipped::is_mutant("sequencer-only") {
         return words(&["notified", &notification.key, &notification.sequencer]);
     }
     let at = notification.time.as_millis().to_string();

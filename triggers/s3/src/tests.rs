@@ -7,7 +7,7 @@ pub(crate) mod fixtures;
 mod hostile;
 mod listen;
 mod listing;
-pub(crate) mod mutants;
+mod mutants;
 mod real;
 mod repeats;
 mod store;

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use tripline_journal::{Journal, JournalError};
 use tripline_model::{DAMAGED, Dispatch, End, InvocationState, RequestId};
 
+use super::faults::with_a_run;
 use super::yielding::{Write, Yielding};
 use super::{World, accepted, offer, trigger, until};
 use crate::counts::InvocationCounts;
@@ -25,12 +26,8 @@ struct Backlog {
 
 impl Backlog {
     async fn new() -> Self {
-        let world = World::new();
-        let journal = Arc::new(Yielding::new(world.journal.clone(), 1));
-        let dispatcher = world.start_over(journal.clone()).await;
+        let (world, journal, dispatcher, _) = with_a_run().await;
         let handle = dispatcher.handle();
-        accepted(&handle, offer("held")).await;
-        until(async || handle.running() == 1).await;
         let answers = handle.try_dispatch_all(vec![offer("ok"); 600]).await;
         let ids = answers.into_iter().map(|one| one.unwrap().request_id());
         Self {

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 use tripline_journal::{Health, Journal, JournalError};
-use tripline_model::{Dispatch, End, InvocationState, Receipt, Rejected};
+use tripline_model::{Dispatch, End, InvocationState, Receipt, Rejected, RequestId};
 
 use super::yielding::{Write, Yielding};
 use super::{World, accepted, keyed, offer, tally, trigger, until};
+use crate::Dispatcher;
 use crate::counts::InvocationCounts;
 
 #[tokio::test(start_paused = true)]
@@ -139,15 +140,22 @@ async fn a_start_that_was_not_recorded_still_waits() {
     }
 }
 
-/// Those who wait for it hear of it, and it is counted.
-#[tokio::test(start_paused = true)]
-async fn a_start_that_finds_no_record_is_an_end() {
+/// A hub over a journal that can fail, in whose only slot something runs.
+pub(super) async fn with_a_run() -> (World, Arc<Yielding>, Dispatcher, RequestId) {
     let world = World::new();
     let journal = Arc::new(Yielding::new(world.journal.clone(), 1));
     let dispatcher = world.start_over(journal.clone()).await;
     let handle = dispatcher.handle();
-    accepted(&handle, offer("held")).await;
+    let id = accepted(&handle, offer("held")).await;
     until(async || handle.running() == 1).await;
+    (world, journal, dispatcher, id)
+}
+
+/// Those who wait for it hear of it, and it is counted.
+#[tokio::test(start_paused = true)]
+async fn a_start_that_finds_no_record_is_an_end() {
+    let (world, journal, dispatcher, _) = with_a_run().await;
+    let handle = dispatcher.handle();
     let id = accepted(&handle, offer("ok")).await;
     let gone = (Write::Start, JournalError::NotFound(id));
     journal.failures.lock().unwrap().push_back(gone);
@@ -173,12 +181,8 @@ async fn a_start_that_finds_no_record_is_an_end() {
 /// The record of what runs is damaged, so that its end cannot be written.
 #[tokio::test(start_paused = true)]
 async fn an_end_that_cannot_be_recorded_is_told_and_counted() {
-    let world = World::new();
-    let journal = Arc::new(Yielding::new(world.journal.clone(), 1));
-    let dispatcher = world.start_over(journal.clone()).await;
+    let (world, journal, dispatcher, id) = with_a_run().await;
     let handle = dispatcher.handle();
-    let id = accepted(&handle, offer("held")).await;
-    until(async || handle.running() == 1).await;
     let damaged = (Write::Finish, JournalError::Damaged(id));
     journal.failures.lock().unwrap().push_back(damaged);
     let waiter = handle.0.ends.join(id);
@@ -198,12 +202,8 @@ async fn an_end_that_cannot_be_recorded_is_told_and_counted() {
 /// SQLite cannot write what it cannot find in its index: the event waits, and nothing behind it does.
 #[tokio::test(start_paused = true)]
 async fn a_start_that_finds_a_damaged_record_is_passed_over() {
-    let world = World::new();
-    let journal = Arc::new(Yielding::new(world.journal.clone(), 1));
-    let dispatcher = world.start_over(journal.clone()).await;
+    let (world, journal, dispatcher, _) = with_a_run().await;
     let handle = dispatcher.handle();
-    accepted(&handle, offer("held")).await;
-    until(async || handle.running() == 1).await;
     let id = accepted(&handle, offer("ok")).await;
     let damaged = (Write::Start, JournalError::Damaged(id));
     journal.failures.lock().unwrap().push_back(damaged);

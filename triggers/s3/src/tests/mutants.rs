@@ -1,35 +1,10 @@
-//! The trigger, broken on purpose in one way. Each way has its switch where the product does it right, under `#[cfg(test)]`
-//! and on only where this variable names it: a test program that is started with it runs a trigger that is broken.
-//! The tests here start such programs, and fail if another test does not notice.
+//! The trigger, broken on purpose: each test here fails if another test does not notice.
 
-use std::env;
-use std::process::{Command, Stdio};
-
-const VARIABLE: &str = "TRIPLINE_MUTANT";
-
-/// Whether this test program runs the trigger that is broken in this way.
-pub(crate) fn is(name: &str) -> bool {
-    env::var_os(VARIABLE).is_some_and(|named| named == name)
-}
-
-/// Runs `test` with the trigger whole and broken: it passes, and fails. `cargo xtask mutants` shows what this prints.
-fn is_caught(mutant: &str, test: &str) {
-    let run = |mutant: &str| {
-        let mut command = Command::new(env::current_exe().expect("a test has a path"));
-        let command = command.args(["--exact", test]).env(VARIABLE, mutant);
-        let done = command.stdin(Stdio::null()).output().expect("it starts");
-        String::from_utf8_lossy(&done.stdout).into_owned()
-    };
-    let (whole, broken) = (run(""), run(mutant));
-    assert!(whole.contains(&format!("test {test} ... ok\n")), "{whole}");
-    let failed = format!("test {test} ... FAILED\n");
-    assert!(broken.contains(&failed), "{mutant} survived: {broken}");
-    println!("{mutant:<22} caught by {}::{test}", env!("CARGO_PKG_NAME"));
-}
+use tripline_skipped::assert_caught;
 
 #[test]
 fn sequencer_only() {
     let test =
         "tests::repeats::two_reads_and_a_tag_with_the_sequencer_of_their_object_are_three_events";
-    is_caught("sequencer-only", test);
+    assert_caught("sequencer-only", env!("CARGO_PKG_NAME"), test);
 }

@@ -3,6 +3,7 @@
 use tripline_listener::{Gateway, Route};
 
 use super::{read, report};
+use crate::config::{http_function, program};
 
 #[test]
 fn two_triggers_cannot_share_a_route() {
@@ -278,5 +279,23 @@ fn no_endpoint_is_where_clouds_keep_their_metadata() {
         "http://[fd00::1]",
     ] {
         assert_eq!(refused(good), None, "{good}");
+    }
+}
+
+/// What is told to who writes such a key for another runtime would be wrong of one that nobody reads.
+#[test]
+fn every_key_that_is_refused_for_a_runtime_is_read_for_another() {
+    let of_workers = program::KEYS.iter().chain(&program::WORKER_KEYS);
+    let of_workers = of_workers.map(|key| (key, "worker"));
+    let of_http = http_function::KEYS.iter().map(|key| (key, "http"));
+    for (key, runtime) in of_workers.chain(of_http) {
+        let found = report(&format!(
+            "[functions.f]\nruntime = '{runtime}'\n{key} = 1979-05-27\n"
+        ));
+        let unknown = format!("unknown key `{key}`");
+        assert!(
+            !found.contains(&unknown) && !found.contains("means nothing"),
+            "{found}"
+        );
     }
 }
